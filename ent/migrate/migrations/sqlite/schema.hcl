@@ -1,0 +1,1748 @@
+table "approvals" {
+  schema = schema.main
+  column "id" {
+    null = false
+    type = uuid
+  }
+  column "corp_id" {
+    null = false
+    type = uuid
+  }
+  column "created_at" {
+    null = false
+    type = datetime
+  }
+  column "decision" {
+    null = false
+    type = text
+  }
+  column "digest" {
+    null = false
+    type = text
+  }
+  column "comment" {
+    null = true
+    type = text
+  }
+  column "decided_at" {
+    null = false
+    type = datetime
+  }
+  column "expires_at" {
+    null = false
+    type = datetime
+  }
+  column "handover_id" {
+    null = false
+    type = uuid
+  }
+  column "approver_id" {
+    null = false
+    type = uuid
+  }
+  primary_key {
+    columns = [column.id]
+  }
+  foreign_key "approvals_handovers_handover" {
+    columns     = [column.corp_id, column.handover_id]
+    ref_columns = [table.handovers.column.corp_id, table.handovers.column.id]
+    on_delete   = RESTRICT
+  }
+  foreign_key "approvals_members_approver" {
+    columns     = [column.corp_id, column.approver_id]
+    ref_columns = [table.members.column.corp_id, table.members.column.id]
+    on_delete   = RESTRICT
+  }
+  index "approval_corp_id_id" {
+    unique  = true
+    columns = [column.corp_id, column.id]
+  }
+  index "approval_corp_id_handover_id_digest_approver_id" {
+    unique  = true
+    columns = [column.corp_id, column.handover_id, column.digest, column.approver_id]
+  }
+  index "approval_corp_id_approver_id" {
+    columns = [column.corp_id, column.approver_id]
+  }
+}
+table "audit_entries" {
+  schema = schema.main
+  column "id" {
+    null = false
+    type = uuid
+  }
+  column "corp_id" {
+    null = false
+    type = uuid
+  }
+  column "created_at" {
+    null = false
+    type = datetime
+  }
+  column "index" {
+    null = false
+    type = integer
+  }
+  column "at" {
+    null = false
+    type = datetime
+  }
+  column "actor_id" {
+    null = true
+    type = uuid
+  }
+  column "actor_kind" {
+    null = false
+    type = text
+  }
+  column "action" {
+    null = false
+    type = text
+  }
+  column "subject_id" {
+    null = true
+    type = uuid
+  }
+  column "handover_id" {
+    null = true
+    type = uuid
+  }
+  column "request_id" {
+    null = true
+    type = text
+  }
+  column "leaf" {
+    null = false
+    type = blob
+  }
+  column "hash" {
+    null = false
+    type = blob
+  }
+  primary_key {
+    columns = [column.id]
+  }
+  index "auditentry_corp_id_id" {
+    unique  = true
+    columns = [column.corp_id, column.id]
+  }
+  index "auditentry_corp_id_index" {
+    unique  = true
+    columns = [column.corp_id, column.index]
+  }
+  index "auditentry_corp_id_actor_id_index" {
+    columns = [column.corp_id, column.actor_id, column.index]
+  }
+  index "auditentry_corp_id_subject_id_index" {
+    columns = [column.corp_id, column.subject_id, column.index]
+  }
+  index "auditentry_corp_id_handover_id_index" {
+    columns = [column.corp_id, column.handover_id, column.index]
+  }
+  index "auditentry_corp_id_action_index" {
+    columns = [column.corp_id, column.action, column.index]
+  }
+  index "auditentry_corp_id_at_index" {
+    columns = [column.corp_id, column.at, column.index]
+  }
+}
+table "contacts" {
+  schema = schema.main
+  column "id" {
+    null = false
+    type = uuid
+  }
+  column "corp_id" {
+    null = false
+    type = uuid
+  }
+  column "created_at" {
+    null = false
+    type = datetime
+  }
+  column "version" {
+    null    = false
+    type    = integer
+    default = sql("1")
+  }
+  column "updated_at" {
+    null = false
+    type = datetime
+  }
+  column "archived_at" {
+    null = true
+    type = datetime
+  }
+  column "erased_at" {
+    null = true
+    type = datetime
+  }
+  column "external_user_id" {
+    null = true
+    type = text
+  }
+  column "name" {
+    null = false
+    type = text
+  }
+  column "name_key" {
+    null = false
+    type = text
+  }
+  column "type" {
+    null    = false
+    type    = text
+    default = sql("'WECHAT'")
+  }
+  column "company" {
+    null = true
+    type = text
+  }
+  column "importance" {
+    null    = false
+    type    = text
+    default = sql("'NORMAL'")
+  }
+  column "accountable_answers" {
+    null    = false
+    type    = bool
+    default = sql("true")
+  }
+  column "protected" {
+    null    = false
+    type    = bool
+    default = sql("false")
+  }
+  column "accountable_id" {
+    null = false
+    type = uuid
+  }
+  primary_key {
+    columns = [column.id]
+  }
+  foreign_key "contacts_members_accountable" {
+    columns     = [column.corp_id, column.accountable_id, column.accountable_answers]
+    ref_columns = [table.members.column.corp_id, table.members.column.id, table.members.column.answers]
+    on_delete   = NO_ACTION
+  }
+  index "contact_corp_id_id" {
+    unique  = true
+    columns = [column.corp_id, column.id]
+  }
+  index "contact_corp_id_external_user_id" {
+    unique  = true
+    columns = [column.corp_id, column.external_user_id]
+    where   = "archived_at IS NULL"
+  }
+  index "contact_corp_id_name_key_id" {
+    columns = [column.corp_id, column.name_key, column.id]
+  }
+  index "contact_corp_id_importance_id" {
+    columns = [column.corp_id, column.importance, column.id]
+  }
+  index "contact_corp_id_created_at_id" {
+    columns = [column.corp_id, column.created_at, column.id]
+  }
+  index "contact_corp_id_updated_at_id" {
+    columns = [column.corp_id, column.updated_at, column.id]
+  }
+  index "contact_corp_id_accountable_id" {
+    columns = [column.corp_id, column.accountable_id]
+  }
+  index "contact_corp_id_protected_id" {
+    columns = [column.corp_id, column.protected, column.id]
+    where   = "protected"
+  }
+  check "contacts_accountable" {
+    expr = "accountable_answers"
+  }
+}
+table "corps" {
+  schema = schema.main
+  column "id" {
+    null = false
+    type = uuid
+  }
+  column "corp_id" {
+    null = false
+    type = uuid
+  }
+  column "created_at" {
+    null = false
+    type = datetime
+  }
+  column "version" {
+    null    = false
+    type    = integer
+    default = sql("1")
+  }
+  column "updated_at" {
+    null = false
+    type = datetime
+  }
+  column "name" {
+    null = false
+    type = text
+  }
+  column "time_zone" {
+    null    = false
+    type    = text
+    default = sql("'Asia/Shanghai'")
+  }
+  column "fallback_id" {
+    null = true
+    type = uuid
+  }
+  primary_key {
+    columns = [column.id]
+  }
+  index "corp_corp_id_id" {
+    unique  = true
+    columns = [column.corp_id, column.id]
+  }
+  index "corp_name" {
+    unique  = true
+    columns = [column.name]
+  }
+}
+table "departments" {
+  schema = schema.main
+  column "id" {
+    null = false
+    type = uuid
+  }
+  column "corp_id" {
+    null = false
+    type = uuid
+  }
+  column "created_at" {
+    null = false
+    type = datetime
+  }
+  column "version" {
+    null    = false
+    type    = integer
+    default = sql("1")
+  }
+  column "updated_at" {
+    null = false
+    type = datetime
+  }
+  column "archived_at" {
+    null = true
+    type = datetime
+  }
+  column "erased_at" {
+    null = true
+    type = datetime
+  }
+  column "external_id" {
+    null = true
+    type = text
+  }
+  column "name" {
+    null = false
+    type = text
+  }
+  column "parent_id" {
+    null = true
+    type = uuid
+  }
+  column "manager_id" {
+    null = true
+    type = uuid
+  }
+  primary_key {
+    columns = [column.id]
+  }
+  foreign_key "departments_departments_parent" {
+    columns     = [column.corp_id, column.parent_id]
+    ref_columns = [column.corp_id, column.id]
+    on_delete   = RESTRICT
+  }
+  foreign_key "departments_members_manager" {
+    columns     = [column.corp_id, column.manager_id]
+    ref_columns = [table.members.column.corp_id, table.members.column.id]
+    on_delete   = RESTRICT
+  }
+  index "departments_parent_id_key" {
+    unique  = true
+    columns = [column.parent_id]
+  }
+  index "department_corp_id_id" {
+    unique  = true
+    columns = [column.corp_id, column.id]
+  }
+  index "department_corp_id_external_id" {
+    unique  = true
+    columns = [column.corp_id, column.external_id]
+    where   = "archived_at IS NULL"
+  }
+  index "department_corp_id_parent_id" {
+    columns = [column.corp_id, column.parent_id]
+  }
+  index "department_corp_id_manager_id" {
+    columns = [column.corp_id, column.manager_id]
+  }
+}
+table "follows" {
+  schema = schema.main
+  column "id" {
+    null = false
+    type = uuid
+  }
+  column "corp_id" {
+    null = false
+    type = uuid
+  }
+  column "created_at" {
+    null = false
+    type = datetime
+  }
+  column "version" {
+    null    = false
+    type    = integer
+    default = sql("1")
+  }
+  column "updated_at" {
+    null = false
+    type = datetime
+  }
+  column "remark" {
+    null = true
+    type = text
+  }
+  column "description" {
+    null = true
+    type = text
+  }
+  column "add_way" {
+    null = true
+    type = integer
+  }
+  column "since" {
+    null = false
+    type = datetime
+  }
+  column "ended_at" {
+    null = true
+    type = datetime
+  }
+  column "protected" {
+    null    = false
+    type    = bool
+    default = sql("false")
+  }
+  column "owner_version" {
+    null    = false
+    type    = integer
+    default = sql("1")
+  }
+  column "contact_id" {
+    null = false
+    type = uuid
+  }
+  column "member_id" {
+    null = false
+    type = uuid
+  }
+  column "ended_by_id" {
+    null = true
+    type = uuid
+  }
+  column "reserved_by_id" {
+    null = true
+    type = uuid
+  }
+  primary_key {
+    columns = [column.id]
+  }
+  foreign_key "follows_contacts_contact" {
+    columns     = [column.corp_id, column.contact_id]
+    ref_columns = [table.contacts.column.corp_id, table.contacts.column.id]
+    on_delete   = RESTRICT
+  }
+  foreign_key "follows_members_member" {
+    columns     = [column.corp_id, column.member_id]
+    ref_columns = [table.members.column.corp_id, table.members.column.id]
+    on_delete   = RESTRICT
+  }
+  foreign_key "follows_transfers_ended_by" {
+    columns     = [column.corp_id, column.ended_by_id]
+    ref_columns = [table.transfers.column.corp_id, table.transfers.column.id]
+    on_delete   = RESTRICT
+  }
+  foreign_key "follows_transfers_reserved_by" {
+    columns     = [column.corp_id, column.reserved_by_id]
+    ref_columns = [table.transfers.column.corp_id, table.transfers.column.id]
+    on_delete   = RESTRICT
+  }
+  index "follow_corp_id_id" {
+    unique  = true
+    columns = [column.corp_id, column.id]
+  }
+  index "follow_corp_id_member_id_contact_id" {
+    unique  = true
+    columns = [column.corp_id, column.member_id, column.contact_id]
+    where   = "ended_at IS NULL"
+  }
+  index "follow_corp_id_contact_id_id" {
+    columns = [column.corp_id, column.contact_id, column.id]
+  }
+  index "follow_corp_id_member_id_id" {
+    columns = [column.corp_id, column.member_id, column.id]
+  }
+  index "follow_corp_id_ended_by_id" {
+    columns = [column.corp_id, column.ended_by_id]
+  }
+  index "follow_corp_id_reserved_by_id" {
+    columns = [column.corp_id, column.reserved_by_id]
+  }
+}
+table "grants" {
+  schema = schema.main
+  column "id" {
+    null = false
+    type = uuid
+  }
+  column "corp_id" {
+    null = false
+    type = uuid
+  }
+  column "created_at" {
+    null = false
+    type = datetime
+  }
+  column "expires_at" {
+    null = true
+    type = datetime
+  }
+  column "last_reviewed_at" {
+    null = true
+    type = datetime
+  }
+  column "revoked_at" {
+    null = true
+    type = datetime
+  }
+  column "member_id" {
+    null = false
+    type = uuid
+  }
+  column "role_id" {
+    null = false
+    type = uuid
+  }
+  column "department_id" {
+    null = true
+    type = uuid
+  }
+  column "granted_by_id" {
+    null = true
+    type = uuid
+  }
+  primary_key {
+    columns = [column.id]
+  }
+  foreign_key "grants_members_member" {
+    columns     = [column.corp_id, column.member_id]
+    ref_columns = [table.members.column.corp_id, table.members.column.id]
+    on_delete   = RESTRICT
+  }
+  foreign_key "grants_roles_role" {
+    columns     = [column.corp_id, column.role_id]
+    ref_columns = [table.roles.column.corp_id, table.roles.column.id]
+    on_delete   = RESTRICT
+  }
+  foreign_key "grants_departments_department" {
+    columns     = [column.corp_id, column.department_id]
+    ref_columns = [table.departments.column.corp_id, table.departments.column.id]
+    on_delete   = RESTRICT
+  }
+  foreign_key "grants_members_granted_by" {
+    columns     = [column.corp_id, column.granted_by_id]
+    ref_columns = [table.members.column.corp_id, table.members.column.id]
+    on_delete   = RESTRICT
+  }
+  index "grant_corp_id_id" {
+    unique  = true
+    columns = [column.corp_id, column.id]
+  }
+  index "grant_corp_id_member_id_id" {
+    columns = [column.corp_id, column.member_id, column.id]
+  }
+  index "grant_corp_id_role_id_id" {
+    columns = [column.corp_id, column.role_id, column.id]
+  }
+  index "grant_corp_id_department_id" {
+    columns = [column.corp_id, column.department_id]
+  }
+  index "grant_corp_id_granted_by_id" {
+    columns = [column.corp_id, column.granted_by_id]
+  }
+}
+table "groups" {
+  schema = schema.main
+  column "id" {
+    null = false
+    type = uuid
+  }
+  column "corp_id" {
+    null = false
+    type = uuid
+  }
+  column "created_at" {
+    null = false
+    type = datetime
+  }
+  column "version" {
+    null    = false
+    type    = integer
+    default = sql("1")
+  }
+  column "updated_at" {
+    null = false
+    type = datetime
+  }
+  column "archived_at" {
+    null = true
+    type = datetime
+  }
+  column "erased_at" {
+    null = true
+    type = datetime
+  }
+  column "chat_id" {
+    null = true
+    type = text
+  }
+  column "name" {
+    null = false
+    type = text
+  }
+  column "name_key" {
+    null = false
+    type = text
+  }
+  column "status" {
+    null    = false
+    type    = text
+    default = sql("'NORMAL'")
+  }
+  column "member_count" {
+    null    = false
+    type    = integer
+    default = sql("0")
+  }
+  column "protected" {
+    null    = false
+    type    = bool
+    default = sql("false")
+  }
+  column "accountable_answers" {
+    null    = false
+    type    = bool
+    default = sql("true")
+  }
+  column "owner_version" {
+    null    = false
+    type    = integer
+    default = sql("1")
+  }
+  column "owner_id" {
+    null = false
+    type = uuid
+  }
+  column "accountable_id" {
+    null = false
+    type = uuid
+  }
+  column "reserved_by_id" {
+    null = true
+    type = uuid
+  }
+  primary_key {
+    columns = [column.id]
+  }
+  foreign_key "groups_members_owner" {
+    columns     = [column.corp_id, column.owner_id]
+    ref_columns = [table.members.column.corp_id, table.members.column.id]
+    on_delete   = RESTRICT
+  }
+  foreign_key "groups_members_accountable" {
+    columns     = [column.corp_id, column.accountable_id, column.accountable_answers]
+    ref_columns = [table.members.column.corp_id, table.members.column.id, table.members.column.answers]
+    on_delete   = NO_ACTION
+  }
+  foreign_key "groups_transfers_reserved_by" {
+    columns     = [column.corp_id, column.reserved_by_id]
+    ref_columns = [table.transfers.column.corp_id, table.transfers.column.id]
+    on_delete   = RESTRICT
+  }
+  index "group_corp_id_id" {
+    unique  = true
+    columns = [column.corp_id, column.id]
+  }
+  index "group_corp_id_chat_id" {
+    unique  = true
+    columns = [column.corp_id, column.chat_id]
+    where   = "archived_at IS NULL"
+  }
+  index "group_corp_id_owner_id_id" {
+    columns = [column.corp_id, column.owner_id, column.id]
+  }
+  index "group_corp_id_name_key_id" {
+    columns = [column.corp_id, column.name_key, column.id]
+  }
+  index "group_corp_id_created_at_id" {
+    columns = [column.corp_id, column.created_at, column.id]
+  }
+  index "group_corp_id_updated_at_id" {
+    columns = [column.corp_id, column.updated_at, column.id]
+  }
+  index "group_corp_id_accountable_id" {
+    columns = [column.corp_id, column.accountable_id]
+  }
+  index "group_corp_id_reserved_by_id" {
+    columns = [column.corp_id, column.reserved_by_id]
+  }
+  check "groups_accountable" {
+    expr = "accountable_answers"
+  }
+}
+table "handovers" {
+  schema = schema.main
+  column "id" {
+    null = false
+    type = uuid
+  }
+  column "corp_id" {
+    null = false
+    type = uuid
+  }
+  column "created_at" {
+    null = false
+    type = datetime
+  }
+  column "version" {
+    null    = false
+    type    = integer
+    default = sql("1")
+  }
+  column "updated_at" {
+    null = false
+    type = datetime
+  }
+  column "kind" {
+    null = false
+    type = text
+  }
+  column "state" {
+    null = false
+    type = text
+  }
+  column "reason" {
+    null = true
+    type = text
+  }
+  column "message" {
+    null = true
+    type = text
+  }
+  column "history_mode" {
+    null    = false
+    type    = text
+    default = sql("'NONE'")
+  }
+  column "history_from" {
+    null = true
+    type = datetime
+  }
+  column "history_until" {
+    null = true
+    type = datetime
+  }
+  column "history_expires_at" {
+    null = true
+    type = datetime
+  }
+  column "digest" {
+    null = false
+    type = text
+  }
+  column "plan" {
+    null = false
+    type = json
+  }
+  column "approvals_required" {
+    null    = false
+    type    = integer
+    default = sql("0")
+  }
+  column "approval_reasons" {
+    null = true
+    type = json
+  }
+  column "start_at" {
+    null = true
+    type = datetime
+  }
+  column "submitted_at" {
+    null = true
+    type = datetime
+  }
+  column "started_at" {
+    null = true
+    type = datetime
+  }
+  column "finished_at" {
+    null = true
+    type = datetime
+  }
+  column "revertible_until" {
+    null = true
+    type = datetime
+  }
+  column "run_token" {
+    null    = false
+    type    = integer
+    default = sql("0")
+  }
+  column "lease_until" {
+    null = true
+    type = datetime
+  }
+  column "total" {
+    null    = false
+    type    = integer
+    default = sql("0")
+  }
+  column "planned" {
+    null    = false
+    type    = integer
+    default = sql("0")
+  }
+  column "waiting" {
+    null    = false
+    type    = integer
+    default = sql("0")
+  }
+  column "completed" {
+    null    = false
+    type    = integer
+    default = sql("0")
+  }
+  column "refused" {
+    null    = false
+    type    = integer
+    default = sql("0")
+  }
+  column "limit_reached" {
+    null    = false
+    type    = integer
+    default = sql("0")
+  }
+  column "failed" {
+    null    = false
+    type    = integer
+    default = sql("0")
+  }
+  column "skipped" {
+    null    = false
+    type    = integer
+    default = sql("0")
+  }
+  column "cancelled" {
+    null    = false
+    type    = integer
+    default = sql("0")
+  }
+  column "reverted" {
+    null    = false
+    type    = integer
+    default = sql("0")
+  }
+  column "leaver_id" {
+    null = false
+    type = uuid
+  }
+  column "requested_by_id" {
+    null = true
+    type = uuid
+  }
+  column "reverted_by_id" {
+    null = true
+    type = uuid
+  }
+  column "revert_of_id" {
+    null = true
+    type = uuid
+  }
+  column "follow_up_of_id" {
+    null = true
+    type = uuid
+  }
+  primary_key {
+    columns = [column.id]
+  }
+  foreign_key "handovers_members_leaver" {
+    columns     = [column.corp_id, column.leaver_id]
+    ref_columns = [table.members.column.corp_id, table.members.column.id]
+    on_delete   = RESTRICT
+  }
+  foreign_key "handovers_members_requested_by" {
+    columns     = [column.corp_id, column.requested_by_id]
+    ref_columns = [table.members.column.corp_id, table.members.column.id]
+    on_delete   = RESTRICT
+  }
+  foreign_key "handovers_handovers_reverted_by" {
+    columns     = [column.corp_id, column.reverted_by_id]
+    ref_columns = [column.corp_id, column.id]
+    on_delete   = RESTRICT
+  }
+  foreign_key "handovers_handovers_revert_of" {
+    columns     = [column.corp_id, column.revert_of_id]
+    ref_columns = [column.corp_id, column.id]
+    on_delete   = RESTRICT
+  }
+  foreign_key "handovers_handovers_follow_up_of" {
+    columns     = [column.corp_id, column.follow_up_of_id]
+    ref_columns = [column.corp_id, column.id]
+    on_delete   = RESTRICT
+  }
+  index "handovers_reverted_by_id_key" {
+    unique  = true
+    columns = [column.reverted_by_id]
+  }
+  index "handovers_revert_of_id_key" {
+    unique  = true
+    columns = [column.revert_of_id]
+  }
+  index "handovers_follow_up_of_id_key" {
+    unique  = true
+    columns = [column.follow_up_of_id]
+  }
+  index "handover_corp_id_id" {
+    unique  = true
+    columns = [column.corp_id, column.id]
+  }
+  index "handover_corp_id_created_at_id" {
+    columns = [column.corp_id, column.created_at, column.id]
+  }
+  index "handover_corp_id_updated_at_id" {
+    columns = [column.corp_id, column.updated_at, column.id]
+  }
+  index "handover_corp_id_state_id" {
+    columns = [column.corp_id, column.state, column.id]
+  }
+  index "handover_corp_id_leaver_id_id" {
+    columns = [column.corp_id, column.leaver_id, column.id]
+  }
+  index "handover_corp_id_requested_by_id_created_at" {
+    columns = [column.corp_id, column.requested_by_id, column.created_at]
+  }
+  index "handover_corp_id_reverted_by_id" {
+    columns = [column.corp_id, column.reverted_by_id]
+  }
+  index "handover_corp_id_revert_of_id" {
+    columns = [column.corp_id, column.revert_of_id]
+  }
+  index "handover_corp_id_follow_up_of_id" {
+    columns = [column.corp_id, column.follow_up_of_id]
+  }
+  check "handovers_history" {
+    expr = "(history_mode = 'WINDOW') = (history_from IS NOT NULL AND history_until IS NOT NULL)"
+  }
+  check "handovers_progress" {
+    expr = "total = planned + waiting + completed + refused + limit_reached + failed + skipped + cancelled + reverted"
+  }
+}
+table "history_grants" {
+  schema = schema.main
+  column "id" {
+    null = false
+    type = uuid
+  }
+  column "corp_id" {
+    null = false
+    type = uuid
+  }
+  column "created_at" {
+    null = false
+    type = datetime
+  }
+  column "from_at" {
+    null = true
+    type = datetime
+  }
+  column "until_at" {
+    null = true
+    type = datetime
+  }
+  column "expires_at" {
+    null = true
+    type = datetime
+  }
+  column "ended_at" {
+    null = true
+    type = datetime
+  }
+  column "successor_id" {
+    null = false
+    type = uuid
+  }
+  column "leaver_id" {
+    null = false
+    type = uuid
+  }
+  column "contact_id" {
+    null = true
+    type = uuid
+  }
+  column "group_id" {
+    null = true
+    type = uuid
+  }
+  column "handover_id" {
+    null = false
+    type = uuid
+  }
+  column "transfer_id" {
+    null = false
+    type = uuid
+  }
+  primary_key {
+    columns = [column.id]
+  }
+  foreign_key "history_grants_members_successor" {
+    columns     = [column.corp_id, column.successor_id]
+    ref_columns = [table.members.column.corp_id, table.members.column.id]
+    on_delete   = RESTRICT
+  }
+  foreign_key "history_grants_members_leaver" {
+    columns     = [column.corp_id, column.leaver_id]
+    ref_columns = [table.members.column.corp_id, table.members.column.id]
+    on_delete   = RESTRICT
+  }
+  foreign_key "history_grants_contacts_contact" {
+    columns     = [column.corp_id, column.contact_id]
+    ref_columns = [table.contacts.column.corp_id, table.contacts.column.id]
+    on_delete   = RESTRICT
+  }
+  foreign_key "history_grants_groups_group" {
+    columns     = [column.corp_id, column.group_id]
+    ref_columns = [table.groups.column.corp_id, table.groups.column.id]
+    on_delete   = RESTRICT
+  }
+  foreign_key "history_grants_handovers_handover" {
+    columns     = [column.corp_id, column.handover_id]
+    ref_columns = [table.handovers.column.corp_id, table.handovers.column.id]
+    on_delete   = RESTRICT
+  }
+  foreign_key "history_grants_transfers_transfer" {
+    columns     = [column.corp_id, column.transfer_id]
+    ref_columns = [table.transfers.column.corp_id, table.transfers.column.id]
+    on_delete   = RESTRICT
+  }
+  index "historygrant_corp_id_id" {
+    unique  = true
+    columns = [column.corp_id, column.id]
+  }
+  index "historygrant_corp_id_successor_id_contact_id" {
+    columns = [column.corp_id, column.successor_id, column.contact_id]
+  }
+  index "historygrant_corp_id_successor_id_group_id" {
+    columns = [column.corp_id, column.successor_id, column.group_id]
+  }
+  index "historygrant_corp_id_leaver_id" {
+    columns = [column.corp_id, column.leaver_id]
+  }
+  index "historygrant_corp_id_contact_id" {
+    columns = [column.corp_id, column.contact_id]
+  }
+  index "historygrant_corp_id_group_id" {
+    columns = [column.corp_id, column.group_id]
+  }
+  index "historygrant_corp_id_handover_id" {
+    columns = [column.corp_id, column.handover_id]
+  }
+  index "historygrant_corp_id_transfer_id" {
+    columns = [column.corp_id, column.transfer_id]
+  }
+  check "history_grants_one" {
+    expr = "(contact_id IS NULL) <> (group_id IS NULL)"
+  }
+}
+table "members" {
+  schema = schema.main
+  column "id" {
+    null = false
+    type = uuid
+  }
+  column "corp_id" {
+    null = false
+    type = uuid
+  }
+  column "created_at" {
+    null = false
+    type = datetime
+  }
+  column "version" {
+    null    = false
+    type    = integer
+    default = sql("1")
+  }
+  column "updated_at" {
+    null = false
+    type = datetime
+  }
+  column "archived_at" {
+    null = true
+    type = datetime
+  }
+  column "erased_at" {
+    null = true
+    type = datetime
+  }
+  column "user_id" {
+    null = false
+    type = text
+  }
+  column "name" {
+    null = false
+    type = text
+  }
+  column "name_key" {
+    null = false
+    type = text
+  }
+  column "status" {
+    null = false
+    type = text
+  }
+  column "answers" {
+    null = false
+    type = bool
+  }
+  column "customer_contact_enabled" {
+    null    = false
+    type    = bool
+    default = sql("true")
+  }
+  column "contact_limit" {
+    null    = false
+    type    = integer
+    default = sql("5000")
+  }
+  column "last_day" {
+    null = true
+    type = text
+  }
+  column "departed_at" {
+    null = true
+    type = datetime
+  }
+  column "last_login_at" {
+    null = true
+    type = datetime
+  }
+  column "epoch" {
+    null    = false
+    type    = integer
+    default = sql("1")
+  }
+  column "caretaker_id" {
+    null = true
+    type = uuid
+  }
+  primary_key {
+    columns = [column.id]
+  }
+  foreign_key "members_members_caretaker" {
+    columns     = [column.corp_id, column.caretaker_id]
+    ref_columns = [column.corp_id, column.id]
+    on_delete   = RESTRICT
+  }
+  index "members_caretaker_id_key" {
+    unique  = true
+    columns = [column.caretaker_id]
+  }
+  index "member_corp_id_id" {
+    unique  = true
+    columns = [column.corp_id, column.id]
+  }
+  index "member_corp_id_user_id" {
+    unique  = true
+    columns = [column.corp_id, column.user_id]
+    where   = "archived_at IS NULL"
+  }
+  index "member_corp_id_id_answers" {
+    unique  = true
+    columns = [column.corp_id, column.id, column.answers]
+  }
+  index "member_corp_id_name_key_id" {
+    columns = [column.corp_id, column.name_key, column.id]
+  }
+  index "member_corp_id_status_id" {
+    columns = [column.corp_id, column.status, column.id]
+  }
+  index "member_corp_id_created_at_id" {
+    columns = [column.corp_id, column.created_at, column.id]
+  }
+  index "member_corp_id_updated_at_id" {
+    columns = [column.corp_id, column.updated_at, column.id]
+  }
+  index "member_corp_id_caretaker_id" {
+    columns = [column.corp_id, column.caretaker_id]
+  }
+  check "members_answers" {
+    expr = "answers = (status IN ('ACTIVE', 'LEAVING'))"
+  }
+}
+table "messages" {
+  schema = schema.main
+  column "id" {
+    null = false
+    type = uuid
+  }
+  column "corp_id" {
+    null = false
+    type = uuid
+  }
+  column "created_at" {
+    null = false
+    type = datetime
+  }
+  column "external_id" {
+    null = false
+    type = text
+  }
+  column "kind" {
+    null = false
+    type = text
+  }
+  column "sent_at" {
+    null = false
+    type = datetime
+  }
+  column "author_id" {
+    null = true
+    type = uuid
+  }
+  column "from_contact" {
+    null    = false
+    type    = bool
+    default = sql("false")
+  }
+  column "member_id" {
+    null = true
+    type = uuid
+  }
+  column "contact_id" {
+    null = true
+    type = uuid
+  }
+  column "group_id" {
+    null = true
+    type = uuid
+  }
+  column "text" {
+    null = true
+    type = text
+  }
+  column "attachment" {
+    null = true
+    type = json
+  }
+  column "consent" {
+    null    = false
+    type    = text
+    default = sql("'UNKNOWN'")
+  }
+  primary_key {
+    columns = [column.id]
+  }
+  index "message_corp_id_id" {
+    unique  = true
+    columns = [column.corp_id, column.id]
+  }
+  index "message_corp_id_external_id" {
+    columns = [column.corp_id, column.external_id]
+  }
+  index "message_corp_id_member_id_contact_id_sent_at" {
+    columns = [column.corp_id, column.member_id, column.contact_id, column.sent_at]
+  }
+  index "message_corp_id_group_id_sent_at" {
+    columns = [column.corp_id, column.group_id, column.sent_at]
+  }
+}
+table "ownership_periods" {
+  schema = schema.main
+  column "id" {
+    null = false
+    type = uuid
+  }
+  column "corp_id" {
+    null = false
+    type = uuid
+  }
+  column "created_at" {
+    null = false
+    type = datetime
+  }
+  column "from_at" {
+    null = false
+    type = datetime
+  }
+  column "until_at" {
+    null = true
+    type = datetime
+  }
+  column "contact_id" {
+    null = true
+    type = uuid
+  }
+  column "group_id" {
+    null = true
+    type = uuid
+  }
+  column "member_id" {
+    null = false
+    type = uuid
+  }
+  column "transfer_id" {
+    null = true
+    type = uuid
+  }
+  primary_key {
+    columns = [column.id]
+  }
+  foreign_key "ownership_periods_contacts_contact" {
+    columns     = [column.corp_id, column.contact_id]
+    ref_columns = [table.contacts.column.corp_id, table.contacts.column.id]
+    on_delete   = RESTRICT
+  }
+  foreign_key "ownership_periods_groups_group" {
+    columns     = [column.corp_id, column.group_id]
+    ref_columns = [table.groups.column.corp_id, table.groups.column.id]
+    on_delete   = RESTRICT
+  }
+  foreign_key "ownership_periods_members_member" {
+    columns     = [column.corp_id, column.member_id]
+    ref_columns = [table.members.column.corp_id, table.members.column.id]
+    on_delete   = RESTRICT
+  }
+  foreign_key "ownership_periods_transfers_transfer" {
+    columns     = [column.corp_id, column.transfer_id]
+    ref_columns = [table.transfers.column.corp_id, table.transfers.column.id]
+    on_delete   = RESTRICT
+  }
+  index "ownershipperiod_corp_id_id" {
+    unique  = true
+    columns = [column.corp_id, column.id]
+  }
+  index "ownershipperiod_corp_id_contact_id_member_id" {
+    unique  = true
+    columns = [column.corp_id, column.contact_id, column.member_id]
+    where   = "until_at IS NULL AND contact_id IS NOT NULL"
+  }
+  index "ownership_periods_open_group" {
+    unique  = true
+    columns = [column.corp_id, column.group_id]
+    where   = "until_at IS NULL AND group_id IS NOT NULL"
+  }
+  index "ownershipperiod_corp_id_contact_id_from_at" {
+    columns = [column.corp_id, column.contact_id, column.from_at]
+  }
+  index "ownershipperiod_corp_id_group_id_from_at" {
+    columns = [column.corp_id, column.group_id, column.from_at]
+  }
+  index "ownershipperiod_corp_id_member_id" {
+    columns = [column.corp_id, column.member_id]
+  }
+  index "ownershipperiod_corp_id_transfer_id" {
+    columns = [column.corp_id, column.transfer_id]
+  }
+  check "ownership_periods_one" {
+    expr = "(contact_id IS NULL) <> (group_id IS NULL)"
+  }
+}
+table "roles" {
+  schema = schema.main
+  column "id" {
+    null = false
+    type = uuid
+  }
+  column "corp_id" {
+    null = false
+    type = uuid
+  }
+  column "created_at" {
+    null = false
+    type = datetime
+  }
+  column "version" {
+    null    = false
+    type    = integer
+    default = sql("1")
+  }
+  column "updated_at" {
+    null = false
+    type = datetime
+  }
+  column "name" {
+    null = false
+    type = text
+  }
+  column "permissions" {
+    null = false
+    type = json
+  }
+  column "sensitive" {
+    null = false
+    type = bool
+  }
+  column "built_in" {
+    null = false
+    type = bool
+  }
+  primary_key {
+    columns = [column.id]
+  }
+  index "role_corp_id_id" {
+    unique  = true
+    columns = [column.corp_id, column.id]
+  }
+  index "role_corp_id_name" {
+    unique  = true
+    columns = [column.corp_id, column.name]
+  }
+}
+table "service_tokens" {
+  schema = schema.main
+  column "id" {
+    null = false
+    type = uuid
+  }
+  column "corp_id" {
+    null = false
+    type = uuid
+  }
+  column "created_at" {
+    null = false
+    type = datetime
+  }
+  column "name" {
+    null = false
+    type = text
+  }
+  column "permissions" {
+    null = false
+    type = json
+  }
+  column "expires_at" {
+    null = false
+    type = datetime
+  }
+  column "last_used_at" {
+    null = true
+    type = datetime
+  }
+  column "revoked_at" {
+    null = true
+    type = datetime
+  }
+  column "secret_hash" {
+    null = false
+    type = blob
+  }
+  column "department_id" {
+    null = true
+    type = uuid
+  }
+  column "created_by_id" {
+    null = true
+    type = uuid
+  }
+  primary_key {
+    columns = [column.id]
+  }
+  foreign_key "service_tokens_departments_department" {
+    columns     = [column.corp_id, column.department_id]
+    ref_columns = [table.departments.column.corp_id, table.departments.column.id]
+    on_delete   = RESTRICT
+  }
+  foreign_key "service_tokens_members_created_by" {
+    columns     = [column.corp_id, column.created_by_id]
+    ref_columns = [table.members.column.corp_id, table.members.column.id]
+    on_delete   = RESTRICT
+  }
+  index "servicetoken_corp_id_id" {
+    unique  = true
+    columns = [column.corp_id, column.id]
+  }
+  index "servicetoken_secret_hash" {
+    unique  = true
+    columns = [column.secret_hash]
+  }
+  index "servicetoken_corp_id_department_id" {
+    columns = [column.corp_id, column.department_id]
+  }
+  index "servicetoken_corp_id_created_by_id" {
+    columns = [column.corp_id, column.created_by_id]
+  }
+}
+table "tags" {
+  schema = schema.main
+  column "id" {
+    null = false
+    type = uuid
+  }
+  column "corp_id" {
+    null = false
+    type = uuid
+  }
+  column "created_at" {
+    null = false
+    type = datetime
+  }
+  column "external_id" {
+    null = true
+    type = text
+  }
+  column "group_name" {
+    null    = false
+    type    = text
+    default = sql("''")
+  }
+  column "name" {
+    null = false
+    type = text
+  }
+  primary_key {
+    columns = [column.id]
+  }
+  index "tag_corp_id_id" {
+    unique  = true
+    columns = [column.corp_id, column.id]
+  }
+  index "tag_corp_id_name_group_name" {
+    unique  = true
+    columns = [column.corp_id, column.name, column.group_name]
+  }
+}
+table "transfers" {
+  schema = schema.main
+  column "id" {
+    null = false
+    type = uuid
+  }
+  column "corp_id" {
+    null = false
+    type = uuid
+  }
+  column "created_at" {
+    null = false
+    type = datetime
+  }
+  column "position" {
+    null = false
+    type = integer
+  }
+  column "kind" {
+    null = false
+    type = text
+  }
+  column "status" {
+    null    = false
+    type    = text
+    default = sql("'PLANNED'")
+  }
+  column "reason" {
+    null = true
+    type = text
+  }
+  column "detail" {
+    null = true
+    type = text
+  }
+  column "because" {
+    null = true
+    type = text
+  }
+  column "merged" {
+    null    = false
+    type    = bool
+    default = sql("false")
+  }
+  column "attempt" {
+    null    = false
+    type    = integer
+    default = sql("0")
+  }
+  column "expected_version" {
+    null = false
+    type = integer
+  }
+  column "importance" {
+    null    = false
+    type    = text
+    default = sql("'NORMAL'")
+  }
+  column "rule_set_id" {
+    null = true
+    type = uuid
+  }
+  column "rule_index" {
+    null = true
+    type = integer
+  }
+  column "undo" {
+    null = true
+    type = json
+  }
+  column "assigned_at" {
+    null = true
+    type = datetime
+  }
+  column "auto_accept_at" {
+    null = true
+    type = datetime
+  }
+  column "finished_at" {
+    null = true
+    type = datetime
+  }
+  column "updated_at" {
+    null = false
+    type = datetime
+  }
+  column "handover_id" {
+    null = false
+    type = uuid
+  }
+  column "contact_id" {
+    null = true
+    type = uuid
+  }
+  column "group_id" {
+    null = true
+    type = uuid
+  }
+  column "follow_id" {
+    null = true
+    type = uuid
+  }
+  column "from_id" {
+    null = false
+    type = uuid
+  }
+  column "to_id" {
+    null = false
+    type = uuid
+  }
+  column "from_department_id" {
+    null = true
+    type = uuid
+  }
+  column "to_department_id" {
+    null = true
+    type = uuid
+  }
+  primary_key {
+    columns = [column.id]
+  }
+  foreign_key "transfers_handovers_handover" {
+    columns     = [column.corp_id, column.handover_id]
+    ref_columns = [table.handovers.column.corp_id, table.handovers.column.id]
+    on_delete   = RESTRICT
+  }
+  foreign_key "transfers_contacts_contact" {
+    columns     = [column.corp_id, column.contact_id]
+    ref_columns = [table.contacts.column.corp_id, table.contacts.column.id]
+    on_delete   = RESTRICT
+  }
+  foreign_key "transfers_groups_group" {
+    columns     = [column.corp_id, column.group_id]
+    ref_columns = [table.groups.column.corp_id, table.groups.column.id]
+    on_delete   = RESTRICT
+  }
+  foreign_key "transfers_follows_follow" {
+    columns     = [column.corp_id, column.follow_id]
+    ref_columns = [table.follows.column.corp_id, table.follows.column.id]
+    on_delete   = RESTRICT
+  }
+  foreign_key "transfers_members_from" {
+    columns     = [column.corp_id, column.from_id]
+    ref_columns = [table.members.column.corp_id, table.members.column.id]
+    on_delete   = RESTRICT
+  }
+  foreign_key "transfers_members_to" {
+    columns     = [column.corp_id, column.to_id]
+    ref_columns = [table.members.column.corp_id, table.members.column.id]
+    on_delete   = RESTRICT
+  }
+  foreign_key "transfers_departments_from_department" {
+    columns     = [column.corp_id, column.from_department_id]
+    ref_columns = [table.departments.column.corp_id, table.departments.column.id]
+    on_delete   = RESTRICT
+  }
+  foreign_key "transfers_departments_to_department" {
+    columns     = [column.corp_id, column.to_department_id]
+    ref_columns = [table.departments.column.corp_id, table.departments.column.id]
+    on_delete   = RESTRICT
+  }
+  index "transfer_corp_id_id" {
+    unique  = true
+    columns = [column.corp_id, column.id]
+  }
+  index "transfer_corp_id_handover_id_position" {
+    unique  = true
+    columns = [column.corp_id, column.handover_id, column.position]
+  }
+  index "transfers_open_follow" {
+    unique  = true
+    columns = [column.corp_id, column.follow_id]
+    where   = "status = 'WAITING'"
+  }
+  index "transfers_open_group" {
+    unique  = true
+    columns = [column.corp_id, column.group_id]
+    where   = "status = 'WAITING'"
+  }
+  index "transfer_corp_id_follow_id" {
+    columns = [column.corp_id, column.follow_id]
+  }
+  index "transfer_corp_id_contact_id_id" {
+    columns = [column.corp_id, column.contact_id, column.id]
+  }
+  index "transfer_corp_id_group_id_id" {
+    columns = [column.corp_id, column.group_id, column.id]
+  }
+  index "transfer_corp_id_from_id_id" {
+    columns = [column.corp_id, column.from_id, column.id]
+  }
+  index "transfer_corp_id_to_id_id" {
+    columns = [column.corp_id, column.to_id, column.id]
+  }
+  index "transfer_corp_id_status_id" {
+    columns = [column.corp_id, column.status, column.id]
+  }
+  index "transfer_corp_id_created_at_id" {
+    columns = [column.corp_id, column.created_at, column.id]
+  }
+  index "transfer_corp_id_assigned_at_id" {
+    columns = [column.corp_id, column.assigned_at, column.id]
+  }
+  index "transfer_corp_id_from_department_id" {
+    columns = [column.corp_id, column.from_department_id]
+  }
+  index "transfer_corp_id_to_department_id" {
+    columns = [column.corp_id, column.to_department_id]
+  }
+  check "transfers_one" {
+    expr = "(kind = 'CONTACT' AND contact_id IS NOT NULL AND follow_id IS NOT NULL AND group_id IS NULL) OR (kind = 'GROUP' AND group_id IS NOT NULL AND contact_id IS NULL AND follow_id IS NULL)"
+  }
+}
+schema "main" {
+}

@@ -1,0 +1,4 @@
+// Package openhandover only holds the generators' command lines.
+package openhandover
+
+//go:generate go run ./ent/entc.go
