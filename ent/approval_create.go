@@ -124,7 +124,9 @@ func (_c *ApprovalCreate) Mutation() *ApprovalMutation {
 
 // Save creates the Approval in the database.
 func (_c *ApprovalCreate) Save(ctx context.Context) (*Approval, error) {
-	_c.defaults()
+	if err := _c.defaults(); err != nil {
+		return nil, err
+	}
 	return withHooks(ctx, _c.sqlSave, _c.mutation, _c.hooks)
 }
 
@@ -151,15 +153,22 @@ func (_c *ApprovalCreate) ExecX(ctx context.Context) {
 }
 
 // defaults sets the default values of the builder before save.
-func (_c *ApprovalCreate) defaults() {
+func (_c *ApprovalCreate) defaults() error {
 	if _, ok := _c.mutation.CreatedAt(); !ok {
+		if approval.DefaultCreatedAt == nil {
+			return fmt.Errorf("ent: uninitialized approval.DefaultCreatedAt (forgotten import ent/runtime?)")
+		}
 		v := approval.DefaultCreatedAt()
 		_c.mutation.SetCreatedAt(v)
 	}
 	if _, ok := _c.mutation.ID(); !ok {
+		if approval.DefaultID == nil {
+			return fmt.Errorf("ent: uninitialized approval.DefaultID (forgotten import ent/runtime?)")
+		}
 		v := approval.DefaultID()
 		_c.mutation.SetID(v)
 	}
+	return nil
 }
 
 // check runs all checks and user-defined validators on the builder.

@@ -480,12 +480,14 @@ func (c *ApprovalClient) QueryApprover(_m *Approval) *MemberQuery {
 
 // Hooks returns the client hooks.
 func (c *ApprovalClient) Hooks() []Hook {
-	return c.hooks.Approval
+	hooks := c.hooks.Approval
+	return append(hooks[:len(hooks):len(hooks)], approval.Hooks[:]...)
 }
 
 // Interceptors returns the client interceptors.
 func (c *ApprovalClient) Interceptors() []Interceptor {
-	return c.inters.Approval
+	inters := c.inters.Approval
+	return append(inters[:len(inters):len(inters)], approval.Interceptors[:]...)
 }
 
 func (c *ApprovalClient) mutate(ctx context.Context, m *ApprovalMutation) (Value, error) {
@@ -613,12 +615,14 @@ func (c *AuditEntryClient) GetX(ctx context.Context, id nid.ID) *AuditEntry {
 
 // Hooks returns the client hooks.
 func (c *AuditEntryClient) Hooks() []Hook {
-	return c.hooks.AuditEntry
+	hooks := c.hooks.AuditEntry
+	return append(hooks[:len(hooks):len(hooks)], auditentry.Hooks[:]...)
 }
 
 // Interceptors returns the client interceptors.
 func (c *AuditEntryClient) Interceptors() []Interceptor {
-	return c.inters.AuditEntry
+	inters := c.inters.AuditEntry
+	return append(inters[:len(inters):len(inters)], auditentry.Interceptors[:]...)
 }
 
 func (c *AuditEntryClient) mutate(ctx context.Context, m *AuditEntryMutation) (Value, error) {
@@ -762,12 +766,14 @@ func (c *ContactClient) QueryAccountable(_m *Contact) *MemberQuery {
 
 // Hooks returns the client hooks.
 func (c *ContactClient) Hooks() []Hook {
-	return c.hooks.Contact
+	hooks := c.hooks.Contact
+	return append(hooks[:len(hooks):len(hooks)], contact.Hooks[:]...)
 }
 
 // Interceptors returns the client interceptors.
 func (c *ContactClient) Interceptors() []Interceptor {
-	return c.inters.Contact
+	inters := c.inters.Contact
+	return append(inters[:len(inters):len(inters)], contact.Interceptors[:]...)
 }
 
 func (c *ContactClient) mutate(ctx context.Context, m *ContactMutation) (Value, error) {
@@ -895,12 +901,14 @@ func (c *CorpClient) GetX(ctx context.Context, id nid.ID) *Corp {
 
 // Hooks returns the client hooks.
 func (c *CorpClient) Hooks() []Hook {
-	return c.hooks.Corp
+	hooks := c.hooks.Corp
+	return append(hooks[:len(hooks):len(hooks)], corp.Hooks[:]...)
 }
 
 // Interceptors returns the client interceptors.
 func (c *CorpClient) Interceptors() []Interceptor {
-	return c.inters.Corp
+	inters := c.inters.Corp
+	return append(inters[:len(inters):len(inters)], corp.Interceptors[:]...)
 }
 
 func (c *CorpClient) mutate(ctx context.Context, m *CorpMutation) (Value, error) {
@@ -1060,12 +1068,14 @@ func (c *DepartmentClient) QueryManager(_m *Department) *MemberQuery {
 
 // Hooks returns the client hooks.
 func (c *DepartmentClient) Hooks() []Hook {
-	return c.hooks.Department
+	hooks := c.hooks.Department
+	return append(hooks[:len(hooks):len(hooks)], department.Hooks[:]...)
 }
 
 // Interceptors returns the client interceptors.
 func (c *DepartmentClient) Interceptors() []Interceptor {
-	return c.inters.Department
+	inters := c.inters.Department
+	return append(inters[:len(inters):len(inters)], department.Interceptors[:]...)
 }
 
 func (c *DepartmentClient) mutate(ctx context.Context, m *DepartmentMutation) (Value, error) {
@@ -1257,12 +1267,14 @@ func (c *FollowClient) QueryReservedBy(_m *Follow) *TransferQuery {
 
 // Hooks returns the client hooks.
 func (c *FollowClient) Hooks() []Hook {
-	return c.hooks.Follow
+	hooks := c.hooks.Follow
+	return append(hooks[:len(hooks):len(hooks)], follow.Hooks[:]...)
 }
 
 // Interceptors returns the client interceptors.
 func (c *FollowClient) Interceptors() []Interceptor {
-	return c.inters.Follow
+	inters := c.inters.Follow
+	return append(inters[:len(inters):len(inters)], follow.Interceptors[:]...)
 }
 
 func (c *FollowClient) mutate(ctx context.Context, m *FollowMutation) (Value, error) {
@@ -1454,12 +1466,14 @@ func (c *GrantClient) QueryGrantedBy(_m *Grant) *MemberQuery {
 
 // Hooks returns the client hooks.
 func (c *GrantClient) Hooks() []Hook {
-	return c.hooks.Grant
+	hooks := c.hooks.Grant
+	return append(hooks[:len(hooks):len(hooks)], grant.Hooks[:]...)
 }
 
 // Interceptors returns the client interceptors.
 func (c *GrantClient) Interceptors() []Interceptor {
-	return c.inters.Grant
+	inters := c.inters.Grant
+	return append(inters[:len(inters):len(inters)], grant.Interceptors[:]...)
 }
 
 func (c *GrantClient) mutate(ctx context.Context, m *GrantMutation) (Value, error) {
@@ -1635,12 +1649,14 @@ func (c *GroupClient) QueryReservedBy(_m *Group) *TransferQuery {
 
 // Hooks returns the client hooks.
 func (c *GroupClient) Hooks() []Hook {
-	return c.hooks.Group
+	hooks := c.hooks.Group
+	return append(hooks[:len(hooks):len(hooks)], group.Hooks[:]...)
 }
 
 // Interceptors returns the client interceptors.
 func (c *GroupClient) Interceptors() []Interceptor {
-	return c.inters.Group
+	inters := c.inters.Group
+	return append(inters[:len(inters):len(inters)], group.Interceptors[:]...)
 }
 
 func (c *GroupClient) mutate(ctx context.Context, m *GroupMutation) (Value, error) {
@@ -1848,12 +1864,14 @@ func (c *HandoverClient) QueryFollowUpOf(_m *Handover) *HandoverQuery {
 
 // Hooks returns the client hooks.
 func (c *HandoverClient) Hooks() []Hook {
-	return c.hooks.Handover
+	hooks := c.hooks.Handover
+	return append(hooks[:len(hooks):len(hooks)], handover.Hooks[:]...)
 }
 
 // Interceptors returns the client interceptors.
 func (c *HandoverClient) Interceptors() []Interceptor {
-	return c.inters.Handover
+	inters := c.inters.Handover
+	return append(inters[:len(inters):len(inters)], handover.Interceptors[:]...)
 }
 
 func (c *HandoverClient) mutate(ctx context.Context, m *HandoverMutation) (Value, error) {
@@ -2077,12 +2095,14 @@ func (c *HistoryGrantClient) QueryTransfer(_m *HistoryGrant) *TransferQuery {
 
 // Hooks returns the client hooks.
 func (c *HistoryGrantClient) Hooks() []Hook {
-	return c.hooks.HistoryGrant
+	hooks := c.hooks.HistoryGrant
+	return append(hooks[:len(hooks):len(hooks)], historygrant.Hooks[:]...)
 }
 
 // Interceptors returns the client interceptors.
 func (c *HistoryGrantClient) Interceptors() []Interceptor {
-	return c.inters.HistoryGrant
+	inters := c.inters.HistoryGrant
+	return append(inters[:len(inters):len(inters)], historygrant.Interceptors[:]...)
 }
 
 func (c *HistoryGrantClient) mutate(ctx context.Context, m *HistoryGrantMutation) (Value, error) {
@@ -2226,12 +2246,14 @@ func (c *MemberClient) QueryCaretaker(_m *Member) *MemberQuery {
 
 // Hooks returns the client hooks.
 func (c *MemberClient) Hooks() []Hook {
-	return c.hooks.Member
+	hooks := c.hooks.Member
+	return append(hooks[:len(hooks):len(hooks)], member.Hooks[:]...)
 }
 
 // Interceptors returns the client interceptors.
 func (c *MemberClient) Interceptors() []Interceptor {
-	return c.inters.Member
+	inters := c.inters.Member
+	return append(inters[:len(inters):len(inters)], member.Interceptors[:]...)
 }
 
 func (c *MemberClient) mutate(ctx context.Context, m *MemberMutation) (Value, error) {
@@ -2359,12 +2381,14 @@ func (c *MessageClient) GetX(ctx context.Context, id nid.ID) *Message {
 
 // Hooks returns the client hooks.
 func (c *MessageClient) Hooks() []Hook {
-	return c.hooks.Message
+	hooks := c.hooks.Message
+	return append(hooks[:len(hooks):len(hooks)], message.Hooks[:]...)
 }
 
 // Interceptors returns the client interceptors.
 func (c *MessageClient) Interceptors() []Interceptor {
-	return c.inters.Message
+	inters := c.inters.Message
+	return append(inters[:len(inters):len(inters)], message.Interceptors[:]...)
 }
 
 func (c *MessageClient) mutate(ctx context.Context, m *MessageMutation) (Value, error) {
@@ -2556,12 +2580,14 @@ func (c *OwnershipPeriodClient) QueryTransfer(_m *OwnershipPeriod) *TransferQuer
 
 // Hooks returns the client hooks.
 func (c *OwnershipPeriodClient) Hooks() []Hook {
-	return c.hooks.OwnershipPeriod
+	hooks := c.hooks.OwnershipPeriod
+	return append(hooks[:len(hooks):len(hooks)], ownershipperiod.Hooks[:]...)
 }
 
 // Interceptors returns the client interceptors.
 func (c *OwnershipPeriodClient) Interceptors() []Interceptor {
-	return c.inters.OwnershipPeriod
+	inters := c.inters.OwnershipPeriod
+	return append(inters[:len(inters):len(inters)], ownershipperiod.Interceptors[:]...)
 }
 
 func (c *OwnershipPeriodClient) mutate(ctx context.Context, m *OwnershipPeriodMutation) (Value, error) {
@@ -2689,12 +2715,14 @@ func (c *RoleClient) GetX(ctx context.Context, id nid.ID) *Role {
 
 // Hooks returns the client hooks.
 func (c *RoleClient) Hooks() []Hook {
-	return c.hooks.Role
+	hooks := c.hooks.Role
+	return append(hooks[:len(hooks):len(hooks)], role.Hooks[:]...)
 }
 
 // Interceptors returns the client interceptors.
 func (c *RoleClient) Interceptors() []Interceptor {
-	return c.inters.Role
+	inters := c.inters.Role
+	return append(inters[:len(inters):len(inters)], role.Interceptors[:]...)
 }
 
 func (c *RoleClient) mutate(ctx context.Context, m *RoleMutation) (Value, error) {
@@ -2854,12 +2882,14 @@ func (c *ServiceTokenClient) QueryCreatedBy(_m *ServiceToken) *MemberQuery {
 
 // Hooks returns the client hooks.
 func (c *ServiceTokenClient) Hooks() []Hook {
-	return c.hooks.ServiceToken
+	hooks := c.hooks.ServiceToken
+	return append(hooks[:len(hooks):len(hooks)], servicetoken.Hooks[:]...)
 }
 
 // Interceptors returns the client interceptors.
 func (c *ServiceTokenClient) Interceptors() []Interceptor {
-	return c.inters.ServiceToken
+	inters := c.inters.ServiceToken
+	return append(inters[:len(inters):len(inters)], servicetoken.Interceptors[:]...)
 }
 
 func (c *ServiceTokenClient) mutate(ctx context.Context, m *ServiceTokenMutation) (Value, error) {
@@ -2987,12 +3017,14 @@ func (c *TagClient) GetX(ctx context.Context, id nid.ID) *Tag {
 
 // Hooks returns the client hooks.
 func (c *TagClient) Hooks() []Hook {
-	return c.hooks.Tag
+	hooks := c.hooks.Tag
+	return append(hooks[:len(hooks):len(hooks)], tag.Hooks[:]...)
 }
 
 // Interceptors returns the client interceptors.
 func (c *TagClient) Interceptors() []Interceptor {
-	return c.inters.Tag
+	inters := c.inters.Tag
+	return append(inters[:len(inters):len(inters)], tag.Interceptors[:]...)
 }
 
 func (c *TagClient) mutate(ctx context.Context, m *TagMutation) (Value, error) {
@@ -3248,12 +3280,14 @@ func (c *TransferClient) QueryToDepartment(_m *Transfer) *DepartmentQuery {
 
 // Hooks returns the client hooks.
 func (c *TransferClient) Hooks() []Hook {
-	return c.hooks.Transfer
+	hooks := c.hooks.Transfer
+	return append(hooks[:len(hooks):len(hooks)], transfer.Hooks[:]...)
 }
 
 // Interceptors returns the client interceptors.
 func (c *TransferClient) Interceptors() []Interceptor {
-	return c.inters.Transfer
+	inters := c.inters.Transfer
+	return append(inters[:len(inters):len(inters)], transfer.Interceptors[:]...)
 }
 
 func (c *TransferClient) mutate(ctx context.Context, m *TransferMutation) (Value, error) {

@@ -124,7 +124,9 @@ func (_c *CorpCreate) Mutation() *CorpMutation {
 
 // Save creates the Corp in the database.
 func (_c *CorpCreate) Save(ctx context.Context) (*Corp, error) {
-	_c.defaults()
+	if err := _c.defaults(); err != nil {
+		return nil, err
+	}
 	return withHooks(ctx, _c.sqlSave, _c.mutation, _c.hooks)
 }
 
@@ -151,8 +153,11 @@ func (_c *CorpCreate) ExecX(ctx context.Context) {
 }
 
 // defaults sets the default values of the builder before save.
-func (_c *CorpCreate) defaults() {
+func (_c *CorpCreate) defaults() error {
 	if _, ok := _c.mutation.CreatedAt(); !ok {
+		if corp.DefaultCreatedAt == nil {
+			return fmt.Errorf("ent: uninitialized corp.DefaultCreatedAt (forgotten import ent/runtime?)")
+		}
 		v := corp.DefaultCreatedAt()
 		_c.mutation.SetCreatedAt(v)
 	}
@@ -161,6 +166,9 @@ func (_c *CorpCreate) defaults() {
 		_c.mutation.SetVersion(v)
 	}
 	if _, ok := _c.mutation.UpdatedAt(); !ok {
+		if corp.DefaultUpdatedAt == nil {
+			return fmt.Errorf("ent: uninitialized corp.DefaultUpdatedAt (forgotten import ent/runtime?)")
+		}
 		v := corp.DefaultUpdatedAt()
 		_c.mutation.SetUpdatedAt(v)
 	}
@@ -169,9 +177,13 @@ func (_c *CorpCreate) defaults() {
 		_c.mutation.SetTimeZone(v)
 	}
 	if _, ok := _c.mutation.ID(); !ok {
+		if corp.DefaultID == nil {
+			return fmt.Errorf("ent: uninitialized corp.DefaultID (forgotten import ent/runtime?)")
+		}
 		v := corp.DefaultID()
 		_c.mutation.SetID(v)
 	}
+	return nil
 }
 
 // check runs all checks and user-defined validators on the builder.

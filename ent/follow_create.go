@@ -243,7 +243,9 @@ func (_c *FollowCreate) Mutation() *FollowMutation {
 
 // Save creates the Follow in the database.
 func (_c *FollowCreate) Save(ctx context.Context) (*Follow, error) {
-	_c.defaults()
+	if err := _c.defaults(); err != nil {
+		return nil, err
+	}
 	return withHooks(ctx, _c.sqlSave, _c.mutation, _c.hooks)
 }
 
@@ -270,8 +272,11 @@ func (_c *FollowCreate) ExecX(ctx context.Context) {
 }
 
 // defaults sets the default values of the builder before save.
-func (_c *FollowCreate) defaults() {
+func (_c *FollowCreate) defaults() error {
 	if _, ok := _c.mutation.CreatedAt(); !ok {
+		if follow.DefaultCreatedAt == nil {
+			return fmt.Errorf("ent: uninitialized follow.DefaultCreatedAt (forgotten import ent/runtime?)")
+		}
 		v := follow.DefaultCreatedAt()
 		_c.mutation.SetCreatedAt(v)
 	}
@@ -280,6 +285,9 @@ func (_c *FollowCreate) defaults() {
 		_c.mutation.SetVersion(v)
 	}
 	if _, ok := _c.mutation.UpdatedAt(); !ok {
+		if follow.DefaultUpdatedAt == nil {
+			return fmt.Errorf("ent: uninitialized follow.DefaultUpdatedAt (forgotten import ent/runtime?)")
+		}
 		v := follow.DefaultUpdatedAt()
 		_c.mutation.SetUpdatedAt(v)
 	}
@@ -292,9 +300,13 @@ func (_c *FollowCreate) defaults() {
 		_c.mutation.SetOwnerVersion(v)
 	}
 	if _, ok := _c.mutation.ID(); !ok {
+		if follow.DefaultID == nil {
+			return fmt.Errorf("ent: uninitialized follow.DefaultID (forgotten import ent/runtime?)")
+		}
 		v := follow.DefaultID()
 		_c.mutation.SetID(v)
 	}
+	return nil
 }
 
 // check runs all checks and user-defined validators on the builder.

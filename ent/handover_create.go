@@ -545,7 +545,9 @@ func (_c *HandoverCreate) Mutation() *HandoverMutation {
 
 // Save creates the Handover in the database.
 func (_c *HandoverCreate) Save(ctx context.Context) (*Handover, error) {
-	_c.defaults()
+	if err := _c.defaults(); err != nil {
+		return nil, err
+	}
 	return withHooks(ctx, _c.sqlSave, _c.mutation, _c.hooks)
 }
 
@@ -572,8 +574,11 @@ func (_c *HandoverCreate) ExecX(ctx context.Context) {
 }
 
 // defaults sets the default values of the builder before save.
-func (_c *HandoverCreate) defaults() {
+func (_c *HandoverCreate) defaults() error {
 	if _, ok := _c.mutation.CreatedAt(); !ok {
+		if handover.DefaultCreatedAt == nil {
+			return fmt.Errorf("ent: uninitialized handover.DefaultCreatedAt (forgotten import ent/runtime?)")
+		}
 		v := handover.DefaultCreatedAt()
 		_c.mutation.SetCreatedAt(v)
 	}
@@ -582,6 +587,9 @@ func (_c *HandoverCreate) defaults() {
 		_c.mutation.SetVersion(v)
 	}
 	if _, ok := _c.mutation.UpdatedAt(); !ok {
+		if handover.DefaultUpdatedAt == nil {
+			return fmt.Errorf("ent: uninitialized handover.DefaultUpdatedAt (forgotten import ent/runtime?)")
+		}
 		v := handover.DefaultUpdatedAt()
 		_c.mutation.SetUpdatedAt(v)
 	}
@@ -638,9 +646,13 @@ func (_c *HandoverCreate) defaults() {
 		_c.mutation.SetReverted(v)
 	}
 	if _, ok := _c.mutation.ID(); !ok {
+		if handover.DefaultID == nil {
+			return fmt.Errorf("ent: uninitialized handover.DefaultID (forgotten import ent/runtime?)")
+		}
 		v := handover.DefaultID()
 		_c.mutation.SetID(v)
 	}
+	return nil
 }
 
 // check runs all checks and user-defined validators on the builder.

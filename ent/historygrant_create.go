@@ -205,7 +205,9 @@ func (_c *HistoryGrantCreate) Mutation() *HistoryGrantMutation {
 
 // Save creates the HistoryGrant in the database.
 func (_c *HistoryGrantCreate) Save(ctx context.Context) (*HistoryGrant, error) {
-	_c.defaults()
+	if err := _c.defaults(); err != nil {
+		return nil, err
+	}
 	return withHooks(ctx, _c.sqlSave, _c.mutation, _c.hooks)
 }
 
@@ -232,15 +234,22 @@ func (_c *HistoryGrantCreate) ExecX(ctx context.Context) {
 }
 
 // defaults sets the default values of the builder before save.
-func (_c *HistoryGrantCreate) defaults() {
+func (_c *HistoryGrantCreate) defaults() error {
 	if _, ok := _c.mutation.CreatedAt(); !ok {
+		if historygrant.DefaultCreatedAt == nil {
+			return fmt.Errorf("ent: uninitialized historygrant.DefaultCreatedAt (forgotten import ent/runtime?)")
+		}
 		v := historygrant.DefaultCreatedAt()
 		_c.mutation.SetCreatedAt(v)
 	}
 	if _, ok := _c.mutation.ID(); !ok {
+		if historygrant.DefaultID == nil {
+			return fmt.Errorf("ent: uninitialized historygrant.DefaultID (forgotten import ent/runtime?)")
+		}
 		v := historygrant.DefaultID()
 		_c.mutation.SetID(v)
 	}
+	return nil
 }
 
 // check runs all checks and user-defined validators on the builder.

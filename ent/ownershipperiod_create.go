@@ -154,7 +154,9 @@ func (_c *OwnershipPeriodCreate) Mutation() *OwnershipPeriodMutation {
 
 // Save creates the OwnershipPeriod in the database.
 func (_c *OwnershipPeriodCreate) Save(ctx context.Context) (*OwnershipPeriod, error) {
-	_c.defaults()
+	if err := _c.defaults(); err != nil {
+		return nil, err
+	}
 	return withHooks(ctx, _c.sqlSave, _c.mutation, _c.hooks)
 }
 
@@ -181,15 +183,22 @@ func (_c *OwnershipPeriodCreate) ExecX(ctx context.Context) {
 }
 
 // defaults sets the default values of the builder before save.
-func (_c *OwnershipPeriodCreate) defaults() {
+func (_c *OwnershipPeriodCreate) defaults() error {
 	if _, ok := _c.mutation.CreatedAt(); !ok {
+		if ownershipperiod.DefaultCreatedAt == nil {
+			return fmt.Errorf("ent: uninitialized ownershipperiod.DefaultCreatedAt (forgotten import ent/runtime?)")
+		}
 		v := ownershipperiod.DefaultCreatedAt()
 		_c.mutation.SetCreatedAt(v)
 	}
 	if _, ok := _c.mutation.ID(); !ok {
+		if ownershipperiod.DefaultID == nil {
+			return fmt.Errorf("ent: uninitialized ownershipperiod.DefaultID (forgotten import ent/runtime?)")
+		}
 		v := ownershipperiod.DefaultID()
 		_c.mutation.SetID(v)
 	}
+	return nil
 }
 
 // check runs all checks and user-defined validators on the builder.

@@ -155,7 +155,9 @@ func (_c *ServiceTokenCreate) Mutation() *ServiceTokenMutation {
 
 // Save creates the ServiceToken in the database.
 func (_c *ServiceTokenCreate) Save(ctx context.Context) (*ServiceToken, error) {
-	_c.defaults()
+	if err := _c.defaults(); err != nil {
+		return nil, err
+	}
 	return withHooks(ctx, _c.sqlSave, _c.mutation, _c.hooks)
 }
 
@@ -182,15 +184,22 @@ func (_c *ServiceTokenCreate) ExecX(ctx context.Context) {
 }
 
 // defaults sets the default values of the builder before save.
-func (_c *ServiceTokenCreate) defaults() {
+func (_c *ServiceTokenCreate) defaults() error {
 	if _, ok := _c.mutation.CreatedAt(); !ok {
+		if servicetoken.DefaultCreatedAt == nil {
+			return fmt.Errorf("ent: uninitialized servicetoken.DefaultCreatedAt (forgotten import ent/runtime?)")
+		}
 		v := servicetoken.DefaultCreatedAt()
 		_c.mutation.SetCreatedAt(v)
 	}
 	if _, ok := _c.mutation.ID(); !ok {
+		if servicetoken.DefaultID == nil {
+			return fmt.Errorf("ent: uninitialized servicetoken.DefaultID (forgotten import ent/runtime?)")
+		}
 		v := servicetoken.DefaultID()
 		_c.mutation.SetID(v)
 	}
+	return nil
 }
 
 // check runs all checks and user-defined validators on the builder.

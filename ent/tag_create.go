@@ -96,7 +96,9 @@ func (_c *TagCreate) Mutation() *TagMutation {
 
 // Save creates the Tag in the database.
 func (_c *TagCreate) Save(ctx context.Context) (*Tag, error) {
-	_c.defaults()
+	if err := _c.defaults(); err != nil {
+		return nil, err
+	}
 	return withHooks(ctx, _c.sqlSave, _c.mutation, _c.hooks)
 }
 
@@ -123,8 +125,11 @@ func (_c *TagCreate) ExecX(ctx context.Context) {
 }
 
 // defaults sets the default values of the builder before save.
-func (_c *TagCreate) defaults() {
+func (_c *TagCreate) defaults() error {
 	if _, ok := _c.mutation.CreatedAt(); !ok {
+		if tag.DefaultCreatedAt == nil {
+			return fmt.Errorf("ent: uninitialized tag.DefaultCreatedAt (forgotten import ent/runtime?)")
+		}
 		v := tag.DefaultCreatedAt()
 		_c.mutation.SetCreatedAt(v)
 	}
@@ -133,9 +138,13 @@ func (_c *TagCreate) defaults() {
 		_c.mutation.SetGroupName(v)
 	}
 	if _, ok := _c.mutation.ID(); !ok {
+		if tag.DefaultID == nil {
+			return fmt.Errorf("ent: uninitialized tag.DefaultID (forgotten import ent/runtime?)")
+		}
 		v := tag.DefaultID()
 		_c.mutation.SetID(v)
 	}
+	return nil
 }
 
 // check runs all checks and user-defined validators on the builder.

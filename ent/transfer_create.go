@@ -403,7 +403,9 @@ func (_c *TransferCreate) Mutation() *TransferMutation {
 
 // Save creates the Transfer in the database.
 func (_c *TransferCreate) Save(ctx context.Context) (*Transfer, error) {
-	_c.defaults()
+	if err := _c.defaults(); err != nil {
+		return nil, err
+	}
 	return withHooks(ctx, _c.sqlSave, _c.mutation, _c.hooks)
 }
 
@@ -430,8 +432,11 @@ func (_c *TransferCreate) ExecX(ctx context.Context) {
 }
 
 // defaults sets the default values of the builder before save.
-func (_c *TransferCreate) defaults() {
+func (_c *TransferCreate) defaults() error {
 	if _, ok := _c.mutation.CreatedAt(); !ok {
+		if transfer.DefaultCreatedAt == nil {
+			return fmt.Errorf("ent: uninitialized transfer.DefaultCreatedAt (forgotten import ent/runtime?)")
+		}
 		v := transfer.DefaultCreatedAt()
 		_c.mutation.SetCreatedAt(v)
 	}
@@ -452,13 +457,20 @@ func (_c *TransferCreate) defaults() {
 		_c.mutation.SetImportance(v)
 	}
 	if _, ok := _c.mutation.UpdatedAt(); !ok {
+		if transfer.DefaultUpdatedAt == nil {
+			return fmt.Errorf("ent: uninitialized transfer.DefaultUpdatedAt (forgotten import ent/runtime?)")
+		}
 		v := transfer.DefaultUpdatedAt()
 		_c.mutation.SetUpdatedAt(v)
 	}
 	if _, ok := _c.mutation.ID(); !ok {
+		if transfer.DefaultID == nil {
+			return fmt.Errorf("ent: uninitialized transfer.DefaultID (forgotten import ent/runtime?)")
+		}
 		v := transfer.DefaultID()
 		_c.mutation.SetID(v)
 	}
+	return nil
 }
 
 // check runs all checks and user-defined validators on the builder.

@@ -2,7 +2,524 @@
 
 package runtime
 
-// The schema-stitching logic is generated in github.com/openhandover/openhandover/ent/runtime.go
+import (
+	"time"
+
+	"github.com/openhandover/openhandover/ent/approval"
+	"github.com/openhandover/openhandover/ent/auditentry"
+	"github.com/openhandover/openhandover/ent/contact"
+	"github.com/openhandover/openhandover/ent/corp"
+	"github.com/openhandover/openhandover/ent/department"
+	"github.com/openhandover/openhandover/ent/follow"
+	"github.com/openhandover/openhandover/ent/grant"
+	"github.com/openhandover/openhandover/ent/group"
+	"github.com/openhandover/openhandover/ent/handover"
+	"github.com/openhandover/openhandover/ent/historygrant"
+	"github.com/openhandover/openhandover/ent/member"
+	"github.com/openhandover/openhandover/ent/message"
+	"github.com/openhandover/openhandover/ent/ownershipperiod"
+	"github.com/openhandover/openhandover/ent/role"
+	"github.com/openhandover/openhandover/ent/schema"
+	"github.com/openhandover/openhandover/ent/servicetoken"
+	"github.com/openhandover/openhandover/ent/tag"
+	"github.com/openhandover/openhandover/ent/transfer"
+	"github.com/openhandover/openhandover/internal/nid"
+)
+
+// The init function reads all schema descriptors with runtime code
+// (default values, validators, hooks and policies) and stitches it
+// to their package variables.
+func init() {
+	approvalMixin := schema.Approval{}.Mixin()
+	approvalMixinHooks0 := approvalMixin[0].Hooks()
+	approval.Hooks[0] = approvalMixinHooks0[0]
+	approvalMixinInters0 := approvalMixin[0].Interceptors()
+	approval.Interceptors[0] = approvalMixinInters0[0]
+	approvalMixinFields0 := approvalMixin[0].Fields()
+	_ = approvalMixinFields0
+	approvalFields := schema.Approval{}.Fields()
+	_ = approvalFields
+	// approvalDescCreatedAt is the schema descriptor for created_at field.
+	approvalDescCreatedAt := approvalMixinFields0[2].Descriptor()
+	// approval.DefaultCreatedAt holds the default value on creation for the created_at field.
+	approval.DefaultCreatedAt = approvalDescCreatedAt.Default.(func() time.Time)
+	// approvalDescID is the schema descriptor for id field.
+	approvalDescID := approvalMixinFields0[0].Descriptor()
+	// approval.DefaultID holds the default value on creation for the id field.
+	approval.DefaultID = approvalDescID.Default.(func() nid.ID)
+	auditentryMixin := schema.AuditEntry{}.Mixin()
+	auditentryMixinHooks0 := auditentryMixin[0].Hooks()
+	auditentry.Hooks[0] = auditentryMixinHooks0[0]
+	auditentryMixinInters0 := auditentryMixin[0].Interceptors()
+	auditentry.Interceptors[0] = auditentryMixinInters0[0]
+	auditentryMixinFields0 := auditentryMixin[0].Fields()
+	_ = auditentryMixinFields0
+	auditentryFields := schema.AuditEntry{}.Fields()
+	_ = auditentryFields
+	// auditentryDescCreatedAt is the schema descriptor for created_at field.
+	auditentryDescCreatedAt := auditentryMixinFields0[2].Descriptor()
+	// auditentry.DefaultCreatedAt holds the default value on creation for the created_at field.
+	auditentry.DefaultCreatedAt = auditentryDescCreatedAt.Default.(func() time.Time)
+	// auditentryDescID is the schema descriptor for id field.
+	auditentryDescID := auditentryMixinFields0[0].Descriptor()
+	// auditentry.DefaultID holds the default value on creation for the id field.
+	auditentry.DefaultID = auditentryDescID.Default.(func() nid.ID)
+	contactMixin := schema.Contact{}.Mixin()
+	contactMixinHooks0 := contactMixin[0].Hooks()
+	contact.Hooks[0] = contactMixinHooks0[0]
+	contactMixinInters0 := contactMixin[0].Interceptors()
+	contact.Interceptors[0] = contactMixinInters0[0]
+	contactMixinFields0 := contactMixin[0].Fields()
+	_ = contactMixinFields0
+	contactMixinFields1 := contactMixin[1].Fields()
+	_ = contactMixinFields1
+	contactFields := schema.Contact{}.Fields()
+	_ = contactFields
+	// contactDescCreatedAt is the schema descriptor for created_at field.
+	contactDescCreatedAt := contactMixinFields0[2].Descriptor()
+	// contact.DefaultCreatedAt holds the default value on creation for the created_at field.
+	contact.DefaultCreatedAt = contactDescCreatedAt.Default.(func() time.Time)
+	// contactDescVersion is the schema descriptor for version field.
+	contactDescVersion := contactMixinFields1[0].Descriptor()
+	// contact.DefaultVersion holds the default value on creation for the version field.
+	contact.DefaultVersion = contactDescVersion.Default.(int)
+	// contactDescUpdatedAt is the schema descriptor for updated_at field.
+	contactDescUpdatedAt := contactMixinFields1[1].Descriptor()
+	// contact.DefaultUpdatedAt holds the default value on creation for the updated_at field.
+	contact.DefaultUpdatedAt = contactDescUpdatedAt.Default.(func() time.Time)
+	// contactDescAccountableAnswers is the schema descriptor for accountable_answers field.
+	contactDescAccountableAnswers := contactFields[7].Descriptor()
+	// contact.DefaultAccountableAnswers holds the default value on creation for the accountable_answers field.
+	contact.DefaultAccountableAnswers = contactDescAccountableAnswers.Default.(bool)
+	// contactDescProtected is the schema descriptor for protected field.
+	contactDescProtected := contactFields[8].Descriptor()
+	// contact.DefaultProtected holds the default value on creation for the protected field.
+	contact.DefaultProtected = contactDescProtected.Default.(bool)
+	// contactDescID is the schema descriptor for id field.
+	contactDescID := contactMixinFields0[0].Descriptor()
+	// contact.DefaultID holds the default value on creation for the id field.
+	contact.DefaultID = contactDescID.Default.(func() nid.ID)
+	corpMixin := schema.Corp{}.Mixin()
+	corpMixinHooks0 := corpMixin[0].Hooks()
+	corp.Hooks[0] = corpMixinHooks0[0]
+	corpMixinInters0 := corpMixin[0].Interceptors()
+	corp.Interceptors[0] = corpMixinInters0[0]
+	corpMixinFields0 := corpMixin[0].Fields()
+	_ = corpMixinFields0
+	corpMixinFields1 := corpMixin[1].Fields()
+	_ = corpMixinFields1
+	corpFields := schema.Corp{}.Fields()
+	_ = corpFields
+	// corpDescCreatedAt is the schema descriptor for created_at field.
+	corpDescCreatedAt := corpMixinFields0[2].Descriptor()
+	// corp.DefaultCreatedAt holds the default value on creation for the created_at field.
+	corp.DefaultCreatedAt = corpDescCreatedAt.Default.(func() time.Time)
+	// corpDescVersion is the schema descriptor for version field.
+	corpDescVersion := corpMixinFields1[0].Descriptor()
+	// corp.DefaultVersion holds the default value on creation for the version field.
+	corp.DefaultVersion = corpDescVersion.Default.(int)
+	// corpDescUpdatedAt is the schema descriptor for updated_at field.
+	corpDescUpdatedAt := corpMixinFields1[1].Descriptor()
+	// corp.DefaultUpdatedAt holds the default value on creation for the updated_at field.
+	corp.DefaultUpdatedAt = corpDescUpdatedAt.Default.(func() time.Time)
+	// corpDescName is the schema descriptor for name field.
+	corpDescName := corpFields[0].Descriptor()
+	// corp.NameValidator is a validator for the "name" field. It is called by the builders before save.
+	corp.NameValidator = corpDescName.Validators[0].(func(string) error)
+	// corpDescTimeZone is the schema descriptor for time_zone field.
+	corpDescTimeZone := corpFields[1].Descriptor()
+	// corp.DefaultTimeZone holds the default value on creation for the time_zone field.
+	corp.DefaultTimeZone = corpDescTimeZone.Default.(string)
+	// corpDescID is the schema descriptor for id field.
+	corpDescID := corpMixinFields0[0].Descriptor()
+	// corp.DefaultID holds the default value on creation for the id field.
+	corp.DefaultID = corpDescID.Default.(func() nid.ID)
+	departmentMixin := schema.Department{}.Mixin()
+	departmentMixinHooks0 := departmentMixin[0].Hooks()
+	department.Hooks[0] = departmentMixinHooks0[0]
+	departmentMixinInters0 := departmentMixin[0].Interceptors()
+	department.Interceptors[0] = departmentMixinInters0[0]
+	departmentMixinFields0 := departmentMixin[0].Fields()
+	_ = departmentMixinFields0
+	departmentMixinFields1 := departmentMixin[1].Fields()
+	_ = departmentMixinFields1
+	departmentFields := schema.Department{}.Fields()
+	_ = departmentFields
+	// departmentDescCreatedAt is the schema descriptor for created_at field.
+	departmentDescCreatedAt := departmentMixinFields0[2].Descriptor()
+	// department.DefaultCreatedAt holds the default value on creation for the created_at field.
+	department.DefaultCreatedAt = departmentDescCreatedAt.Default.(func() time.Time)
+	// departmentDescVersion is the schema descriptor for version field.
+	departmentDescVersion := departmentMixinFields1[0].Descriptor()
+	// department.DefaultVersion holds the default value on creation for the version field.
+	department.DefaultVersion = departmentDescVersion.Default.(int)
+	// departmentDescUpdatedAt is the schema descriptor for updated_at field.
+	departmentDescUpdatedAt := departmentMixinFields1[1].Descriptor()
+	// department.DefaultUpdatedAt holds the default value on creation for the updated_at field.
+	department.DefaultUpdatedAt = departmentDescUpdatedAt.Default.(func() time.Time)
+	// departmentDescID is the schema descriptor for id field.
+	departmentDescID := departmentMixinFields0[0].Descriptor()
+	// department.DefaultID holds the default value on creation for the id field.
+	department.DefaultID = departmentDescID.Default.(func() nid.ID)
+	followMixin := schema.Follow{}.Mixin()
+	followMixinHooks0 := followMixin[0].Hooks()
+	follow.Hooks[0] = followMixinHooks0[0]
+	followMixinInters0 := followMixin[0].Interceptors()
+	follow.Interceptors[0] = followMixinInters0[0]
+	followMixinFields0 := followMixin[0].Fields()
+	_ = followMixinFields0
+	followMixinFields1 := followMixin[1].Fields()
+	_ = followMixinFields1
+	followFields := schema.Follow{}.Fields()
+	_ = followFields
+	// followDescCreatedAt is the schema descriptor for created_at field.
+	followDescCreatedAt := followMixinFields0[2].Descriptor()
+	// follow.DefaultCreatedAt holds the default value on creation for the created_at field.
+	follow.DefaultCreatedAt = followDescCreatedAt.Default.(func() time.Time)
+	// followDescVersion is the schema descriptor for version field.
+	followDescVersion := followMixinFields1[0].Descriptor()
+	// follow.DefaultVersion holds the default value on creation for the version field.
+	follow.DefaultVersion = followDescVersion.Default.(int)
+	// followDescUpdatedAt is the schema descriptor for updated_at field.
+	followDescUpdatedAt := followMixinFields1[1].Descriptor()
+	// follow.DefaultUpdatedAt holds the default value on creation for the updated_at field.
+	follow.DefaultUpdatedAt = followDescUpdatedAt.Default.(func() time.Time)
+	// followDescProtected is the schema descriptor for protected field.
+	followDescProtected := followFields[8].Descriptor()
+	// follow.DefaultProtected holds the default value on creation for the protected field.
+	follow.DefaultProtected = followDescProtected.Default.(bool)
+	// followDescOwnerVersion is the schema descriptor for owner_version field.
+	followDescOwnerVersion := followFields[9].Descriptor()
+	// follow.DefaultOwnerVersion holds the default value on creation for the owner_version field.
+	follow.DefaultOwnerVersion = followDescOwnerVersion.Default.(int)
+	// followDescID is the schema descriptor for id field.
+	followDescID := followMixinFields0[0].Descriptor()
+	// follow.DefaultID holds the default value on creation for the id field.
+	follow.DefaultID = followDescID.Default.(func() nid.ID)
+	grantMixin := schema.Grant{}.Mixin()
+	grantMixinHooks0 := grantMixin[0].Hooks()
+	grant.Hooks[0] = grantMixinHooks0[0]
+	grantMixinInters0 := grantMixin[0].Interceptors()
+	grant.Interceptors[0] = grantMixinInters0[0]
+	grantMixinFields0 := grantMixin[0].Fields()
+	_ = grantMixinFields0
+	grantFields := schema.Grant{}.Fields()
+	_ = grantFields
+	// grantDescCreatedAt is the schema descriptor for created_at field.
+	grantDescCreatedAt := grantMixinFields0[2].Descriptor()
+	// grant.DefaultCreatedAt holds the default value on creation for the created_at field.
+	grant.DefaultCreatedAt = grantDescCreatedAt.Default.(func() time.Time)
+	// grantDescID is the schema descriptor for id field.
+	grantDescID := grantMixinFields0[0].Descriptor()
+	// grant.DefaultID holds the default value on creation for the id field.
+	grant.DefaultID = grantDescID.Default.(func() nid.ID)
+	groupMixin := schema.Group{}.Mixin()
+	groupMixinHooks0 := groupMixin[0].Hooks()
+	group.Hooks[0] = groupMixinHooks0[0]
+	groupMixinInters0 := groupMixin[0].Interceptors()
+	group.Interceptors[0] = groupMixinInters0[0]
+	groupMixinFields0 := groupMixin[0].Fields()
+	_ = groupMixinFields0
+	groupMixinFields1 := groupMixin[1].Fields()
+	_ = groupMixinFields1
+	groupFields := schema.Group{}.Fields()
+	_ = groupFields
+	// groupDescCreatedAt is the schema descriptor for created_at field.
+	groupDescCreatedAt := groupMixinFields0[2].Descriptor()
+	// group.DefaultCreatedAt holds the default value on creation for the created_at field.
+	group.DefaultCreatedAt = groupDescCreatedAt.Default.(func() time.Time)
+	// groupDescVersion is the schema descriptor for version field.
+	groupDescVersion := groupMixinFields1[0].Descriptor()
+	// group.DefaultVersion holds the default value on creation for the version field.
+	group.DefaultVersion = groupDescVersion.Default.(int)
+	// groupDescUpdatedAt is the schema descriptor for updated_at field.
+	groupDescUpdatedAt := groupMixinFields1[1].Descriptor()
+	// group.DefaultUpdatedAt holds the default value on creation for the updated_at field.
+	group.DefaultUpdatedAt = groupDescUpdatedAt.Default.(func() time.Time)
+	// groupDescMemberCount is the schema descriptor for member_count field.
+	groupDescMemberCount := groupFields[5].Descriptor()
+	// group.DefaultMemberCount holds the default value on creation for the member_count field.
+	group.DefaultMemberCount = groupDescMemberCount.Default.(int)
+	// groupDescProtected is the schema descriptor for protected field.
+	groupDescProtected := groupFields[6].Descriptor()
+	// group.DefaultProtected holds the default value on creation for the protected field.
+	group.DefaultProtected = groupDescProtected.Default.(bool)
+	// groupDescAccountableAnswers is the schema descriptor for accountable_answers field.
+	groupDescAccountableAnswers := groupFields[8].Descriptor()
+	// group.DefaultAccountableAnswers holds the default value on creation for the accountable_answers field.
+	group.DefaultAccountableAnswers = groupDescAccountableAnswers.Default.(bool)
+	// groupDescOwnerVersion is the schema descriptor for owner_version field.
+	groupDescOwnerVersion := groupFields[9].Descriptor()
+	// group.DefaultOwnerVersion holds the default value on creation for the owner_version field.
+	group.DefaultOwnerVersion = groupDescOwnerVersion.Default.(int)
+	// groupDescID is the schema descriptor for id field.
+	groupDescID := groupMixinFields0[0].Descriptor()
+	// group.DefaultID holds the default value on creation for the id field.
+	group.DefaultID = groupDescID.Default.(func() nid.ID)
+	handoverMixin := schema.Handover{}.Mixin()
+	handoverMixinHooks0 := handoverMixin[0].Hooks()
+	handover.Hooks[0] = handoverMixinHooks0[0]
+	handoverMixinInters0 := handoverMixin[0].Interceptors()
+	handover.Interceptors[0] = handoverMixinInters0[0]
+	handoverMixinFields0 := handoverMixin[0].Fields()
+	_ = handoverMixinFields0
+	handoverMixinFields1 := handoverMixin[1].Fields()
+	_ = handoverMixinFields1
+	handoverFields := schema.Handover{}.Fields()
+	_ = handoverFields
+	// handoverDescCreatedAt is the schema descriptor for created_at field.
+	handoverDescCreatedAt := handoverMixinFields0[2].Descriptor()
+	// handover.DefaultCreatedAt holds the default value on creation for the created_at field.
+	handover.DefaultCreatedAt = handoverDescCreatedAt.Default.(func() time.Time)
+	// handoverDescVersion is the schema descriptor for version field.
+	handoverDescVersion := handoverMixinFields1[0].Descriptor()
+	// handover.DefaultVersion holds the default value on creation for the version field.
+	handover.DefaultVersion = handoverDescVersion.Default.(int)
+	// handoverDescUpdatedAt is the schema descriptor for updated_at field.
+	handoverDescUpdatedAt := handoverMixinFields1[1].Descriptor()
+	// handover.DefaultUpdatedAt holds the default value on creation for the updated_at field.
+	handover.DefaultUpdatedAt = handoverDescUpdatedAt.Default.(func() time.Time)
+	// handoverDescApprovalsRequired is the schema descriptor for approvals_required field.
+	handoverDescApprovalsRequired := handoverFields[12].Descriptor()
+	// handover.DefaultApprovalsRequired holds the default value on creation for the approvals_required field.
+	handover.DefaultApprovalsRequired = handoverDescApprovalsRequired.Default.(int)
+	// handoverDescRunToken is the schema descriptor for run_token field.
+	handoverDescRunToken := handoverFields[22].Descriptor()
+	// handover.DefaultRunToken holds the default value on creation for the run_token field.
+	handover.DefaultRunToken = handoverDescRunToken.Default.(int)
+	// handoverDescTotal is the schema descriptor for total field.
+	handoverDescTotal := handoverFields[24].Descriptor()
+	// handover.DefaultTotal holds the default value on creation for the total field.
+	handover.DefaultTotal = handoverDescTotal.Default.(int)
+	// handoverDescPlanned is the schema descriptor for planned field.
+	handoverDescPlanned := handoverFields[25].Descriptor()
+	// handover.DefaultPlanned holds the default value on creation for the planned field.
+	handover.DefaultPlanned = handoverDescPlanned.Default.(int)
+	// handoverDescWaiting is the schema descriptor for waiting field.
+	handoverDescWaiting := handoverFields[26].Descriptor()
+	// handover.DefaultWaiting holds the default value on creation for the waiting field.
+	handover.DefaultWaiting = handoverDescWaiting.Default.(int)
+	// handoverDescCompleted is the schema descriptor for completed field.
+	handoverDescCompleted := handoverFields[27].Descriptor()
+	// handover.DefaultCompleted holds the default value on creation for the completed field.
+	handover.DefaultCompleted = handoverDescCompleted.Default.(int)
+	// handoverDescRefused is the schema descriptor for refused field.
+	handoverDescRefused := handoverFields[28].Descriptor()
+	// handover.DefaultRefused holds the default value on creation for the refused field.
+	handover.DefaultRefused = handoverDescRefused.Default.(int)
+	// handoverDescLimitReached is the schema descriptor for limit_reached field.
+	handoverDescLimitReached := handoverFields[29].Descriptor()
+	// handover.DefaultLimitReached holds the default value on creation for the limit_reached field.
+	handover.DefaultLimitReached = handoverDescLimitReached.Default.(int)
+	// handoverDescFailed is the schema descriptor for failed field.
+	handoverDescFailed := handoverFields[30].Descriptor()
+	// handover.DefaultFailed holds the default value on creation for the failed field.
+	handover.DefaultFailed = handoverDescFailed.Default.(int)
+	// handoverDescSkipped is the schema descriptor for skipped field.
+	handoverDescSkipped := handoverFields[31].Descriptor()
+	// handover.DefaultSkipped holds the default value on creation for the skipped field.
+	handover.DefaultSkipped = handoverDescSkipped.Default.(int)
+	// handoverDescCancelled is the schema descriptor for cancelled field.
+	handoverDescCancelled := handoverFields[32].Descriptor()
+	// handover.DefaultCancelled holds the default value on creation for the cancelled field.
+	handover.DefaultCancelled = handoverDescCancelled.Default.(int)
+	// handoverDescReverted is the schema descriptor for reverted field.
+	handoverDescReverted := handoverFields[33].Descriptor()
+	// handover.DefaultReverted holds the default value on creation for the reverted field.
+	handover.DefaultReverted = handoverDescReverted.Default.(int)
+	// handoverDescID is the schema descriptor for id field.
+	handoverDescID := handoverMixinFields0[0].Descriptor()
+	// handover.DefaultID holds the default value on creation for the id field.
+	handover.DefaultID = handoverDescID.Default.(func() nid.ID)
+	historygrantMixin := schema.HistoryGrant{}.Mixin()
+	historygrantMixinHooks0 := historygrantMixin[0].Hooks()
+	historygrant.Hooks[0] = historygrantMixinHooks0[0]
+	historygrantMixinInters0 := historygrantMixin[0].Interceptors()
+	historygrant.Interceptors[0] = historygrantMixinInters0[0]
+	historygrantMixinFields0 := historygrantMixin[0].Fields()
+	_ = historygrantMixinFields0
+	historygrantFields := schema.HistoryGrant{}.Fields()
+	_ = historygrantFields
+	// historygrantDescCreatedAt is the schema descriptor for created_at field.
+	historygrantDescCreatedAt := historygrantMixinFields0[2].Descriptor()
+	// historygrant.DefaultCreatedAt holds the default value on creation for the created_at field.
+	historygrant.DefaultCreatedAt = historygrantDescCreatedAt.Default.(func() time.Time)
+	// historygrantDescID is the schema descriptor for id field.
+	historygrantDescID := historygrantMixinFields0[0].Descriptor()
+	// historygrant.DefaultID holds the default value on creation for the id field.
+	historygrant.DefaultID = historygrantDescID.Default.(func() nid.ID)
+	memberMixin := schema.Member{}.Mixin()
+	memberMixinHooks0 := memberMixin[0].Hooks()
+	member.Hooks[0] = memberMixinHooks0[0]
+	memberMixinInters0 := memberMixin[0].Interceptors()
+	member.Interceptors[0] = memberMixinInters0[0]
+	memberMixinFields0 := memberMixin[0].Fields()
+	_ = memberMixinFields0
+	memberMixinFields1 := memberMixin[1].Fields()
+	_ = memberMixinFields1
+	memberFields := schema.Member{}.Fields()
+	_ = memberFields
+	// memberDescCreatedAt is the schema descriptor for created_at field.
+	memberDescCreatedAt := memberMixinFields0[2].Descriptor()
+	// member.DefaultCreatedAt holds the default value on creation for the created_at field.
+	member.DefaultCreatedAt = memberDescCreatedAt.Default.(func() time.Time)
+	// memberDescVersion is the schema descriptor for version field.
+	memberDescVersion := memberMixinFields1[0].Descriptor()
+	// member.DefaultVersion holds the default value on creation for the version field.
+	member.DefaultVersion = memberDescVersion.Default.(int)
+	// memberDescUpdatedAt is the schema descriptor for updated_at field.
+	memberDescUpdatedAt := memberMixinFields1[1].Descriptor()
+	// member.DefaultUpdatedAt holds the default value on creation for the updated_at field.
+	member.DefaultUpdatedAt = memberDescUpdatedAt.Default.(func() time.Time)
+	// memberDescCustomerContactEnabled is the schema descriptor for customer_contact_enabled field.
+	memberDescCustomerContactEnabled := memberFields[5].Descriptor()
+	// member.DefaultCustomerContactEnabled holds the default value on creation for the customer_contact_enabled field.
+	member.DefaultCustomerContactEnabled = memberDescCustomerContactEnabled.Default.(bool)
+	// memberDescContactLimit is the schema descriptor for contact_limit field.
+	memberDescContactLimit := memberFields[6].Descriptor()
+	// member.DefaultContactLimit holds the default value on creation for the contact_limit field.
+	member.DefaultContactLimit = memberDescContactLimit.Default.(int)
+	// memberDescEpoch is the schema descriptor for epoch field.
+	memberDescEpoch := memberFields[11].Descriptor()
+	// member.DefaultEpoch holds the default value on creation for the epoch field.
+	member.DefaultEpoch = memberDescEpoch.Default.(int)
+	// memberDescID is the schema descriptor for id field.
+	memberDescID := memberMixinFields0[0].Descriptor()
+	// member.DefaultID holds the default value on creation for the id field.
+	member.DefaultID = memberDescID.Default.(func() nid.ID)
+	messageMixin := schema.Message{}.Mixin()
+	messageMixinHooks0 := messageMixin[0].Hooks()
+	message.Hooks[0] = messageMixinHooks0[0]
+	messageMixinInters0 := messageMixin[0].Interceptors()
+	message.Interceptors[0] = messageMixinInters0[0]
+	messageMixinFields0 := messageMixin[0].Fields()
+	_ = messageMixinFields0
+	messageFields := schema.Message{}.Fields()
+	_ = messageFields
+	// messageDescCreatedAt is the schema descriptor for created_at field.
+	messageDescCreatedAt := messageMixinFields0[2].Descriptor()
+	// message.DefaultCreatedAt holds the default value on creation for the created_at field.
+	message.DefaultCreatedAt = messageDescCreatedAt.Default.(func() time.Time)
+	// messageDescFromContact is the schema descriptor for from_contact field.
+	messageDescFromContact := messageFields[4].Descriptor()
+	// message.DefaultFromContact holds the default value on creation for the from_contact field.
+	message.DefaultFromContact = messageDescFromContact.Default.(bool)
+	// messageDescID is the schema descriptor for id field.
+	messageDescID := messageMixinFields0[0].Descriptor()
+	// message.DefaultID holds the default value on creation for the id field.
+	message.DefaultID = messageDescID.Default.(func() nid.ID)
+	ownershipperiodMixin := schema.OwnershipPeriod{}.Mixin()
+	ownershipperiodMixinHooks0 := ownershipperiodMixin[0].Hooks()
+	ownershipperiod.Hooks[0] = ownershipperiodMixinHooks0[0]
+	ownershipperiodMixinInters0 := ownershipperiodMixin[0].Interceptors()
+	ownershipperiod.Interceptors[0] = ownershipperiodMixinInters0[0]
+	ownershipperiodMixinFields0 := ownershipperiodMixin[0].Fields()
+	_ = ownershipperiodMixinFields0
+	ownershipperiodFields := schema.OwnershipPeriod{}.Fields()
+	_ = ownershipperiodFields
+	// ownershipperiodDescCreatedAt is the schema descriptor for created_at field.
+	ownershipperiodDescCreatedAt := ownershipperiodMixinFields0[2].Descriptor()
+	// ownershipperiod.DefaultCreatedAt holds the default value on creation for the created_at field.
+	ownershipperiod.DefaultCreatedAt = ownershipperiodDescCreatedAt.Default.(func() time.Time)
+	// ownershipperiodDescID is the schema descriptor for id field.
+	ownershipperiodDescID := ownershipperiodMixinFields0[0].Descriptor()
+	// ownershipperiod.DefaultID holds the default value on creation for the id field.
+	ownershipperiod.DefaultID = ownershipperiodDescID.Default.(func() nid.ID)
+	roleMixin := schema.Role{}.Mixin()
+	roleMixinHooks0 := roleMixin[0].Hooks()
+	role.Hooks[0] = roleMixinHooks0[0]
+	roleMixinInters0 := roleMixin[0].Interceptors()
+	role.Interceptors[0] = roleMixinInters0[0]
+	roleMixinFields0 := roleMixin[0].Fields()
+	_ = roleMixinFields0
+	roleMixinFields1 := roleMixin[1].Fields()
+	_ = roleMixinFields1
+	roleFields := schema.Role{}.Fields()
+	_ = roleFields
+	// roleDescCreatedAt is the schema descriptor for created_at field.
+	roleDescCreatedAt := roleMixinFields0[2].Descriptor()
+	// role.DefaultCreatedAt holds the default value on creation for the created_at field.
+	role.DefaultCreatedAt = roleDescCreatedAt.Default.(func() time.Time)
+	// roleDescVersion is the schema descriptor for version field.
+	roleDescVersion := roleMixinFields1[0].Descriptor()
+	// role.DefaultVersion holds the default value on creation for the version field.
+	role.DefaultVersion = roleDescVersion.Default.(int)
+	// roleDescUpdatedAt is the schema descriptor for updated_at field.
+	roleDescUpdatedAt := roleMixinFields1[1].Descriptor()
+	// role.DefaultUpdatedAt holds the default value on creation for the updated_at field.
+	role.DefaultUpdatedAt = roleDescUpdatedAt.Default.(func() time.Time)
+	// roleDescID is the schema descriptor for id field.
+	roleDescID := roleMixinFields0[0].Descriptor()
+	// role.DefaultID holds the default value on creation for the id field.
+	role.DefaultID = roleDescID.Default.(func() nid.ID)
+	servicetokenMixin := schema.ServiceToken{}.Mixin()
+	servicetokenMixinHooks0 := servicetokenMixin[0].Hooks()
+	servicetoken.Hooks[0] = servicetokenMixinHooks0[0]
+	servicetokenMixinInters0 := servicetokenMixin[0].Interceptors()
+	servicetoken.Interceptors[0] = servicetokenMixinInters0[0]
+	servicetokenMixinFields0 := servicetokenMixin[0].Fields()
+	_ = servicetokenMixinFields0
+	servicetokenFields := schema.ServiceToken{}.Fields()
+	_ = servicetokenFields
+	// servicetokenDescCreatedAt is the schema descriptor for created_at field.
+	servicetokenDescCreatedAt := servicetokenMixinFields0[2].Descriptor()
+	// servicetoken.DefaultCreatedAt holds the default value on creation for the created_at field.
+	servicetoken.DefaultCreatedAt = servicetokenDescCreatedAt.Default.(func() time.Time)
+	// servicetokenDescID is the schema descriptor for id field.
+	servicetokenDescID := servicetokenMixinFields0[0].Descriptor()
+	// servicetoken.DefaultID holds the default value on creation for the id field.
+	servicetoken.DefaultID = servicetokenDescID.Default.(func() nid.ID)
+	tagMixin := schema.Tag{}.Mixin()
+	tagMixinHooks0 := tagMixin[0].Hooks()
+	tag.Hooks[0] = tagMixinHooks0[0]
+	tagMixinInters0 := tagMixin[0].Interceptors()
+	tag.Interceptors[0] = tagMixinInters0[0]
+	tagMixinFields0 := tagMixin[0].Fields()
+	_ = tagMixinFields0
+	tagFields := schema.Tag{}.Fields()
+	_ = tagFields
+	// tagDescCreatedAt is the schema descriptor for created_at field.
+	tagDescCreatedAt := tagMixinFields0[2].Descriptor()
+	// tag.DefaultCreatedAt holds the default value on creation for the created_at field.
+	tag.DefaultCreatedAt = tagDescCreatedAt.Default.(func() time.Time)
+	// tagDescGroupName is the schema descriptor for group_name field.
+	tagDescGroupName := tagFields[1].Descriptor()
+	// tag.DefaultGroupName holds the default value on creation for the group_name field.
+	tag.DefaultGroupName = tagDescGroupName.Default.(string)
+	// tagDescID is the schema descriptor for id field.
+	tagDescID := tagMixinFields0[0].Descriptor()
+	// tag.DefaultID holds the default value on creation for the id field.
+	tag.DefaultID = tagDescID.Default.(func() nid.ID)
+	transferMixin := schema.Transfer{}.Mixin()
+	transferMixinHooks0 := transferMixin[0].Hooks()
+	transfer.Hooks[0] = transferMixinHooks0[0]
+	transferMixinInters0 := transferMixin[0].Interceptors()
+	transfer.Interceptors[0] = transferMixinInters0[0]
+	transferMixinFields0 := transferMixin[0].Fields()
+	_ = transferMixinFields0
+	transferFields := schema.Transfer{}.Fields()
+	_ = transferFields
+	// transferDescCreatedAt is the schema descriptor for created_at field.
+	transferDescCreatedAt := transferMixinFields0[2].Descriptor()
+	// transfer.DefaultCreatedAt holds the default value on creation for the created_at field.
+	transfer.DefaultCreatedAt = transferDescCreatedAt.Default.(func() time.Time)
+	// transferDescMerged is the schema descriptor for merged field.
+	transferDescMerged := transferFields[12].Descriptor()
+	// transfer.DefaultMerged holds the default value on creation for the merged field.
+	transfer.DefaultMerged = transferDescMerged.Default.(bool)
+	// transferDescAttempt is the schema descriptor for attempt field.
+	transferDescAttempt := transferFields[13].Descriptor()
+	// transfer.DefaultAttempt holds the default value on creation for the attempt field.
+	transfer.DefaultAttempt = transferDescAttempt.Default.(int)
+	// transferDescUpdatedAt is the schema descriptor for updated_at field.
+	transferDescUpdatedAt := transferFields[24].Descriptor()
+	// transfer.DefaultUpdatedAt holds the default value on creation for the updated_at field.
+	transfer.DefaultUpdatedAt = transferDescUpdatedAt.Default.(func() time.Time)
+	// transferDescID is the schema descriptor for id field.
+	transferDescID := transferMixinFields0[0].Descriptor()
+	// transfer.DefaultID holds the default value on creation for the id field.
+	transfer.DefaultID = transferDescID.Default.(func() nid.ID)
+}
 
 const (
 	Version = "v0.14.6"                                         // Version of ent codegen.

@@ -16,6 +16,7 @@ import (
 	"entgo.io/ent/schema/index"
 	"entgo.io/ent/schema/mixin"
 
+	"github.com/openhandover/openhandover/ent/rule"
 	"github.com/openhandover/openhandover/internal/nid"
 )
 
@@ -35,6 +36,12 @@ func (r row) Fields() []ent.Field {
 		field.Time("created_at").Default(now).Immutable(),
 	}
 }
+
+// Interceptors keep every query to the actor's corp.
+func (row) Interceptors() []ent.Interceptor { return []ent.Interceptor{rule.Corp()} }
+
+// Hooks record every write.
+func (row) Hooks() []ent.Hook { return []ent.Hook{rule.Recorded()} }
 
 // Indexes let composite foreign keys point here.
 func (row) Indexes() []ent.Index {

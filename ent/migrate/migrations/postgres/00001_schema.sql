@@ -93,8 +93,7 @@ CREATE TABLE "departments" (
   "name" character varying NOT NULL,
   "parent_id" uuid NULL,
   "manager_id" uuid NULL,
-  PRIMARY KEY ("id"),
-  CONSTRAINT "departments_departments_parent" FOREIGN KEY ("corp_id", "parent_id") REFERENCES "departments" ("corp_id", "id") ON DELETE RESTRICT
+  PRIMARY KEY ("id")
 );
 CREATE UNIQUE INDEX "departments_parent_id_key" ON "departments" ("parent_id");
 CREATE UNIQUE INDEX "department_corp_id_id" ON "departments" ("corp_id", "id");
@@ -215,9 +214,6 @@ CREATE TABLE "handovers" (
   "revert_of_id" uuid NULL,
   "follow_up_of_id" uuid NULL,
   PRIMARY KEY ("id"),
-  CONSTRAINT "handovers_handovers_reverted_by" FOREIGN KEY ("corp_id", "reverted_by_id") REFERENCES "handovers" ("corp_id", "id") ON DELETE RESTRICT,
-  CONSTRAINT "handovers_handovers_revert_of" FOREIGN KEY ("corp_id", "revert_of_id") REFERENCES "handovers" ("corp_id", "id") ON DELETE RESTRICT,
-  CONSTRAINT "handovers_handovers_follow_up_of" FOREIGN KEY ("corp_id", "follow_up_of_id") REFERENCES "handovers" ("corp_id", "id") ON DELETE RESTRICT,
   CONSTRAINT "handovers_history" CHECK ((history_mode = 'WINDOW') = (history_from IS NOT NULL AND history_until IS NOT NULL)),
   CONSTRAINT "handovers_progress" CHECK (total = planned + waiting + completed + refused + limit_reached + failed + skipped + cancelled + reverted)
 );
@@ -279,7 +275,6 @@ CREATE TABLE "members" (
   "epoch" bigint NOT NULL DEFAULT 1,
   "caretaker_id" uuid NULL,
   PRIMARY KEY ("id"),
-  CONSTRAINT "members_members_caretaker" FOREIGN KEY ("corp_id", "caretaker_id") REFERENCES "members" ("corp_id", "id") ON DELETE RESTRICT,
   CONSTRAINT "members_answers" CHECK (answers = (status IN ('ACTIVE', 'LEAVING')))
 );
 CREATE UNIQUE INDEX "members_caretaker_id_key" ON "members" ("caretaker_id");
@@ -470,3 +465,8 @@ CONSTRAINT "transfers_members_from" FOREIGN KEY ("corp_id", "from_id") REFERENCE
 CONSTRAINT "transfers_members_to" FOREIGN KEY ("corp_id", "to_id") REFERENCES "members" ("corp_id", "id") ON DELETE RESTRICT, ADD
 CONSTRAINT "transfers_departments_from_department" FOREIGN KEY ("corp_id", "from_department_id") REFERENCES "departments" ("corp_id", "id") ON DELETE RESTRICT, ADD
 CONSTRAINT "transfers_departments_to_department" FOREIGN KEY ("corp_id", "to_department_id") REFERENCES "departments" ("corp_id", "id") ON DELETE RESTRICT;
+ALTER TABLE "departments" ADD CONSTRAINT "departments_departments_parent" FOREIGN KEY ("corp_id", "parent_id") REFERENCES "departments" ("corp_id", "id") ON DELETE RESTRICT;
+ALTER TABLE "handovers" ADD CONSTRAINT "handovers_handovers_reverted_by" FOREIGN KEY ("corp_id", "reverted_by_id") REFERENCES "handovers" ("corp_id", "id") ON DELETE RESTRICT;
+ALTER TABLE "handovers" ADD CONSTRAINT "handovers_handovers_revert_of" FOREIGN KEY ("corp_id", "revert_of_id") REFERENCES "handovers" ("corp_id", "id") ON DELETE RESTRICT;
+ALTER TABLE "handovers" ADD CONSTRAINT "handovers_handovers_follow_up_of" FOREIGN KEY ("corp_id", "follow_up_of_id") REFERENCES "handovers" ("corp_id", "id") ON DELETE RESTRICT;
+ALTER TABLE "members" ADD CONSTRAINT "members_members_caretaker" FOREIGN KEY ("corp_id", "caretaker_id") REFERENCES "members" ("corp_id", "id") ON DELETE RESTRICT;

@@ -234,7 +234,7 @@ CREATE TABLE `handovers` (
   CONSTRAINT `handovers_handovers_reverted_by` FOREIGN KEY (`corp_id`, `reverted_by_id`) REFERENCES `handovers` (`corp_id`, `id`) ON DELETE RESTRICT,
   CONSTRAINT `handovers_handovers_revert_of` FOREIGN KEY (`corp_id`, `revert_of_id`) REFERENCES `handovers` (`corp_id`, `id`) ON DELETE RESTRICT,
   CONSTRAINT `handovers_handovers_follow_up_of` FOREIGN KEY (`corp_id`, `follow_up_of_id`) REFERENCES `handovers` (`corp_id`, `id`) ON DELETE RESTRICT,
-  CONSTRAINT `handovers_history` CHECK (history_mode = 'WINDOW') = (history_from IS NOT NULL AND history_until IS NOT NULL),
+  CONSTRAINT `handovers_history` CHECK ((history_mode = 'WINDOW') = (history_from IS NOT NULL AND history_until IS NOT NULL)),
   CONSTRAINT `handovers_progress` CHECK (total = planned + waiting + completed + refused + limit_reached + failed + skipped + cancelled + reverted)
 );
 CREATE UNIQUE INDEX `handovers_reverted_by_id_key` ON `handovers` (`reverted_by_id`);
@@ -270,7 +270,7 @@ CREATE TABLE `history_grants` (
   CONSTRAINT `history_grants_groups_group` FOREIGN KEY (`corp_id`, `group_id`) REFERENCES `groups` (`corp_id`, `id`) ON DELETE RESTRICT,
   CONSTRAINT `history_grants_handovers_handover` FOREIGN KEY (`corp_id`, `handover_id`) REFERENCES `handovers` (`corp_id`, `id`) ON DELETE RESTRICT,
   CONSTRAINT `history_grants_transfers_transfer` FOREIGN KEY (`corp_id`, `transfer_id`) REFERENCES `transfers` (`corp_id`, `id`) ON DELETE RESTRICT,
-  CONSTRAINT `history_grants_one` CHECK (contact_id IS NULL) <> (group_id IS NULL)
+  CONSTRAINT `history_grants_one` CHECK ((contact_id IS NULL) <> (group_id IS NULL))
 );
 CREATE UNIQUE INDEX `historygrant_corp_id_id` ON `history_grants` (`corp_id`, `id`);
 CREATE INDEX `historygrant_corp_id_successor_id_contact_id` ON `history_grants` (`corp_id`, `successor_id`, `contact_id`);
@@ -349,7 +349,7 @@ CREATE TABLE `ownership_periods` (
   CONSTRAINT `ownership_periods_groups_group` FOREIGN KEY (`corp_id`, `group_id`) REFERENCES `groups` (`corp_id`, `id`) ON DELETE RESTRICT,
   CONSTRAINT `ownership_periods_members_member` FOREIGN KEY (`corp_id`, `member_id`) REFERENCES `members` (`corp_id`, `id`) ON DELETE RESTRICT,
   CONSTRAINT `ownership_periods_transfers_transfer` FOREIGN KEY (`corp_id`, `transfer_id`) REFERENCES `transfers` (`corp_id`, `id`) ON DELETE RESTRICT,
-  CONSTRAINT `ownership_periods_one` CHECK (contact_id IS NULL) <> (group_id IS NULL)
+  CONSTRAINT `ownership_periods_one` CHECK ((contact_id IS NULL) <> (group_id IS NULL))
 );
 CREATE UNIQUE INDEX `ownershipperiod_corp_id_id` ON `ownership_periods` (`corp_id`, `id`);
 CREATE UNIQUE INDEX `ownershipperiod_corp_id_contact_id_member_id` ON `ownership_periods` (`corp_id`, `contact_id`, `member_id`) WHERE until_at IS NULL AND contact_id IS NOT NULL;
@@ -441,7 +441,7 @@ CREATE TABLE `transfers` (
   CONSTRAINT `transfers_members_to` FOREIGN KEY (`corp_id`, `to_id`) REFERENCES `members` (`corp_id`, `id`) ON DELETE RESTRICT,
   CONSTRAINT `transfers_departments_from_department` FOREIGN KEY (`corp_id`, `from_department_id`) REFERENCES `departments` (`corp_id`, `id`) ON DELETE RESTRICT,
   CONSTRAINT `transfers_departments_to_department` FOREIGN KEY (`corp_id`, `to_department_id`) REFERENCES `departments` (`corp_id`, `id`) ON DELETE RESTRICT,
-  CONSTRAINT `transfers_one` CHECK (kind = 'CONTACT' AND contact_id IS NOT NULL AND follow_id IS NOT NULL AND group_id IS NULL) OR (kind = 'GROUP' AND group_id IS NOT NULL AND contact_id IS NULL AND follow_id IS NULL)
+  CONSTRAINT `transfers_one` CHECK ((kind = 'CONTACT' AND contact_id IS NOT NULL AND follow_id IS NOT NULL AND group_id IS NULL) OR (kind = 'GROUP' AND group_id IS NOT NULL AND contact_id IS NULL AND follow_id IS NULL))
 );
 CREATE UNIQUE INDEX `transfer_corp_id_id` ON `transfers` (`corp_id`, `id`);
 CREATE UNIQUE INDEX `transfer_corp_id_handover_id_position` ON `transfers` (`corp_id`, `handover_id`, `position`);

@@ -1,0 +1,84 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
+
+	"github.com/openhandover/openhandover/ent/migrate/migrations"
+)
+
+// Migration is one step of the schema and whether the database has it.
+type Migration struct {
+	Version int64
+	Name    string
+	Applied bool
+}
+
+func (db *DB) provider() (*goose.Provider, error) {
+	name, d := "sqlite", goose.DialectSQLite3
+	var opts []goose.ProviderOption
+	if db.Postgres() {
+		name, d = "postgres", goose.DialectPostgres
+		locker, err := lock.NewPostgresSessionLocker()
+		if err != nil {
+			return nil, err
+		}
+		opts = append(opts, goose.WithSessionLocker(locker))
+	}
+	files, err := fs.Sub(migrations.FS, name)
+	if err != nil {
+		return nil, err
+	}
+	return goose.NewProvider(d, db.sql, files, append(opts, goose.WithTableName("handover_migrations"))...)
+}
+
+// Migrate brings the schema up to date, under a lock, and says which steps it took.
+func (db *DB) Migrate(ctx context.Context) (steps []Migration, err error) {
+	p, err := db.provider()
+	if err != nil {
+		return nil, err
+	}
+	done, err := p.Up(ctx)
+	for _, r := range done {
+		steps = append(steps, Migration{Version: r.Source.Version, Name: r.Source.Path, Applied: true})
+	}
+	if err != nil {
+		return steps, fmt.Errorf("migration failed: %w", err)
+	}
+	return steps, nil
+}
+
+// Migrations lists all steps.
+func (db *DB) Migrations(ctx context.Context) (steps []Migration, err error) {
+	p, err := db.provider()
+	if err != nil {
+		return nil, err
+	}
+	all, err := p.Status(ctx)
+	for _, s := range all {
+		steps = append(steps, Migration{Version: s.Source.Version, Name: s.Source.Path, Applied: s.State == goose.StateApplied})
+	}
+	return steps, err
+}
+
+// ErrUnfit says that the database lacks migrations that this program needs.
+var ErrUnfit = errors.New("the database's schema does not fit this program; run `handover migrate up`")
+
+// Fits checks that every migration is applied.
+func (db *DB) Fits(ctx context.Context) error {
+	all, err := db.Migrations(ctx)
+	if err != nil {
+		return fmt.Errorf("%w (%w)", ErrUnfit, err)
+	}
+	for _, m := range all {
+		if !m.Applied {
+			return ErrUnfit
+		}
+	}
+	return nil
+}

@@ -1,0 +1,118 @@
+// Package storetest runs a test on both engines, each time on a migrated database
+// of its own.
+package storetest
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/openhandover/openhandover/internal/access"
+	"github.com/openhandover/openhandover/internal/nid"
+	"github.com/openhandover/openhandover/internal/store"
+	"github.com/openhandover/openhandover/internal/store/pgtest"
+)
+
+// Epoch is where a test's clock starts.
+var Epoch = time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
+
+// Clock is a time that a test moves by hand.
+type Clock struct {
+	mu  sync.Mutex
+	now time.Time
+}
+
+// Now is the current time of the test.
+func (c *Clock) Now() time.Time { c.mu.Lock(); defer c.mu.Unlock(); return c.now }
+
+// Add moves the time.
+func (c *Clock) Add(d time.Duration) { c.mu.Lock(); defer c.mu.Unlock(); c.now = c.now.Add(d) }
+
+// Each runs the test on SQLite and on PostgreSQL, in parallel. On PostgreSQL it is
+// connected as the application's role, which row-level security binds.
+func Each(t *testing.T, test func(t *testing.T, db *store.DB, clock *Clock)) {
+	t.Helper()
+	for name, open := range map[string]func(*testing.T, *Clock) *store.DB{"sqlite": SQLite, "postgres": Postgres} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			clock := &Clock{now: Epoch}
+			test(t, open(t, clock), clock)
+		})
+	}
+}
+
+// template is a migrated SQLite file that every test copies.
+var template = sync.OnceValues(func() ([]byte, error) {
+	dir, err := os.MkdirTemp("", "handover-template-")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	file := filepath.Join(dir, "t.db")
+	db, err := store.Open(context.Background(), store.Options{URL: "sqlite:" + file})
+	if err != nil {
+		return nil, err
+	}
+	if _, err := db.Migrate(context.Background()); err != nil {
+		return nil, err
+	}
+	if err := db.Close(); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(file)
+})
+
+// SQLite opens a migrated database in a file of its own.
+func SQLite(t *testing.T, clock *Clock) *store.DB {
+	t.Helper()
+	image, err := template()
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "test.db")
+	if err := os.WriteFile(file, image, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return open(t, "sqlite:"+file, clock)
+}
+
+// Postgres opens a migrated database of its own as the application's role.
+func Postgres(t *testing.T, clock *Clock) *store.DB {
+	t.Helper()
+	_, app := PostgresURLs(t)
+	return open(t, app, clock)
+}
+
+// PostgresURLs makes a migrated database and gives its owner's and the
+// application role's URL.
+func PostgresURLs(t *testing.T) (owner, app string) {
+	t.Helper()
+	pgtest.Template(t, "migrated", func(owner string) error {
+		db, err := store.Open(context.Background(), store.Options{URL: owner})
+		if err != nil {
+			return err
+		}
+		defer func() { _ = db.Close() }()
+		_, err = db.Migrate(context.Background())
+		return err
+	})
+	return pgtest.Database(t, "migrated")
+}
+
+func open(t *testing.T, url string, clock *Clock) *store.DB {
+	t.Helper()
+	db, err := store.Open(context.Background(), store.Options{URL: url, StatementCache: true, Clock: clock.Now, MaxConns: 8})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	return db
+}
+
+// As is the context in which an actor with the given grants acts.
+func As(ctx context.Context, corp, member nid.ID, verified time.Time, grants ...access.Grant) context.Context {
+	return access.With(ctx, &access.Actor{Kind: access.Person, Corp: corp, ID: member, Label: "tester", VerifiedUntil: verified, Grants: grants, Lang: "en", RequestID: "test"})
+}
