@@ -1,0 +1,227 @@
+// Package config is the one struct that says how an installation runs.
+//
+// A setting comes from a flag, else from its HANDOVER_* variable, else from the
+// file named by --config (YAML, one `flag-name: value` a line), else from its
+// default. Errors are one line each, name the setting and never show a secret.
+package config
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Who may read the schema through introspection.
+const (
+	SignedIn = "signed-in"
+	Everyone = "everyone"
+	Nobody   = "nobody"
+)
+
+// Config is the settings of one installation. Commands embed it into their kong
+// struct (`embed:""`), which fills and checks it. Without kong, the zero value
+// and Complete give a server on an SQLite file.
+type Config struct {
+	File string `name:"config" env:"HANDOVER_CONFIG" placeholder:"FILE" help:"YAML file with settings; its keys are the names of these flags."`
+
+	DatabaseURL            URL    `name:"database-url" env:"HANDOVER_DATABASE_URL" placeholder:"URL" help:"sqlite:PATH or postgres://… (default: handover.db in the data folder)."`
+	DatabaseURLFile        string `name:"database-url-file" env:"HANDOVER_DATABASE_URL_FILE" placeholder:"FILE" help:"File that holds the database URL."`
+	MigrateDatabaseURL     URL    `name:"migrate-database-url" env:"HANDOVER_MIGRATE_DATABASE_URL" placeholder:"URL" help:"The owner's connection for migrations (default: the database URL)."`
+	MigrateDatabaseURLFile string `name:"migrate-database-url-file" env:"HANDOVER_MIGRATE_DATABASE_URL_FILE" placeholder:"FILE" help:"File that holds the URL for migrations."`
+	Migrate                bool   `name:"migrate" env:"HANDOVER_MIGRATE" help:"Migrate the database on start."`
+	StatementCache         bool   `name:"statement-cache" env:"HANDOVER_STATEMENT_CACHE" default:"true" negatable:"" help:"Keep prepared statements on PostgreSQL connections; switch off behind a transaction pooler."`
+
+	Data   string `name:"data" env:"HANDOVER_DATA" default:"./handover-data" placeholder:"FOLDER" help:"Folder for what is kept in files (${default})."`
+	Listen string `name:"listen" env:"HANDOVER_LISTEN" default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Address to serve on (${default})."`
+
+	// SecretKey is never given as a flag: every user of the machine can read those.
+	SecretKey     Secret `name:"secret-key" env:"HANDOVER_SECRET_KEY" hidden:"" help:"The secret key itself; only from the environment or the file of settings."`
+	SecretKeyFile string `name:"secret-key-file" env:"HANDOVER_SECRET_KEY_FILE" placeholder:"FILE" help:"File that holds the secret key, at least 32 bytes; the key itself may stand in HANDOVER_SECRET_KEY."`
+
+	AllowOrigin []string       `name:"allow-origin" env:"HANDOVER_ALLOW_ORIGINS" placeholder:"ORIGIN" help:"Origin whose pages may call the API, such as https://console.example.com; repeatable."`
+	BehindProxy []netip.Prefix `name:"behind-proxy" env:"HANDOVER_BEHIND_PROXY" placeholder:"CIDR" help:"Network of proxies whose X-Forwarded-For is believed, such as 10.0.0.0/8; repeatable."`
+
+	Introspection        string `name:"introspection" env:"HANDOVER_INTROSPECTION" default:"signed-in" enum:"signed-in,everyone,nobody" help:"Who may read the schema: ${enum} (${default})."`
+	TrustedDocuments     string `name:"trusted-documents" env:"HANDOVER_TRUSTED_DOCUMENTS" placeholder:"PATH" help:"Trusted documents that clients may name instead of sending a query."`
+	TrustedDocumentsOnly bool   `name:"trusted-documents-only" env:"HANDOVER_TRUSTED_DOCUMENTS_ONLY" help:"Refuse every document that is not trusted."`
+
+	LogFormat string `name:"log-format" env:"HANDOVER_LOG_FORMAT" default:"auto" enum:"auto,text,json" help:"${enum}; auto is text on a terminal, else json (${default})."`
+	LogLevel  string `name:"log-level" env:"HANDOVER_LOG_LEVEL" default:"info" enum:"debug,info,warn,error" help:"${enum} (${default})."`
+}
+
+// Complete fills what is empty with its default, reads the files that hold
+// secrets and checks everything. It may be called again.
+func (c *Config) Complete() error {
+	c.fill()
+	for _, s := range c.secrets() {
+		if err := s.read(); err != nil {
+			return err
+		}
+	}
+	return c.check()
+}
+
+// Database is the database to use: handover.db in the data folder where none is
+// named.
+func (c Config) Database() URL {
+	if c.DatabaseURL != "" {
+		return c.DatabaseURL
+	}
+	c.fill()
+	return URL("sqlite:" + filepath.ToSlash(filepath.Join(c.Data, "handover.db")))
+}
+
+// MigrationDatabase is the same database, as its owner where one is named.
+func (c Config) MigrationDatabase() URL {
+	if c.MigrateDatabaseURL != "" {
+		return c.MigrateDatabaseURL
+	}
+	return c.Database()
+}
+
+// fill gives empty texts the default of their tag.
+func (c *Config) fill() {
+	v := reflect.ValueOf(c).Elem()
+	for i, f := range reflect.VisibleFields(v.Type()) {
+		if d := f.Tag.Get("default"); d != "" && f.Type.Kind() == reflect.String && v.Field(i).String() == "" {
+			v.Field(i).SetString(d)
+		}
+	}
+}
+
+func (c *Config) check() error {
+	if err := checkDatabase("database-url", c.Database()); err != nil {
+		return err
+	}
+	if err := checkDatabase("migrate-database-url", c.MigrationDatabase()); err != nil {
+		return err
+	}
+	if c.SecretKey != "" {
+		if err := checkKey(c.SecretKey); err != nil {
+			return err
+		}
+	}
+	if err := checkListen(c.Listen); err != nil {
+		return err
+	}
+	for i, o := range c.AllowOrigin {
+		origin, err := checkOrigin(o)
+		if err != nil {
+			return err
+		}
+		c.AllowOrigin[i] = origin
+	}
+	if c.TrustedDocumentsOnly && c.TrustedDocuments == "" {
+		return bad("trusted-documents-only", "needs trusted-documents, else nothing could be asked")
+	}
+	if !slices.Contains([]string{SignedIn, Everyone, Nobody}, c.Introspection) {
+		return bad("introspection", "is one of signed-in, everyone, nobody; not %q", c.Introspection)
+	}
+	if !slices.Contains([]string{"auto", "text", "json"}, c.LogFormat) {
+		return bad("log-format", "is one of auto, text, json; not %q", c.LogFormat)
+	}
+	if !slices.Contains([]string{"debug", "info", "warn", "error"}, c.LogLevel) {
+		return bad("log-level", "is one of debug, info, warn, error; not %q", c.LogLevel)
+	}
+	return nil
+}
+
+// bad is the form of every error about a setting.
+func bad(name, format string, args ...any) error {
+	return fmt.Errorf("--%s: "+format, append([]any{name}, args...)...)
+}
+
+func checkListen(s string) error {
+	_, port, err := net.SplitHostPort(s)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	if err != nil {
+		return bad("listen", "%q is no address; write HOST:PORT, such as 127.0.0.1:8080", s)
+	}
+	return nil
+}
+
+// checkOrigin gives the origin as browsers write it (RFC 6454 §6.2). Neither "*"
+// nor "null" is one: with cookies they would let every page in.
+func checkOrigin(s string) (string, error) {
+	u, err := url.Parse(s)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || s != u.Scheme+"://"+u.Host || strings.Contains(u.Host, "*") {
+		return "", bad("allow-origin", "%q is no origin; write scheme and host, such as https://console.example.com", s)
+	}
+	host := strings.ToLower(u.Host)
+	for scheme, port := range map[string]string{"http": ":80", "https": ":443"} {
+		if u.Scheme == scheme {
+			host = strings.TrimSuffix(host, port)
+		}
+	}
+	return u.Scheme + "://" + host, nil
+}
+
+// checkDatabase never repeats the URL: it may hold a password.
+func checkDatabase(name string, raw URL) error {
+	scheme, rest, _ := strings.Cut(string(raw), ":")
+	switch scheme {
+	case "sqlite":
+		if rest == "" {
+			return bad(name, "names no file; write sqlite:PATH")
+		}
+		return nil
+	case "postgres", "postgresql":
+	default:
+		return bad(name, "write sqlite:PATH or postgres://USER@HOST/DATABASE")
+	}
+	u, err := url.Parse(string(raw))
+	if err != nil {
+		return bad(name, "cannot be read as a URL; special characters in a password are written %%XX")
+	}
+	q, err := url.ParseQuery(u.RawQuery)
+	if err != nil {
+		return bad(name, "what stands after the ? cannot be read")
+	}
+	// Drivers differ in what they do without sslmode, so for a remote server it
+	// has to be said.
+	if !q.Has("sslmode") && !q.Has("service") && !local(u.Hostname(), q.Get("host")) {
+		return bad(name, "say sslmode for a remote database, best sslmode=verify-full")
+	}
+	return nil
+}
+
+func local(host, param string) bool {
+	if host == "" {
+		host = param
+	}
+	ip, err := netip.ParseAddr(host)
+	return host == "" || host == "localhost" || strings.HasPrefix(host, "/") || err == nil && ip.IsLoopback()
+}
+
+// Logs makes the handler for log lines as log-format and log-level say.
+func (c *Config) Logs(w io.Writer) slog.Handler {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil {
+		level = slog.LevelInfo
+	}
+	o := &slog.HandlerOptions{Level: level}
+	if c.LogFormat == "text" || c.LogFormat != "json" && terminal(w) {
+		return slog.NewTextHandler(w, o)
+	}
+	return slog.NewJSONHandler(w, o)
+}
+
+func terminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
