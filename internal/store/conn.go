@@ -69,6 +69,9 @@ type Querier interface {
 	engine() *DB
 }
 
+// EngineOf is the database that a transaction belongs to.
+func EngineOf(q Querier) *DB { return q.engine() }
+
 // Select reads all rows of a query. dest gives the places of one row's columns.
 func Select[T any](ctx context.Context, q Querier, dest func(*T) []any, query string, args ...any) ([]T, error) {
 	var out []T

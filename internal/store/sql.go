@@ -56,6 +56,22 @@ func (db *DB) InText(n int) string {
 	return fmt.Sprintf("IN (SELECT value FROM json_each($%d))", n)
 }
 
+// InList is In with ? for its argument, for use in a Where.
+func (db *DB) InList() string {
+	if db.Postgres() {
+		return "= ANY(?::uuid[])"
+	}
+	return "IN (SELECT value FROM json_each(?))"
+}
+
+// InTexts is InText with ? for its argument, for use in a Where.
+func (db *DB) InTexts() string {
+	if db.Postgres() {
+		return "= ANY(?::text[])"
+	}
+	return "IN (SELECT value FROM json_each(?))"
+}
+
 // IDs makes the argument for In.
 func (db *DB) IDs(ids []nid.ID) any {
 	out := make([]string, len(ids))

@@ -199,7 +199,7 @@ func (db *DB) begin(ctx context.Context, corp nid.ID, readOnly bool) (*conn, err
 			o.Isolation = sql.LevelRepeatableRead
 		}
 		if !corp.IsZero() {
-			ctx = pqcache.WithBegin(ctx, pqcache.Setting{Name: "handover.corp", Value: corp.UUID()})
+			ctx = pqcache.WithBegin(ctx, pqcache.SetConfig(pqcache.Setting{Name: "handover.corp", Value: corp.UUID()}))
 		}
 	}
 	tx, err := db.sql.BeginTx(ctx, o)

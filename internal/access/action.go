@@ -1,0 +1,45 @@
+package access
+
+// Action names what an audit entry records: noun.verb. This is the one list; the
+// names are part of the log's format and are never changed, only added to.
+type Action string
+
+// The actions.
+const (
+	CorpCreate       Action = "corp.create"
+	CorpImport       Action = "corp.import"
+	MemberDeactivate Action = "member.deactivate"
+	MemberReinstate  Action = "member.reinstate"
+	ContactUpdate    Action = "contact.update"
+	FollowUpdate     Action = "follow.update"
+	GroupUpdate      Action = "group.update"
+	HandoverCreate   Action = "handover.create"
+	HandoverReplan   Action = "handover.replan"
+	HandoverSubmit   Action = "handover.submit"
+	HandoverApprove  Action = "handover.approve"
+	HandoverReject   Action = "handover.reject"
+	HandoverExpire   Action = "handover.expire"
+	HandoverExecute  Action = "handover.execute"
+	HandoverFinish   Action = "handover.finish"
+	HandoverCancel   Action = "handover.cancel"
+	TransferFinish   Action = "transfer.finish"
+	GrantCreate      Action = "grant.create"
+	GrantRevoke      Action = "grant.revoke"
+	TokenCreate      Action = "token.create"
+	TokenRevoke      Action = "token.revoke"
+	SessionStart     Action = "session.start"
+	SessionEnd       Action = "session.end"
+	SessionVerify    Action = "session.verify"
+	SessionFail      Action = "session.fail"
+	CredentialSet    Action = "credential.set"
+	CredentialEnrol  Action = "credential.enrol"
+	AccessDeny       Action = "access.deny"
+)
+
+// Actions lists all of them.
+var Actions = []Action{
+	CorpCreate, CorpImport, MemberDeactivate, MemberReinstate, ContactUpdate, FollowUpdate, GroupUpdate,
+	HandoverCreate, HandoverReplan, HandoverSubmit, HandoverApprove, HandoverReject, HandoverExpire, HandoverExecute,
+	HandoverFinish, HandoverCancel, TransferFinish, GrantCreate, GrantRevoke, TokenCreate, TokenRevoke,
+	SessionStart, SessionEnd, SessionVerify, SessionFail, CredentialSet, CredentialEnrol, AccessDeny,
+}

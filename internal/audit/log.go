@@ -1,0 +1,238 @@
+// Package audit writes and checks the log of what was done: one for each corp,
+// append-only, each entry committed together with the change that it records.
+package audit
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/openhandover/openhandover/internal/access"
+	"github.com/openhandover/openhandover/internal/audit/leaf"
+	"github.com/openhandover/openhandover/internal/fault"
+	"github.com/openhandover/openhandover/internal/identity/secret"
+	"github.com/openhandover/openhandover/internal/nid"
+	"github.com/openhandover/openhandover/internal/store"
+)
+
+// Log appends entries.
+type Log struct {
+	box *secret.Box // wraps the subjects' keys
+}
+
+// New makes the log of an installation; box is the secret.ForSubjects box.
+func New(box *secret.Box) *Log { return &Log{box: box} }
+
+// Personal is a value about somebody, sealed under that subject's key.
+type Personal = leaf.Personal
+
+// Entry is one action to record.
+type Entry struct {
+	Action access.Action
+	// Subject is the one thing the action was about; zero where there is none.
+	Subject  nid.ID
+	Handover nid.ID
+	// Before and After hold plain values and ids; what is personal as Personal.
+	Before, After map[string]any
+	// Covers are the other rows whose change this entry records. The entry keeps
+	// their number and digest.
+	Covers []nid.ID
+}
+
+// Append writes the entries of a use case, in order. It takes the lock on the
+// corp's head, so it comes last in every transaction (semantics.md, lock 7), and
+// once. After it the transaction may commit the changes the entries cover.
+func (l *Log) Append(ctx context.Context, tx *store.Tx, entries ...Entry) error {
+	if len(entries) == 0 {
+		return nil
+	}
+	actor := access.From(ctx)
+	subjects := map[nid.ID]bool{}
+	if actor.Kind == access.Person && actor.Address != "" {
+		subjects[actor.ID] = true
+	}
+	for _, e := range entries {
+		gather(e.Before, subjects)
+		gather(e.After, subjects)
+	}
+	keys, err := l.sealing(ctx, tx, subjects)
+	if err != nil {
+		return err
+	}
+	type head struct {
+		size int64
+		hash []byte
+	}
+	heads, err := store.KeepInto(ctx, tx, func(h *head) []any { return []any{&h.size, &h.hash} }, "audit_heads",
+		`INSERT INTO audit_heads (corp_id, size, hash) VALUES ($1, 0, $2)
+		ON CONFLICT (corp_id) DO UPDATE SET size = audit_heads.size RETURNING size, hash`, tx.Corp(), make([]byte, 32))
+	if err != nil {
+		return err
+	}
+	next := heads[0]
+	prev := [32]byte(next.hash)
+	sealer := leaf.Sealer{Keys: func(s nid.ID) (leaf.Key, error) { return keys[s], nil }}
+	rows := make([]map[string]any, len(entries))
+	for i, e := range entries {
+		full := leaf.Entry{
+			ID: tx.NewID(nid.Audit), Corp: tx.Corp(), Index: next.size + int64(i), At: tx.Now(),
+			Actor: leaf.Actor{Kind: actor.Kind, ID: actor.ID}, Action: string(e.Action), Subject: e.Subject, Handover: e.Handover,
+			Request: actor.RequestID, Cause: actor.Cause, Before: e.Before, After: e.After, Prev: prev,
+		}
+		if actor.Kind == access.System {
+			full.Reason = actor.Label
+		}
+		if i == 0 && subjects[actor.ID] && actor.Address != "" {
+			// Once for each act: the entries of one act share request and time.
+			full.Address = leaf.Personal{Subject: actor.ID, Value: actor.Address}
+		}
+		if len(e.Covers) > 0 {
+			full.Set = leaf.SetOf(e.Covers)
+		}
+		bytes, err := leaf.Encode(full, sealer)
+		if err != nil {
+			return err
+		}
+		prev = leaf.Hash(bytes)
+		rows[i] = map[string]any{
+			"id": full.ID, "n": full.Index, "actor": full.Actor.ID, "kind": string(full.Actor.Kind), "action": full.Action,
+			"subject": e.Subject, "handover": e.Handover, "leaf": bytes, "hash": prev[:],
+		}
+		if !e.Subject.IsZero() {
+			tx.Cover(e.Subject)
+		}
+		tx.Cover(e.Covers...)
+	}
+	var request any
+	if actor.RequestID != "" {
+		request = actor.RequestID
+	}
+	if _, err := tx.Keep(ctx, "audit_entries", `INSERT INTO audit_entries
+		(id, corp_id, created_at, "index", at, actor_id, actor_kind, action, subject_id, handover_id, request_id, leaf, hash)
+		SELECT id, $2, $3, n, $3, actor, kind, action, subject, handover, $4, leaf, hash FROM `+
+		tx.DB().Rows(1, "e", "id uuid", "n int", "actor uuid", "kind text", "action text", "subject uuid", "handover uuid", "leaf hex", "hash hex"),
+		tx.DB().Batch(rows), tx.Corp(), tx.Now(), request); err != nil {
+		return err
+	}
+	_, err = tx.Keep(ctx, "audit_heads", `UPDATE audit_heads SET size = $2, hash = $3 WHERE corp_id = $1`,
+		tx.Corp(), next.size+int64(len(entries)), prev[:])
+	return err
+}
+
+// gather finds whom the personal values are about.
+func gather(v any, subjects map[nid.ID]bool) {
+	switch v := v.(type) {
+	case Personal:
+		subjects[v.Subject] = true
+	case map[string]any:
+		for _, inner := range v {
+			gather(inner, subjects)
+		}
+	case []any:
+		for _, inner := range v {
+			gather(inner, subjects)
+		}
+	}
+}
+
+// sealing gives the keys of the subjects, making those that are missing.
+func (l *Log) sealing(ctx context.Context, tx *store.Tx, subjects map[nid.ID]bool) (map[nid.ID]leaf.Key, error) {
+	if len(subjects) == 0 {
+		return nil, nil
+	}
+	keys, err := l.keys(ctx, tx, subjects)
+	if err != nil {
+		return nil, err
+	}
+	var rows []map[string]any
+	for s := range subjects {
+		if _, ok := keys[s]; !ok {
+			k := leaf.NewKey()
+			rows = append(rows, map[string]any{"subject": s, "wrapped": l.box.Seal(k[:], row(tx.Corp(), s))})
+		}
+	}
+	if len(rows) == 0 {
+		return keys, nil
+	}
+	slices.SortFunc(rows, func(a, b map[string]any) int { // one order, so that two makers cannot deadlock
+		x, y := a["subject"].(nid.ID), b["subject"].(nid.ID)
+		return slices.Compare(x[:], y[:])
+	})
+	if _, err := tx.Keep(ctx, "subject_keys", `INSERT INTO subject_keys (corp_id, subject_id, wrapped, created_at)
+		SELECT $2, subject, wrapped, $3 FROM `+tx.DB().Rows(1, "k", "subject uuid", "wrapped hex")+` WHERE true ON CONFLICT DO NOTHING`,
+		tx.DB().Batch(rows), tx.Corp(), tx.Now()); err != nil {
+		return nil, err
+	}
+	return l.keys(ctx, tx, subjects)
+}
+
+// keys reads the keys that are there. An erased subject has none: what is sealed
+// about it from then on is sealed under a key that nobody keeps.
+func (l *Log) keys(ctx context.Context, q store.Querier, subjects map[nid.ID]bool) (map[nid.ID]leaf.Key, error) {
+	ids := make([]nid.ID, 0, len(subjects))
+	for s := range subjects {
+		ids = append(ids, s)
+	}
+	type stored struct {
+		subject nid.ID
+		wrapped []byte
+	}
+	db := store.EngineOf(q)
+	corp := access.From(ctx).Corp
+	rows, err := store.Select(ctx, q, func(r *stored) []any { return []any{&r.subject, &r.wrapped} },
+		`SELECT subject_id, wrapped FROM subject_keys WHERE corp_id = $1 AND subject_id `+db.In(2), corp, db.IDs(ids))
+	if err != nil {
+		return nil, err
+	}
+	keys := map[nid.ID]leaf.Key{}
+	for _, r := range rows {
+		if r.wrapped == nil {
+			keys[r.subject] = leaf.NewKey()
+			continue
+		}
+		k, err := l.box.Open(r.wrapped, row(corp, r.subject))
+		if err != nil {
+			return nil, err
+		}
+		keys[r.subject] = leaf.Key(k)
+	}
+	return keys, nil
+}
+
+// row ties a wrapped key to its place.
+func row(corp, subject nid.ID) []byte { return append(corp[:], subject[:]...) }
+
+// Tx is store.DB.Tx for a use case: where the use case is FORBIDDEN, the denial is
+// recorded in a transaction of its own.
+func (l *Log) Tx(ctx context.Context, db *store.DB, action access.Action, fn func(context.Context, *store.Tx) error) error {
+	err := db.Tx(ctx, fn)
+	if fault.CodeOf(err) == fault.Forbidden {
+		if denied := l.deny(ctx, db, action); denied != nil {
+			return denied
+		}
+	}
+	return err
+}
+
+// deny records that an actor was refused: one entry for each actor, action and
+// minute, with the number of refusals that the minute before left out.
+func (l *Log) deny(ctx context.Context, db *store.DB, action access.Action) error {
+	actor := access.From(ctx)
+	return db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		minute := tx.Now().Truncate(time.Minute)
+		counts, err := store.KeepInto(ctx, tx, func(n *int) []any { return []any{n} }, "denials",
+			`INSERT INTO denials (corp_id, actor_id, action, minute, n) VALUES ($1, $2, $3, $4, 1)
+			ON CONFLICT (corp_id, actor_id, action, minute) DO UPDATE SET n = denials.n + 1 RETURNING n`,
+			tx.Corp(), actor.ID, string(action), minute)
+		if err != nil || counts[0] > 1 {
+			return err
+		}
+		before, _, err := store.SelectOne(ctx, tx, func(n *int) []any { return []any{n} },
+			`SELECT n FROM denials WHERE corp_id = $1 AND actor_id = $2 AND action = $3 AND minute < $4 ORDER BY minute DESC LIMIT 1`,
+			tx.Corp(), actor.ID, string(action), minute)
+		if err != nil {
+			return err
+		}
+		return l.Append(ctx, tx, Entry{Action: access.AccessDeny, After: map[string]any{"action": string(action), "unreportedBefore": max(before-1, 0)}})
+	})
+}

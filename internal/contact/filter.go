@@ -1,0 +1,97 @@
+// Package contact holds the rules of contacts and of following them: how they are
+// found and what people may change on them.
+package contact
+
+import (
+	"strings"
+	"time"
+
+	"github.com/openhandover/openhandover/internal/name"
+	"github.com/openhandover/openhandover/internal/nid"
+	"github.com/openhandover/openhandover/internal/store"
+)
+
+// Filter narrows a list of contacts. Absent parts do not restrict; an empty list
+// selects nothing. It touches only what everybody may read who sees the contact.
+type Filter struct {
+	IDs        []nid.ID `json:"ids,omitzero"`
+	FollowerID *nid.ID  `json:"followerId,omitzero"`
+	// DepartmentID reaches the whole subtree.
+	DepartmentID *nid.ID `json:"departmentId,omitzero"`
+	Importance   *string `json:"importance,omitzero"`
+	// Tags must all be there, by name.
+	Tags       []string   `json:"tags,omitzero"`
+	Unassigned *bool      `json:"unassigned,omitzero"`
+	Protected  *bool      `json:"protected,omitzero"`
+	AddedFrom  *time.Time `json:"addedFrom,omitzero"`
+	AddedUntil *time.Time `json:"addedUntil,omitzero"`
+}
+
+const open = `SELECT 1 FROM follows AS ff WHERE ff.corp_id = contacts.corp_id AND ff.contact_id = contacts.id AND ff.ended_at IS NULL`
+
+// Where adds the filter's conditions on the table contacts.
+func (f *Filter) Where(db *store.DB, w *store.Where) {
+	if f == nil {
+		return
+	}
+	if f.IDs != nil {
+		w.And("contacts.id "+db.InList(), db.IDs(f.IDs))
+	}
+	if f.FollowerID != nil {
+		w.And("EXISTS ("+open+" AND ff.member_id = ?)", *f.FollowerID)
+	}
+	if f.DepartmentID != nil {
+		w.And("EXISTS ("+open+` AND EXISTS (SELECT 1 FROM member_departments AS fmd JOIN department_closure AS fdc
+			ON fdc.corp_id = fmd.corp_id AND fdc.descendant_id = fmd.department_id
+			WHERE fmd.corp_id = ff.corp_id AND fmd.member_id = ff.member_id AND fdc.ancestor_id = ?))`, *f.DepartmentID)
+	}
+	if f.Importance != nil {
+		w.And("contacts.importance = ?", *f.Importance)
+	}
+	if f.Tags != nil && len(f.Tags) == 0 {
+		w.And("1 = 0")
+	}
+	for _, t := range f.Tags {
+		w.And(`EXISTS (SELECT 1 FROM contact_tags AS fct JOIN tags AS ft ON ft.corp_id = fct.corp_id AND ft.id = fct.tag_id
+			WHERE fct.corp_id = contacts.corp_id AND fct.contact_id = contacts.id AND ft.name = ?)`, t)
+	}
+	if f.Unassigned != nil {
+		// Waiting for a successor: a leaver's open follow that no platform holds.
+		not := "NOT "
+		if *f.Unassigned {
+			not = ""
+		}
+		w.And(not + "EXISTS (" + open + ` AND ff.protected AND ff.reserved_by_id IS NULL)`)
+	}
+	if f.Protected != nil {
+		w.And("contacts.protected = ?", *f.Protected)
+	}
+	if f.AddedFrom != nil {
+		w.And("EXISTS ("+open+" AND ff.since >= ?)", *f.AddedFrom)
+	}
+	if f.AddedUntil != nil {
+		w.And("EXISTS ("+open+" AND ff.since < ?)", *f.AddedUntil)
+	}
+}
+
+// Search adds the condition that the name of a row of the table holds the text.
+// One and two characters use the index of one- and two-character pieces, longer
+// texts the trigram index (PostgreSQL) or the pieces again (SQLite).
+func Search(db *store.DB, w *store.Where, table, text string) {
+	key := name.Fold(strings.TrimSpace(text))
+	if key == "" {
+		return
+	}
+	runes := []rune(key)
+	like := "%" + strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(key) + "%"
+	switch {
+	case db.Postgres() && len(runes) <= 2:
+		w.And("handover_grams("+table+".name_key) @> ARRAY[?::text]", key)
+	case db.Postgres():
+		w.And(table+".name_key LIKE ?", like)
+	case len(runes) <= 2:
+		w.And(table+".id IN (SELECT id FROM name_grams WHERE corp_id = "+table+".corp_id AND gram = ?)", key)
+	default:
+		w.And(table+".id IN (SELECT id FROM name_grams WHERE corp_id = "+table+".corp_id AND gram = ?) AND "+table+`.name_key LIKE ? ESCAPE '\'`, string(runes[:2]), like)
+	}
+}

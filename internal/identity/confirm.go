@@ -1,0 +1,114 @@
+// Package identity knows who acts: passwords and authenticators, sessions,
+// service tokens, and the proof of identity that sensitive operations need.
+package identity
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"time"
+
+	"github.com/openhandover/openhandover/internal/access"
+	"github.com/openhandover/openhandover/internal/fault"
+	"github.com/openhandover/openhandover/internal/nid"
+	"github.com/openhandover/openhandover/internal/store"
+)
+
+// Proof is how long a proof of identity stays fresh.
+const Proof = 5 * time.Minute
+
+// Confirm is the first step of every use case: it reads the actor's session and
+// grants again inside the transaction and keeps them from changing until its end,
+// so that a revocation and the act it forbids are strictly ordered. It returns
+// the actor as the database knows them now. Fails with UNAUTHENTICATED.
+func Confirm(ctx context.Context, tx *store.Tx) (*access.Actor, error) {
+	was := access.From(ctx)
+	now := *was
+	switch was.Kind {
+	case access.System:
+		return was, nil
+	case access.Person:
+		verified, ok, err := store.SelectOne(ctx, tx, func(t *sql.NullTime) []any { return []any{t} }, `
+			SELECT s.verified_until FROM sessions AS s JOIN members AS m ON m.corp_id = s.corp_id AND m.id = s.member_id
+			WHERE s.corp_id = $1 AND s.secret_hash = $2 AND s.member_id = $3 AND s.expires_at > $4
+			  AND s.epoch = m.epoch AND m.status IN ('ACTIVE', 'LEAVING')`+tx.DB().ForShare("s"),
+			tx.Corp(), was.Session, was.ID, tx.Now())
+		if err != nil {
+			return nil, err
+		}
+		if !ok {
+			return nil, SignInFirst()
+		}
+		now.VerifiedUntil = verified.Time
+		now.Grants, err = grants(ctx, tx, was.ID, tx.Now(), tx.DB().ForShare("g"))
+		return &now, err
+	case access.Token:
+		g, ok, err := token(ctx, tx, was.ID, tx.Now(), tx.DB().ForShare())
+		if err != nil {
+			return nil, err
+		}
+		if !ok {
+			return nil, SignInFirst()
+		}
+		now.Grants = []access.Grant{g}
+		return &now, nil
+	}
+	return nil, SignInFirst()
+}
+
+// SignInFirst is the UNAUTHENTICATED fault.
+func SignInFirst() *fault.Error {
+	return fault.New(fault.Unauthenticated, "", fault.T("sign in first", "请先登录"))
+}
+
+// Fresh demands a fresh proof of identity: STEP_UP_REQUIRED where there is none.
+func Fresh(a *access.Actor, now time.Time) error {
+	if a.Fresh(now) {
+		return nil
+	}
+	return fault.New(fault.StepUpRequired, "", fault.T(
+		"prove your identity first (verifyIdentity); the proof holds for five minutes", "请先验证身份(verifyIdentity),验证有效期为五分钟")).
+		With("maxAgeSeconds", int(Proof/time.Second)).With("acrValues", []string{"otp"})
+}
+
+// grants reads a member's grants that are in force.
+func grants(ctx context.Context, q store.Querier, member nid.ID, now time.Time, lock string) ([]access.Grant, error) {
+	type row struct {
+		id, department nid.ID
+		permissions    []byte
+		expires        sql.NullTime
+	}
+	rows, err := store.Select(ctx, q, func(r *row) []any { return []any{&r.id, &r.department, &r.permissions, &r.expires} }, `
+		SELECT g.id, g.department_id, r.permissions, g.expires_at
+		FROM grants AS g JOIN roles AS r ON r.corp_id = g.corp_id AND r.id = g.role_id
+		WHERE g.corp_id = $1 AND g.member_id = $2 AND g.revoked_at IS NULL AND (g.expires_at IS NULL OR g.expires_at > $3)
+		ORDER BY g.id`+lock, access.From(ctx).Corp, member, now)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]access.Grant, len(rows))
+	for i, r := range rows {
+		out[i] = access.Grant{ID: r.id, Department: r.department, ExpiresAt: r.expires.Time}
+		if err := json.Unmarshal(r.permissions, &out[i].Permissions); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// token reads a service token's permissions as the one grant it is.
+func token(ctx context.Context, q store.Querier, id nid.ID, now time.Time, lock string) (g access.Grant, ok bool, err error) {
+	type row struct {
+		department  nid.ID
+		permissions []byte
+		expires     time.Time
+	}
+	r, ok, err := store.SelectOne(ctx, q, func(r *row) []any { return []any{&r.department, &r.permissions, &r.expires} }, `
+		SELECT department_id, permissions, expires_at FROM service_tokens
+		WHERE corp_id = $1 AND id = $2 AND revoked_at IS NULL AND expires_at > $3`+lock, access.From(ctx).Corp, id, now)
+	if err != nil || !ok {
+		return g, false, err
+	}
+	g = access.Grant{ID: id, Department: r.department, ExpiresAt: r.expires}
+	return g, true, json.Unmarshal(r.permissions, &g.Permissions)
+}
