@@ -1,0 +1,153 @@
+package web
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"log/slog"
+	"net/http"
+	"runtime"
+	"runtime/debug"
+	"sync"
+	"time"
+)
+
+// Check is one thing that has to be right before requests make sense.
+type Check struct {
+	// Name is shown to everybody.
+	Name string
+	// Run fails when it is not right. The error goes to the log only.
+	Run func(context.Context) error
+}
+
+// How long a check may take, and how long its outcome is good for, so that asking
+// often does not load what is asked.
+const (
+	checkTime = 2 * time.Second
+	checkGood = time.Second
+)
+
+type outcome struct {
+	Name         string `json:"name"`
+	OK           bool   `json:"ok"`
+	Milliseconds int64  `json:"milliseconds"`
+}
+
+type readiness struct {
+	checks []Check
+	mu     sync.Mutex
+	at     time.Time
+	last   []outcome
+}
+
+// healthz says that the process runs; it looks at nothing else, so that a broken
+// database does not get every replica restarted.
+func healthz(w http.ResponseWriter, _ *http.Request) {
+	writeJSON(w, http.StatusOK, map[string]bool{"ok": true})
+}
+
+// readyz says whether requests should be sent here.
+func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
+	body := struct {
+		Ready    bool      `json:"ready"`
+		Stopping bool      `json:"stopping"`
+		Checks   []outcome `json:"checks"`
+	}{Ready: true, Checks: s.readiness.ask(r.Context(), s.log)}
+	for _, c := range body.Checks {
+		body.Ready = body.Ready && c.OK
+	}
+	if s.stopping.Err() != nil {
+		body.Ready, body.Stopping = false, true
+	}
+	status := http.StatusOK
+	if !body.Ready {
+		status = http.StatusServiceUnavailable
+	}
+	writeJSON(w, status, body)
+}
+
+// ask runs the checks side by side, once for all who ask at the same time.
+func (s *readiness) ask(ctx context.Context, log *slog.Logger) []outcome {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.last != nil && time.Since(s.at) < checkGood {
+		return s.last
+	}
+	// Others wait for the same outcome: one client that leaves must not spoil it.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), checkTime)
+	defer cancel()
+	out := make([]outcome, len(s.checks))
+	var all sync.WaitGroup
+	for i, c := range s.checks {
+		all.Go(func() {
+			start := time.Now()
+			err := c.Run(ctx)
+			out[i] = outcome{c.Name, err == nil, time.Since(start).Milliseconds()}
+			if err != nil {
+				log.WarnContext(ctx, "not ready", "check", c.Name, "error", err)
+			}
+		})
+	}
+	all.Wait()
+	s.at, s.last = time.Now(), out
+	return out
+}
+
+// Build is the facts of this program's making.
+type Build struct {
+	Version  string `json:"version"`
+	Revision string `json:"revision,omitempty"`
+	// Time is when the revision was committed, RFC 3339.
+	Time     string `json:"time,omitempty"`
+	Modified bool   `json:"modified"`
+	Go       string `json:"go"`
+	Platform string `json:"platform"`
+}
+
+// BuildFacts reads what the compiler noted in the binary. What it was built
+// without (no version control, say) is empty.
+func BuildFacts() Build {
+	b := Build{Version: "(devel)", Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return b
+	}
+	b.Version = or(info.Main.Version, b.Version)
+	for _, s := range info.Settings {
+		switch s.Key {
+		case "vcs.revision":
+			b.Revision = s.Value
+		case "vcs.time":
+			b.Time = s.Value
+		case "vcs.modified":
+			b.Modified = s.Value == "true"
+		}
+	}
+	return b
+}
+
+func (s *Server) version() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, http.StatusOK, s.o.Build) })
+}
+
+func (s *Server) schema() http.Handler {
+	if s.o.Schema == nil {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fail(w, r, noSuchPath()) })
+	}
+	return fixed("schema.graphql", "text/plain; charset=utf-8", s.o.Schema)
+}
+
+// fixed serves bytes that change only with the program: browsers keep them and
+// ask whether they are still the same.
+func fixed(name, contentType string, content []byte) http.Handler {
+	sum := sha256.Sum256(content)
+	tag := `"` + hex.EncodeToString(sum[:16]) + `"`
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Content-Type", contentType)
+		h.Set("ETag", tag)
+		h.Set("Cache-Control", "no-cache")
+		http.ServeContent(w, r, name, time.Time{}, bytes.NewReader(content))
+	})
+}

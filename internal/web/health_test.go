@@ -1,0 +1,103 @@
+package web
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http/httptest"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+type readyAnswer struct {
+	Ready, Stopping bool
+	Checks          []outcome
+}
+
+func readAnswer(t *testing.T, w *httptest.ResponseRecorder) (a readyAnswer) {
+	t.Helper()
+	if err := json.Unmarshal(w.Body.Bytes(), &a); err != nil {
+		t.Fatalf("%v: %s", err, w.Body)
+	}
+	return a
+}
+
+func TestReady(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var broken error
+		var runs atomic.Int32
+		f := newServer(t, func(o *Options) {
+			o.Checks = []Check{
+				{"database", func(context.Context) error { runs.Add(1); return broken }},
+				{"migrations", func(context.Context) error { return nil }},
+			}
+		})
+		w := f.do("GET", "/readyz", "")
+		if a := readAnswer(t, w); w.Code != 200 || !a.Ready || len(a.Checks) != 2 || a.Checks[0].Name != "database" || !a.Checks[0].OK {
+			t.Errorf("%d %+v", w.Code, a)
+		}
+		broken = errors.New("dial tcp db.internal: refused")
+		<-time.After(checkGood)
+		w = f.do("GET", "/readyz", "")
+		if a := readAnswer(t, w); w.Code != 503 || a.Ready || a.Checks[0].OK || !a.Checks[1].OK {
+			t.Errorf("%d %+v", w.Code, a)
+		}
+		if strings.Contains(w.Body.String(), "db.internal") || !strings.Contains(f.log.String(), "db.internal") {
+			t.Errorf("the reason is for the log: %s", w.Body)
+		}
+		before := runs.Load()
+		var all sync.WaitGroup
+		for range 50 {
+			all.Go(func() { f.do("GET", "/readyz", "") })
+		}
+		all.Wait()
+		if got := runs.Load(); got != before {
+			t.Errorf("asked %d times within a second", got-before)
+		}
+	})
+}
+
+func TestReadyDoesNotWaitForever(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newServer(t, func(o *Options) {
+			o.Checks = []Check{{"queue", func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }}}
+		})
+		start := time.Now()
+		w := f.do("GET", "/readyz", "")
+		if a := readAnswer(t, w); w.Code != 503 || a.Checks[0].Milliseconds != 2000 || time.Since(start) != checkTime {
+			t.Errorf("%d %+v after %s", w.Code, a, time.Since(start))
+		}
+	})
+}
+
+func TestVersion(t *testing.T) {
+	f := newServer(t, func(o *Options) { o.Build.Version, o.Build.Revision = "v1.2.3", "abc" })
+	var b Build
+	if err := json.Unmarshal(f.do("GET", "/version", "").Body.Bytes(), &b); err != nil {
+		t.Fatal(err)
+	}
+	if b.Version != "v1.2.3" || b.Revision != "abc" || b.Go != runtime.Version() || b.Platform != runtime.GOOS+"/"+runtime.GOARCH {
+		t.Errorf("%+v", b)
+	}
+}
+
+func TestMetricsOfTheCaller(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	pool := prometheus.NewGauge(prometheus.GaugeOpts{Name: "handover_pool_open", Help: "Open connections."})
+	pool.Set(7)
+	registry.MustRegister(pool)
+	f := newServer(t, func(o *Options) { o.Metrics = registry })
+	if got := f.do("GET", "/metrics", "").Body.String(); !strings.Contains(got, "handover_pool_open 7") || !strings.Contains(got, "go_goroutines") {
+		t.Errorf("%.300s", got)
+	}
+	if _, err := New(Options{Metrics: registry}); err == nil {
+		t.Error("two servers count into the same metrics")
+	}
+}

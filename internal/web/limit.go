@@ -1,0 +1,204 @@
+package web
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"net/netip"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/openhandover/openhandover/internal/access"
+	"github.com/openhandover/openhandover/internal/fault"
+)
+
+// api puts the limits and the actor before the API.
+func (s *Server) api(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if wait := s.rate.take(clientAddress(r, s.o.BehindProxy)); wait > 0 {
+			s.refuse(w, r, "rate", tooOften(wait))
+			return
+		}
+		if f := s.receive(w, r); f != nil {
+			s.refuse(w, r, "body", f)
+			return
+		}
+		room := s.requests
+		if streams(r) {
+			room = s.streams
+		}
+		if !room.take() {
+			s.refuse(w, r, "busy", busy())
+			return
+		}
+		defer room.leave()
+		ctx, cancel := s.bounded(w, r)
+		defer cancel()
+		r, f := s.authenticate(r.WithContext(ctx))
+		if f != nil {
+			s.refuse(w, r, "authentication", f)
+			return
+		}
+		c := newCookie(r)
+		if a, ok := w.(*answer); ok {
+			a.cookie = c
+		}
+		next.ServeHTTP(w, r.WithContext(access.WithCookie(r.Context(), c)))
+	})
+}
+
+func (s *Server) refuse(w http.ResponseWriter, r *http.Request, reason string, f *fault.Error) {
+	s.metrics.refused.WithLabelValues(reason).Inc()
+	fail(w, r, f)
+}
+
+// slots are the room for so many at once.
+type slots chan struct{}
+
+func (s slots) take() bool {
+	select {
+	case s <- struct{}{}:
+		return true
+	default:
+		return false
+	}
+}
+
+func (s slots) leave() { <-s }
+
+// receive reads the body before the request counts as in flight, so that slow
+// senders neither hold up others nor use up the time to answer. Of a body that is
+// too long the API reads as much as is allowed and then *http.MaxBytesError.
+func (s *Server) receive(w http.ResponseWriter, r *http.Request) *fault.Error {
+	if r.Body == nil || r.Body == http.NoBody {
+		return nil
+	}
+	if !s.uploads.take() {
+		return busy()
+	}
+	defer s.uploads.leave()
+	limit := s.o.Limits.Body
+	body, err := io.ReadAll(io.LimitReader(r.Body, limit+1))
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		w.Header().Set("Connection", "close")
+		return fault.New(fault.Timeout, "", fault.T("the request's body did not arrive in time", "请求内容未能及时送达"))
+	case err != nil:
+		w.Header().Set("Connection", "close")
+		return fault.Bad("", "the request's body cannot be read", "无法读取请求内容")
+	case int64(len(body)) > limit:
+		w.Header().Set("Connection", "close")
+		r.Body = io.NopCloser(io.MultiReader(bytes.NewReader(body[:limit]), tooLong(limit)))
+	default:
+		r.Body = io.NopCloser(bytes.NewReader(body))
+	}
+	// The deadline would end the context of an answer that takes longer.
+	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
+	return nil
+}
+
+type tooLong int64
+
+func (l tooLong) Read([]byte) (int, error) { return 0, &http.MaxBytesError{Limit: int64(l)} }
+
+// bounded gives the context of the answer: with a deadline, or, for an event
+// stream, one that ends when the server stops.
+func (s *Server) bounded(w http.ResponseWriter, r *http.Request) (context.Context, context.CancelFunc) {
+	if !streams(r) {
+		return context.WithTimeout(r.Context(), s.o.Limits.Answer)
+	}
+	// The stream sets a deadline for each event it writes.
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Time{})
+	ctx, cancel := context.WithCancel(r.Context())
+	forget := context.AfterFunc(s.stopping, cancel)
+	return ctx, func() { forget(); cancel() }
+}
+
+// streams reports whether the client asks for an event stream: only when that is
+// the first thing it accepts, since some clients name it on every request.
+func streams(r *http.Request) bool {
+	first, _, _ := strings.Cut(r.Header.Get("Accept"), ",")
+	kind, params, err := mime.ParseMediaType(first)
+	return err == nil && (kind == "text/event-stream" || kind == "multipart/mixed" && params["subscriptionspec"] != "")
+}
+
+// rates has a token bucket for each address that asked lately.
+type rates struct {
+	limit rate.Limit
+	burst int
+
+	mu      sync.Mutex
+	buckets map[netip.Prefix]*rate.Limiter
+	swept   time.Time
+	// shared is for addresses beyond maxBuckets: with so many asking at once the
+	// memory for them matters more than fairness between them.
+	shared *rate.Limiter
+}
+
+const maxBuckets = 1 << 16
+
+// newRates sets no limit when perSecond is negative.
+func newRates(perSecond float64, burst int) *rates {
+	if perSecond < 0 {
+		return nil
+	}
+	l := rate.Limit(perSecond)
+	return &rates{limit: l, burst: burst, buckets: map[netip.Prefix]*rate.Limiter{}, shared: rate.NewLimiter(l, burst)}
+}
+
+// take takes one token, or says how long it takes until there is one.
+func (s *rates) take(addr netip.Addr) time.Duration {
+	if s == nil {
+		return 0
+	}
+	now := time.Now()
+	r := s.bucket(addr, now).ReserveN(now, 1)
+	wait := r.DelayFrom(now)
+	if wait > 0 {
+		r.CancelAt(now)
+	}
+	return wait
+}
+
+func (s *rates) bucket(addr netip.Addr, now time.Time) *rate.Limiter {
+	bits := addr.BitLen()
+	if addr.Is6() {
+		bits = 64 // what one subscriber has
+	}
+	key, _ := addr.Prefix(bits)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if b := s.buckets[key]; b != nil {
+		return b
+	}
+	if len(s.buckets) >= maxBuckets {
+		s.sweep(now)
+	}
+	if len(s.buckets) >= maxBuckets {
+		return s.shared
+	}
+	b := rate.NewLimiter(s.limit, s.burst)
+	s.buckets[key] = b
+	return b
+}
+
+// sweep forgets buckets that are full again, which is the same as none. Looking
+// more often than they can fill would be work for nothing.
+func (s *rates) sweep(now time.Time) {
+	if now.Sub(s.swept) < time.Duration(float64(s.burst)/float64(s.limit)*float64(time.Second)) {
+		return
+	}
+	s.swept = now
+	for key, b := range s.buckets {
+		if b.TokensAt(now) >= float64(s.burst) {
+			delete(s.buckets, key)
+		}
+	}
+}

@@ -1,0 +1,160 @@
+// Package web is the HTTP server: what a request meets before and after the API.
+//
+// It gives every request an id, an address, a language and an actor, bounds what
+// one client and all of them may take, keeps other sites' pages out, and serves
+// what is not the API itself: GraphiQL, the schema, health, metrics and build
+// facts. It knows nothing of members or handovers; the command hands in the API
+// and whoever recognises a credential.
+//
+//	everything  id → log, metrics, panics → headers → cross-origin, CORS → path
+//	/graphql    rate of the address → body → room → deadline → actor → API
+package web
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Options is what a server is made of. GraphQL and Authenticator are required.
+type Options struct {
+	// Listen is the address for Run, HOST:PORT; port 0 takes a free one.
+	Listen string
+	// GraphQL answers /graphql. Its context has the actor, the cookie
+	// (access.CookieFrom) and a deadline, save for event streams.
+	GraphQL http.Handler
+	// Authenticator recognises credentials.
+	Authenticator Authenticator
+	// Schema is the SDL served at /schema.graphql; nil answers 404 there.
+	Schema []byte
+	// Checks are what /readyz asks.
+	Checks []Check
+	// Build is what /version answers; BuildFacts gives it.
+	Build Build
+	// Log gets the access log and what goes wrong; nil is slog.Default().
+	Log *slog.Logger
+	// Metrics is where /metrics reads; the caller registers its own collectors,
+	// the database pool's among them, and must leave out the Go and process
+	// ones. nil makes a registry.
+	Metrics *prometheus.Registry
+	// AllowOrigin are the origins whose pages may call, with cookies.
+	AllowOrigin []string
+	// BehindProxy are the networks whose X-Forwarded-For is believed.
+	BehindProxy []netip.Prefix
+	Limits      Limits
+	// Ready is called once, with the address, when Run accepts connections.
+	Ready func(net.Addr)
+}
+
+// Limits bound what clients may take. A zero field means its default, the figure
+// of safety.md §1 where that names one.
+type Limits struct {
+	Requests int   // in flight at once, event streams left out; 256
+	Streams  int   // event streams at once; 1024
+	Uploads  int   // bodies being received at once; 512
+	Body     int64 // bytes of a body; 1 MiB
+
+	Header time.Duration // to receive the header; 5 s
+	Upload time.Duration // to receive the body; 30 s
+	Answer time.Duration // to answer once the body is there, event streams left out; 15 s
+	Drain  time.Duration // to finish what runs when stopping; 30 s
+
+	// Rate is the requests a second that one address (an IPv6 /64) may make to
+	// /graphql, after Burst at once; 50 and 200. A negative Rate sets no limit.
+	Rate  float64
+	Burst int
+}
+
+func (l Limits) orDefaults() Limits {
+	return Limits{
+		Requests: or(l.Requests, 256), Streams: or(l.Streams, 1024), Uploads: or(l.Uploads, 512), Body: or(l.Body, 1<<20),
+		Header: or(l.Header, 5*time.Second), Upload: or(l.Upload, 30*time.Second),
+		Answer: or(l.Answer, 15*time.Second), Drain: or(l.Drain, 30*time.Second),
+		Rate: or(l.Rate, 50), Burst: or(l.Burst, 200),
+	}
+}
+
+func or[T comparable](v, otherwise T) T {
+	var zero T
+	if v == zero {
+		return otherwise
+	}
+	return v
+}
+
+// Server serves HTTP. It is an http.Handler, and Run listens.
+type Server struct {
+	o       Options
+	log     *slog.Logger
+	mux     *http.ServeMux
+	handler http.Handler // mux behind the origin rules
+	metrics *metrics
+	rate    *rates
+
+	requests, streams, uploads slots
+	readiness                  readiness
+	stopping                   context.Context // ends when Run begins to stop
+	stop                       context.CancelFunc
+}
+
+// New makes a server. It fails on an origin that is none, and when the registry
+// already has metrics of ours.
+func New(o Options) (*Server, error) {
+	o.Limits = o.Limits.orDefaults()
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	if o.Metrics == nil {
+		o.Metrics = prometheus.NewRegistry()
+	}
+	s := &Server{
+		o:        o,
+		log:      slog.New(LogHandler(o.Log.Handler())),
+		mux:      http.NewServeMux(),
+		rate:     newRates(o.Limits.Rate, o.Limits.Burst),
+		requests: make(slots, o.Limits.Requests),
+		streams:  make(slots, o.Limits.Streams),
+		uploads:  make(slots, o.Limits.Uploads),
+	}
+	s.stopping, s.stop = context.WithCancel(context.Background())
+	s.readiness.checks = o.Checks
+	var err error
+	if s.metrics, err = newMetrics(s, o.Metrics); err != nil {
+		return nil, fmt.Errorf("register metrics: %w", err)
+	}
+	if s.handler, err = s.origins(s.mux, o.AllowOrigin); err != nil {
+		return nil, err
+	}
+	s.routes()
+	return s, nil
+}
+
+func (s *Server) routes() {
+	s.mux.Handle("/graphql", s.api(s.o.GraphQL))
+	s.mux.Handle("/schema.graphql", reading(s.schema()))
+	s.mux.Handle("/graphiql", reading(graphiqlPage()))
+	s.mux.Handle("/graphiql/{file}", reading(graphiqlFile()))
+	s.mux.Handle("/healthz", reading(http.HandlerFunc(healthz)))
+	s.mux.Handle("/readyz", reading(http.HandlerFunc(s.readyz)))
+	s.mux.Handle("/metrics", reading(s.metrics.handler))
+	s.mux.Handle("/version", reading(s.version()))
+	s.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { fail(w, r, noSuchPath()) })
+}
+
+// reading refuses every method but GET and HEAD.
+func reading(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			w.Header().Set("Allow", "GET, HEAD")
+			failWith(w, r, http.StatusMethodNotAllowed, wrongMethod())
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
+}
