@@ -3,6 +3,7 @@ package canon
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -14,9 +15,12 @@ var ErrNotCanonical = errors.New("not canonical JSON")
 // twice, another escape, "-0", fractions and text that is not UTF-8 are refused.
 // Integers become int64, objects map[string]any, arrays []any.
 func Unmarshal(b []byte) (any, error) {
-	r := reader{b: b}
+	r := reader{b: string(b)} // all text in the answer is cut from this one copy
+	if !utf8.ValidString(r.b) {
+		return nil, fmt.Errorf("%w: not UTF-8", ErrNotCanonical)
+	}
 	v := r.value(MaxDepth)
-	if r.why == "" && r.at != len(b) {
+	if r.why == "" && r.at != len(r.b) {
 		r.fail("more after the end")
 	}
 	if r.why != "" {
@@ -28,7 +32,7 @@ func Unmarshal(b []byte) (any, error) {
 // reader walks the bytes. After the first failure at stays where it is, at the
 // place the error names, and every step does nothing.
 type reader struct {
-	b   []byte
+	b   string
 	at  int
 	why string
 }
@@ -79,7 +83,7 @@ func (r *reader) value(depth int) any {
 }
 
 func (r *reader) word(w string, v any) any {
-	if len(r.b)-r.at < len(w) || string(r.b[r.at:r.at+len(w)]) != w {
+	if !strings.HasPrefix(r.b[r.at:], w) {
 		r.fail("no value")
 		return nil
 	}
@@ -168,31 +172,30 @@ func (r *reader) text() string {
 		r.fail("text expected")
 		return ""
 	}
-	// Nearly all text has no escape and is a plain slice of the input.
-	start := r.at
-	for r.at < len(r.b) && r.b[r.at] != '"' && r.b[r.at] != '\\' && r.b[r.at] >= ' ' {
-		r.at++
+	// Nearly all text has no escape and is a plain piece of the input.
+	rest := r.b[r.at:]
+	n := 0
+	for n < len(rest) && rest[n] != '"' && rest[n] != '\\' && rest[n] >= ' ' {
+		n++
 	}
-	raw := r.b[start:r.at]
-	if r.peek() == '\\' {
-		raw = r.escaped(append([]byte(nil), raw...))
+	s := rest[:n]
+	if r.at += n; r.peek() == '\\' {
+		s = r.escaped(s)
 	}
 	if !r.take('"') {
 		r.fail("text without an end")
 		return ""
 	}
-	if !utf8.Valid(raw) {
-		r.fail("text that is not UTF-8")
-	}
-	return string(raw)
+	return s
 }
 
-// escaped reads the rest of a text that has escapes onto s.
-func (r *reader) escaped(s []byte) []byte {
+// escaped reads on in a text that has escapes and so far is start.
+func (r *reader) escaped(start string) string {
+	s := []byte(start)
 	for r.at < len(r.b) {
 		switch c := r.b[r.at]; {
 		case c == '"' || c < ' ':
-			return s
+			return string(s)
 		case c != '\\':
 			s = append(s, c)
 			r.at++
@@ -200,18 +203,18 @@ func (r *reader) escaped(s []byte) []byte {
 			c, n := unescape(r.b[r.at+1:])
 			if n == 0 {
 				r.fail("an escape that is not needed")
-				return s
+				return ""
 			}
 			s = append(s, c)
 			r.at += 1 + n
 		}
 	}
-	return s
+	return string(s)
 }
 
 // unescape reads what follows a backslash, and how long it is; 0 if Marshal would
 // not have written it.
-func unescape(b []byte) (byte, int) {
+func unescape(b string) (byte, int) {
 	if len(b) == 0 {
 		return 0, 0
 	}
@@ -229,7 +232,7 @@ func unescape(b []byte) (byte, int) {
 	case 'r':
 		return '\r', 1
 	}
-	if len(b) < 5 || string(b[:3]) != "u00" || b[3] != '0' && b[3] != '1' {
+	if len(b) < 5 || b[:3] != "u00" || b[3] != '0' && b[3] != '1' {
 		return 0, 0
 	}
 	for c := (b[3] - '0') << 4; c < (b[3]-'0')<<4+16; c++ {
