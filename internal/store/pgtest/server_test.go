@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -135,6 +136,28 @@ func TestServerEndsWithItsProcess(t *testing.T) {
 	_ = child.Wait()
 	until(t, "the server of a killed process stops", func() bool { return answers(address) != nil })
 	until(t, "the files of a killed process go", func() bool { return gone(dir) })
+}
+
+func TestServerOutlivesTheCollector(t *testing.T) {
+	started := func() string {
+		s, err := Start(t.Context(), t.Logf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s.URL
+	}
+	address := started()
+	db, err := sql.Open("postgres", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	for range 3 { // finalizers run one collection later
+		runtime.GC()
+		if _, err := db.Exec("SELECT pg_sleep(0.1)"); err != nil {
+			t.Fatalf("the server went away with nobody stopping it: %v", err)
+		}
+	}
 }
 
 func TestStartStopsWaitingWhenCancelled(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"syscall"
 )
@@ -119,6 +120,11 @@ func (a account) supervise(dir string, log *os.File, command []string) (io.Close
 		return nil, nil, fmt.Errorf("start PostgreSQL: %w", err)
 	}
 	exited := make(chan error, 1)
-	go func() { exited <- cmd.Wait() }()
+	go func() {
+		exited <- cmd.Wait()
+		// The collector would close the pipe, and so stop the server, once the caller
+		// keeps no more of it than its URL.
+		runtime.KeepAlive(write)
+	}()
 	return write, exited, nil
 }
