@@ -75,6 +75,19 @@ func As(t testing.TB, databaseURL, role string) string {
 	return need(t).as(strings.TrimPrefix(u.Path, "/"), role)
 }
 
+// Probe reports whether tests can use the server at a superuser's URL, and gives
+// its version. The error says what is wrong with the server or the URL, without
+// repeating the URL.
+func Probe(ctx context.Context, address string) (version string, err error) {
+	h, err := join(ctx, address)
+	if err != nil {
+		return "", err
+	}
+	defer h.admin.Close()
+	err = h.admin.QueryRowContext(ctx, "SHOW server_version").Scan(&version)
+	return version, err
+}
+
 // host is the server that this process' tests use.
 type host struct {
 	url   *url.URL

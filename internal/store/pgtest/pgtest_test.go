@@ -202,6 +202,16 @@ func dropAfter(t *testing.T, h *host, name string) {
 	})
 }
 
+func TestProbe(t *testing.T) {
+	version, err := Probe(t.Context(), URL(t))
+	if want := text(t, open(t, URL(t)), "SHOW server_version"); err != nil || version != want {
+		t.Errorf("version %q, %v; want %q", version, err, want)
+	}
+	if version, err := Probe(t.Context(), "postgres://nobody@127.0.0.1:1/postgres"); err == nil {
+		t.Errorf("no server has version %q", version)
+	}
+}
+
 func TestJoinSaysWhatIsWrongWithTheURL(t *testing.T) {
 	ownerURL, _ := Database(t)
 	for _, c := range []struct{ address, want string }{
