@@ -195,3 +195,12 @@ func (i *ID) UnmarshalGQL(v any) error {
 	*i, _ = Parse(s)
 	return nil
 }
+
+// FromUUID reads a uuid's text, as databases give it.
+func FromUUID(v any) (id ID, err error) {
+	if i, ok := v.(ID); ok {
+		return i, nil
+	}
+	err = id.Scan(v)
+	return id, err
+}

@@ -5,6 +5,7 @@ package testcorp
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -55,7 +56,7 @@ func New(t testing.TB, db *store.DB, clock *storetest.Clock, title string) *Corp
 func (c *Corp) tx(fn func(context.Context, *store.Tx) error) {
 	c.t.Helper()
 	if err := c.DB.Tx(store.System(context.Background(), c.ID, "test data"), fn); err != nil {
-		c.t.Fatal(err)
+		c.t.Fatal(err, errors.Unwrap(err))
 	}
 }
 

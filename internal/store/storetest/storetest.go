@@ -90,7 +90,7 @@ func Postgres(t *testing.T, clock *Clock) *store.DB {
 // application role's URL.
 func PostgresURLs(t *testing.T) (owner, app string) {
 	t.Helper()
-	pgtest.Template(t, "migrated", func(owner string) error {
+	template := pgtest.Template(t, "migrated", func(owner string) error {
 		db, err := store.Open(context.Background(), store.Options{URL: owner})
 		if err != nil {
 			return err
@@ -99,7 +99,7 @@ func PostgresURLs(t *testing.T) (owner, app string) {
 		_, err = db.Migrate(context.Background())
 		return err
 	})
-	return pgtest.Database(t, "migrated")
+	return pgtest.Database(t, template)
 }
 
 func open(t *testing.T, url string, clock *Clock) *store.DB {

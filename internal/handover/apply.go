@@ -1,0 +1,160 @@
+package handover
+
+import (
+	"context"
+	"encoding/json"
+
+	"github.com/openhandover/openhandover/internal/history"
+	"github.com/openhandover/openhandover/internal/nid"
+	"github.com/openhandover/openhandover/internal/store"
+)
+
+// pair is a contact and a member who follows it.
+type pair struct{ contact, member nid.ID }
+
+// owned is the leaver's hold on one item.
+type owned struct {
+	follow  nid.ID // of a contact
+	version int
+	busy    bool
+}
+
+// heldItems are the locked rows of a handover's items.
+type heldItems struct {
+	owned    map[nid.ID]owned    // by contact or group, where the leaver still has it
+	followed map[pair]*nid.ID    // the successors' own open follows
+	added    map[nid.ID][]nid.ID // by transfer: tags that the merge added
+}
+
+// lockItems locks the follows of leaver and successors together with their
+// contacts, in one order for all transactions, then the groups.
+func lockItems(ctx context.Context, tx *store.Tx, leaver nid.ID, ts []Transfer) (*heldItems, error) {
+	h := &heldItems{owned: map[nid.ID]owned{}, followed: map[pair]*nid.ID{}, added: map[nid.ID][]nid.ID{}}
+	var contacts, groups []nid.ID
+	for _, t := range ts {
+		if t.Kind == Contact {
+			contacts = append(contacts, t.Item.ID)
+		} else {
+			groups = append(groups, t.Item.ID)
+		}
+	}
+	db := tx.DB()
+	importance := map[nid.ID]string{}
+	if len(contacts) > 0 {
+		type row struct {
+			id, contact, member nid.ID
+			version             int
+			busy                bool
+			importance          string
+		}
+		lock := ""
+		if db.Postgres() {
+			lock = db.ForUpdate() + " OF follows, contacts"
+		}
+		rows, err := store.Select(ctx, tx, func(r *row) []any {
+			return []any{&r.id, &r.contact, &r.member, &r.version, &r.busy, &r.importance}
+		}, `SELECT follows.id, follows.contact_id, follows.member_id, follows.owner_version, follows.reserved_by_id IS NOT NULL, contacts.importance
+			FROM follows JOIN contacts ON contacts.corp_id = follows.corp_id AND contacts.id = follows.contact_id
+			WHERE follows.corp_id = $1 AND follows.ended_at IS NULL AND follows.contact_id `+db.In(2)+` AND follows.member_id `+db.In(3)+`
+			ORDER BY follows.contact_id, follows.id`+lock, tx.Corp(), db.IDs(contacts), db.IDs(append(successorsOf(ts), leaver)))
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range rows {
+			importance[r.contact] = r.importance
+			if r.member == leaver {
+				h.owned[r.contact] = owned{r.id, r.version, r.busy}
+			} else {
+				id := r.id
+				h.followed[pair{r.contact, r.member}] = &id
+			}
+		}
+	}
+	if len(groups) > 0 {
+		type row struct {
+			id, owner nid.ID
+			version   int
+			busy      bool
+		}
+		rows, err := store.Select(ctx, tx, func(r *row) []any { return []any{&r.id, &r.owner, &r.version, &r.busy} },
+			`SELECT id, owner_id, owner_version, reserved_by_id IS NOT NULL FROM groups WHERE corp_id = $1 AND id `+db.In(2)+` ORDER BY id`+db.ForUpdate(),
+			tx.Corp(), db.IDs(groups))
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range rows {
+			if r.owner == leaver {
+				h.owned[r.id] = owned{version: r.version, busy: r.busy}
+			}
+		}
+	}
+	for i := range ts {
+		if v, ok := importance[ts[i].Item.ID]; ok {
+			ts[i].Importance = v
+		}
+	}
+	return h, nil
+}
+
+// apply moves what is COMPLETED, set by set, and gives the rows that each
+// transfer changed beside itself, for its audit entry.
+func apply(ctx context.Context, tx *store.Tx, r *record, ts []Transfer, held *heldItems) (covers map[nid.ID][]nid.ID, err error) {
+	a := &application{ctx: ctx, tx: tx, covers: map[nid.ID][]nid.ID{}, of: map[nid.ID]nid.ID{}}
+	var grants []history.Grant
+	for i := range ts {
+		t := &ts[i]
+		if t.Status != TransferCompleted {
+			continue
+		}
+		row := map[string]any{"item": t.Item.ID, "follow": t.Follow, "from_id": t.From, "to_id": t.To, "version": t.Version, "transfer": t.ID, "period": tx.NewID(nid.Period)}
+		switch {
+		case t.Kind == Group:
+			a.groups = append(a.groups, row)
+			t.Undo = &undo{}
+		case t.Merged:
+			row["kept"] = *held.followed[pair{t.Item.ID, t.To}]
+			a.merged = append(a.merged, row)
+			t.Undo = &undo{}
+		default:
+			a.moved = append(a.moved, row)
+		}
+		a.of[t.Item.ID] = t.ID
+		a.of[t.Follow] = t.ID
+		a.of[t.ID] = t.ID
+		g := history.Grant{ID: tx.NewID(nid.HistoryGrant), Successor: t.To, Leaver: t.From, Transfer: t.ID}
+		if t.Kind == Contact {
+			g.Contact = t.Item.ID
+		} else {
+			g.Group = t.Item.ID
+		}
+		grants = append(grants, g)
+	}
+	if len(a.of) == 0 {
+		return a.covers, nil
+	}
+	for _, step := range []func() error{a.endMerged, a.uniteTags, a.fillRemarks, a.moveFollows, a.moveGroups, a.joinGroups, a.closePeriods, a.openPeriods, a.freeContacts} {
+		if err := step(); err != nil {
+			return nil, err
+		}
+	}
+	for i := range ts {
+		if t := &ts[i]; t.Undo != nil {
+			t.Undo.Tags, t.Undo.Remark, t.Undo.Joined = a.tags[t.ID], a.remarks[t.ID], a.joined[t.ID]
+		}
+	}
+	if r.History.Mode != "NONE" {
+		written, err := history.Write(ctx, tx, r.ID, history.Scope{From: r.History.From, Until: r.History.Until, ExpiresAt: r.History.ExpiresAt}, grants)
+		if err != nil {
+			return nil, err
+		}
+		for _, g := range written {
+			a.covers[g.Transfer] = append(a.covers[g.Transfer], g.ID)
+		}
+	}
+	return a.covers, nil
+}
+
+func (u *undo) json() json.RawMessage {
+	b, _ := json.Marshal(u)
+	return b
+}

@@ -1,0 +1,158 @@
+package handover
+
+import (
+	"context"
+
+	"github.com/openhandover/openhandover/internal/nid"
+	"github.com/openhandover/openhandover/internal/store"
+)
+
+// application is the set-based work of one transaction: one statement for each
+// step, however many items.
+type application struct {
+	ctx                   context.Context
+	tx                    *store.Tx
+	moved, merged, groups []map[string]any
+	of                    map[nid.ID]nid.ID // transfer by item, follow or transfer
+	covers                map[nid.ID][]nid.ID
+	tags                  map[nid.ID][]nid.ID // by transfer
+	remarks, joined       map[nid.ID]bool     // by transfer
+}
+
+// cover notes that an id changed for the transfer of the item.
+func (a *application) cover(item, id nid.ID) {
+	t := a.of[item]
+	a.covers[t] = append(a.covers[t], id)
+}
+
+type changed struct{ id, item nid.ID }
+
+func ids(c *changed) []any        { return []any{&c.id, &c.item} }
+func changedID(c *changed) nid.ID { return c.id }
+
+// rows is the batch's table for the FROM clause.
+func (a *application) rows() string {
+	return a.tx.DB().Rows(1, "v", "item uuid", "follow uuid", "kept uuid", "from_id uuid", "to_id uuid", "version int", "transfer uuid", "period uuid")
+}
+
+// change runs one statement over a batch; it returns (id, item).
+func (a *application) change(table, query string, batch []map[string]any, args ...any) ([]changed, error) {
+	if len(batch) == 0 {
+		return nil, nil
+	}
+	out, err := store.ChangeInto(a.ctx, a.tx, ids, changedID, table, query, append([]any{a.tx.DB().Batch(batch), a.tx.Corp()}, args...)...)
+	for _, c := range out {
+		a.cover(c.item, c.id)
+	}
+	return out, err
+}
+
+// endMerged ends the leaver's follows of contacts that the successor follows already.
+func (a *application) endMerged() error {
+	_, err := a.change("follows", `UPDATE follows SET ended_at = $3, ended_by_id = v.transfer, protected = false, version = follows.version + 1,
+		owner_version = follows.owner_version + 1, updated_at = $3
+		FROM `+a.rows()+` WHERE follows.corp_id = $2 AND follows.id = v.follow AND follows.member_id = v.from_id AND follows.ended_at IS NULL
+		RETURNING follows.id, follows.contact_id`, a.merged, a.tx.Now())
+	return err
+}
+
+// uniteTags gives the successor's follow the tags of the leaver's.
+func (a *application) uniteTags() error {
+	a.tags = map[nid.ID][]nid.ID{}
+	if len(a.merged) == 0 {
+		return nil
+	}
+	type added struct{ follow, tag nid.ID }
+	of := map[nid.ID]nid.ID{}
+	for _, m := range a.merged {
+		kept, _ := nid.FromUUID(m["kept"])
+		transfer, _ := nid.FromUUID(m["transfer"])
+		of[kept] = transfer
+	}
+	rows, err := store.ChangeInto(a.ctx, a.tx, func(r *added) []any { return []any{&r.follow, &r.tag} }, func(r *added) nid.ID { return r.follow },
+		"follow_tags", `INSERT INTO follow_tags (corp_id, follow_id, tag_id)
+		SELECT $2, v.kept, t.tag_id FROM `+a.rows()+` JOIN follow_tags AS t ON t.corp_id = $2 AND t.follow_id = v.follow WHERE true
+		ON CONFLICT DO NOTHING RETURNING follow_id, tag_id`, a.tx.DB().Batch(a.merged), a.tx.Corp())
+	for _, r := range rows {
+		t := of[r.follow]
+		a.tags[t] = append(a.tags[t], r.tag)
+		a.covers[t] = append(a.covers[t], r.follow)
+	}
+	return err
+}
+
+// fillRemarks gives the successor's follow the leaver's remark where it has none.
+func (a *application) fillRemarks() error {
+	a.remarks = map[nid.ID]bool{}
+	rows, err := a.change("follows", `UPDATE follows SET remark = old.remark, version = follows.version + 1, updated_at = $3
+		FROM `+a.rows()+` JOIN follows AS old ON old.corp_id = $2 AND old.id = v.follow
+		WHERE follows.corp_id = $2 AND follows.id = v.kept AND coalesce(follows.remark, '') = '' AND coalesce(old.remark, '') <> ''
+		RETURNING follows.id, follows.contact_id`, a.merged, a.tx.Now())
+	for _, c := range rows {
+		a.remarks[a.of[c.item]] = true
+	}
+	return err
+}
+
+// moveFollows is the handover itself: the row stays, its member changes, guarded
+// by owner and version.
+func (a *application) moveFollows() error {
+	done, err := a.change("follows", `UPDATE follows SET member_id = v.to_id, since = $3, protected = false, reserved_by_id = NULL,
+		version = follows.version + 1, owner_version = follows.owner_version + 1, updated_at = $3
+		FROM `+a.rows()+` WHERE follows.corp_id = $2 AND follows.id = v.follow AND follows.member_id = v.from_id
+		  AND follows.owner_version = v.version AND follows.ended_at IS NULL
+		RETURNING follows.id, follows.contact_id`, a.moved, a.tx.Now())
+	return expectAll(err, len(done), len(a.moved), "follows")
+}
+
+// moveGroups changes the owner only; what the group's status becomes depends on why.
+func (a *application) moveGroups() error {
+	done, err := a.change("groups", `UPDATE groups SET owner_id = v.to_id, accountable_id = v.to_id, protected = false, reserved_by_id = NULL,
+		status = CASE WHEN groups.status = 'OWNER_LEFT' THEN 'INHERITED' ELSE 'NORMAL' END,
+		version = groups.version + 1, owner_version = groups.owner_version + 1, updated_at = $3
+		FROM `+a.rows()+` WHERE groups.corp_id = $2 AND groups.id = v.item AND groups.owner_id = v.from_id AND groups.owner_version = v.version
+		RETURNING groups.id, groups.id`, a.groups, a.tx.Now())
+	return expectAll(err, len(done), len(a.groups), "groups")
+}
+
+// joinGroups makes successors members of the groups they get.
+func (a *application) joinGroups() error {
+	a.joined = map[nid.ID]bool{}
+	rows, err := a.change("group_members", `INSERT INTO group_members (corp_id, group_id, member_id, joined_at, added_by_id)
+		SELECT $2, v.item, v.to_id, $3, v.transfer FROM `+a.rows()+` WHERE true ON CONFLICT DO NOTHING RETURNING group_id, group_id`, a.groups, a.tx.Now())
+	for _, c := range rows {
+		a.joined[a.of[c.item]] = true
+	}
+	return err
+}
+
+func (a *application) all() []map[string]any {
+	return append(append(append([]map[string]any(nil), a.moved...), a.merged...), a.groups...)
+}
+
+// closePeriods ends the leaver's time as owner.
+func (a *application) closePeriods() error {
+	_, err := a.change("ownership_periods", `UPDATE ownership_periods SET until_at = $3
+		FROM `+a.rows()+` WHERE ownership_periods.corp_id = $2 AND ownership_periods.member_id = v.from_id AND ownership_periods.until_at IS NULL
+		  AND (ownership_periods.contact_id = v.item OR ownership_periods.group_id = v.item)
+		RETURNING ownership_periods.id, coalesce(ownership_periods.contact_id, ownership_periods.group_id)`, a.all(), a.tx.Now())
+	return err
+}
+
+// openPeriods begins the successor's, but where the merged contact was theirs already.
+func (a *application) openPeriods() error {
+	_, err := a.change("ownership_periods", `INSERT INTO ownership_periods (id, corp_id, created_at, contact_id, group_id, member_id, from_at, transfer_id)
+		SELECT v.period, $2, $3, CASE WHEN v.follow IS NULL THEN NULL ELSE v.item END, CASE WHEN v.follow IS NULL THEN v.item END, v.to_id, $3, v.transfer
+		FROM `+a.rows()+` WHERE true RETURNING id, coalesce(contact_id, group_id)`, append(append([]map[string]any(nil), a.moved...), a.groups...), a.tx.Now())
+	return err
+}
+
+// freeContacts makes the successor accountable and lifts the protection, unless
+// another leaver still follows the contact.
+func (a *application) freeContacts() error {
+	_, err := a.change("contacts", `UPDATE contacts SET accountable_id = v.to_id, updated_at = $3,
+		protected = EXISTS (SELECT 1 FROM follows AS f WHERE f.corp_id = $2 AND f.contact_id = contacts.id AND f.ended_at IS NULL AND f.protected)
+		FROM `+a.rows()+` WHERE contacts.corp_id = $2 AND contacts.id = v.item RETURNING contacts.id, contacts.id`,
+		append(append([]map[string]any(nil), a.moved...), a.merged...), a.tx.Now())
+	return err
+}

@@ -1,0 +1,325 @@
+package handover
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/openhandover/openhandover/internal/access"
+	"github.com/openhandover/openhandover/internal/approval"
+	"github.com/openhandover/openhandover/internal/fault"
+	"github.com/openhandover/openhandover/internal/nid"
+	"github.com/openhandover/openhandover/internal/store"
+)
+
+// Item is one contact or group of a plan with the successor it goes to.
+type Item struct {
+	Kind ItemKind
+	// ID is the contact's or group's id.
+	ID nid.ID
+	// Follow is the leaver's follow of the contact; zero for a group.
+	Follow nid.ID
+	// Version is the ownership version the plan expects.
+	Version    int
+	Importance string
+	From, To   nid.ID
+	// Because says why this successor, as a code; see Because.
+	Because string
+	// Merged: the successor follows the contact already, so it takes no room.
+	Merged bool
+	// Busy: a platform is still deciding an earlier transfer of it.
+	Busy bool
+}
+
+// ByHand is why a successor got an item whom the planner named.
+const ByHand = "BY_HAND"
+
+// Because puts the code in words.
+func Because(code string) fault.Text {
+	if code == ByHand {
+		return fault.T("chosen by hand", "人工指定")
+	}
+	return fault.T("%s", "%s", code)
+}
+
+// person is what planning and executing know of a leaver or successor.
+type person struct {
+	ID         nid.ID
+	Status     string
+	Enabled    bool
+	Limit      int
+	Contacts   int // open follows
+	Reserved   int // promised by transfers that wait for a platform
+	Groups     int
+	Department nid.ID // the main one; zero where there is none
+	OutOfScope bool
+}
+
+// room is how many more contacts the person can take.
+func (p *person) room() int { return max(p.Limit-p.Contacts-p.Reserved, 0) }
+
+// unfit says why the person cannot take over; empty where they can.
+func (p *person) unfit() Reason {
+	switch {
+	case p.Status != "ACTIVE":
+		return SuccessorNotActive
+	case !p.Enabled:
+		return SuccessorContactDisabled
+	case p.OutOfScope:
+		return SuccessorOutOfScope
+	}
+	return ""
+}
+
+// planned is a plan worked out against the database.
+type planned struct {
+	Input
+	Items  []Item
+	People map[nid.ID]*person
+	Policy approval.Policy
+	Need   approval.Need
+	Digest string
+}
+
+// whoMayPlan are the permissions of which one is needed over the leaver.
+var whoMayPlan = []access.Permission{access.PlanHandover}
+
+// people reads members with what they have, the given ones only, in id order.
+// lock is the database's word for locking them, or empty.
+func people(ctx context.Context, q store.Querier, scope access.Scope, lock string, ids ...nid.ID) (map[nid.ID]*person, error) {
+	db := store.EngineOf(q)
+	if lock != "" {
+		lock += " OF m"
+	}
+	rows, err := store.Select(ctx, q, func(p *person) []any {
+		return []any{&p.ID, &p.Status, &p.Enabled, &p.Limit, &p.Contacts, &p.Reserved, &p.Groups, &p.Department}
+	}, `SELECT m.id, m.status, m.customer_contact_enabled, m.contact_limit, c.contacts, c.reserved_contacts, c.groups,
+		(SELECT md.department_id FROM member_departments AS md WHERE md.corp_id = m.corp_id AND md.member_id = m.id ORDER BY md.position LIMIT 1)
+		FROM members AS m JOIN member_counters AS c ON c.corp_id = m.corp_id AND c.member_id = m.id
+		WHERE m.corp_id = $1 AND m.id `+db.In(2)+` AND m.archived_at IS NULL ORDER BY m.id`+lock, access.From(ctx).Corp, db.IDs(ids))
+	if err != nil {
+		return nil, err
+	}
+	outside, err := store.OutOfScope(ctx, q, scope, ids...)
+	if err != nil {
+		return nil, err
+	}
+	out := map[nid.ID]*person{}
+	for i := range rows {
+		rows[i].OutOfScope = slices.Contains(outside, rows[i].ID)
+		out[rows[i].ID] = &rows[i]
+	}
+	return out, nil
+}
+
+// work makes the plan: checks the input, finds the items, gives each its
+// successor, and computes approvals and digest. It writes nothing. It fails with
+// INVALID naming the field, NOT_FOUND for an unknown leaver or successor,
+// FORBIDDEN where the leaver is outside the actor's scope, LIMIT beyond
+// MaxTransfers.
+func work(ctx context.Context, q store.Querier, actor *access.Actor, in Input, field string) (*planned, error) {
+	if err := in.check(field); err != nil {
+		return nil, err
+	}
+	p := &planned{Input: in}
+	successors := in.successors()
+	var err error
+	if p.People, err = people(ctx, q, actor.Scope(whoMayPlan...), "", append([]nid.ID{in.LeaverID}, successors...)...); err != nil {
+		return nil, err
+	}
+	leaver := p.People[in.LeaverID]
+	if leaver == nil {
+		return nil, fault.Missing(field + ".leaverId")
+	}
+	if leaver.OutOfScope {
+		return nil, fault.Denied("you may not plan handovers of this member", "您无权为该成员规划交接")
+	}
+	if err := in.Kind.fits(leaver.Status, field, false); err != nil {
+		return nil, err
+	}
+	for i, s := range successors {
+		where := field + ".successors.memberId"
+		if in.Successors.MemberID == nil {
+			where = fmt.Sprintf("%s.successors.assignments.%d.memberId", field, i)
+		}
+		if s == in.LeaverID {
+			return nil, fault.Bad(where, "the leaver cannot take over from themselves", "离开的成员不能接替自己")
+		}
+		if p.People[s] == nil {
+			return nil, fault.Missing(where)
+		}
+	}
+	if p.Items, err = items(ctx, q, in, field); err != nil {
+		return nil, err
+	}
+	if err := p.mergers(ctx, q); err != nil {
+		return nil, err
+	}
+	if p.Policy, err = approval.Load(ctx, q); err != nil {
+		return nil, err
+	}
+	p.Need = p.Policy.Of(len(p.Items), keyContacts(p.Items))
+	p.Digest = digest(access.From(ctx).Corp, p)
+	return p, nil
+}
+
+// fits checks that a leaver of this status can have a handover of this kind
+// (semantics.md "Kind and status").
+func (k Kind) fits(status, field string, executing bool) error {
+	ok := false
+	switch k {
+	case Resigned:
+		ok = status == "DISABLED" || status == "DEPARTED" || status == "LEAVING" && !executing
+	case OnJob:
+		ok = status == "ACTIVE" || status == "LEAVING"
+	}
+	if ok {
+		return nil
+	}
+	en, zh := "a %s handover does not fit a member who is %s", "%s 类型的交接不适用于状态为 %s 的成员"
+	if executing {
+		return fault.New(fault.Conflict, field, fault.T(en, zh, k, status)).With("leaverStatus", status)
+	}
+	return fault.Bad(field+".kind", en, zh, k, status)
+}
+
+func keyContacts(items []Item) (n int) {
+	for _, it := range items {
+		if it.Kind == Contact && it.Importance == "KEY" {
+			n++
+		}
+	}
+	return n
+}
+
+// mergers marks the contacts that their successor follows already.
+func (p *planned) mergers(ctx context.Context, q store.Querier) error {
+	db := store.EngineOf(q)
+	type pair struct{ contact, member nid.ID }
+	var contacts []nid.ID
+	for _, it := range p.Items {
+		if it.Kind == Contact {
+			contacts = append(contacts, it.ID)
+		}
+	}
+	if len(contacts) == 0 {
+		return nil
+	}
+	found, err := store.Select(ctx, q, func(r *pair) []any { return []any{&r.contact, &r.member} },
+		`SELECT contact_id, member_id FROM follows WHERE corp_id = $1 AND ended_at IS NULL AND contact_id `+db.In(2)+` AND member_id `+db.In(3),
+		access.From(ctx).Corp, db.IDs(contacts), db.IDs(p.successors()))
+	if err != nil {
+		return err
+	}
+	already := map[pair]bool{}
+	for _, f := range found {
+		already[f] = true
+	}
+	for i := range p.Items {
+		it := &p.Items[i]
+		it.Merged = it.Kind == Contact && already[pair{it.ID, it.To}]
+	}
+	return nil
+}
+
+// Problem is something wrong with part of a plan, the same for all its items.
+type Problem struct {
+	Reason    Reason
+	Text      fault.Text
+	Blocking  bool
+	Items     int
+	Successor nid.ID // zero: not about one
+	Kind      ItemKind
+}
+
+// problems groups what is wrong by reason, successor and kind, in plan order.
+func (p *planned) problems() []Problem {
+	type group struct {
+		reason    Reason
+		successor nid.ID
+		kind      ItemKind
+	}
+	var order []group
+	n := map[group]int{}
+	add := func(g group) {
+		if n[g] == 0 {
+			order = append(order, g)
+		}
+		n[g]++
+	}
+	taken := map[nid.ID]int{}
+	for _, it := range p.Items {
+		to := p.People[it.To]
+		switch {
+		case it.Busy:
+			add(group{InProgress, nid.ID{}, it.Kind})
+		case to.unfit() != "":
+			add(group{to.unfit(), it.To, it.Kind})
+		case it.Kind == Contact && !it.Merged:
+			if taken[it.To]++; taken[it.To] > to.room() {
+				add(group{SuccessorFull, it.To, it.Kind})
+			}
+		}
+	}
+	out := make([]Problem, 0, len(order)+1)
+	for _, g := range order {
+		out = append(out, Problem{Reason: g.reason, Text: g.reason.Text(), Blocking: g.reason != InProgress, Items: n[g], Successor: g.successor, Kind: g.kind})
+	}
+	return out
+}
+
+// blocked is the first blocking problem as a fault: LIMIT for a successor without
+// room, INVALID for one who cannot take over.
+func (p *planned) blocked(field string) error {
+	for _, b := range p.problems() {
+		if !b.Blocking {
+			continue
+		}
+		code := fault.Invalid
+		if b.Reason == SuccessorFull {
+			code = fault.Limit
+		}
+		return fault.New(code, field, b.Text).With("reason", string(b.Reason)).With("successorId", b.Successor.String()).With("items", b.Items)
+	}
+	return nil
+}
+
+// Text puts the reason in words.
+func (r Reason) Text() fault.Text {
+	switch r {
+	case OwnerChanged:
+		return fault.T("somebody else has become its owner since the plan was made", "计划制定后归属已变更")
+	case NotFollowed:
+		return fault.T("the leaver no longer follows this contact", "离开的成员已不再跟进该客户")
+	case InProgress:
+		return fault.T("an earlier transfer of it is still waiting for its outcome", "此前的分配仍在等待结果")
+	case SuccessorFull:
+		return fault.T("the successor has no room for more contacts", "接替成员的客户数已达上限")
+	case SuccessorNotActive:
+		return fault.T("the successor is not an active member", "接替成员不是在职状态")
+	case SuccessorContactDisabled:
+		return fault.T("the successor may not have customer contacts", "接替成员未开通客户联系功能")
+	case SuccessorOutOfScope:
+		return fault.T("the successor is outside the departments you may hand over to", "接替成员不在您的权限范围内")
+	case NeedsApproval:
+		return fault.T("it needs approval by somebody else", "需要他人审批")
+	}
+	return fault.T("%s", "%s", string(r))
+}
+
+// stamp writes a time as it stands in digests and plans; nil stays nil.
+func stamp(t *time.Time) any {
+	if t == nil {
+		return nil
+	}
+	return t.UTC().Truncate(time.Microsecond).Format("2006-01-02T15:04:05.000000Z")
+}
+
+func nullTime(t *time.Time) sql.NullTime {
+	if t == nil {
+		return sql.NullTime{}
+	}
+	return sql.NullTime{Time: t.UTC().Truncate(time.Microsecond), Valid: true}
+}

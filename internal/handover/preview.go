@@ -1,0 +1,68 @@
+package handover
+
+import (
+	"context"
+
+	"github.com/openhandover/openhandover/internal/access"
+	"github.com/openhandover/openhandover/internal/approval"
+	"github.com/openhandover/openhandover/internal/fault"
+	"github.com/openhandover/openhandover/internal/nid"
+	"github.com/openhandover/openhandover/internal/store"
+)
+
+// Preview is what a plan would do.
+type Preview struct {
+	Digest           string
+	Contacts, Groups int
+	Need             approval.Need
+	Successors       []Load
+	Problems         []Problem
+	Items            []Item
+}
+
+// Load is what a successor has before and after, in contacts.
+type Load struct {
+	Member                                 nid.ID
+	Contacts, Groups, Before, After, Limit int
+}
+
+// Preview works a plan out and writes nothing. Its digest is the one that Create
+// would store. Needs PLAN_HANDOVER over the leaver; fails with what planning
+// fails with. It reads in the request's snapshot.
+func (s *Service) Preview(ctx context.Context, in Input) (*Preview, error) {
+	actor := access.From(ctx)
+	if !actor.Can(whoMayPlan...) {
+		return nil, fault.Denied("you may not plan handovers", "您无权规划交接")
+	}
+	q, err := store.Reader(ctx)
+	if err != nil {
+		return nil, err
+	}
+	p, err := work(ctx, q, actor, in, "input")
+	if err != nil {
+		return nil, err
+	}
+	v := &Preview{Digest: p.Digest, Need: p.Need, Problems: p.problems(), Items: p.Items}
+	loads := map[nid.ID]*Load{}
+	for _, id := range p.successors() {
+		m := p.People[id]
+		v.Successors = append(v.Successors, Load{Member: id, Before: m.Contacts, After: m.Contacts, Limit: m.Limit})
+	}
+	for i := range v.Successors {
+		loads[v.Successors[i].Member] = &v.Successors[i]
+	}
+	for _, it := range p.Items {
+		l := loads[it.To]
+		if it.Kind == Group {
+			v.Groups++
+			l.Groups++
+			continue
+		}
+		v.Contacts++
+		l.Contacts++
+		if !it.Merged {
+			l.After++
+		}
+	}
+	return v, nil
+}

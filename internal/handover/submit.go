@@ -1,0 +1,221 @@
+package handover
+
+import (
+	"context"
+	"encoding/json"
+
+	"github.com/openhandover/openhandover/internal/access"
+	"github.com/openhandover/openhandover/internal/approval"
+	"github.com/openhandover/openhandover/internal/audit"
+	"github.com/openhandover/openhandover/internal/fault"
+	"github.com/openhandover/openhandover/internal/identity"
+	"github.com/openhandover/openhandover/internal/nid"
+	"github.com/openhandover/openhandover/internal/store"
+)
+
+// Submit puts a DRAFT up for approval, or makes it READY where none is needed. It
+// fails with LIMIT where a successor has no room and with INVALID where one cannot
+// take over, CONFLICT for a stale version or wrong state.
+func (s *Service) Submit(ctx context.Context, id nid.ID, version int) error {
+	return s.Log.Tx(ctx, s.DB, access.HandoverSubmit, func(ctx context.Context, tx *store.Tx) error {
+		actor, err := identity.Confirm(ctx, tx)
+		if err != nil {
+			return err
+		}
+		r, err := lockCase(ctx, tx, actor, id, "input.id")
+		if err != nil {
+			return err
+		}
+		if err := r.may(ctx, tx, actor, whoMayPlan...); err != nil {
+			return err
+		}
+		if err := r.expect(version); err != nil {
+			return err
+		}
+		policy, err := approval.Load(ctx, tx)
+		if err != nil {
+			return err
+		}
+		if r.expired(policy, tx.Now()) {
+			r.State = Draft // the wait ran out: it is submitted anew
+		}
+		ts, err := transfers(ctx, tx, r.ID, TransferPlanned)
+		if err != nil {
+			return err
+		}
+		p := &planned{Items: make([]Item, len(ts))}
+		for i, t := range ts {
+			p.Items[i] = t.Item
+		}
+		if err := current(ctx, tx, p.Items); err != nil {
+			return err
+		}
+		p.Successors.Assignments = assignments(ts)
+		if p.People, err = people(ctx, tx, actor.Scope(whoMayPlan...), "", append([]nid.ID{r.Leaver}, p.successors()...)...); err != nil {
+			return err
+		}
+		if err := p.mergers(ctx, tx); err != nil {
+			return err
+		}
+		need := policy.Of(len(p.Items), keyContacts(p.Items))
+		event := SubmitFree
+		if need.Votes > 0 {
+			event = SubmitBound
+		}
+		before := r.State
+		if _, err := Next(r.State, event); err != nil {
+			return err
+		}
+		if err := p.blocked("input.id"); err != nil {
+			return err
+		}
+		if _, err := r.move(ctx, tx, event); err != nil {
+			return err
+		}
+		reasons, err := json.Marshal(need.Reasons)
+		if err != nil {
+			return err
+		}
+		if _, err := tx.Change(ctx, "handovers", `UPDATE handovers SET submitted_at = $3, approvals_required = $4, approval_reasons = $5
+			WHERE corp_id = $1 AND id = $2 RETURNING id`, tx.Corp(), r.ID, tx.Now(), need.Votes, string(reasons)); err != nil {
+			return err
+		}
+		return s.Log.Append(ctx, tx, audit.Entry{
+			Action: access.HandoverSubmit, Subject: r.ID, Handover: r.ID, Before: map[string]any{"state": string(before)},
+			After: map[string]any{"state": string(r.State), "digest": r.Digest, "approvalsRequired": need.Votes},
+		})
+	})
+}
+
+// current brings the importance of planned contacts up to date.
+func current(ctx context.Context, tx *store.Tx, items []Item) error {
+	var ids []nid.ID
+	for _, it := range items {
+		if it.Kind == Contact {
+			ids = append(ids, it.ID)
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	type row struct {
+		id         nid.ID
+		importance string
+	}
+	rows, err := store.Select(ctx, tx, func(r *row) []any { return []any{&r.id, &r.importance} },
+		`SELECT id, importance FROM contacts WHERE corp_id = $1 AND id `+tx.DB().In(2), tx.Corp(), tx.DB().IDs(ids))
+	now := map[nid.ID]string{}
+	for _, r := range rows {
+		now[r.id] = r.importance
+	}
+	for i := range items {
+		if v, ok := now[items[i].ID]; ok {
+			items[i].Importance = v
+		}
+	}
+	return err
+}
+
+func assignments(ts []Transfer) (out []Assignment) {
+	for _, id := range successorsOf(ts) {
+		out = append(out, Assignment{MemberID: id})
+	}
+	return out
+}
+
+// Approve votes for the plan with the given digest. The voter needs
+// APPROVE_HANDOVER over the leaver and a fresh proof of identity, and is neither
+// requester, leaver nor successor. Voting twice is one vote: the first is
+// returned. Fails with CONFLICT for another digest, a state other than
+// AWAITING_APPROVAL, or when the time for votes has run out.
+func (s *Service) Approve(ctx context.Context, id nid.ID, digest string, comment *string) (nid.ID, error) {
+	return s.vote(ctx, id, digest, "APPROVED", comment)
+}
+
+// Reject ends the case with one vote against it; a comment says why.
+// It needs and refuses what Approve does.
+func (s *Service) Reject(ctx context.Context, id nid.ID, digest, comment string) (nid.ID, error) {
+	return s.vote(ctx, id, digest, "REJECTED", &comment)
+}
+
+func (s *Service) vote(ctx context.Context, id nid.ID, digest, decision string, comment *string) (vote nid.ID, err error) {
+	action, event := access.HandoverApprove, Approve
+	if decision == "REJECTED" {
+		action, event = access.HandoverReject, Reject
+	}
+	err = s.Log.Tx(ctx, s.DB, action, func(ctx context.Context, tx *store.Tx) error {
+		actor, err := identity.Confirm(ctx, tx)
+		if err != nil {
+			return err
+		}
+		r, err := lockCase(ctx, tx, actor, id, "input.id")
+		if err != nil {
+			return err
+		}
+		if err := r.may(ctx, tx, actor, access.ApproveHandover); err != nil {
+			return err
+		}
+		if err := identity.Fresh(actor, tx.Now()); err != nil {
+			return err
+		}
+		ts, err := transfers(ctx, tx, r.ID, TransferPlanned)
+		if err != nil {
+			return err
+		}
+		excluded := r.excluded(ts)
+		for _, e := range excluded {
+			if e == actor.ID {
+				return fault.Denied("who asked for a handover, leaves or takes over cannot vote on it", "发起人、离开成员和接替成员不能审批该交接")
+			}
+		}
+		if digest != r.Digest {
+			return fault.Clash("input.digest", "the plan has changed; read it again", "计划已变更,请重新读取").With("digest", r.Digest)
+		}
+		have, votes, err := approval.Count(ctx, tx, tx.DB(), r.ID, r.Digest, r.Leaver, tx.Now(), excluded)
+		if err != nil {
+			return err
+		}
+		for _, v := range votes {
+			if v.Approver == actor.ID && v.Digest == digest && v.Decision == decision {
+				vote = v.ID
+				return nil
+			}
+		}
+		policy, err := approval.Load(ctx, tx)
+		if err != nil {
+			return err
+		}
+		if r.expired(policy, tx.Now()) {
+			return fault.Clash("", "the time for approval has run out; the handover must be submitted again", "审批已过期,需要重新提交交接")
+		}
+		if r.State != AwaitingApproval {
+			_, err := Next(r.State, event)
+			return err
+		}
+		vote = tx.NewID(nid.Approval)
+		if _, err := tx.Change(ctx, "approvals", `INSERT INTO approvals (id, corp_id, created_at, handover_id, approver_id, decision, digest, comment, decided_at, expires_at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $3, $9) RETURNING id`,
+			vote, tx.Corp(), tx.Now(), r.ID, actor.ID, decision, digest, comment, tx.Now().Add(policy.ExpiresAfter)); err != nil {
+			return err
+		}
+		before := r.State
+		if decision == "REJECTED" || have+1 >= r.Need.Votes {
+			if _, err := r.move(ctx, tx, event); err != nil {
+				return err
+			}
+		}
+		after := map[string]any{"state": string(r.State), "digest": digest, "decision": decision, "votes": have + 1, "approvalsRequired": r.Need.Votes}
+		if comment != nil {
+			after["comment"] = audit.Personal{Subject: actor.ID, Value: *comment}
+		}
+		return s.Log.Append(ctx, tx, audit.Entry{
+			Action: action, Subject: r.ID, Handover: r.ID, Before: map[string]any{"state": string(before)}, After: after, Covers: []nid.ID{vote},
+		})
+	})
+	return vote, err
+}
+
+// excluded are those who cannot vote: requester, leaver and successors.
+func (r *record) excluded(ts []Transfer) []nid.ID {
+	return append(successorsOf(ts), r.Leaver, r.Requester)
+}
