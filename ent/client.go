@@ -1042,7 +1042,23 @@ func (c *DepartmentClient) QueryParent(_m *Department) *DepartmentQuery {
 		step := sqlgraph.NewStep(
 			sqlgraph.From(department.Table, department.FieldID, id),
 			sqlgraph.To(department.Table, department.FieldID),
-			sqlgraph.Edge(sqlgraph.O2O, false, department.ParentTable, department.ParentColumn),
+			sqlgraph.Edge(sqlgraph.M2O, true, department.ParentTable, department.ParentColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryChildren queries the children edge of a Department.
+func (c *DepartmentClient) QueryChildren(_m *Department) *DepartmentQuery {
+	query := (&DepartmentClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(department.Table, department.FieldID, id),
+			sqlgraph.To(department.Table, department.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, department.ChildrenTable, department.ChildrenColumn),
 		)
 		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
 		return fromV, nil
@@ -1822,7 +1838,23 @@ func (c *HandoverClient) QueryRevertedBy(_m *Handover) *HandoverQuery {
 		step := sqlgraph.NewStep(
 			sqlgraph.From(handover.Table, handover.FieldID, id),
 			sqlgraph.To(handover.Table, handover.FieldID),
-			sqlgraph.Edge(sqlgraph.O2O, false, handover.RevertedByTable, handover.RevertedByColumn),
+			sqlgraph.Edge(sqlgraph.M2O, true, handover.RevertedByTable, handover.RevertedByColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryReverts queries the reverts edge of a Handover.
+func (c *HandoverClient) QueryReverts(_m *Handover) *HandoverQuery {
+	query := (&HandoverClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(handover.Table, handover.FieldID, id),
+			sqlgraph.To(handover.Table, handover.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, handover.RevertsTable, handover.RevertsColumn),
 		)
 		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
 		return fromV, nil
@@ -1838,7 +1870,23 @@ func (c *HandoverClient) QueryRevertOf(_m *Handover) *HandoverQuery {
 		step := sqlgraph.NewStep(
 			sqlgraph.From(handover.Table, handover.FieldID, id),
 			sqlgraph.To(handover.Table, handover.FieldID),
-			sqlgraph.Edge(sqlgraph.O2O, false, handover.RevertOfTable, handover.RevertOfColumn),
+			sqlgraph.Edge(sqlgraph.M2O, true, handover.RevertOfTable, handover.RevertOfColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryReversals queries the reversals edge of a Handover.
+func (c *HandoverClient) QueryReversals(_m *Handover) *HandoverQuery {
+	query := (&HandoverClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(handover.Table, handover.FieldID, id),
+			sqlgraph.To(handover.Table, handover.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, handover.ReversalsTable, handover.ReversalsColumn),
 		)
 		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
 		return fromV, nil
@@ -1854,7 +1902,23 @@ func (c *HandoverClient) QueryFollowUpOf(_m *Handover) *HandoverQuery {
 		step := sqlgraph.NewStep(
 			sqlgraph.From(handover.Table, handover.FieldID, id),
 			sqlgraph.To(handover.Table, handover.FieldID),
-			sqlgraph.Edge(sqlgraph.O2O, false, handover.FollowUpOfTable, handover.FollowUpOfColumn),
+			sqlgraph.Edge(sqlgraph.M2O, true, handover.FollowUpOfTable, handover.FollowUpOfColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryFollowUps queries the follow_ups edge of a Handover.
+func (c *HandoverClient) QueryFollowUps(_m *Handover) *HandoverQuery {
+	query := (&HandoverClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(handover.Table, handover.FieldID, id),
+			sqlgraph.To(handover.Table, handover.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, handover.FollowUpsTable, handover.FollowUpsColumn),
 		)
 		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
 		return fromV, nil
@@ -2236,7 +2300,23 @@ func (c *MemberClient) QueryCaretaker(_m *Member) *MemberQuery {
 		step := sqlgraph.NewStep(
 			sqlgraph.From(member.Table, member.FieldID, id),
 			sqlgraph.To(member.Table, member.FieldID),
-			sqlgraph.Edge(sqlgraph.O2O, false, member.CaretakerTable, member.CaretakerColumn),
+			sqlgraph.Edge(sqlgraph.M2O, true, member.CaretakerTable, member.CaretakerColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryCharges queries the charges edge of a Member.
+func (c *MemberClient) QueryCharges(_m *Member) *MemberQuery {
+	query := (&MemberClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(member.Table, member.FieldID, id),
+			sqlgraph.To(member.Table, member.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, member.ChargesTable, member.ChargesColumn),
 		)
 		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
 		return fromV, nil

@@ -49,11 +49,13 @@ type Department struct {
 type DepartmentEdges struct {
 	// Parent holds the value of the parent edge.
 	Parent *Department `json:"parent,omitempty"`
+	// Children holds the value of the children edge.
+	Children []*Department `json:"children,omitempty"`
 	// Manager holds the value of the manager edge.
 	Manager *Member `json:"manager,omitempty"`
 	// loadedTypes holds the information for reporting if a
 	// type was loaded (or requested) in eager-loading or not.
-	loadedTypes [2]bool
+	loadedTypes [3]bool
 }
 
 // ParentOrErr returns the Parent value or an error if the edge
@@ -67,12 +69,21 @@ func (e DepartmentEdges) ParentOrErr() (*Department, error) {
 	return nil, &NotLoadedError{edge: "parent"}
 }
 
+// ChildrenOrErr returns the Children value or an error if the edge
+// was not loaded in eager-loading.
+func (e DepartmentEdges) ChildrenOrErr() ([]*Department, error) {
+	if e.loadedTypes[1] {
+		return e.Children, nil
+	}
+	return nil, &NotLoadedError{edge: "children"}
+}
+
 // ManagerOrErr returns the Manager value or an error if the edge
 // was not loaded in eager-loading, or loaded but was not found.
 func (e DepartmentEdges) ManagerOrErr() (*Member, error) {
 	if e.Manager != nil {
 		return e.Manager, nil
-	} else if e.loadedTypes[1] {
+	} else if e.loadedTypes[2] {
 		return nil, &NotFoundError{label: member.Label}
 	}
 	return nil, &NotLoadedError{edge: "manager"}
@@ -191,6 +202,11 @@ func (_m *Department) Value(name string) (ent.Value, error) {
 // QueryParent queries the "parent" edge of the Department entity.
 func (_m *Department) QueryParent() *DepartmentQuery {
 	return NewDepartmentClient(_m.config).QueryParent(_m)
+}
+
+// QueryChildren queries the "children" edge of the Department entity.
+func (_m *Department) QueryChildren() *DepartmentQuery {
+	return NewDepartmentClient(_m.config).QueryChildren(_m)
 }
 
 // QueryManager queries the "manager" edge of the Department entity.

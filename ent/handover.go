@@ -110,13 +110,19 @@ type HandoverEdges struct {
 	RequestedBy *Member `json:"requested_by,omitempty"`
 	// RevertedBy holds the value of the reverted_by edge.
 	RevertedBy *Handover `json:"reverted_by,omitempty"`
+	// Reverts holds the value of the reverts edge.
+	Reverts []*Handover `json:"reverts,omitempty"`
 	// RevertOf holds the value of the revert_of edge.
 	RevertOf *Handover `json:"revert_of,omitempty"`
+	// Reversals holds the value of the reversals edge.
+	Reversals []*Handover `json:"reversals,omitempty"`
 	// FollowUpOf holds the value of the follow_up_of edge.
 	FollowUpOf *Handover `json:"follow_up_of,omitempty"`
+	// FollowUps holds the value of the follow_ups edge.
+	FollowUps []*Handover `json:"follow_ups,omitempty"`
 	// loadedTypes holds the information for reporting if a
 	// type was loaded (or requested) in eager-loading or not.
-	loadedTypes [5]bool
+	loadedTypes [8]bool
 }
 
 // LeaverOrErr returns the Leaver value or an error if the edge
@@ -152,15 +158,33 @@ func (e HandoverEdges) RevertedByOrErr() (*Handover, error) {
 	return nil, &NotLoadedError{edge: "reverted_by"}
 }
 
+// RevertsOrErr returns the Reverts value or an error if the edge
+// was not loaded in eager-loading.
+func (e HandoverEdges) RevertsOrErr() ([]*Handover, error) {
+	if e.loadedTypes[3] {
+		return e.Reverts, nil
+	}
+	return nil, &NotLoadedError{edge: "reverts"}
+}
+
 // RevertOfOrErr returns the RevertOf value or an error if the edge
 // was not loaded in eager-loading, or loaded but was not found.
 func (e HandoverEdges) RevertOfOrErr() (*Handover, error) {
 	if e.RevertOf != nil {
 		return e.RevertOf, nil
-	} else if e.loadedTypes[3] {
+	} else if e.loadedTypes[4] {
 		return nil, &NotFoundError{label: handover.Label}
 	}
 	return nil, &NotLoadedError{edge: "revert_of"}
+}
+
+// ReversalsOrErr returns the Reversals value or an error if the edge
+// was not loaded in eager-loading.
+func (e HandoverEdges) ReversalsOrErr() ([]*Handover, error) {
+	if e.loadedTypes[5] {
+		return e.Reversals, nil
+	}
+	return nil, &NotLoadedError{edge: "reversals"}
 }
 
 // FollowUpOfOrErr returns the FollowUpOf value or an error if the edge
@@ -168,10 +192,19 @@ func (e HandoverEdges) RevertOfOrErr() (*Handover, error) {
 func (e HandoverEdges) FollowUpOfOrErr() (*Handover, error) {
 	if e.FollowUpOf != nil {
 		return e.FollowUpOf, nil
-	} else if e.loadedTypes[4] {
+	} else if e.loadedTypes[6] {
 		return nil, &NotFoundError{label: handover.Label}
 	}
 	return nil, &NotLoadedError{edge: "follow_up_of"}
+}
+
+// FollowUpsOrErr returns the FollowUps value or an error if the edge
+// was not loaded in eager-loading.
+func (e HandoverEdges) FollowUpsOrErr() ([]*Handover, error) {
+	if e.loadedTypes[7] {
+		return e.FollowUps, nil
+	}
+	return nil, &NotLoadedError{edge: "follow_ups"}
 }
 
 // scanValues returns the types for scanning values from sql.Rows.
@@ -481,14 +514,29 @@ func (_m *Handover) QueryRevertedBy() *HandoverQuery {
 	return NewHandoverClient(_m.config).QueryRevertedBy(_m)
 }
 
+// QueryReverts queries the "reverts" edge of the Handover entity.
+func (_m *Handover) QueryReverts() *HandoverQuery {
+	return NewHandoverClient(_m.config).QueryReverts(_m)
+}
+
 // QueryRevertOf queries the "revert_of" edge of the Handover entity.
 func (_m *Handover) QueryRevertOf() *HandoverQuery {
 	return NewHandoverClient(_m.config).QueryRevertOf(_m)
 }
 
+// QueryReversals queries the "reversals" edge of the Handover entity.
+func (_m *Handover) QueryReversals() *HandoverQuery {
+	return NewHandoverClient(_m.config).QueryReversals(_m)
+}
+
 // QueryFollowUpOf queries the "follow_up_of" edge of the Handover entity.
 func (_m *Handover) QueryFollowUpOf() *HandoverQuery {
 	return NewHandoverClient(_m.config).QueryFollowUpOf(_m)
+}
+
+// QueryFollowUps queries the "follow_ups" edge of the Handover entity.
+func (_m *Handover) QueryFollowUps() *HandoverQuery {
+	return NewHandoverClient(_m.config).QueryFollowUps(_m)
 }
 
 // Update returns a builder for updating this Handover.

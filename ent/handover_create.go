@@ -528,14 +528,59 @@ func (_c *HandoverCreate) SetRevertedBy(v *Handover) *HandoverCreate {
 	return _c.SetRevertedByID(v.ID)
 }
 
+// AddRevertIDs adds the "reverts" edge to the Handover entity by IDs.
+func (_c *HandoverCreate) AddRevertIDs(ids ...nid.ID) *HandoverCreate {
+	_c.mutation.AddRevertIDs(ids...)
+	return _c
+}
+
+// AddReverts adds the "reverts" edges to the Handover entity.
+func (_c *HandoverCreate) AddReverts(v ...*Handover) *HandoverCreate {
+	ids := make([]nid.ID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _c.AddRevertIDs(ids...)
+}
+
 // SetRevertOf sets the "revert_of" edge to the Handover entity.
 func (_c *HandoverCreate) SetRevertOf(v *Handover) *HandoverCreate {
 	return _c.SetRevertOfID(v.ID)
 }
 
+// AddReversalIDs adds the "reversals" edge to the Handover entity by IDs.
+func (_c *HandoverCreate) AddReversalIDs(ids ...nid.ID) *HandoverCreate {
+	_c.mutation.AddReversalIDs(ids...)
+	return _c
+}
+
+// AddReversals adds the "reversals" edges to the Handover entity.
+func (_c *HandoverCreate) AddReversals(v ...*Handover) *HandoverCreate {
+	ids := make([]nid.ID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _c.AddReversalIDs(ids...)
+}
+
 // SetFollowUpOf sets the "follow_up_of" edge to the Handover entity.
 func (_c *HandoverCreate) SetFollowUpOf(v *Handover) *HandoverCreate {
 	return _c.SetFollowUpOfID(v.ID)
+}
+
+// AddFollowUpIDs adds the "follow_ups" edge to the Handover entity by IDs.
+func (_c *HandoverCreate) AddFollowUpIDs(ids ...nid.ID) *HandoverCreate {
+	_c.mutation.AddFollowUpIDs(ids...)
+	return _c
+}
+
+// AddFollowUps adds the "follow_ups" edges to the Handover entity.
+func (_c *HandoverCreate) AddFollowUps(v ...*Handover) *HandoverCreate {
+	ids := make([]nid.ID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _c.AddFollowUpIDs(ids...)
 }
 
 // Mutation returns the HandoverMutation object of the builder.
@@ -944,11 +989,11 @@ func (_c *HandoverCreate) createSpec() (*Handover, *sqlgraph.CreateSpec) {
 	}
 	if nodes := _c.mutation.RevertedByIDs(); len(nodes) > 0 {
 		edge := &sqlgraph.EdgeSpec{
-			Rel:     sqlgraph.O2O,
-			Inverse: false,
+			Rel:     sqlgraph.M2O,
+			Inverse: true,
 			Table:   handover.RevertedByTable,
 			Columns: []string{handover.RevertedByColumn},
-			Bidi:    true,
+			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(handover.FieldID, field.TypeUUID),
 			},
@@ -959,13 +1004,29 @@ func (_c *HandoverCreate) createSpec() (*Handover, *sqlgraph.CreateSpec) {
 		_node.RevertedByID = nodes[0]
 		_spec.Edges = append(_spec.Edges, edge)
 	}
+	if nodes := _c.mutation.RevertsIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   handover.RevertsTable,
+			Columns: []string{handover.RevertsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(handover.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges = append(_spec.Edges, edge)
+	}
 	if nodes := _c.mutation.RevertOfIDs(); len(nodes) > 0 {
 		edge := &sqlgraph.EdgeSpec{
-			Rel:     sqlgraph.O2O,
-			Inverse: false,
+			Rel:     sqlgraph.M2O,
+			Inverse: true,
 			Table:   handover.RevertOfTable,
 			Columns: []string{handover.RevertOfColumn},
-			Bidi:    true,
+			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(handover.FieldID, field.TypeUUID),
 			},
@@ -976,13 +1037,29 @@ func (_c *HandoverCreate) createSpec() (*Handover, *sqlgraph.CreateSpec) {
 		_node.RevertOfID = nodes[0]
 		_spec.Edges = append(_spec.Edges, edge)
 	}
+	if nodes := _c.mutation.ReversalsIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   handover.ReversalsTable,
+			Columns: []string{handover.ReversalsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(handover.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges = append(_spec.Edges, edge)
+	}
 	if nodes := _c.mutation.FollowUpOfIDs(); len(nodes) > 0 {
 		edge := &sqlgraph.EdgeSpec{
-			Rel:     sqlgraph.O2O,
-			Inverse: false,
+			Rel:     sqlgraph.M2O,
+			Inverse: true,
 			Table:   handover.FollowUpOfTable,
 			Columns: []string{handover.FollowUpOfColumn},
-			Bidi:    true,
+			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(handover.FieldID, field.TypeUUID),
 			},
@@ -991,6 +1068,22 @@ func (_c *HandoverCreate) createSpec() (*Handover, *sqlgraph.CreateSpec) {
 			edge.Target.Nodes = append(edge.Target.Nodes, k)
 		}
 		_node.FollowUpOfID = nodes[0]
+		_spec.Edges = append(_spec.Edges, edge)
+	}
+	if nodes := _c.mutation.FollowUpsIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   handover.FollowUpsTable,
+			Columns: []string{handover.FollowUpsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(handover.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
 		_spec.Edges = append(_spec.Edges, edge)
 	}
 	return _node, _spec

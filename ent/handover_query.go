@@ -4,6 +4,7 @@ package ent
 
 import (
 	"context"
+	"database/sql/driver"
 	"fmt"
 	"math"
 
@@ -28,8 +29,11 @@ type HandoverQuery struct {
 	withLeaver      *MemberQuery
 	withRequestedBy *MemberQuery
 	withRevertedBy  *HandoverQuery
+	withReverts     *HandoverQuery
 	withRevertOf    *HandoverQuery
+	withReversals   *HandoverQuery
 	withFollowUpOf  *HandoverQuery
+	withFollowUps   *HandoverQuery
 	modifiers       []func(*sql.Selector)
 	// intermediate query (i.e. traversal path).
 	sql  *sql.Selector
@@ -125,7 +129,29 @@ func (_q *HandoverQuery) QueryRevertedBy() *HandoverQuery {
 		step := sqlgraph.NewStep(
 			sqlgraph.From(handover.Table, handover.FieldID, selector),
 			sqlgraph.To(handover.Table, handover.FieldID),
-			sqlgraph.Edge(sqlgraph.O2O, false, handover.RevertedByTable, handover.RevertedByColumn),
+			sqlgraph.Edge(sqlgraph.M2O, true, handover.RevertedByTable, handover.RevertedByColumn),
+		)
+		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
+		return fromU, nil
+	}
+	return query
+}
+
+// QueryReverts chains the current query on the "reverts" edge.
+func (_q *HandoverQuery) QueryReverts() *HandoverQuery {
+	query := (&HandoverClient{config: _q.config}).Query()
+	query.path = func(ctx context.Context) (fromU *sql.Selector, err error) {
+		if err := _q.prepareQuery(ctx); err != nil {
+			return nil, err
+		}
+		selector := _q.sqlQuery(ctx)
+		if err := selector.Err(); err != nil {
+			return nil, err
+		}
+		step := sqlgraph.NewStep(
+			sqlgraph.From(handover.Table, handover.FieldID, selector),
+			sqlgraph.To(handover.Table, handover.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, handover.RevertsTable, handover.RevertsColumn),
 		)
 		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
 		return fromU, nil
@@ -147,7 +173,29 @@ func (_q *HandoverQuery) QueryRevertOf() *HandoverQuery {
 		step := sqlgraph.NewStep(
 			sqlgraph.From(handover.Table, handover.FieldID, selector),
 			sqlgraph.To(handover.Table, handover.FieldID),
-			sqlgraph.Edge(sqlgraph.O2O, false, handover.RevertOfTable, handover.RevertOfColumn),
+			sqlgraph.Edge(sqlgraph.M2O, true, handover.RevertOfTable, handover.RevertOfColumn),
+		)
+		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
+		return fromU, nil
+	}
+	return query
+}
+
+// QueryReversals chains the current query on the "reversals" edge.
+func (_q *HandoverQuery) QueryReversals() *HandoverQuery {
+	query := (&HandoverClient{config: _q.config}).Query()
+	query.path = func(ctx context.Context) (fromU *sql.Selector, err error) {
+		if err := _q.prepareQuery(ctx); err != nil {
+			return nil, err
+		}
+		selector := _q.sqlQuery(ctx)
+		if err := selector.Err(); err != nil {
+			return nil, err
+		}
+		step := sqlgraph.NewStep(
+			sqlgraph.From(handover.Table, handover.FieldID, selector),
+			sqlgraph.To(handover.Table, handover.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, handover.ReversalsTable, handover.ReversalsColumn),
 		)
 		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
 		return fromU, nil
@@ -169,7 +217,29 @@ func (_q *HandoverQuery) QueryFollowUpOf() *HandoverQuery {
 		step := sqlgraph.NewStep(
 			sqlgraph.From(handover.Table, handover.FieldID, selector),
 			sqlgraph.To(handover.Table, handover.FieldID),
-			sqlgraph.Edge(sqlgraph.O2O, false, handover.FollowUpOfTable, handover.FollowUpOfColumn),
+			sqlgraph.Edge(sqlgraph.M2O, true, handover.FollowUpOfTable, handover.FollowUpOfColumn),
+		)
+		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
+		return fromU, nil
+	}
+	return query
+}
+
+// QueryFollowUps chains the current query on the "follow_ups" edge.
+func (_q *HandoverQuery) QueryFollowUps() *HandoverQuery {
+	query := (&HandoverClient{config: _q.config}).Query()
+	query.path = func(ctx context.Context) (fromU *sql.Selector, err error) {
+		if err := _q.prepareQuery(ctx); err != nil {
+			return nil, err
+		}
+		selector := _q.sqlQuery(ctx)
+		if err := selector.Err(); err != nil {
+			return nil, err
+		}
+		step := sqlgraph.NewStep(
+			sqlgraph.From(handover.Table, handover.FieldID, selector),
+			sqlgraph.To(handover.Table, handover.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, handover.FollowUpsTable, handover.FollowUpsColumn),
 		)
 		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
 		return fromU, nil
@@ -372,8 +442,11 @@ func (_q *HandoverQuery) Clone() *HandoverQuery {
 		withLeaver:      _q.withLeaver.Clone(),
 		withRequestedBy: _q.withRequestedBy.Clone(),
 		withRevertedBy:  _q.withRevertedBy.Clone(),
+		withReverts:     _q.withReverts.Clone(),
 		withRevertOf:    _q.withRevertOf.Clone(),
+		withReversals:   _q.withReversals.Clone(),
 		withFollowUpOf:  _q.withFollowUpOf.Clone(),
+		withFollowUps:   _q.withFollowUps.Clone(),
 		// clone intermediate query.
 		sql:  _q.sql.Clone(),
 		path: _q.path,
@@ -413,6 +486,17 @@ func (_q *HandoverQuery) WithRevertedBy(opts ...func(*HandoverQuery)) *HandoverQ
 	return _q
 }
 
+// WithReverts tells the query-builder to eager-load the nodes that are connected to
+// the "reverts" edge. The optional arguments are used to configure the query builder of the edge.
+func (_q *HandoverQuery) WithReverts(opts ...func(*HandoverQuery)) *HandoverQuery {
+	query := (&HandoverClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	_q.withReverts = query
+	return _q
+}
+
 // WithRevertOf tells the query-builder to eager-load the nodes that are connected to
 // the "revert_of" edge. The optional arguments are used to configure the query builder of the edge.
 func (_q *HandoverQuery) WithRevertOf(opts ...func(*HandoverQuery)) *HandoverQuery {
@@ -424,6 +508,17 @@ func (_q *HandoverQuery) WithRevertOf(opts ...func(*HandoverQuery)) *HandoverQue
 	return _q
 }
 
+// WithReversals tells the query-builder to eager-load the nodes that are connected to
+// the "reversals" edge. The optional arguments are used to configure the query builder of the edge.
+func (_q *HandoverQuery) WithReversals(opts ...func(*HandoverQuery)) *HandoverQuery {
+	query := (&HandoverClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	_q.withReversals = query
+	return _q
+}
+
 // WithFollowUpOf tells the query-builder to eager-load the nodes that are connected to
 // the "follow_up_of" edge. The optional arguments are used to configure the query builder of the edge.
 func (_q *HandoverQuery) WithFollowUpOf(opts ...func(*HandoverQuery)) *HandoverQuery {
@@ -432,6 +527,17 @@ func (_q *HandoverQuery) WithFollowUpOf(opts ...func(*HandoverQuery)) *HandoverQ
 		opt(query)
 	}
 	_q.withFollowUpOf = query
+	return _q
+}
+
+// WithFollowUps tells the query-builder to eager-load the nodes that are connected to
+// the "follow_ups" edge. The optional arguments are used to configure the query builder of the edge.
+func (_q *HandoverQuery) WithFollowUps(opts ...func(*HandoverQuery)) *HandoverQuery {
+	query := (&HandoverClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	_q.withFollowUps = query
 	return _q
 }
 
@@ -513,12 +619,15 @@ func (_q *HandoverQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*Han
 	var (
 		nodes       = []*Handover{}
 		_spec       = _q.querySpec()
-		loadedTypes = [5]bool{
+		loadedTypes = [8]bool{
 			_q.withLeaver != nil,
 			_q.withRequestedBy != nil,
 			_q.withRevertedBy != nil,
+			_q.withReverts != nil,
 			_q.withRevertOf != nil,
+			_q.withReversals != nil,
 			_q.withFollowUpOf != nil,
+			_q.withFollowUps != nil,
 		}
 	)
 	_spec.ScanValues = func(columns []string) ([]any, error) {
@@ -560,15 +669,36 @@ func (_q *HandoverQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*Han
 			return nil, err
 		}
 	}
+	if query := _q.withReverts; query != nil {
+		if err := _q.loadReverts(ctx, query, nodes,
+			func(n *Handover) { n.Edges.Reverts = []*Handover{} },
+			func(n *Handover, e *Handover) { n.Edges.Reverts = append(n.Edges.Reverts, e) }); err != nil {
+			return nil, err
+		}
+	}
 	if query := _q.withRevertOf; query != nil {
 		if err := _q.loadRevertOf(ctx, query, nodes, nil,
 			func(n *Handover, e *Handover) { n.Edges.RevertOf = e }); err != nil {
 			return nil, err
 		}
 	}
+	if query := _q.withReversals; query != nil {
+		if err := _q.loadReversals(ctx, query, nodes,
+			func(n *Handover) { n.Edges.Reversals = []*Handover{} },
+			func(n *Handover, e *Handover) { n.Edges.Reversals = append(n.Edges.Reversals, e) }); err != nil {
+			return nil, err
+		}
+	}
 	if query := _q.withFollowUpOf; query != nil {
 		if err := _q.loadFollowUpOf(ctx, query, nodes, nil,
 			func(n *Handover, e *Handover) { n.Edges.FollowUpOf = e }); err != nil {
+			return nil, err
+		}
+	}
+	if query := _q.withFollowUps; query != nil {
+		if err := _q.loadFollowUps(ctx, query, nodes,
+			func(n *Handover) { n.Edges.FollowUps = []*Handover{} },
+			func(n *Handover, e *Handover) { n.Edges.FollowUps = append(n.Edges.FollowUps, e) }); err != nil {
 			return nil, err
 		}
 	}
@@ -662,6 +792,36 @@ func (_q *HandoverQuery) loadRevertedBy(ctx context.Context, query *HandoverQuer
 	}
 	return nil
 }
+func (_q *HandoverQuery) loadReverts(ctx context.Context, query *HandoverQuery, nodes []*Handover, init func(*Handover), assign func(*Handover, *Handover)) error {
+	fks := make([]driver.Value, 0, len(nodes))
+	nodeids := make(map[nid.ID]*Handover)
+	for i := range nodes {
+		fks = append(fks, nodes[i].ID)
+		nodeids[nodes[i].ID] = nodes[i]
+		if init != nil {
+			init(nodes[i])
+		}
+	}
+	if len(query.ctx.Fields) > 0 {
+		query.ctx.AppendFieldOnce(handover.FieldRevertedByID)
+	}
+	query.Where(predicate.Handover(func(s *sql.Selector) {
+		s.Where(sql.InValues(s.C(handover.RevertsColumn), fks...))
+	}))
+	neighbors, err := query.All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range neighbors {
+		fk := n.RevertedByID
+		node, ok := nodeids[fk]
+		if !ok {
+			return fmt.Errorf(`unexpected referenced foreign-key "reverted_by_id" returned %v for node %v`, fk, n.ID)
+		}
+		assign(node, n)
+	}
+	return nil
+}
 func (_q *HandoverQuery) loadRevertOf(ctx context.Context, query *HandoverQuery, nodes []*Handover, init func(*Handover), assign func(*Handover, *Handover)) error {
 	ids := make([]nid.ID, 0, len(nodes))
 	nodeids := make(map[nid.ID][]*Handover)
@@ -691,6 +851,36 @@ func (_q *HandoverQuery) loadRevertOf(ctx context.Context, query *HandoverQuery,
 	}
 	return nil
 }
+func (_q *HandoverQuery) loadReversals(ctx context.Context, query *HandoverQuery, nodes []*Handover, init func(*Handover), assign func(*Handover, *Handover)) error {
+	fks := make([]driver.Value, 0, len(nodes))
+	nodeids := make(map[nid.ID]*Handover)
+	for i := range nodes {
+		fks = append(fks, nodes[i].ID)
+		nodeids[nodes[i].ID] = nodes[i]
+		if init != nil {
+			init(nodes[i])
+		}
+	}
+	if len(query.ctx.Fields) > 0 {
+		query.ctx.AppendFieldOnce(handover.FieldRevertOfID)
+	}
+	query.Where(predicate.Handover(func(s *sql.Selector) {
+		s.Where(sql.InValues(s.C(handover.ReversalsColumn), fks...))
+	}))
+	neighbors, err := query.All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range neighbors {
+		fk := n.RevertOfID
+		node, ok := nodeids[fk]
+		if !ok {
+			return fmt.Errorf(`unexpected referenced foreign-key "revert_of_id" returned %v for node %v`, fk, n.ID)
+		}
+		assign(node, n)
+	}
+	return nil
+}
 func (_q *HandoverQuery) loadFollowUpOf(ctx context.Context, query *HandoverQuery, nodes []*Handover, init func(*Handover), assign func(*Handover, *Handover)) error {
 	ids := make([]nid.ID, 0, len(nodes))
 	nodeids := make(map[nid.ID][]*Handover)
@@ -717,6 +907,36 @@ func (_q *HandoverQuery) loadFollowUpOf(ctx context.Context, query *HandoverQuer
 		for i := range nodes {
 			assign(nodes[i], n)
 		}
+	}
+	return nil
+}
+func (_q *HandoverQuery) loadFollowUps(ctx context.Context, query *HandoverQuery, nodes []*Handover, init func(*Handover), assign func(*Handover, *Handover)) error {
+	fks := make([]driver.Value, 0, len(nodes))
+	nodeids := make(map[nid.ID]*Handover)
+	for i := range nodes {
+		fks = append(fks, nodes[i].ID)
+		nodeids[nodes[i].ID] = nodes[i]
+		if init != nil {
+			init(nodes[i])
+		}
+	}
+	if len(query.ctx.Fields) > 0 {
+		query.ctx.AppendFieldOnce(handover.FieldFollowUpOfID)
+	}
+	query.Where(predicate.Handover(func(s *sql.Selector) {
+		s.Where(sql.InValues(s.C(handover.FollowUpsColumn), fks...))
+	}))
+	neighbors, err := query.All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range neighbors {
+		fk := n.FollowUpOfID
+		node, ok := nodeids[fk]
+		if !ok {
+			return fmt.Errorf(`unexpected referenced foreign-key "follow_up_of_id" returned %v for node %v`, fk, n.ID)
+		}
+		assign(node, n)
 	}
 	return nil
 }

@@ -734,14 +734,59 @@ func (_u *HandoverUpdate) SetRevertedBy(v *Handover) *HandoverUpdate {
 	return _u.SetRevertedByID(v.ID)
 }
 
+// AddRevertIDs adds the "reverts" edge to the Handover entity by IDs.
+func (_u *HandoverUpdate) AddRevertIDs(ids ...nid.ID) *HandoverUpdate {
+	_u.mutation.AddRevertIDs(ids...)
+	return _u
+}
+
+// AddReverts adds the "reverts" edges to the Handover entity.
+func (_u *HandoverUpdate) AddReverts(v ...*Handover) *HandoverUpdate {
+	ids := make([]nid.ID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddRevertIDs(ids...)
+}
+
 // SetRevertOf sets the "revert_of" edge to the Handover entity.
 func (_u *HandoverUpdate) SetRevertOf(v *Handover) *HandoverUpdate {
 	return _u.SetRevertOfID(v.ID)
 }
 
+// AddReversalIDs adds the "reversals" edge to the Handover entity by IDs.
+func (_u *HandoverUpdate) AddReversalIDs(ids ...nid.ID) *HandoverUpdate {
+	_u.mutation.AddReversalIDs(ids...)
+	return _u
+}
+
+// AddReversals adds the "reversals" edges to the Handover entity.
+func (_u *HandoverUpdate) AddReversals(v ...*Handover) *HandoverUpdate {
+	ids := make([]nid.ID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddReversalIDs(ids...)
+}
+
 // SetFollowUpOf sets the "follow_up_of" edge to the Handover entity.
 func (_u *HandoverUpdate) SetFollowUpOf(v *Handover) *HandoverUpdate {
 	return _u.SetFollowUpOfID(v.ID)
+}
+
+// AddFollowUpIDs adds the "follow_ups" edge to the Handover entity by IDs.
+func (_u *HandoverUpdate) AddFollowUpIDs(ids ...nid.ID) *HandoverUpdate {
+	_u.mutation.AddFollowUpIDs(ids...)
+	return _u
+}
+
+// AddFollowUps adds the "follow_ups" edges to the Handover entity.
+func (_u *HandoverUpdate) AddFollowUps(v ...*Handover) *HandoverUpdate {
+	ids := make([]nid.ID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddFollowUpIDs(ids...)
 }
 
 // Mutation returns the HandoverMutation object of the builder.
@@ -767,16 +812,79 @@ func (_u *HandoverUpdate) ClearRevertedBy() *HandoverUpdate {
 	return _u
 }
 
+// ClearReverts clears all "reverts" edges to the Handover entity.
+func (_u *HandoverUpdate) ClearReverts() *HandoverUpdate {
+	_u.mutation.ClearReverts()
+	return _u
+}
+
+// RemoveRevertIDs removes the "reverts" edge to Handover entities by IDs.
+func (_u *HandoverUpdate) RemoveRevertIDs(ids ...nid.ID) *HandoverUpdate {
+	_u.mutation.RemoveRevertIDs(ids...)
+	return _u
+}
+
+// RemoveReverts removes "reverts" edges to Handover entities.
+func (_u *HandoverUpdate) RemoveReverts(v ...*Handover) *HandoverUpdate {
+	ids := make([]nid.ID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveRevertIDs(ids...)
+}
+
 // ClearRevertOf clears the "revert_of" edge to the Handover entity.
 func (_u *HandoverUpdate) ClearRevertOf() *HandoverUpdate {
 	_u.mutation.ClearRevertOf()
 	return _u
 }
 
+// ClearReversals clears all "reversals" edges to the Handover entity.
+func (_u *HandoverUpdate) ClearReversals() *HandoverUpdate {
+	_u.mutation.ClearReversals()
+	return _u
+}
+
+// RemoveReversalIDs removes the "reversals" edge to Handover entities by IDs.
+func (_u *HandoverUpdate) RemoveReversalIDs(ids ...nid.ID) *HandoverUpdate {
+	_u.mutation.RemoveReversalIDs(ids...)
+	return _u
+}
+
+// RemoveReversals removes "reversals" edges to Handover entities.
+func (_u *HandoverUpdate) RemoveReversals(v ...*Handover) *HandoverUpdate {
+	ids := make([]nid.ID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveReversalIDs(ids...)
+}
+
 // ClearFollowUpOf clears the "follow_up_of" edge to the Handover entity.
 func (_u *HandoverUpdate) ClearFollowUpOf() *HandoverUpdate {
 	_u.mutation.ClearFollowUpOf()
 	return _u
+}
+
+// ClearFollowUps clears all "follow_ups" edges to the Handover entity.
+func (_u *HandoverUpdate) ClearFollowUps() *HandoverUpdate {
+	_u.mutation.ClearFollowUps()
+	return _u
+}
+
+// RemoveFollowUpIDs removes the "follow_ups" edge to Handover entities by IDs.
+func (_u *HandoverUpdate) RemoveFollowUpIDs(ids ...nid.ID) *HandoverUpdate {
+	_u.mutation.RemoveFollowUpIDs(ids...)
+	return _u
+}
+
+// RemoveFollowUps removes "follow_ups" edges to Handover entities.
+func (_u *HandoverUpdate) RemoveFollowUps(v ...*Handover) *HandoverUpdate {
+	ids := make([]nid.ID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveFollowUpIDs(ids...)
 }
 
 // Save executes the query and returns the number of nodes affected by the update operation.
@@ -1079,11 +1187,11 @@ func (_u *HandoverUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if _u.mutation.RevertedByCleared() {
 		edge := &sqlgraph.EdgeSpec{
-			Rel:     sqlgraph.O2O,
-			Inverse: false,
+			Rel:     sqlgraph.M2O,
+			Inverse: true,
 			Table:   handover.RevertedByTable,
 			Columns: []string{handover.RevertedByColumn},
-			Bidi:    true,
+			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(handover.FieldID, field.TypeUUID),
 			},
@@ -1092,11 +1200,56 @@ func (_u *HandoverUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if nodes := _u.mutation.RevertedByIDs(); len(nodes) > 0 {
 		edge := &sqlgraph.EdgeSpec{
-			Rel:     sqlgraph.O2O,
-			Inverse: false,
+			Rel:     sqlgraph.M2O,
+			Inverse: true,
 			Table:   handover.RevertedByTable,
 			Columns: []string{handover.RevertedByColumn},
-			Bidi:    true,
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(handover.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.RevertsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   handover.RevertsTable,
+			Columns: []string{handover.RevertsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(handover.FieldID, field.TypeUUID),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedRevertsIDs(); len(nodes) > 0 && !_u.mutation.RevertsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   handover.RevertsTable,
+			Columns: []string{handover.RevertsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(handover.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RevertsIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   handover.RevertsTable,
+			Columns: []string{handover.RevertsColumn},
+			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(handover.FieldID, field.TypeUUID),
 			},
@@ -1108,11 +1261,11 @@ func (_u *HandoverUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if _u.mutation.RevertOfCleared() {
 		edge := &sqlgraph.EdgeSpec{
-			Rel:     sqlgraph.O2O,
-			Inverse: false,
+			Rel:     sqlgraph.M2O,
+			Inverse: true,
 			Table:   handover.RevertOfTable,
 			Columns: []string{handover.RevertOfColumn},
-			Bidi:    true,
+			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(handover.FieldID, field.TypeUUID),
 			},
@@ -1121,11 +1274,56 @@ func (_u *HandoverUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if nodes := _u.mutation.RevertOfIDs(); len(nodes) > 0 {
 		edge := &sqlgraph.EdgeSpec{
-			Rel:     sqlgraph.O2O,
-			Inverse: false,
+			Rel:     sqlgraph.M2O,
+			Inverse: true,
 			Table:   handover.RevertOfTable,
 			Columns: []string{handover.RevertOfColumn},
-			Bidi:    true,
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(handover.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.ReversalsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   handover.ReversalsTable,
+			Columns: []string{handover.ReversalsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(handover.FieldID, field.TypeUUID),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedReversalsIDs(); len(nodes) > 0 && !_u.mutation.ReversalsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   handover.ReversalsTable,
+			Columns: []string{handover.ReversalsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(handover.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.ReversalsIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   handover.ReversalsTable,
+			Columns: []string{handover.ReversalsColumn},
+			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(handover.FieldID, field.TypeUUID),
 			},
@@ -1137,11 +1335,11 @@ func (_u *HandoverUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if _u.mutation.FollowUpOfCleared() {
 		edge := &sqlgraph.EdgeSpec{
-			Rel:     sqlgraph.O2O,
-			Inverse: false,
+			Rel:     sqlgraph.M2O,
+			Inverse: true,
 			Table:   handover.FollowUpOfTable,
 			Columns: []string{handover.FollowUpOfColumn},
-			Bidi:    true,
+			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(handover.FieldID, field.TypeUUID),
 			},
@@ -1150,11 +1348,56 @@ func (_u *HandoverUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if nodes := _u.mutation.FollowUpOfIDs(); len(nodes) > 0 {
 		edge := &sqlgraph.EdgeSpec{
-			Rel:     sqlgraph.O2O,
-			Inverse: false,
+			Rel:     sqlgraph.M2O,
+			Inverse: true,
 			Table:   handover.FollowUpOfTable,
 			Columns: []string{handover.FollowUpOfColumn},
-			Bidi:    true,
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(handover.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.FollowUpsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   handover.FollowUpsTable,
+			Columns: []string{handover.FollowUpsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(handover.FieldID, field.TypeUUID),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedFollowUpsIDs(); len(nodes) > 0 && !_u.mutation.FollowUpsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   handover.FollowUpsTable,
+			Columns: []string{handover.FollowUpsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(handover.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.FollowUpsIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   handover.FollowUpsTable,
+			Columns: []string{handover.FollowUpsColumn},
+			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(handover.FieldID, field.TypeUUID),
 			},
@@ -1886,14 +2129,59 @@ func (_u *HandoverUpdateOne) SetRevertedBy(v *Handover) *HandoverUpdateOne {
 	return _u.SetRevertedByID(v.ID)
 }
 
+// AddRevertIDs adds the "reverts" edge to the Handover entity by IDs.
+func (_u *HandoverUpdateOne) AddRevertIDs(ids ...nid.ID) *HandoverUpdateOne {
+	_u.mutation.AddRevertIDs(ids...)
+	return _u
+}
+
+// AddReverts adds the "reverts" edges to the Handover entity.
+func (_u *HandoverUpdateOne) AddReverts(v ...*Handover) *HandoverUpdateOne {
+	ids := make([]nid.ID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddRevertIDs(ids...)
+}
+
 // SetRevertOf sets the "revert_of" edge to the Handover entity.
 func (_u *HandoverUpdateOne) SetRevertOf(v *Handover) *HandoverUpdateOne {
 	return _u.SetRevertOfID(v.ID)
 }
 
+// AddReversalIDs adds the "reversals" edge to the Handover entity by IDs.
+func (_u *HandoverUpdateOne) AddReversalIDs(ids ...nid.ID) *HandoverUpdateOne {
+	_u.mutation.AddReversalIDs(ids...)
+	return _u
+}
+
+// AddReversals adds the "reversals" edges to the Handover entity.
+func (_u *HandoverUpdateOne) AddReversals(v ...*Handover) *HandoverUpdateOne {
+	ids := make([]nid.ID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddReversalIDs(ids...)
+}
+
 // SetFollowUpOf sets the "follow_up_of" edge to the Handover entity.
 func (_u *HandoverUpdateOne) SetFollowUpOf(v *Handover) *HandoverUpdateOne {
 	return _u.SetFollowUpOfID(v.ID)
+}
+
+// AddFollowUpIDs adds the "follow_ups" edge to the Handover entity by IDs.
+func (_u *HandoverUpdateOne) AddFollowUpIDs(ids ...nid.ID) *HandoverUpdateOne {
+	_u.mutation.AddFollowUpIDs(ids...)
+	return _u
+}
+
+// AddFollowUps adds the "follow_ups" edges to the Handover entity.
+func (_u *HandoverUpdateOne) AddFollowUps(v ...*Handover) *HandoverUpdateOne {
+	ids := make([]nid.ID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddFollowUpIDs(ids...)
 }
 
 // Mutation returns the HandoverMutation object of the builder.
@@ -1919,16 +2207,79 @@ func (_u *HandoverUpdateOne) ClearRevertedBy() *HandoverUpdateOne {
 	return _u
 }
 
+// ClearReverts clears all "reverts" edges to the Handover entity.
+func (_u *HandoverUpdateOne) ClearReverts() *HandoverUpdateOne {
+	_u.mutation.ClearReverts()
+	return _u
+}
+
+// RemoveRevertIDs removes the "reverts" edge to Handover entities by IDs.
+func (_u *HandoverUpdateOne) RemoveRevertIDs(ids ...nid.ID) *HandoverUpdateOne {
+	_u.mutation.RemoveRevertIDs(ids...)
+	return _u
+}
+
+// RemoveReverts removes "reverts" edges to Handover entities.
+func (_u *HandoverUpdateOne) RemoveReverts(v ...*Handover) *HandoverUpdateOne {
+	ids := make([]nid.ID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveRevertIDs(ids...)
+}
+
 // ClearRevertOf clears the "revert_of" edge to the Handover entity.
 func (_u *HandoverUpdateOne) ClearRevertOf() *HandoverUpdateOne {
 	_u.mutation.ClearRevertOf()
 	return _u
 }
 
+// ClearReversals clears all "reversals" edges to the Handover entity.
+func (_u *HandoverUpdateOne) ClearReversals() *HandoverUpdateOne {
+	_u.mutation.ClearReversals()
+	return _u
+}
+
+// RemoveReversalIDs removes the "reversals" edge to Handover entities by IDs.
+func (_u *HandoverUpdateOne) RemoveReversalIDs(ids ...nid.ID) *HandoverUpdateOne {
+	_u.mutation.RemoveReversalIDs(ids...)
+	return _u
+}
+
+// RemoveReversals removes "reversals" edges to Handover entities.
+func (_u *HandoverUpdateOne) RemoveReversals(v ...*Handover) *HandoverUpdateOne {
+	ids := make([]nid.ID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveReversalIDs(ids...)
+}
+
 // ClearFollowUpOf clears the "follow_up_of" edge to the Handover entity.
 func (_u *HandoverUpdateOne) ClearFollowUpOf() *HandoverUpdateOne {
 	_u.mutation.ClearFollowUpOf()
 	return _u
+}
+
+// ClearFollowUps clears all "follow_ups" edges to the Handover entity.
+func (_u *HandoverUpdateOne) ClearFollowUps() *HandoverUpdateOne {
+	_u.mutation.ClearFollowUps()
+	return _u
+}
+
+// RemoveFollowUpIDs removes the "follow_ups" edge to Handover entities by IDs.
+func (_u *HandoverUpdateOne) RemoveFollowUpIDs(ids ...nid.ID) *HandoverUpdateOne {
+	_u.mutation.RemoveFollowUpIDs(ids...)
+	return _u
+}
+
+// RemoveFollowUps removes "follow_ups" edges to Handover entities.
+func (_u *HandoverUpdateOne) RemoveFollowUps(v ...*Handover) *HandoverUpdateOne {
+	ids := make([]nid.ID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveFollowUpIDs(ids...)
 }
 
 // Where appends a list predicates to the HandoverUpdate builder.
@@ -2261,11 +2612,11 @@ func (_u *HandoverUpdateOne) sqlSave(ctx context.Context) (_node *Handover, err 
 	}
 	if _u.mutation.RevertedByCleared() {
 		edge := &sqlgraph.EdgeSpec{
-			Rel:     sqlgraph.O2O,
-			Inverse: false,
+			Rel:     sqlgraph.M2O,
+			Inverse: true,
 			Table:   handover.RevertedByTable,
 			Columns: []string{handover.RevertedByColumn},
-			Bidi:    true,
+			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(handover.FieldID, field.TypeUUID),
 			},
@@ -2274,11 +2625,56 @@ func (_u *HandoverUpdateOne) sqlSave(ctx context.Context) (_node *Handover, err 
 	}
 	if nodes := _u.mutation.RevertedByIDs(); len(nodes) > 0 {
 		edge := &sqlgraph.EdgeSpec{
-			Rel:     sqlgraph.O2O,
-			Inverse: false,
+			Rel:     sqlgraph.M2O,
+			Inverse: true,
 			Table:   handover.RevertedByTable,
 			Columns: []string{handover.RevertedByColumn},
-			Bidi:    true,
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(handover.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.RevertsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   handover.RevertsTable,
+			Columns: []string{handover.RevertsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(handover.FieldID, field.TypeUUID),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedRevertsIDs(); len(nodes) > 0 && !_u.mutation.RevertsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   handover.RevertsTable,
+			Columns: []string{handover.RevertsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(handover.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RevertsIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   handover.RevertsTable,
+			Columns: []string{handover.RevertsColumn},
+			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(handover.FieldID, field.TypeUUID),
 			},
@@ -2290,11 +2686,11 @@ func (_u *HandoverUpdateOne) sqlSave(ctx context.Context) (_node *Handover, err 
 	}
 	if _u.mutation.RevertOfCleared() {
 		edge := &sqlgraph.EdgeSpec{
-			Rel:     sqlgraph.O2O,
-			Inverse: false,
+			Rel:     sqlgraph.M2O,
+			Inverse: true,
 			Table:   handover.RevertOfTable,
 			Columns: []string{handover.RevertOfColumn},
-			Bidi:    true,
+			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(handover.FieldID, field.TypeUUID),
 			},
@@ -2303,11 +2699,56 @@ func (_u *HandoverUpdateOne) sqlSave(ctx context.Context) (_node *Handover, err 
 	}
 	if nodes := _u.mutation.RevertOfIDs(); len(nodes) > 0 {
 		edge := &sqlgraph.EdgeSpec{
-			Rel:     sqlgraph.O2O,
-			Inverse: false,
+			Rel:     sqlgraph.M2O,
+			Inverse: true,
 			Table:   handover.RevertOfTable,
 			Columns: []string{handover.RevertOfColumn},
-			Bidi:    true,
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(handover.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.ReversalsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   handover.ReversalsTable,
+			Columns: []string{handover.ReversalsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(handover.FieldID, field.TypeUUID),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedReversalsIDs(); len(nodes) > 0 && !_u.mutation.ReversalsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   handover.ReversalsTable,
+			Columns: []string{handover.ReversalsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(handover.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.ReversalsIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   handover.ReversalsTable,
+			Columns: []string{handover.ReversalsColumn},
+			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(handover.FieldID, field.TypeUUID),
 			},
@@ -2319,11 +2760,11 @@ func (_u *HandoverUpdateOne) sqlSave(ctx context.Context) (_node *Handover, err 
 	}
 	if _u.mutation.FollowUpOfCleared() {
 		edge := &sqlgraph.EdgeSpec{
-			Rel:     sqlgraph.O2O,
-			Inverse: false,
+			Rel:     sqlgraph.M2O,
+			Inverse: true,
 			Table:   handover.FollowUpOfTable,
 			Columns: []string{handover.FollowUpOfColumn},
-			Bidi:    true,
+			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(handover.FieldID, field.TypeUUID),
 			},
@@ -2332,11 +2773,56 @@ func (_u *HandoverUpdateOne) sqlSave(ctx context.Context) (_node *Handover, err 
 	}
 	if nodes := _u.mutation.FollowUpOfIDs(); len(nodes) > 0 {
 		edge := &sqlgraph.EdgeSpec{
-			Rel:     sqlgraph.O2O,
-			Inverse: false,
+			Rel:     sqlgraph.M2O,
+			Inverse: true,
 			Table:   handover.FollowUpOfTable,
 			Columns: []string{handover.FollowUpOfColumn},
-			Bidi:    true,
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(handover.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.FollowUpsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   handover.FollowUpsTable,
+			Columns: []string{handover.FollowUpsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(handover.FieldID, field.TypeUUID),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedFollowUpsIDs(); len(nodes) > 0 && !_u.mutation.FollowUpsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   handover.FollowUpsTable,
+			Columns: []string{handover.FollowUpsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(handover.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.FollowUpsIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   handover.FollowUpsTable,
+			Columns: []string{handover.FollowUpsColumn},
+			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(handover.FieldID, field.TypeUUID),
 			},

@@ -64,9 +64,11 @@ type Member struct {
 type MemberEdges struct {
 	// Caretaker holds the value of the caretaker edge.
 	Caretaker *Member `json:"caretaker,omitempty"`
+	// Charges holds the value of the charges edge.
+	Charges []*Member `json:"charges,omitempty"`
 	// loadedTypes holds the information for reporting if a
 	// type was loaded (or requested) in eager-loading or not.
-	loadedTypes [1]bool
+	loadedTypes [2]bool
 }
 
 // CaretakerOrErr returns the Caretaker value or an error if the edge
@@ -78,6 +80,15 @@ func (e MemberEdges) CaretakerOrErr() (*Member, error) {
 		return nil, &NotFoundError{label: member.Label}
 	}
 	return nil, &NotLoadedError{edge: "caretaker"}
+}
+
+// ChargesOrErr returns the Charges value or an error if the edge
+// was not loaded in eager-loading.
+func (e MemberEdges) ChargesOrErr() ([]*Member, error) {
+	if e.loadedTypes[1] {
+		return e.Charges, nil
+	}
+	return nil, &NotLoadedError{edge: "charges"}
 }
 
 // scanValues returns the types for scanning values from sql.Rows.
@@ -245,6 +256,11 @@ func (_m *Member) Value(name string) (ent.Value, error) {
 // QueryCaretaker queries the "caretaker" edge of the Member entity.
 func (_m *Member) QueryCaretaker() *MemberQuery {
 	return NewMemberClient(_m.config).QueryCaretaker(_m)
+}
+
+// QueryCharges queries the "charges" edge of the Member entity.
+func (_m *Member) QueryCharges() *MemberQuery {
+	return NewMemberClient(_m.config).QueryCharges(_m)
 }
 
 // Update returns a builder for updating this Member.

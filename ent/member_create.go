@@ -244,6 +244,21 @@ func (_c *MemberCreate) SetCaretaker(v *Member) *MemberCreate {
 	return _c.SetCaretakerID(v.ID)
 }
 
+// AddChargeIDs adds the "charges" edge to the Member entity by IDs.
+func (_c *MemberCreate) AddChargeIDs(ids ...nid.ID) *MemberCreate {
+	_c.mutation.AddChargeIDs(ids...)
+	return _c
+}
+
+// AddCharges adds the "charges" edges to the Member entity.
+func (_c *MemberCreate) AddCharges(v ...*Member) *MemberCreate {
+	ids := make([]nid.ID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _c.AddChargeIDs(ids...)
+}
+
 // Mutation returns the MemberMutation object of the builder.
 func (_c *MemberCreate) Mutation() *MemberMutation {
 	return _c.mutation
@@ -469,11 +484,11 @@ func (_c *MemberCreate) createSpec() (*Member, *sqlgraph.CreateSpec) {
 	}
 	if nodes := _c.mutation.CaretakerIDs(); len(nodes) > 0 {
 		edge := &sqlgraph.EdgeSpec{
-			Rel:     sqlgraph.O2O,
-			Inverse: false,
+			Rel:     sqlgraph.M2O,
+			Inverse: true,
 			Table:   member.CaretakerTable,
 			Columns: []string{member.CaretakerColumn},
-			Bidi:    true,
+			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(member.FieldID, field.TypeUUID),
 			},
@@ -482,6 +497,22 @@ func (_c *MemberCreate) createSpec() (*Member, *sqlgraph.CreateSpec) {
 			edge.Target.Nodes = append(edge.Target.Nodes, k)
 		}
 		_node.CaretakerID = nodes[0]
+		_spec.Edges = append(_spec.Edges, edge)
+	}
+	if nodes := _c.mutation.ChargesIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   member.ChargesTable,
+			Columns: []string{member.ChargesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(member.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
 		_spec.Edges = append(_spec.Edges, edge)
 	}
 	return _node, _spec

@@ -4,6 +4,7 @@ package ent
 
 import (
 	"context"
+	"database/sql/driver"
 	"fmt"
 	"math"
 
@@ -25,6 +26,7 @@ type MemberQuery struct {
 	inters        []Interceptor
 	predicates    []predicate.Member
 	withCaretaker *MemberQuery
+	withCharges   *MemberQuery
 	modifiers     []func(*sql.Selector)
 	// intermediate query (i.e. traversal path).
 	sql  *sql.Selector
@@ -76,7 +78,29 @@ func (_q *MemberQuery) QueryCaretaker() *MemberQuery {
 		step := sqlgraph.NewStep(
 			sqlgraph.From(member.Table, member.FieldID, selector),
 			sqlgraph.To(member.Table, member.FieldID),
-			sqlgraph.Edge(sqlgraph.O2O, false, member.CaretakerTable, member.CaretakerColumn),
+			sqlgraph.Edge(sqlgraph.M2O, true, member.CaretakerTable, member.CaretakerColumn),
+		)
+		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
+		return fromU, nil
+	}
+	return query
+}
+
+// QueryCharges chains the current query on the "charges" edge.
+func (_q *MemberQuery) QueryCharges() *MemberQuery {
+	query := (&MemberClient{config: _q.config}).Query()
+	query.path = func(ctx context.Context) (fromU *sql.Selector, err error) {
+		if err := _q.prepareQuery(ctx); err != nil {
+			return nil, err
+		}
+		selector := _q.sqlQuery(ctx)
+		if err := selector.Err(); err != nil {
+			return nil, err
+		}
+		step := sqlgraph.NewStep(
+			sqlgraph.From(member.Table, member.FieldID, selector),
+			sqlgraph.To(member.Table, member.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, member.ChargesTable, member.ChargesColumn),
 		)
 		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
 		return fromU, nil
@@ -277,6 +301,7 @@ func (_q *MemberQuery) Clone() *MemberQuery {
 		inters:        append([]Interceptor{}, _q.inters...),
 		predicates:    append([]predicate.Member{}, _q.predicates...),
 		withCaretaker: _q.withCaretaker.Clone(),
+		withCharges:   _q.withCharges.Clone(),
 		// clone intermediate query.
 		sql:  _q.sql.Clone(),
 		path: _q.path,
@@ -291,6 +316,17 @@ func (_q *MemberQuery) WithCaretaker(opts ...func(*MemberQuery)) *MemberQuery {
 		opt(query)
 	}
 	_q.withCaretaker = query
+	return _q
+}
+
+// WithCharges tells the query-builder to eager-load the nodes that are connected to
+// the "charges" edge. The optional arguments are used to configure the query builder of the edge.
+func (_q *MemberQuery) WithCharges(opts ...func(*MemberQuery)) *MemberQuery {
+	query := (&MemberClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	_q.withCharges = query
 	return _q
 }
 
@@ -372,8 +408,9 @@ func (_q *MemberQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*Membe
 	var (
 		nodes       = []*Member{}
 		_spec       = _q.querySpec()
-		loadedTypes = [1]bool{
+		loadedTypes = [2]bool{
 			_q.withCaretaker != nil,
+			_q.withCharges != nil,
 		}
 	)
 	_spec.ScanValues = func(columns []string) ([]any, error) {
@@ -400,6 +437,13 @@ func (_q *MemberQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*Membe
 	if query := _q.withCaretaker; query != nil {
 		if err := _q.loadCaretaker(ctx, query, nodes, nil,
 			func(n *Member, e *Member) { n.Edges.Caretaker = e }); err != nil {
+			return nil, err
+		}
+	}
+	if query := _q.withCharges; query != nil {
+		if err := _q.loadCharges(ctx, query, nodes,
+			func(n *Member) { n.Edges.Charges = []*Member{} },
+			func(n *Member, e *Member) { n.Edges.Charges = append(n.Edges.Charges, e) }); err != nil {
 			return nil, err
 		}
 	}
@@ -432,6 +476,36 @@ func (_q *MemberQuery) loadCaretaker(ctx context.Context, query *MemberQuery, no
 		for i := range nodes {
 			assign(nodes[i], n)
 		}
+	}
+	return nil
+}
+func (_q *MemberQuery) loadCharges(ctx context.Context, query *MemberQuery, nodes []*Member, init func(*Member), assign func(*Member, *Member)) error {
+	fks := make([]driver.Value, 0, len(nodes))
+	nodeids := make(map[nid.ID]*Member)
+	for i := range nodes {
+		fks = append(fks, nodes[i].ID)
+		nodeids[nodes[i].ID] = nodes[i]
+		if init != nil {
+			init(nodes[i])
+		}
+	}
+	if len(query.ctx.Fields) > 0 {
+		query.ctx.AppendFieldOnce(member.FieldCaretakerID)
+	}
+	query.Where(predicate.Member(func(s *sql.Selector) {
+		s.Where(sql.InValues(s.C(member.ChargesColumn), fks...))
+	}))
+	neighbors, err := query.All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range neighbors {
+		fk := n.CaretakerID
+		node, ok := nodeids[fk]
+		if !ok {
+			return fmt.Errorf(`unexpected referenced foreign-key "caretaker_id" returned %v for node %v`, fk, n.ID)
+		}
+		assign(node, n)
 	}
 	return nil
 }

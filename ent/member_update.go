@@ -315,6 +315,21 @@ func (_u *MemberUpdate) SetCaretaker(v *Member) *MemberUpdate {
 	return _u.SetCaretakerID(v.ID)
 }
 
+// AddChargeIDs adds the "charges" edge to the Member entity by IDs.
+func (_u *MemberUpdate) AddChargeIDs(ids ...nid.ID) *MemberUpdate {
+	_u.mutation.AddChargeIDs(ids...)
+	return _u
+}
+
+// AddCharges adds the "charges" edges to the Member entity.
+func (_u *MemberUpdate) AddCharges(v ...*Member) *MemberUpdate {
+	ids := make([]nid.ID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddChargeIDs(ids...)
+}
+
 // Mutation returns the MemberMutation object of the builder.
 func (_u *MemberUpdate) Mutation() *MemberMutation {
 	return _u.mutation
@@ -324,6 +339,27 @@ func (_u *MemberUpdate) Mutation() *MemberMutation {
 func (_u *MemberUpdate) ClearCaretaker() *MemberUpdate {
 	_u.mutation.ClearCaretaker()
 	return _u
+}
+
+// ClearCharges clears all "charges" edges to the Member entity.
+func (_u *MemberUpdate) ClearCharges() *MemberUpdate {
+	_u.mutation.ClearCharges()
+	return _u
+}
+
+// RemoveChargeIDs removes the "charges" edge to Member entities by IDs.
+func (_u *MemberUpdate) RemoveChargeIDs(ids ...nid.ID) *MemberUpdate {
+	_u.mutation.RemoveChargeIDs(ids...)
+	return _u
+}
+
+// RemoveCharges removes "charges" edges to Member entities.
+func (_u *MemberUpdate) RemoveCharges(v ...*Member) *MemberUpdate {
+	ids := make([]nid.ID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveChargeIDs(ids...)
 }
 
 // Save executes the query and returns the number of nodes affected by the update operation.
@@ -446,11 +482,11 @@ func (_u *MemberUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if _u.mutation.CaretakerCleared() {
 		edge := &sqlgraph.EdgeSpec{
-			Rel:     sqlgraph.O2O,
-			Inverse: false,
+			Rel:     sqlgraph.M2O,
+			Inverse: true,
 			Table:   member.CaretakerTable,
 			Columns: []string{member.CaretakerColumn},
-			Bidi:    true,
+			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(member.FieldID, field.TypeUUID),
 			},
@@ -459,11 +495,56 @@ func (_u *MemberUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if nodes := _u.mutation.CaretakerIDs(); len(nodes) > 0 {
 		edge := &sqlgraph.EdgeSpec{
-			Rel:     sqlgraph.O2O,
-			Inverse: false,
+			Rel:     sqlgraph.M2O,
+			Inverse: true,
 			Table:   member.CaretakerTable,
 			Columns: []string{member.CaretakerColumn},
-			Bidi:    true,
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(member.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.ChargesCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   member.ChargesTable,
+			Columns: []string{member.ChargesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(member.FieldID, field.TypeUUID),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedChargesIDs(); len(nodes) > 0 && !_u.mutation.ChargesCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   member.ChargesTable,
+			Columns: []string{member.ChargesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(member.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.ChargesIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   member.ChargesTable,
+			Columns: []string{member.ChargesColumn},
+			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(member.FieldID, field.TypeUUID),
 			},
@@ -779,6 +860,21 @@ func (_u *MemberUpdateOne) SetCaretaker(v *Member) *MemberUpdateOne {
 	return _u.SetCaretakerID(v.ID)
 }
 
+// AddChargeIDs adds the "charges" edge to the Member entity by IDs.
+func (_u *MemberUpdateOne) AddChargeIDs(ids ...nid.ID) *MemberUpdateOne {
+	_u.mutation.AddChargeIDs(ids...)
+	return _u
+}
+
+// AddCharges adds the "charges" edges to the Member entity.
+func (_u *MemberUpdateOne) AddCharges(v ...*Member) *MemberUpdateOne {
+	ids := make([]nid.ID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddChargeIDs(ids...)
+}
+
 // Mutation returns the MemberMutation object of the builder.
 func (_u *MemberUpdateOne) Mutation() *MemberMutation {
 	return _u.mutation
@@ -788,6 +884,27 @@ func (_u *MemberUpdateOne) Mutation() *MemberMutation {
 func (_u *MemberUpdateOne) ClearCaretaker() *MemberUpdateOne {
 	_u.mutation.ClearCaretaker()
 	return _u
+}
+
+// ClearCharges clears all "charges" edges to the Member entity.
+func (_u *MemberUpdateOne) ClearCharges() *MemberUpdateOne {
+	_u.mutation.ClearCharges()
+	return _u
+}
+
+// RemoveChargeIDs removes the "charges" edge to Member entities by IDs.
+func (_u *MemberUpdateOne) RemoveChargeIDs(ids ...nid.ID) *MemberUpdateOne {
+	_u.mutation.RemoveChargeIDs(ids...)
+	return _u
+}
+
+// RemoveCharges removes "charges" edges to Member entities.
+func (_u *MemberUpdateOne) RemoveCharges(v ...*Member) *MemberUpdateOne {
+	ids := make([]nid.ID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveChargeIDs(ids...)
 }
 
 // Where appends a list predicates to the MemberUpdate builder.
@@ -940,11 +1057,11 @@ func (_u *MemberUpdateOne) sqlSave(ctx context.Context) (_node *Member, err erro
 	}
 	if _u.mutation.CaretakerCleared() {
 		edge := &sqlgraph.EdgeSpec{
-			Rel:     sqlgraph.O2O,
-			Inverse: false,
+			Rel:     sqlgraph.M2O,
+			Inverse: true,
 			Table:   member.CaretakerTable,
 			Columns: []string{member.CaretakerColumn},
-			Bidi:    true,
+			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(member.FieldID, field.TypeUUID),
 			},
@@ -953,11 +1070,56 @@ func (_u *MemberUpdateOne) sqlSave(ctx context.Context) (_node *Member, err erro
 	}
 	if nodes := _u.mutation.CaretakerIDs(); len(nodes) > 0 {
 		edge := &sqlgraph.EdgeSpec{
-			Rel:     sqlgraph.O2O,
-			Inverse: false,
+			Rel:     sqlgraph.M2O,
+			Inverse: true,
 			Table:   member.CaretakerTable,
 			Columns: []string{member.CaretakerColumn},
-			Bidi:    true,
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(member.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.ChargesCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   member.ChargesTable,
+			Columns: []string{member.ChargesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(member.FieldID, field.TypeUUID),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedChargesIDs(); len(nodes) > 0 && !_u.mutation.ChargesCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   member.ChargesTable,
+			Columns: []string{member.ChargesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(member.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.ChargesIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   member.ChargesTable,
+			Columns: []string{member.ChargesColumn},
+			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(member.FieldID, field.TypeUUID),
 			},

@@ -3963,26 +3963,29 @@ func (m *CorpMutation) ResetEdge(name string) error {
 // DepartmentMutation represents an operation that mutates the Department nodes in the graph.
 type DepartmentMutation struct {
 	config
-	op             Op
-	typ            string
-	id             *nid.ID
-	corp_id        *nid.ID
-	created_at     *time.Time
-	version        *int
-	addversion     *int
-	updated_at     *time.Time
-	archived_at    *time.Time
-	erased_at      *time.Time
-	external_id    *string
-	name           *string
-	clearedFields  map[string]struct{}
-	parent         *nid.ID
-	clearedparent  bool
-	manager        *nid.ID
-	clearedmanager bool
-	done           bool
-	oldValue       func(context.Context) (*Department, error)
-	predicates     []predicate.Department
+	op              Op
+	typ             string
+	id              *nid.ID
+	corp_id         *nid.ID
+	created_at      *time.Time
+	version         *int
+	addversion      *int
+	updated_at      *time.Time
+	archived_at     *time.Time
+	erased_at       *time.Time
+	external_id     *string
+	name            *string
+	clearedFields   map[string]struct{}
+	parent          *nid.ID
+	clearedparent   bool
+	children        map[nid.ID]struct{}
+	removedchildren map[nid.ID]struct{}
+	clearedchildren bool
+	manager         *nid.ID
+	clearedmanager  bool
+	done            bool
+	oldValue        func(context.Context) (*Department, error)
+	predicates      []predicate.Department
 }
 
 var _ ent.Mutation = (*DepartmentMutation)(nil)
@@ -4561,6 +4564,60 @@ func (m *DepartmentMutation) ResetParent() {
 	m.clearedparent = false
 }
 
+// AddChildIDs adds the "children" edge to the Department entity by ids.
+func (m *DepartmentMutation) AddChildIDs(ids ...nid.ID) {
+	if m.children == nil {
+		m.children = make(map[nid.ID]struct{})
+	}
+	for i := range ids {
+		m.children[ids[i]] = struct{}{}
+	}
+}
+
+// ClearChildren clears the "children" edge to the Department entity.
+func (m *DepartmentMutation) ClearChildren() {
+	m.clearedchildren = true
+}
+
+// ChildrenCleared reports if the "children" edge to the Department entity was cleared.
+func (m *DepartmentMutation) ChildrenCleared() bool {
+	return m.clearedchildren
+}
+
+// RemoveChildIDs removes the "children" edge to the Department entity by IDs.
+func (m *DepartmentMutation) RemoveChildIDs(ids ...nid.ID) {
+	if m.removedchildren == nil {
+		m.removedchildren = make(map[nid.ID]struct{})
+	}
+	for i := range ids {
+		delete(m.children, ids[i])
+		m.removedchildren[ids[i]] = struct{}{}
+	}
+}
+
+// RemovedChildren returns the removed IDs of the "children" edge to the Department entity.
+func (m *DepartmentMutation) RemovedChildrenIDs() (ids []nid.ID) {
+	for id := range m.removedchildren {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ChildrenIDs returns the "children" edge IDs in the mutation.
+func (m *DepartmentMutation) ChildrenIDs() (ids []nid.ID) {
+	for id := range m.children {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ResetChildren resets all changes to the "children" edge.
+func (m *DepartmentMutation) ResetChildren() {
+	m.children = nil
+	m.clearedchildren = false
+	m.removedchildren = nil
+}
+
 // ClearManager clears the "manager" edge to the Member entity.
 func (m *DepartmentMutation) ClearManager() {
 	m.clearedmanager = true
@@ -4922,9 +4979,12 @@ func (m *DepartmentMutation) ResetField(name string) error {
 
 // AddedEdges returns all edge names that were set/added in this mutation.
 func (m *DepartmentMutation) AddedEdges() []string {
-	edges := make([]string, 0, 2)
+	edges := make([]string, 0, 3)
 	if m.parent != nil {
 		edges = append(edges, department.EdgeParent)
+	}
+	if m.children != nil {
+		edges = append(edges, department.EdgeChildren)
 	}
 	if m.manager != nil {
 		edges = append(edges, department.EdgeManager)
@@ -4940,6 +5000,12 @@ func (m *DepartmentMutation) AddedIDs(name string) []ent.Value {
 		if id := m.parent; id != nil {
 			return []ent.Value{*id}
 		}
+	case department.EdgeChildren:
+		ids := make([]ent.Value, 0, len(m.children))
+		for id := range m.children {
+			ids = append(ids, id)
+		}
+		return ids
 	case department.EdgeManager:
 		if id := m.manager; id != nil {
 			return []ent.Value{*id}
@@ -4950,21 +5016,35 @@ func (m *DepartmentMutation) AddedIDs(name string) []ent.Value {
 
 // RemovedEdges returns all edge names that were removed in this mutation.
 func (m *DepartmentMutation) RemovedEdges() []string {
-	edges := make([]string, 0, 2)
+	edges := make([]string, 0, 3)
+	if m.removedchildren != nil {
+		edges = append(edges, department.EdgeChildren)
+	}
 	return edges
 }
 
 // RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
 // the given name in this mutation.
 func (m *DepartmentMutation) RemovedIDs(name string) []ent.Value {
+	switch name {
+	case department.EdgeChildren:
+		ids := make([]ent.Value, 0, len(m.removedchildren))
+		for id := range m.removedchildren {
+			ids = append(ids, id)
+		}
+		return ids
+	}
 	return nil
 }
 
 // ClearedEdges returns all edge names that were cleared in this mutation.
 func (m *DepartmentMutation) ClearedEdges() []string {
-	edges := make([]string, 0, 2)
+	edges := make([]string, 0, 3)
 	if m.clearedparent {
 		edges = append(edges, department.EdgeParent)
+	}
+	if m.clearedchildren {
+		edges = append(edges, department.EdgeChildren)
 	}
 	if m.clearedmanager {
 		edges = append(edges, department.EdgeManager)
@@ -4978,6 +5058,8 @@ func (m *DepartmentMutation) EdgeCleared(name string) bool {
 	switch name {
 	case department.EdgeParent:
 		return m.clearedparent
+	case department.EdgeChildren:
+		return m.clearedchildren
 	case department.EdgeManager:
 		return m.clearedmanager
 	}
@@ -5004,6 +5086,9 @@ func (m *DepartmentMutation) ResetEdge(name string) error {
 	switch name {
 	case department.EdgeParent:
 		m.ResetParent()
+		return nil
+	case department.EdgeChildren:
+		m.ResetChildren()
 		return nil
 	case department.EdgeManager:
 		m.ResetManager()
@@ -9150,10 +9235,19 @@ type HandoverMutation struct {
 	clearedrequested_by    bool
 	reverted_by            *nid.ID
 	clearedreverted_by     bool
+	reverts                map[nid.ID]struct{}
+	removedreverts         map[nid.ID]struct{}
+	clearedreverts         bool
 	revert_of              *nid.ID
 	clearedrevert_of       bool
+	reversals              map[nid.ID]struct{}
+	removedreversals       map[nid.ID]struct{}
+	clearedreversals       bool
 	follow_up_of           *nid.ID
 	clearedfollow_up_of    bool
+	follow_ups             map[nid.ID]struct{}
+	removedfollow_ups      map[nid.ID]struct{}
+	clearedfollow_ups      bool
 	done                   bool
 	oldValue               func(context.Context) (*Handover, error)
 	predicates             []predicate.Handover
@@ -11211,6 +11305,60 @@ func (m *HandoverMutation) ResetRevertedBy() {
 	m.clearedreverted_by = false
 }
 
+// AddRevertIDs adds the "reverts" edge to the Handover entity by ids.
+func (m *HandoverMutation) AddRevertIDs(ids ...nid.ID) {
+	if m.reverts == nil {
+		m.reverts = make(map[nid.ID]struct{})
+	}
+	for i := range ids {
+		m.reverts[ids[i]] = struct{}{}
+	}
+}
+
+// ClearReverts clears the "reverts" edge to the Handover entity.
+func (m *HandoverMutation) ClearReverts() {
+	m.clearedreverts = true
+}
+
+// RevertsCleared reports if the "reverts" edge to the Handover entity was cleared.
+func (m *HandoverMutation) RevertsCleared() bool {
+	return m.clearedreverts
+}
+
+// RemoveRevertIDs removes the "reverts" edge to the Handover entity by IDs.
+func (m *HandoverMutation) RemoveRevertIDs(ids ...nid.ID) {
+	if m.removedreverts == nil {
+		m.removedreverts = make(map[nid.ID]struct{})
+	}
+	for i := range ids {
+		delete(m.reverts, ids[i])
+		m.removedreverts[ids[i]] = struct{}{}
+	}
+}
+
+// RemovedReverts returns the removed IDs of the "reverts" edge to the Handover entity.
+func (m *HandoverMutation) RemovedRevertsIDs() (ids []nid.ID) {
+	for id := range m.removedreverts {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// RevertsIDs returns the "reverts" edge IDs in the mutation.
+func (m *HandoverMutation) RevertsIDs() (ids []nid.ID) {
+	for id := range m.reverts {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ResetReverts resets all changes to the "reverts" edge.
+func (m *HandoverMutation) ResetReverts() {
+	m.reverts = nil
+	m.clearedreverts = false
+	m.removedreverts = nil
+}
+
 // ClearRevertOf clears the "revert_of" edge to the Handover entity.
 func (m *HandoverMutation) ClearRevertOf() {
 	m.clearedrevert_of = true
@@ -11238,6 +11386,60 @@ func (m *HandoverMutation) ResetRevertOf() {
 	m.clearedrevert_of = false
 }
 
+// AddReversalIDs adds the "reversals" edge to the Handover entity by ids.
+func (m *HandoverMutation) AddReversalIDs(ids ...nid.ID) {
+	if m.reversals == nil {
+		m.reversals = make(map[nid.ID]struct{})
+	}
+	for i := range ids {
+		m.reversals[ids[i]] = struct{}{}
+	}
+}
+
+// ClearReversals clears the "reversals" edge to the Handover entity.
+func (m *HandoverMutation) ClearReversals() {
+	m.clearedreversals = true
+}
+
+// ReversalsCleared reports if the "reversals" edge to the Handover entity was cleared.
+func (m *HandoverMutation) ReversalsCleared() bool {
+	return m.clearedreversals
+}
+
+// RemoveReversalIDs removes the "reversals" edge to the Handover entity by IDs.
+func (m *HandoverMutation) RemoveReversalIDs(ids ...nid.ID) {
+	if m.removedreversals == nil {
+		m.removedreversals = make(map[nid.ID]struct{})
+	}
+	for i := range ids {
+		delete(m.reversals, ids[i])
+		m.removedreversals[ids[i]] = struct{}{}
+	}
+}
+
+// RemovedReversals returns the removed IDs of the "reversals" edge to the Handover entity.
+func (m *HandoverMutation) RemovedReversalsIDs() (ids []nid.ID) {
+	for id := range m.removedreversals {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ReversalsIDs returns the "reversals" edge IDs in the mutation.
+func (m *HandoverMutation) ReversalsIDs() (ids []nid.ID) {
+	for id := range m.reversals {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ResetReversals resets all changes to the "reversals" edge.
+func (m *HandoverMutation) ResetReversals() {
+	m.reversals = nil
+	m.clearedreversals = false
+	m.removedreversals = nil
+}
+
 // ClearFollowUpOf clears the "follow_up_of" edge to the Handover entity.
 func (m *HandoverMutation) ClearFollowUpOf() {
 	m.clearedfollow_up_of = true
@@ -11263,6 +11465,60 @@ func (m *HandoverMutation) FollowUpOfIDs() (ids []nid.ID) {
 func (m *HandoverMutation) ResetFollowUpOf() {
 	m.follow_up_of = nil
 	m.clearedfollow_up_of = false
+}
+
+// AddFollowUpIDs adds the "follow_ups" edge to the Handover entity by ids.
+func (m *HandoverMutation) AddFollowUpIDs(ids ...nid.ID) {
+	if m.follow_ups == nil {
+		m.follow_ups = make(map[nid.ID]struct{})
+	}
+	for i := range ids {
+		m.follow_ups[ids[i]] = struct{}{}
+	}
+}
+
+// ClearFollowUps clears the "follow_ups" edge to the Handover entity.
+func (m *HandoverMutation) ClearFollowUps() {
+	m.clearedfollow_ups = true
+}
+
+// FollowUpsCleared reports if the "follow_ups" edge to the Handover entity was cleared.
+func (m *HandoverMutation) FollowUpsCleared() bool {
+	return m.clearedfollow_ups
+}
+
+// RemoveFollowUpIDs removes the "follow_ups" edge to the Handover entity by IDs.
+func (m *HandoverMutation) RemoveFollowUpIDs(ids ...nid.ID) {
+	if m.removedfollow_ups == nil {
+		m.removedfollow_ups = make(map[nid.ID]struct{})
+	}
+	for i := range ids {
+		delete(m.follow_ups, ids[i])
+		m.removedfollow_ups[ids[i]] = struct{}{}
+	}
+}
+
+// RemovedFollowUps returns the removed IDs of the "follow_ups" edge to the Handover entity.
+func (m *HandoverMutation) RemovedFollowUpsIDs() (ids []nid.ID) {
+	for id := range m.removedfollow_ups {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// FollowUpsIDs returns the "follow_ups" edge IDs in the mutation.
+func (m *HandoverMutation) FollowUpsIDs() (ids []nid.ID) {
+	for id := range m.follow_ups {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ResetFollowUps resets all changes to the "follow_ups" edge.
+func (m *HandoverMutation) ResetFollowUps() {
+	m.follow_ups = nil
+	m.clearedfollow_ups = false
+	m.removedfollow_ups = nil
 }
 
 // Where appends a list predicates to the HandoverMutation builder.
@@ -12285,7 +12541,7 @@ func (m *HandoverMutation) ResetField(name string) error {
 
 // AddedEdges returns all edge names that were set/added in this mutation.
 func (m *HandoverMutation) AddedEdges() []string {
-	edges := make([]string, 0, 5)
+	edges := make([]string, 0, 8)
 	if m.leaver != nil {
 		edges = append(edges, handover.EdgeLeaver)
 	}
@@ -12295,11 +12551,20 @@ func (m *HandoverMutation) AddedEdges() []string {
 	if m.reverted_by != nil {
 		edges = append(edges, handover.EdgeRevertedBy)
 	}
+	if m.reverts != nil {
+		edges = append(edges, handover.EdgeReverts)
+	}
 	if m.revert_of != nil {
 		edges = append(edges, handover.EdgeRevertOf)
 	}
+	if m.reversals != nil {
+		edges = append(edges, handover.EdgeReversals)
+	}
 	if m.follow_up_of != nil {
 		edges = append(edges, handover.EdgeFollowUpOf)
+	}
+	if m.follow_ups != nil {
+		edges = append(edges, handover.EdgeFollowUps)
 	}
 	return edges
 }
@@ -12320,33 +12585,80 @@ func (m *HandoverMutation) AddedIDs(name string) []ent.Value {
 		if id := m.reverted_by; id != nil {
 			return []ent.Value{*id}
 		}
+	case handover.EdgeReverts:
+		ids := make([]ent.Value, 0, len(m.reverts))
+		for id := range m.reverts {
+			ids = append(ids, id)
+		}
+		return ids
 	case handover.EdgeRevertOf:
 		if id := m.revert_of; id != nil {
 			return []ent.Value{*id}
 		}
+	case handover.EdgeReversals:
+		ids := make([]ent.Value, 0, len(m.reversals))
+		for id := range m.reversals {
+			ids = append(ids, id)
+		}
+		return ids
 	case handover.EdgeFollowUpOf:
 		if id := m.follow_up_of; id != nil {
 			return []ent.Value{*id}
 		}
+	case handover.EdgeFollowUps:
+		ids := make([]ent.Value, 0, len(m.follow_ups))
+		for id := range m.follow_ups {
+			ids = append(ids, id)
+		}
+		return ids
 	}
 	return nil
 }
 
 // RemovedEdges returns all edge names that were removed in this mutation.
 func (m *HandoverMutation) RemovedEdges() []string {
-	edges := make([]string, 0, 5)
+	edges := make([]string, 0, 8)
+	if m.removedreverts != nil {
+		edges = append(edges, handover.EdgeReverts)
+	}
+	if m.removedreversals != nil {
+		edges = append(edges, handover.EdgeReversals)
+	}
+	if m.removedfollow_ups != nil {
+		edges = append(edges, handover.EdgeFollowUps)
+	}
 	return edges
 }
 
 // RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
 // the given name in this mutation.
 func (m *HandoverMutation) RemovedIDs(name string) []ent.Value {
+	switch name {
+	case handover.EdgeReverts:
+		ids := make([]ent.Value, 0, len(m.removedreverts))
+		for id := range m.removedreverts {
+			ids = append(ids, id)
+		}
+		return ids
+	case handover.EdgeReversals:
+		ids := make([]ent.Value, 0, len(m.removedreversals))
+		for id := range m.removedreversals {
+			ids = append(ids, id)
+		}
+		return ids
+	case handover.EdgeFollowUps:
+		ids := make([]ent.Value, 0, len(m.removedfollow_ups))
+		for id := range m.removedfollow_ups {
+			ids = append(ids, id)
+		}
+		return ids
+	}
 	return nil
 }
 
 // ClearedEdges returns all edge names that were cleared in this mutation.
 func (m *HandoverMutation) ClearedEdges() []string {
-	edges := make([]string, 0, 5)
+	edges := make([]string, 0, 8)
 	if m.clearedleaver {
 		edges = append(edges, handover.EdgeLeaver)
 	}
@@ -12356,11 +12668,20 @@ func (m *HandoverMutation) ClearedEdges() []string {
 	if m.clearedreverted_by {
 		edges = append(edges, handover.EdgeRevertedBy)
 	}
+	if m.clearedreverts {
+		edges = append(edges, handover.EdgeReverts)
+	}
 	if m.clearedrevert_of {
 		edges = append(edges, handover.EdgeRevertOf)
 	}
+	if m.clearedreversals {
+		edges = append(edges, handover.EdgeReversals)
+	}
 	if m.clearedfollow_up_of {
 		edges = append(edges, handover.EdgeFollowUpOf)
+	}
+	if m.clearedfollow_ups {
+		edges = append(edges, handover.EdgeFollowUps)
 	}
 	return edges
 }
@@ -12375,10 +12696,16 @@ func (m *HandoverMutation) EdgeCleared(name string) bool {
 		return m.clearedrequested_by
 	case handover.EdgeRevertedBy:
 		return m.clearedreverted_by
+	case handover.EdgeReverts:
+		return m.clearedreverts
 	case handover.EdgeRevertOf:
 		return m.clearedrevert_of
+	case handover.EdgeReversals:
+		return m.clearedreversals
 	case handover.EdgeFollowUpOf:
 		return m.clearedfollow_up_of
+	case handover.EdgeFollowUps:
+		return m.clearedfollow_ups
 	}
 	return false
 }
@@ -12419,11 +12746,20 @@ func (m *HandoverMutation) ResetEdge(name string) error {
 	case handover.EdgeRevertedBy:
 		m.ResetRevertedBy()
 		return nil
+	case handover.EdgeReverts:
+		m.ResetReverts()
+		return nil
 	case handover.EdgeRevertOf:
 		m.ResetRevertOf()
 		return nil
+	case handover.EdgeReversals:
+		m.ResetReversals()
+		return nil
 	case handover.EdgeFollowUpOf:
 		m.ResetFollowUpOf()
+		return nil
+	case handover.EdgeFollowUps:
+		m.ResetFollowUps()
 		return nil
 	}
 	return fmt.Errorf("unknown Handover edge %s", name)
@@ -13785,6 +14121,9 @@ type MemberMutation struct {
 	clearedFields            map[string]struct{}
 	caretaker                *nid.ID
 	clearedcaretaker         bool
+	charges                  map[nid.ID]struct{}
+	removedcharges           map[nid.ID]struct{}
+	clearedcharges           bool
 	done                     bool
 	oldValue                 func(context.Context) (*Member, error)
 	predicates               []predicate.Member
@@ -14707,6 +15046,60 @@ func (m *MemberMutation) ResetCaretaker() {
 	m.clearedcaretaker = false
 }
 
+// AddChargeIDs adds the "charges" edge to the Member entity by ids.
+func (m *MemberMutation) AddChargeIDs(ids ...nid.ID) {
+	if m.charges == nil {
+		m.charges = make(map[nid.ID]struct{})
+	}
+	for i := range ids {
+		m.charges[ids[i]] = struct{}{}
+	}
+}
+
+// ClearCharges clears the "charges" edge to the Member entity.
+func (m *MemberMutation) ClearCharges() {
+	m.clearedcharges = true
+}
+
+// ChargesCleared reports if the "charges" edge to the Member entity was cleared.
+func (m *MemberMutation) ChargesCleared() bool {
+	return m.clearedcharges
+}
+
+// RemoveChargeIDs removes the "charges" edge to the Member entity by IDs.
+func (m *MemberMutation) RemoveChargeIDs(ids ...nid.ID) {
+	if m.removedcharges == nil {
+		m.removedcharges = make(map[nid.ID]struct{})
+	}
+	for i := range ids {
+		delete(m.charges, ids[i])
+		m.removedcharges[ids[i]] = struct{}{}
+	}
+}
+
+// RemovedCharges returns the removed IDs of the "charges" edge to the Member entity.
+func (m *MemberMutation) RemovedChargesIDs() (ids []nid.ID) {
+	for id := range m.removedcharges {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ChargesIDs returns the "charges" edge IDs in the mutation.
+func (m *MemberMutation) ChargesIDs() (ids []nid.ID) {
+	for id := range m.charges {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ResetCharges resets all changes to the "charges" edge.
+func (m *MemberMutation) ResetCharges() {
+	m.charges = nil
+	m.clearedcharges = false
+	m.removedcharges = nil
+}
+
 // Where appends a list predicates to the MemberMutation builder.
 func (m *MemberMutation) Where(ps ...predicate.Member) {
 	m.predicates = append(m.predicates, ps...)
@@ -15207,9 +15600,12 @@ func (m *MemberMutation) ResetField(name string) error {
 
 // AddedEdges returns all edge names that were set/added in this mutation.
 func (m *MemberMutation) AddedEdges() []string {
-	edges := make([]string, 0, 1)
+	edges := make([]string, 0, 2)
 	if m.caretaker != nil {
 		edges = append(edges, member.EdgeCaretaker)
+	}
+	if m.charges != nil {
+		edges = append(edges, member.EdgeCharges)
 	}
 	return edges
 }
@@ -15222,27 +15618,47 @@ func (m *MemberMutation) AddedIDs(name string) []ent.Value {
 		if id := m.caretaker; id != nil {
 			return []ent.Value{*id}
 		}
+	case member.EdgeCharges:
+		ids := make([]ent.Value, 0, len(m.charges))
+		for id := range m.charges {
+			ids = append(ids, id)
+		}
+		return ids
 	}
 	return nil
 }
 
 // RemovedEdges returns all edge names that were removed in this mutation.
 func (m *MemberMutation) RemovedEdges() []string {
-	edges := make([]string, 0, 1)
+	edges := make([]string, 0, 2)
+	if m.removedcharges != nil {
+		edges = append(edges, member.EdgeCharges)
+	}
 	return edges
 }
 
 // RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
 // the given name in this mutation.
 func (m *MemberMutation) RemovedIDs(name string) []ent.Value {
+	switch name {
+	case member.EdgeCharges:
+		ids := make([]ent.Value, 0, len(m.removedcharges))
+		for id := range m.removedcharges {
+			ids = append(ids, id)
+		}
+		return ids
+	}
 	return nil
 }
 
 // ClearedEdges returns all edge names that were cleared in this mutation.
 func (m *MemberMutation) ClearedEdges() []string {
-	edges := make([]string, 0, 1)
+	edges := make([]string, 0, 2)
 	if m.clearedcaretaker {
 		edges = append(edges, member.EdgeCaretaker)
+	}
+	if m.clearedcharges {
+		edges = append(edges, member.EdgeCharges)
 	}
 	return edges
 }
@@ -15253,6 +15669,8 @@ func (m *MemberMutation) EdgeCleared(name string) bool {
 	switch name {
 	case member.EdgeCaretaker:
 		return m.clearedcaretaker
+	case member.EdgeCharges:
+		return m.clearedcharges
 	}
 	return false
 }
@@ -15274,6 +15692,9 @@ func (m *MemberMutation) ResetEdge(name string) error {
 	switch name {
 	case member.EdgeCaretaker:
 		m.ResetCaretaker()
+		return nil
+	case member.EdgeCharges:
+		m.ResetCharges()
 		return nil
 	}
 	return fmt.Errorf("unknown Member edge %s", name)

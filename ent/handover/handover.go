@@ -99,10 +99,16 @@ const (
 	EdgeRequestedBy = "requested_by"
 	// EdgeRevertedBy holds the string denoting the reverted_by edge name in mutations.
 	EdgeRevertedBy = "reverted_by"
+	// EdgeReverts holds the string denoting the reverts edge name in mutations.
+	EdgeReverts = "reverts"
 	// EdgeRevertOf holds the string denoting the revert_of edge name in mutations.
 	EdgeRevertOf = "revert_of"
+	// EdgeReversals holds the string denoting the reversals edge name in mutations.
+	EdgeReversals = "reversals"
 	// EdgeFollowUpOf holds the string denoting the follow_up_of edge name in mutations.
 	EdgeFollowUpOf = "follow_up_of"
+	// EdgeFollowUps holds the string denoting the follow_ups edge name in mutations.
+	EdgeFollowUps = "follow_ups"
 	// Table holds the table name of the handover in the database.
 	Table = "handovers"
 	// LeaverTable is the table that holds the leaver relation/edge.
@@ -123,14 +129,26 @@ const (
 	RevertedByTable = "handovers"
 	// RevertedByColumn is the table column denoting the reverted_by relation/edge.
 	RevertedByColumn = "reverted_by_id"
+	// RevertsTable is the table that holds the reverts relation/edge.
+	RevertsTable = "handovers"
+	// RevertsColumn is the table column denoting the reverts relation/edge.
+	RevertsColumn = "reverted_by_id"
 	// RevertOfTable is the table that holds the revert_of relation/edge.
 	RevertOfTable = "handovers"
 	// RevertOfColumn is the table column denoting the revert_of relation/edge.
 	RevertOfColumn = "revert_of_id"
+	// ReversalsTable is the table that holds the reversals relation/edge.
+	ReversalsTable = "handovers"
+	// ReversalsColumn is the table column denoting the reversals relation/edge.
+	ReversalsColumn = "revert_of_id"
 	// FollowUpOfTable is the table that holds the follow_up_of relation/edge.
 	FollowUpOfTable = "handovers"
 	// FollowUpOfColumn is the table column denoting the follow_up_of relation/edge.
 	FollowUpOfColumn = "follow_up_of_id"
+	// FollowUpsTable is the table that holds the follow_ups relation/edge.
+	FollowUpsTable = "handovers"
+	// FollowUpsColumn is the table column denoting the follow_ups relation/edge.
+	FollowUpsColumn = "follow_up_of_id"
 )
 
 // Columns holds all SQL columns for handover fields.
@@ -519,6 +537,20 @@ func ByRevertedByField(field string, opts ...sql.OrderTermOption) OrderOption {
 	}
 }
 
+// ByRevertsCount orders the results by reverts count.
+func ByRevertsCount(opts ...sql.OrderTermOption) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborsCount(s, newRevertsStep(), opts...)
+	}
+}
+
+// ByReverts orders the results by reverts terms.
+func ByReverts(term sql.OrderTerm, terms ...sql.OrderTerm) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborTerms(s, newRevertsStep(), append([]sql.OrderTerm{term}, terms...)...)
+	}
+}
+
 // ByRevertOfField orders the results by revert_of field.
 func ByRevertOfField(field string, opts ...sql.OrderTermOption) OrderOption {
 	return func(s *sql.Selector) {
@@ -526,10 +558,38 @@ func ByRevertOfField(field string, opts ...sql.OrderTermOption) OrderOption {
 	}
 }
 
+// ByReversalsCount orders the results by reversals count.
+func ByReversalsCount(opts ...sql.OrderTermOption) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborsCount(s, newReversalsStep(), opts...)
+	}
+}
+
+// ByReversals orders the results by reversals terms.
+func ByReversals(term sql.OrderTerm, terms ...sql.OrderTerm) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborTerms(s, newReversalsStep(), append([]sql.OrderTerm{term}, terms...)...)
+	}
+}
+
 // ByFollowUpOfField orders the results by follow_up_of field.
 func ByFollowUpOfField(field string, opts ...sql.OrderTermOption) OrderOption {
 	return func(s *sql.Selector) {
 		sqlgraph.OrderByNeighborTerms(s, newFollowUpOfStep(), sql.OrderByField(field, opts...))
+	}
+}
+
+// ByFollowUpsCount orders the results by follow_ups count.
+func ByFollowUpsCount(opts ...sql.OrderTermOption) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborsCount(s, newFollowUpsStep(), opts...)
+	}
+}
+
+// ByFollowUps orders the results by follow_ups terms.
+func ByFollowUps(term sql.OrderTerm, terms ...sql.OrderTerm) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborTerms(s, newFollowUpsStep(), append([]sql.OrderTerm{term}, terms...)...)
 	}
 }
 func newLeaverStep() *sqlgraph.Step {
@@ -550,20 +610,41 @@ func newRevertedByStep() *sqlgraph.Step {
 	return sqlgraph.NewStep(
 		sqlgraph.From(Table, FieldID),
 		sqlgraph.To(Table, FieldID),
-		sqlgraph.Edge(sqlgraph.O2O, false, RevertedByTable, RevertedByColumn),
+		sqlgraph.Edge(sqlgraph.M2O, true, RevertedByTable, RevertedByColumn),
+	)
+}
+func newRevertsStep() *sqlgraph.Step {
+	return sqlgraph.NewStep(
+		sqlgraph.From(Table, FieldID),
+		sqlgraph.To(Table, FieldID),
+		sqlgraph.Edge(sqlgraph.O2M, false, RevertsTable, RevertsColumn),
 	)
 }
 func newRevertOfStep() *sqlgraph.Step {
 	return sqlgraph.NewStep(
 		sqlgraph.From(Table, FieldID),
 		sqlgraph.To(Table, FieldID),
-		sqlgraph.Edge(sqlgraph.O2O, false, RevertOfTable, RevertOfColumn),
+		sqlgraph.Edge(sqlgraph.M2O, true, RevertOfTable, RevertOfColumn),
+	)
+}
+func newReversalsStep() *sqlgraph.Step {
+	return sqlgraph.NewStep(
+		sqlgraph.From(Table, FieldID),
+		sqlgraph.To(Table, FieldID),
+		sqlgraph.Edge(sqlgraph.O2M, false, ReversalsTable, ReversalsColumn),
 	)
 }
 func newFollowUpOfStep() *sqlgraph.Step {
 	return sqlgraph.NewStep(
 		sqlgraph.From(Table, FieldID),
 		sqlgraph.To(Table, FieldID),
-		sqlgraph.Edge(sqlgraph.O2O, false, FollowUpOfTable, FollowUpOfColumn),
+		sqlgraph.Edge(sqlgraph.M2O, true, FollowUpOfTable, FollowUpOfColumn),
+	)
+}
+func newFollowUpsStep() *sqlgraph.Step {
+	return sqlgraph.NewStep(
+		sqlgraph.From(Table, FieldID),
+		sqlgraph.To(Table, FieldID),
+		sqlgraph.Edge(sqlgraph.O2M, false, FollowUpsTable, FollowUpsColumn),
 	)
 }

@@ -1787,7 +1787,7 @@ func HasRevertedBy() predicate.Handover {
 	return predicate.Handover(func(s *sql.Selector) {
 		step := sqlgraph.NewStep(
 			sqlgraph.From(Table, FieldID),
-			sqlgraph.Edge(sqlgraph.O2O, false, RevertedByTable, RevertedByColumn),
+			sqlgraph.Edge(sqlgraph.M2O, true, RevertedByTable, RevertedByColumn),
 		)
 		sqlgraph.HasNeighbors(s, step)
 	})
@@ -1805,12 +1805,35 @@ func HasRevertedByWith(preds ...predicate.Handover) predicate.Handover {
 	})
 }
 
+// HasReverts applies the HasEdge predicate on the "reverts" edge.
+func HasReverts() predicate.Handover {
+	return predicate.Handover(func(s *sql.Selector) {
+		step := sqlgraph.NewStep(
+			sqlgraph.From(Table, FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, RevertsTable, RevertsColumn),
+		)
+		sqlgraph.HasNeighbors(s, step)
+	})
+}
+
+// HasRevertsWith applies the HasEdge predicate on the "reverts" edge with a given conditions (other predicates).
+func HasRevertsWith(preds ...predicate.Handover) predicate.Handover {
+	return predicate.Handover(func(s *sql.Selector) {
+		step := newRevertsStep()
+		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
+			for _, p := range preds {
+				p(s)
+			}
+		})
+	})
+}
+
 // HasRevertOf applies the HasEdge predicate on the "revert_of" edge.
 func HasRevertOf() predicate.Handover {
 	return predicate.Handover(func(s *sql.Selector) {
 		step := sqlgraph.NewStep(
 			sqlgraph.From(Table, FieldID),
-			sqlgraph.Edge(sqlgraph.O2O, false, RevertOfTable, RevertOfColumn),
+			sqlgraph.Edge(sqlgraph.M2O, true, RevertOfTable, RevertOfColumn),
 		)
 		sqlgraph.HasNeighbors(s, step)
 	})
@@ -1828,12 +1851,35 @@ func HasRevertOfWith(preds ...predicate.Handover) predicate.Handover {
 	})
 }
 
+// HasReversals applies the HasEdge predicate on the "reversals" edge.
+func HasReversals() predicate.Handover {
+	return predicate.Handover(func(s *sql.Selector) {
+		step := sqlgraph.NewStep(
+			sqlgraph.From(Table, FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, ReversalsTable, ReversalsColumn),
+		)
+		sqlgraph.HasNeighbors(s, step)
+	})
+}
+
+// HasReversalsWith applies the HasEdge predicate on the "reversals" edge with a given conditions (other predicates).
+func HasReversalsWith(preds ...predicate.Handover) predicate.Handover {
+	return predicate.Handover(func(s *sql.Selector) {
+		step := newReversalsStep()
+		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
+			for _, p := range preds {
+				p(s)
+			}
+		})
+	})
+}
+
 // HasFollowUpOf applies the HasEdge predicate on the "follow_up_of" edge.
 func HasFollowUpOf() predicate.Handover {
 	return predicate.Handover(func(s *sql.Selector) {
 		step := sqlgraph.NewStep(
 			sqlgraph.From(Table, FieldID),
-			sqlgraph.Edge(sqlgraph.O2O, false, FollowUpOfTable, FollowUpOfColumn),
+			sqlgraph.Edge(sqlgraph.M2O, true, FollowUpOfTable, FollowUpOfColumn),
 		)
 		sqlgraph.HasNeighbors(s, step)
 	})
@@ -1843,6 +1889,29 @@ func HasFollowUpOf() predicate.Handover {
 func HasFollowUpOfWith(preds ...predicate.Handover) predicate.Handover {
 	return predicate.Handover(func(s *sql.Selector) {
 		step := newFollowUpOfStep()
+		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
+			for _, p := range preds {
+				p(s)
+			}
+		})
+	})
+}
+
+// HasFollowUps applies the HasEdge predicate on the "follow_ups" edge.
+func HasFollowUps() predicate.Handover {
+	return predicate.Handover(func(s *sql.Selector) {
+		step := sqlgraph.NewStep(
+			sqlgraph.From(Table, FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, FollowUpsTable, FollowUpsColumn),
+		)
+		sqlgraph.HasNeighbors(s, step)
+	})
+}
+
+// HasFollowUpsWith applies the HasEdge predicate on the "follow_ups" edge with a given conditions (other predicates).
+func HasFollowUpsWith(preds ...predicate.Handover) predicate.Handover {
+	return predicate.Handover(func(s *sql.Selector) {
+		step := newFollowUpsStep()
 		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
 			for _, p := range preds {
 				p(s)

@@ -55,12 +55,18 @@ const (
 	FieldEpoch = "epoch"
 	// EdgeCaretaker holds the string denoting the caretaker edge name in mutations.
 	EdgeCaretaker = "caretaker"
+	// EdgeCharges holds the string denoting the charges edge name in mutations.
+	EdgeCharges = "charges"
 	// Table holds the table name of the member in the database.
 	Table = "members"
 	// CaretakerTable is the table that holds the caretaker relation/edge.
 	CaretakerTable = "members"
 	// CaretakerColumn is the table column denoting the caretaker relation/edge.
 	CaretakerColumn = "caretaker_id"
+	// ChargesTable is the table that holds the charges relation/edge.
+	ChargesTable = "members"
+	// ChargesColumn is the table column denoting the charges relation/edge.
+	ChargesColumn = "caretaker_id"
 )
 
 // Columns holds all SQL columns for member fields.
@@ -250,10 +256,31 @@ func ByCaretakerField(field string, opts ...sql.OrderTermOption) OrderOption {
 		sqlgraph.OrderByNeighborTerms(s, newCaretakerStep(), sql.OrderByField(field, opts...))
 	}
 }
+
+// ByChargesCount orders the results by charges count.
+func ByChargesCount(opts ...sql.OrderTermOption) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborsCount(s, newChargesStep(), opts...)
+	}
+}
+
+// ByCharges orders the results by charges terms.
+func ByCharges(term sql.OrderTerm, terms ...sql.OrderTerm) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborTerms(s, newChargesStep(), append([]sql.OrderTerm{term}, terms...)...)
+	}
+}
 func newCaretakerStep() *sqlgraph.Step {
 	return sqlgraph.NewStep(
 		sqlgraph.From(Table, FieldID),
 		sqlgraph.To(Table, FieldID),
-		sqlgraph.Edge(sqlgraph.O2O, false, CaretakerTable, CaretakerColumn),
+		sqlgraph.Edge(sqlgraph.M2O, true, CaretakerTable, CaretakerColumn),
+	)
+}
+func newChargesStep() *sqlgraph.Step {
+	return sqlgraph.NewStep(
+		sqlgraph.From(Table, FieldID),
+		sqlgraph.To(Table, FieldID),
+		sqlgraph.Edge(sqlgraph.O2M, false, ChargesTable, ChargesColumn),
 	)
 }

@@ -926,7 +926,7 @@ func HasCaretaker() predicate.Member {
 	return predicate.Member(func(s *sql.Selector) {
 		step := sqlgraph.NewStep(
 			sqlgraph.From(Table, FieldID),
-			sqlgraph.Edge(sqlgraph.O2O, false, CaretakerTable, CaretakerColumn),
+			sqlgraph.Edge(sqlgraph.M2O, true, CaretakerTable, CaretakerColumn),
 		)
 		sqlgraph.HasNeighbors(s, step)
 	})
@@ -936,6 +936,29 @@ func HasCaretaker() predicate.Member {
 func HasCaretakerWith(preds ...predicate.Member) predicate.Member {
 	return predicate.Member(func(s *sql.Selector) {
 		step := newCaretakerStep()
+		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
+			for _, p := range preds {
+				p(s)
+			}
+		})
+	})
+}
+
+// HasCharges applies the HasEdge predicate on the "charges" edge.
+func HasCharges() predicate.Member {
+	return predicate.Member(func(s *sql.Selector) {
+		step := sqlgraph.NewStep(
+			sqlgraph.From(Table, FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, ChargesTable, ChargesColumn),
+		)
+		sqlgraph.HasNeighbors(s, step)
+	})
+}
+
+// HasChargesWith applies the HasEdge predicate on the "charges" edge with a given conditions (other predicates).
+func HasChargesWith(preds ...predicate.Member) predicate.Member {
+	return predicate.Member(func(s *sql.Selector) {
+		step := newChargesStep()
 		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
 			for _, p := range preds {
 				p(s)

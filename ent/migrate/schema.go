@@ -239,7 +239,7 @@ var (
 		{Name: "erased_at", Type: field.TypeTime, Nullable: true},
 		{Name: "external_id", Type: field.TypeString, Nullable: true},
 		{Name: "name", Type: field.TypeString},
-		{Name: "parent_id", Type: field.TypeUUID, Unique: true, Nullable: true},
+		{Name: "parent_id", Type: field.TypeUUID, Nullable: true},
 		{Name: "manager_id", Type: field.TypeUUID, Nullable: true},
 	}
 	// DepartmentsTable holds the schema information for the "departments" table.
@@ -249,7 +249,7 @@ var (
 		PrimaryKey: []*schema.Column{DepartmentsColumns[0]},
 		ForeignKeys: []*schema.ForeignKey{
 			{
-				Symbol:     "departments_departments_parent",
+				Symbol:     "departments_departments_children",
 				Columns:    []*schema.Column{DepartmentsColumns[9]},
 				RefColumns: []*schema.Column{DepartmentsColumns[0]},
 				OnDelete:   schema.SetNull,
@@ -575,9 +575,9 @@ var (
 		{Name: "reverted", Type: field.TypeInt, Default: 0},
 		{Name: "leaver_id", Type: field.TypeUUID},
 		{Name: "requested_by_id", Type: field.TypeUUID, Nullable: true},
-		{Name: "reverted_by_id", Type: field.TypeUUID, Unique: true, Nullable: true},
-		{Name: "revert_of_id", Type: field.TypeUUID, Unique: true, Nullable: true},
-		{Name: "follow_up_of_id", Type: field.TypeUUID, Unique: true, Nullable: true},
+		{Name: "reverted_by_id", Type: field.TypeUUID, Nullable: true},
+		{Name: "revert_of_id", Type: field.TypeUUID, Nullable: true},
+		{Name: "follow_up_of_id", Type: field.TypeUUID, Nullable: true},
 	}
 	// HandoversTable holds the schema information for the "handovers" table.
 	HandoversTable = &schema.Table{
@@ -598,19 +598,19 @@ var (
 				OnDelete:   schema.SetNull,
 			},
 			{
-				Symbol:     "handovers_handovers_reverted_by",
+				Symbol:     "handovers_handovers_reverts",
 				Columns:    []*schema.Column{HandoversColumns[36]},
 				RefColumns: []*schema.Column{HandoversColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
 			{
-				Symbol:     "handovers_handovers_revert_of",
+				Symbol:     "handovers_handovers_reversals",
 				Columns:    []*schema.Column{HandoversColumns[37]},
 				RefColumns: []*schema.Column{HandoversColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
 			{
-				Symbol:     "handovers_handovers_follow_up_of",
+				Symbol:     "handovers_handovers_follow_ups",
 				Columns:    []*schema.Column{HandoversColumns[38]},
 				RefColumns: []*schema.Column{HandoversColumns[0]},
 				OnDelete:   schema.SetNull,
@@ -786,7 +786,7 @@ var (
 		{Name: "departed_at", Type: field.TypeTime, Nullable: true},
 		{Name: "last_login_at", Type: field.TypeTime, Nullable: true},
 		{Name: "epoch", Type: field.TypeInt, Default: 1},
-		{Name: "caretaker_id", Type: field.TypeUUID, Unique: true, Nullable: true},
+		{Name: "caretaker_id", Type: field.TypeUUID, Nullable: true},
 	}
 	// MembersTable holds the schema information for the "members" table.
 	MembersTable = &schema.Table{
@@ -795,7 +795,7 @@ var (
 		PrimaryKey: []*schema.Column{MembersColumns[0]},
 		ForeignKeys: []*schema.ForeignKey{
 			{
-				Symbol:     "members_members_caretaker",
+				Symbol:     "members_members_charges",
 				Columns:    []*schema.Column{MembersColumns[18]},
 				RefColumns: []*schema.Column{MembersColumns[0]},
 				OnDelete:   schema.SetNull,

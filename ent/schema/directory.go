@@ -50,7 +50,7 @@ func (Department) Fields() []ent.Field {
 // Edges are the foreign keys.
 func (Department) Edges() []ent.Edge {
 	return []ent.Edge{
-		edge.To("parent", Department.Type).Unique().Field("parent_id"),
+		edge.To("children", Department.Type).From("parent").Unique().Field("parent_id"),
 		edge.To("manager", Member.Type).Unique().Field("manager_id"),
 	}
 }
@@ -92,7 +92,7 @@ func (Member) Fields() []ent.Field {
 
 // Edges are the foreign keys.
 func (Member) Edges() []ent.Edge {
-	return []ent.Edge{edge.To("caretaker", Member.Type).Unique().Field("caretaker_id")}
+	return []ent.Edge{edge.To("charges", Member.Type).From("caretaker").Unique().Field("caretaker_id")}
 }
 
 // Annotations are the table's checks.

@@ -64,9 +64,9 @@ func (Handover) Edges() []ent.Edge {
 	return []ent.Edge{
 		edge.To("leaver", Member.Type).Unique().Required().Field("leaver_id"),
 		edge.To("requested_by", Member.Type).Unique().Field("requested_by_id"),
-		edge.To("reverted_by", Handover.Type).Unique().Field("reverted_by_id"),
-		edge.To("revert_of", Handover.Type).Unique().Field("revert_of_id"),
-		edge.To("follow_up_of", Handover.Type).Unique().Field("follow_up_of_id"),
+		edge.To("reverts", Handover.Type).From("reverted_by").Unique().Field("reverted_by_id"),
+		edge.To("reversals", Handover.Type).From("revert_of").Unique().Field("revert_of_id"),
+		edge.To("follow_ups", Handover.Type).From("follow_up_of").Unique().Field("follow_up_of_id"),
 	}
 }
 

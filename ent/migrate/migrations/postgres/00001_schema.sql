@@ -95,7 +95,6 @@ CREATE TABLE "departments" (
   "manager_id" uuid NULL,
   PRIMARY KEY ("id")
 );
-CREATE UNIQUE INDEX "departments_parent_id_key" ON "departments" ("parent_id");
 CREATE UNIQUE INDEX "department_corp_id_id" ON "departments" ("corp_id", "id");
 CREATE UNIQUE INDEX "department_corp_id_external_id" ON "departments" ("corp_id", "external_id") WHERE archived_at IS NULL;
 CREATE INDEX "department_corp_id_parent_id" ON "departments" ("corp_id", "parent_id");
@@ -217,9 +216,6 @@ CREATE TABLE "handovers" (
   CONSTRAINT "handovers_history" CHECK ((history_mode = 'WINDOW') = (history_from IS NOT NULL AND history_until IS NOT NULL)),
   CONSTRAINT "handovers_progress" CHECK (total = planned + waiting + completed + refused + limit_reached + failed + skipped + cancelled + reverted)
 );
-CREATE UNIQUE INDEX "handovers_reverted_by_id_key" ON "handovers" ("reverted_by_id");
-CREATE UNIQUE INDEX "handovers_revert_of_id_key" ON "handovers" ("revert_of_id");
-CREATE UNIQUE INDEX "handovers_follow_up_of_id_key" ON "handovers" ("follow_up_of_id");
 CREATE UNIQUE INDEX "handover_corp_id_id" ON "handovers" ("corp_id", "id");
 CREATE INDEX "handover_corp_id_created_at_id" ON "handovers" ("corp_id", "created_at", "id");
 CREATE INDEX "handover_corp_id_updated_at_id" ON "handovers" ("corp_id", "updated_at", "id");
@@ -277,7 +273,6 @@ CREATE TABLE "members" (
   PRIMARY KEY ("id"),
   CONSTRAINT "members_answers" CHECK (answers = (status IN ('ACTIVE', 'LEAVING')))
 );
-CREATE UNIQUE INDEX "members_caretaker_id_key" ON "members" ("caretaker_id");
 CREATE UNIQUE INDEX "member_corp_id_id" ON "members" ("corp_id", "id");
 CREATE UNIQUE INDEX "member_corp_id_user_id" ON "members" ("corp_id", "user_id") WHERE archived_at IS NULL;
 CREATE UNIQUE INDEX "member_corp_id_id_answers" ON "members" ("corp_id", "id", "answers");

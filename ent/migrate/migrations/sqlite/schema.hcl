@@ -355,7 +355,7 @@ table "departments" {
   primary_key {
     columns = [column.id]
   }
-  foreign_key "departments_departments_parent" {
+  foreign_key "departments_departments_children" {
     columns     = [column.corp_id, column.parent_id]
     ref_columns = [column.corp_id, column.id]
     on_delete   = RESTRICT
@@ -364,10 +364,6 @@ table "departments" {
     columns     = [column.corp_id, column.manager_id]
     ref_columns = [table.members.column.corp_id, table.members.column.id]
     on_delete   = RESTRICT
-  }
-  index "departments_parent_id_key" {
-    unique  = true
-    columns = [column.parent_id]
   }
   index "department_corp_id_id" {
     unique  = true
@@ -895,32 +891,20 @@ table "handovers" {
     ref_columns = [table.members.column.corp_id, table.members.column.id]
     on_delete   = RESTRICT
   }
-  foreign_key "handovers_handovers_reverted_by" {
+  foreign_key "handovers_handovers_reverts" {
     columns     = [column.corp_id, column.reverted_by_id]
     ref_columns = [column.corp_id, column.id]
     on_delete   = RESTRICT
   }
-  foreign_key "handovers_handovers_revert_of" {
+  foreign_key "handovers_handovers_reversals" {
     columns     = [column.corp_id, column.revert_of_id]
     ref_columns = [column.corp_id, column.id]
     on_delete   = RESTRICT
   }
-  foreign_key "handovers_handovers_follow_up_of" {
+  foreign_key "handovers_handovers_follow_ups" {
     columns     = [column.corp_id, column.follow_up_of_id]
     ref_columns = [column.corp_id, column.id]
     on_delete   = RESTRICT
-  }
-  index "handovers_reverted_by_id_key" {
-    unique  = true
-    columns = [column.reverted_by_id]
-  }
-  index "handovers_revert_of_id_key" {
-    unique  = true
-    columns = [column.revert_of_id]
-  }
-  index "handovers_follow_up_of_id_key" {
-    unique  = true
-    columns = [column.follow_up_of_id]
   }
   index "handover_corp_id_id" {
     unique  = true
@@ -1158,14 +1142,10 @@ table "members" {
   primary_key {
     columns = [column.id]
   }
-  foreign_key "members_members_caretaker" {
+  foreign_key "members_members_charges" {
     columns     = [column.corp_id, column.caretaker_id]
     ref_columns = [column.corp_id, column.id]
     on_delete   = RESTRICT
-  }
-  index "members_caretaker_id_key" {
-    unique  = true
-    columns = [column.caretaker_id]
   }
   index "member_corp_id_id" {
     unique  = true
