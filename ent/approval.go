@@ -13,6 +13,7 @@ import (
 	"github.com/openhandover/openhandover/ent/handover"
 	"github.com/openhandover/openhandover/ent/member"
 	"github.com/openhandover/openhandover/internal/nid"
+	"github.com/openhandover/openhandover/internal/siblings"
 )
 
 // Approval is the model entity for the Approval schema.
@@ -42,6 +43,8 @@ type Approval struct {
 	// The values are being populated by the ApprovalQuery when eager-loading is set.
 	Edges        ApprovalEdges `json:"edges"`
 	selectValues sql.SelectValues
+
+	siblings.Kin `json:"-"`
 }
 
 // ApprovalEdges holds the relations/edges for other nodes in the graph.

@@ -11,6 +11,7 @@ import (
 	"entgo.io/ent/dialect/sql"
 	"github.com/openhandover/openhandover/ent/auditentry"
 	"github.com/openhandover/openhandover/internal/nid"
+	"github.com/openhandover/openhandover/internal/siblings"
 )
 
 // AuditEntry is the model entity for the AuditEntry schema.
@@ -43,6 +44,8 @@ type AuditEntry struct {
 	// Hash holds the value of the "hash" field.
 	Hash         []byte `json:"hash,omitempty"`
 	selectValues sql.SelectValues
+
+	siblings.Kin `json:"-"`
 }
 
 // scanValues returns the types for scanning values from sql.Rows.

@@ -11,6 +11,7 @@ import (
 	"entgo.io/ent/dialect/sql"
 	"github.com/openhandover/openhandover/ent/corp"
 	"github.com/openhandover/openhandover/internal/nid"
+	"github.com/openhandover/openhandover/internal/siblings"
 )
 
 // Corp is the model entity for the Corp schema.
@@ -33,6 +34,8 @@ type Corp struct {
 	// FallbackID holds the value of the "fallback_id" field.
 	FallbackID   nid.ID `json:"fallback_id,omitempty"`
 	selectValues sql.SelectValues
+
+	siblings.Kin `json:"-"`
 }
 
 // scanValues returns the types for scanning values from sql.Rows.

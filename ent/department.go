@@ -12,6 +12,7 @@ import (
 	"github.com/openhandover/openhandover/ent/department"
 	"github.com/openhandover/openhandover/ent/member"
 	"github.com/openhandover/openhandover/internal/nid"
+	"github.com/openhandover/openhandover/internal/siblings"
 )
 
 // Department is the model entity for the Department schema.
@@ -43,6 +44,8 @@ type Department struct {
 	// The values are being populated by the DepartmentQuery when eager-loading is set.
 	Edges        DepartmentEdges `json:"edges"`
 	selectValues sql.SelectValues
+
+	siblings.Kin `json:"-"`
 }
 
 // DepartmentEdges holds the relations/edges for other nodes in the graph.

@@ -15,7 +15,7 @@ func main() {
 		Target:   "./ent",
 		Package:  "github.com/openhandover/openhandover/ent",
 		Features: []gen.Feature{gen.FeatureIntercept, gen.FeatureSnapshot, gen.FeatureLock, gen.FeatureVersionedMigration},
-	})
+	}, entc.TemplateDir("./ent/template"))
 	if err != nil {
 		log.Fatal("generate ent: ", err)
 	}

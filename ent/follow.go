@@ -14,6 +14,7 @@ import (
 	"github.com/openhandover/openhandover/ent/member"
 	"github.com/openhandover/openhandover/ent/transfer"
 	"github.com/openhandover/openhandover/internal/nid"
+	"github.com/openhandover/openhandover/internal/siblings"
 )
 
 // Follow is the model entity for the Follow schema.
@@ -55,6 +56,8 @@ type Follow struct {
 	// The values are being populated by the FollowQuery when eager-loading is set.
 	Edges        FollowEdges `json:"edges"`
 	selectValues sql.SelectValues
+
+	siblings.Kin `json:"-"`
 }
 
 // FollowEdges holds the relations/edges for other nodes in the graph.

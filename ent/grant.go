@@ -14,6 +14,7 @@ import (
 	"github.com/openhandover/openhandover/ent/member"
 	"github.com/openhandover/openhandover/ent/role"
 	"github.com/openhandover/openhandover/internal/nid"
+	"github.com/openhandover/openhandover/internal/siblings"
 )
 
 // Grant is the model entity for the Grant schema.
@@ -43,6 +44,8 @@ type Grant struct {
 	// The values are being populated by the GrantQuery when eager-loading is set.
 	Edges        GrantEdges `json:"edges"`
 	selectValues sql.SelectValues
+
+	siblings.Kin `json:"-"`
 }
 
 // GrantEdges holds the relations/edges for other nodes in the graph.

@@ -13,6 +13,7 @@ import (
 	"github.com/openhandover/openhandover/ent/member"
 	"github.com/openhandover/openhandover/ent/transfer"
 	"github.com/openhandover/openhandover/internal/nid"
+	"github.com/openhandover/openhandover/internal/siblings"
 )
 
 // Group is the model entity for the Group schema.
@@ -58,6 +59,8 @@ type Group struct {
 	// The values are being populated by the GroupQuery when eager-loading is set.
 	Edges        GroupEdges `json:"edges"`
 	selectValues sql.SelectValues
+
+	siblings.Kin `json:"-"`
 }
 
 // GroupEdges holds the relations/edges for other nodes in the graph.

@@ -13,6 +13,7 @@ import (
 	"github.com/openhandover/openhandover/ent/handover"
 	"github.com/openhandover/openhandover/ent/member"
 	"github.com/openhandover/openhandover/internal/nid"
+	"github.com/openhandover/openhandover/internal/siblings"
 )
 
 // Handover is the model entity for the Handover schema.
@@ -100,6 +101,8 @@ type Handover struct {
 	// The values are being populated by the HandoverQuery when eager-loading is set.
 	Edges        HandoverEdges `json:"edges"`
 	selectValues sql.SelectValues
+
+	siblings.Kin `json:"-"`
 }
 
 // HandoverEdges holds the relations/edges for other nodes in the graph.

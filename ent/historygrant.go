@@ -16,6 +16,7 @@ import (
 	"github.com/openhandover/openhandover/ent/member"
 	"github.com/openhandover/openhandover/ent/transfer"
 	"github.com/openhandover/openhandover/internal/nid"
+	"github.com/openhandover/openhandover/internal/siblings"
 )
 
 // HistoryGrant is the model entity for the HistoryGrant schema.
@@ -51,6 +52,8 @@ type HistoryGrant struct {
 	// The values are being populated by the HistoryGrantQuery when eager-loading is set.
 	Edges        HistoryGrantEdges `json:"edges"`
 	selectValues sql.SelectValues
+
+	siblings.Kin `json:"-"`
 }
 
 // HistoryGrantEdges holds the relations/edges for other nodes in the graph.

@@ -11,6 +11,7 @@ import (
 	"entgo.io/ent/dialect/sql"
 	"github.com/openhandover/openhandover/ent/member"
 	"github.com/openhandover/openhandover/internal/nid"
+	"github.com/openhandover/openhandover/internal/siblings"
 )
 
 // Member is the model entity for the Member schema.
@@ -58,6 +59,8 @@ type Member struct {
 	// The values are being populated by the MemberQuery when eager-loading is set.
 	Edges        MemberEdges `json:"edges"`
 	selectValues sql.SelectValues
+
+	siblings.Kin `json:"-"`
 }
 
 // MemberEdges holds the relations/edges for other nodes in the graph.

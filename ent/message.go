@@ -12,6 +12,7 @@ import (
 	"entgo.io/ent/dialect/sql"
 	"github.com/openhandover/openhandover/ent/message"
 	"github.com/openhandover/openhandover/internal/nid"
+	"github.com/openhandover/openhandover/internal/siblings"
 )
 
 // Message is the model entity for the Message schema.
@@ -46,6 +47,8 @@ type Message struct {
 	// Consent holds the value of the "consent" field.
 	Consent      message.Consent `json:"consent,omitempty"`
 	selectValues sql.SelectValues
+
+	siblings.Kin `json:"-"`
 }
 
 // scanValues returns the types for scanning values from sql.Rows.

@@ -15,6 +15,7 @@ import (
 	"github.com/openhandover/openhandover/ent/ownershipperiod"
 	"github.com/openhandover/openhandover/ent/transfer"
 	"github.com/openhandover/openhandover/internal/nid"
+	"github.com/openhandover/openhandover/internal/siblings"
 )
 
 // OwnershipPeriod is the model entity for the OwnershipPeriod schema.
@@ -42,6 +43,8 @@ type OwnershipPeriod struct {
 	// The values are being populated by the OwnershipPeriodQuery when eager-loading is set.
 	Edges        OwnershipPeriodEdges `json:"edges"`
 	selectValues sql.SelectValues
+
+	siblings.Kin `json:"-"`
 }
 
 // OwnershipPeriodEdges holds the relations/edges for other nodes in the graph.

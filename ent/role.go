@@ -13,6 +13,7 @@ import (
 	"github.com/openhandover/openhandover/ent/role"
 	"github.com/openhandover/openhandover/internal/access"
 	"github.com/openhandover/openhandover/internal/nid"
+	"github.com/openhandover/openhandover/internal/siblings"
 )
 
 // Role is the model entity for the Role schema.
@@ -37,6 +38,8 @@ type Role struct {
 	// BuiltIn holds the value of the "built_in" field.
 	BuiltIn      bool `json:"built_in,omitempty"`
 	selectValues sql.SelectValues
+
+	siblings.Kin `json:"-"`
 }
 
 // scanValues returns the types for scanning values from sql.Rows.

@@ -15,6 +15,7 @@ import (
 	"github.com/openhandover/openhandover/ent/servicetoken"
 	"github.com/openhandover/openhandover/internal/access"
 	"github.com/openhandover/openhandover/internal/nid"
+	"github.com/openhandover/openhandover/internal/siblings"
 )
 
 // ServiceToken is the model entity for the ServiceToken schema.
@@ -46,6 +47,8 @@ type ServiceToken struct {
 	// The values are being populated by the ServiceTokenQuery when eager-loading is set.
 	Edges        ServiceTokenEdges `json:"edges"`
 	selectValues sql.SelectValues
+
+	siblings.Kin `json:"-"`
 }
 
 // ServiceTokenEdges holds the relations/edges for other nodes in the graph.

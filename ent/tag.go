@@ -11,6 +11,7 @@ import (
 	"entgo.io/ent/dialect/sql"
 	"github.com/openhandover/openhandover/ent/tag"
 	"github.com/openhandover/openhandover/internal/nid"
+	"github.com/openhandover/openhandover/internal/siblings"
 )
 
 // Tag is the model entity for the Tag schema.
@@ -29,6 +30,8 @@ type Tag struct {
 	// Name holds the value of the "name" field.
 	Name         string `json:"name,omitempty"`
 	selectValues sql.SelectValues
+
+	siblings.Kin `json:"-"`
 }
 
 // scanValues returns the types for scanning values from sql.Rows.

@@ -18,6 +18,7 @@ import (
 	"github.com/openhandover/openhandover/ent/member"
 	"github.com/openhandover/openhandover/ent/transfer"
 	"github.com/openhandover/openhandover/internal/nid"
+	"github.com/openhandover/openhandover/internal/siblings"
 )
 
 // Transfer is the model entity for the Transfer schema.
@@ -83,6 +84,8 @@ type Transfer struct {
 	// The values are being populated by the TransferQuery when eager-loading is set.
 	Edges        TransferEdges `json:"edges"`
 	selectValues sql.SelectValues
+
+	siblings.Kin `json:"-"`
 }
 
 // TransferEdges holds the relations/edges for other nodes in the graph.

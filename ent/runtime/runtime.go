@@ -34,7 +34,9 @@ func init() {
 	approvalMixinHooks0 := approvalMixin[0].Hooks()
 	approval.Hooks[0] = approvalMixinHooks0[0]
 	approvalMixinInters0 := approvalMixin[0].Interceptors()
+	approvalMixinInters1 := approvalMixin[1].Interceptors()
 	approval.Interceptors[0] = approvalMixinInters0[0]
+	approval.Interceptors[1] = approvalMixinInters1[0]
 	approvalMixinFields0 := approvalMixin[0].Fields()
 	_ = approvalMixinFields0
 	approvalFields := schema.Approval{}.Fields()
@@ -51,7 +53,9 @@ func init() {
 	auditentryMixinHooks0 := auditentryMixin[0].Hooks()
 	auditentry.Hooks[0] = auditentryMixinHooks0[0]
 	auditentryMixinInters0 := auditentryMixin[0].Interceptors()
+	auditentryMixinInters1 := auditentryMixin[1].Interceptors()
 	auditentry.Interceptors[0] = auditentryMixinInters0[0]
+	auditentry.Interceptors[1] = auditentryMixinInters1[0]
 	auditentryMixinFields0 := auditentryMixin[0].Fields()
 	_ = auditentryMixinFields0
 	auditentryFields := schema.AuditEntry{}.Fields()
@@ -68,11 +72,13 @@ func init() {
 	contactMixinHooks0 := contactMixin[0].Hooks()
 	contact.Hooks[0] = contactMixinHooks0[0]
 	contactMixinInters0 := contactMixin[0].Interceptors()
+	contactMixinInters1 := contactMixin[1].Interceptors()
 	contact.Interceptors[0] = contactMixinInters0[0]
+	contact.Interceptors[1] = contactMixinInters1[0]
 	contactMixinFields0 := contactMixin[0].Fields()
 	_ = contactMixinFields0
-	contactMixinFields1 := contactMixin[1].Fields()
-	_ = contactMixinFields1
+	contactMixinFields2 := contactMixin[2].Fields()
+	_ = contactMixinFields2
 	contactFields := schema.Contact{}.Fields()
 	_ = contactFields
 	// contactDescCreatedAt is the schema descriptor for created_at field.
@@ -80,11 +86,11 @@ func init() {
 	// contact.DefaultCreatedAt holds the default value on creation for the created_at field.
 	contact.DefaultCreatedAt = contactDescCreatedAt.Default.(func() time.Time)
 	// contactDescVersion is the schema descriptor for version field.
-	contactDescVersion := contactMixinFields1[0].Descriptor()
+	contactDescVersion := contactMixinFields2[0].Descriptor()
 	// contact.DefaultVersion holds the default value on creation for the version field.
 	contact.DefaultVersion = contactDescVersion.Default.(int)
 	// contactDescUpdatedAt is the schema descriptor for updated_at field.
-	contactDescUpdatedAt := contactMixinFields1[1].Descriptor()
+	contactDescUpdatedAt := contactMixinFields2[1].Descriptor()
 	// contact.DefaultUpdatedAt holds the default value on creation for the updated_at field.
 	contact.DefaultUpdatedAt = contactDescUpdatedAt.Default.(func() time.Time)
 	// contactDescAccountableAnswers is the schema descriptor for accountable_answers field.
@@ -165,11 +171,13 @@ func init() {
 	followMixinHooks0 := followMixin[0].Hooks()
 	follow.Hooks[0] = followMixinHooks0[0]
 	followMixinInters0 := followMixin[0].Interceptors()
+	followMixinInters1 := followMixin[1].Interceptors()
 	follow.Interceptors[0] = followMixinInters0[0]
+	follow.Interceptors[1] = followMixinInters1[0]
 	followMixinFields0 := followMixin[0].Fields()
 	_ = followMixinFields0
-	followMixinFields1 := followMixin[1].Fields()
-	_ = followMixinFields1
+	followMixinFields2 := followMixin[2].Fields()
+	_ = followMixinFields2
 	followFields := schema.Follow{}.Fields()
 	_ = followFields
 	// followDescCreatedAt is the schema descriptor for created_at field.
@@ -177,11 +185,11 @@ func init() {
 	// follow.DefaultCreatedAt holds the default value on creation for the created_at field.
 	follow.DefaultCreatedAt = followDescCreatedAt.Default.(func() time.Time)
 	// followDescVersion is the schema descriptor for version field.
-	followDescVersion := followMixinFields1[0].Descriptor()
+	followDescVersion := followMixinFields2[0].Descriptor()
 	// follow.DefaultVersion holds the default value on creation for the version field.
 	follow.DefaultVersion = followDescVersion.Default.(int)
 	// followDescUpdatedAt is the schema descriptor for updated_at field.
-	followDescUpdatedAt := followMixinFields1[1].Descriptor()
+	followDescUpdatedAt := followMixinFields2[1].Descriptor()
 	// follow.DefaultUpdatedAt holds the default value on creation for the updated_at field.
 	follow.DefaultUpdatedAt = followDescUpdatedAt.Default.(func() time.Time)
 	// followDescProtected is the schema descriptor for protected field.
@@ -200,7 +208,9 @@ func init() {
 	grantMixinHooks0 := grantMixin[0].Hooks()
 	grant.Hooks[0] = grantMixinHooks0[0]
 	grantMixinInters0 := grantMixin[0].Interceptors()
+	grantMixinInters1 := grantMixin[1].Interceptors()
 	grant.Interceptors[0] = grantMixinInters0[0]
+	grant.Interceptors[1] = grantMixinInters1[0]
 	grantMixinFields0 := grantMixin[0].Fields()
 	_ = grantMixinFields0
 	grantFields := schema.Grant{}.Fields()
@@ -217,11 +227,13 @@ func init() {
 	groupMixinHooks0 := groupMixin[0].Hooks()
 	group.Hooks[0] = groupMixinHooks0[0]
 	groupMixinInters0 := groupMixin[0].Interceptors()
+	groupMixinInters1 := groupMixin[1].Interceptors()
 	group.Interceptors[0] = groupMixinInters0[0]
+	group.Interceptors[1] = groupMixinInters1[0]
 	groupMixinFields0 := groupMixin[0].Fields()
 	_ = groupMixinFields0
-	groupMixinFields1 := groupMixin[1].Fields()
-	_ = groupMixinFields1
+	groupMixinFields2 := groupMixin[2].Fields()
+	_ = groupMixinFields2
 	groupFields := schema.Group{}.Fields()
 	_ = groupFields
 	// groupDescCreatedAt is the schema descriptor for created_at field.
@@ -229,11 +241,11 @@ func init() {
 	// group.DefaultCreatedAt holds the default value on creation for the created_at field.
 	group.DefaultCreatedAt = groupDescCreatedAt.Default.(func() time.Time)
 	// groupDescVersion is the schema descriptor for version field.
-	groupDescVersion := groupMixinFields1[0].Descriptor()
+	groupDescVersion := groupMixinFields2[0].Descriptor()
 	// group.DefaultVersion holds the default value on creation for the version field.
 	group.DefaultVersion = groupDescVersion.Default.(int)
 	// groupDescUpdatedAt is the schema descriptor for updated_at field.
-	groupDescUpdatedAt := groupMixinFields1[1].Descriptor()
+	groupDescUpdatedAt := groupMixinFields2[1].Descriptor()
 	// group.DefaultUpdatedAt holds the default value on creation for the updated_at field.
 	group.DefaultUpdatedAt = groupDescUpdatedAt.Default.(func() time.Time)
 	// groupDescMemberCount is the schema descriptor for member_count field.
@@ -260,11 +272,13 @@ func init() {
 	handoverMixinHooks0 := handoverMixin[0].Hooks()
 	handover.Hooks[0] = handoverMixinHooks0[0]
 	handoverMixinInters0 := handoverMixin[0].Interceptors()
+	handoverMixinInters1 := handoverMixin[1].Interceptors()
 	handover.Interceptors[0] = handoverMixinInters0[0]
+	handover.Interceptors[1] = handoverMixinInters1[0]
 	handoverMixinFields0 := handoverMixin[0].Fields()
 	_ = handoverMixinFields0
-	handoverMixinFields1 := handoverMixin[1].Fields()
-	_ = handoverMixinFields1
+	handoverMixinFields2 := handoverMixin[2].Fields()
+	_ = handoverMixinFields2
 	handoverFields := schema.Handover{}.Fields()
 	_ = handoverFields
 	// handoverDescCreatedAt is the schema descriptor for created_at field.
@@ -272,11 +286,11 @@ func init() {
 	// handover.DefaultCreatedAt holds the default value on creation for the created_at field.
 	handover.DefaultCreatedAt = handoverDescCreatedAt.Default.(func() time.Time)
 	// handoverDescVersion is the schema descriptor for version field.
-	handoverDescVersion := handoverMixinFields1[0].Descriptor()
+	handoverDescVersion := handoverMixinFields2[0].Descriptor()
 	// handover.DefaultVersion holds the default value on creation for the version field.
 	handover.DefaultVersion = handoverDescVersion.Default.(int)
 	// handoverDescUpdatedAt is the schema descriptor for updated_at field.
-	handoverDescUpdatedAt := handoverMixinFields1[1].Descriptor()
+	handoverDescUpdatedAt := handoverMixinFields2[1].Descriptor()
 	// handover.DefaultUpdatedAt holds the default value on creation for the updated_at field.
 	handover.DefaultUpdatedAt = handoverDescUpdatedAt.Default.(func() time.Time)
 	// handoverDescApprovalsRequired is the schema descriptor for approvals_required field.
@@ -456,7 +470,9 @@ func init() {
 	servicetokenMixinHooks0 := servicetokenMixin[0].Hooks()
 	servicetoken.Hooks[0] = servicetokenMixinHooks0[0]
 	servicetokenMixinInters0 := servicetokenMixin[0].Interceptors()
+	servicetokenMixinInters1 := servicetokenMixin[1].Interceptors()
 	servicetoken.Interceptors[0] = servicetokenMixinInters0[0]
+	servicetoken.Interceptors[1] = servicetokenMixinInters1[0]
 	servicetokenMixinFields0 := servicetokenMixin[0].Fields()
 	_ = servicetokenMixinFields0
 	servicetokenFields := schema.ServiceToken{}.Fields()
@@ -494,7 +510,9 @@ func init() {
 	transferMixinHooks0 := transferMixin[0].Hooks()
 	transfer.Hooks[0] = transferMixinHooks0[0]
 	transferMixinInters0 := transferMixin[0].Interceptors()
+	transferMixinInters1 := transferMixin[1].Interceptors()
 	transfer.Interceptors[0] = transferMixinInters0[0]
+	transfer.Interceptors[1] = transferMixinInters1[0]
 	transferMixinFields0 := transferMixin[0].Fields()
 	_ = transferMixinFields0
 	transferFields := schema.Transfer{}.Fields()

@@ -33,7 +33,7 @@ func (Role) Indexes() []ent.Index { return []ent.Index{index.Fields("corp_id", "
 type Grant struct{ ent.Schema }
 
 // Mixin is what the entity shares with others.
-func (Grant) Mixin() []ent.Mixin { return []ent.Mixin{row{kind: nid.Grant}} }
+func (Grant) Mixin() []ent.Mixin { return []ent.Mixin{row{kind: nid.Grant}, scoped{table: "grants"}} }
 
 // Fields are the stored columns.
 func (Grant) Fields() []ent.Field {
@@ -72,7 +72,9 @@ func (Grant) Indexes() []ent.Index {
 type ServiceToken struct{ ent.Schema }
 
 // Mixin is what the entity shares with others.
-func (ServiceToken) Mixin() []ent.Mixin { return []ent.Mixin{row{kind: nid.Token}} }
+func (ServiceToken) Mixin() []ent.Mixin {
+	return []ent.Mixin{row{kind: nid.Token}, scoped{table: "service_tokens"}}
+}
 
 // Fields are the stored columns.
 func (ServiceToken) Fields() []ent.Field {
@@ -110,7 +112,9 @@ func (ServiceToken) Indexes() []ent.Index {
 type AuditEntry struct{ ent.Schema }
 
 // Mixin is what the entity shares with others.
-func (AuditEntry) Mixin() []ent.Mixin { return []ent.Mixin{row{kind: nid.Audit}} }
+func (AuditEntry) Mixin() []ent.Mixin {
+	return []ent.Mixin{row{kind: nid.Audit}, scoped{table: "audit_entries"}}
+}
 
 // Fields are the stored columns.
 func (AuditEntry) Fields() []ent.Field {

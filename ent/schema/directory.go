@@ -120,7 +120,7 @@ type Contact struct{ ent.Schema }
 
 // Mixin is what the entity shares with others.
 func (Contact) Mixin() []ent.Mixin {
-	return []ent.Mixin{row{kind: nid.Contact}, edited{}, archived{}}
+	return []ent.Mixin{row{kind: nid.Contact}, scoped{table: "contacts"}, edited{}, archived{}}
 }
 
 // Fields are the stored columns.
@@ -166,7 +166,9 @@ func (Contact) Indexes() []ent.Index {
 type Follow struct{ ent.Schema }
 
 // Mixin is what the entity shares with others.
-func (Follow) Mixin() []ent.Mixin { return []ent.Mixin{row{kind: nid.Follow}, edited{}} }
+func (Follow) Mixin() []ent.Mixin {
+	return []ent.Mixin{row{kind: nid.Follow}, scoped{table: "follows"}, edited{}}
+}
 
 // Fields are the stored columns.
 func (Follow) Fields() []ent.Field {
@@ -232,7 +234,7 @@ type Group struct{ ent.Schema }
 
 // Mixin is what the entity shares with others.
 func (Group) Mixin() []ent.Mixin {
-	return []ent.Mixin{row{kind: nid.Group}, edited{}, archived{}}
+	return []ent.Mixin{row{kind: nid.Group}, scoped{table: "groups"}, edited{}, archived{}}
 }
 
 // Fields are the stored columns.

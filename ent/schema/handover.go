@@ -17,7 +17,9 @@ import (
 type Handover struct{ ent.Schema }
 
 // Mixin is what the entity shares with others.
-func (Handover) Mixin() []ent.Mixin { return []ent.Mixin{row{kind: nid.Handover}, edited{}} }
+func (Handover) Mixin() []ent.Mixin {
+	return []ent.Mixin{row{kind: nid.Handover}, scoped{table: "handovers"}, edited{}}
+}
 
 // Fields are the stored columns.
 func (Handover) Fields() []ent.Field {
@@ -96,7 +98,9 @@ func (Handover) Indexes() []ent.Index {
 type Transfer struct{ ent.Schema }
 
 // Mixin is what the entity shares with others.
-func (Transfer) Mixin() []ent.Mixin { return []ent.Mixin{row{kind: nid.Transfer}} }
+func (Transfer) Mixin() []ent.Mixin {
+	return []ent.Mixin{row{kind: nid.Transfer}, scoped{table: "transfers"}}
+}
 
 // Fields are the stored columns.
 func (Transfer) Fields() []ent.Field {
@@ -174,7 +178,9 @@ func (Transfer) Indexes() []ent.Index {
 type Approval struct{ ent.Schema }
 
 // Mixin is what the entity shares with others.
-func (Approval) Mixin() []ent.Mixin { return []ent.Mixin{row{kind: nid.Approval}} }
+func (Approval) Mixin() []ent.Mixin {
+	return []ent.Mixin{row{kind: nid.Approval}, scoped{table: "approvals"}}
+}
 
 // Fields are the stored columns.
 func (Approval) Fields() []ent.Field {

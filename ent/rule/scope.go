@@ -1,0 +1,171 @@
+package rule
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"entgo.io/ent"
+	"entgo.io/ent/dialect/sql"
+
+	"github.com/openhandover/openhandover/ent/intercept"
+	"github.com/openhandover/openhandover/internal/access"
+)
+
+// Scoped lets a query of the table see what its actor may see; see Visible.
+func Scoped(table string) ent.Interceptor {
+	return intercept.TraverseFunc(func(ctx context.Context, q intercept.Query) error {
+		a, err := actor(ctx)
+		if err != nil {
+			return err
+		}
+		if condition, args := Visible(a, table); condition != "" {
+			q.WhereP(func(s *sql.Selector) { s.Where(sql.ExprP(condition, args...)) })
+		}
+		return nil
+	})
+}
+
+// cases are the permissions that let an actor see handovers within their scope.
+var cases = []access.Permission{
+	access.PlanHandover, access.ExecuteResignedContacts, access.ExecuteResignedGroups, access.ExecuteOnJob,
+	access.ApproveHandover, access.RevertHandover, access.ReadAuditLog,
+}
+
+// Visible is the condition under which the actor may see a row of the table
+// (semantics.md "Visibility"), with ? for its arguments, naming the table by its
+// full name; empty where every row of the corp is visible. The corp itself is no
+// part of it: rule.Corp and row-level security see to that.
+//
+// It is written once, here, for ent's queries and for the SQL that counts and
+// numbers rows, so that no list, count or page reveals what a read would not.
+func Visible(a *access.Actor, table string) (condition string, args []any) {
+	s := &sight{actor: a}
+	switch table {
+	case "contacts":
+		return s.follows(access.ViewContacts, "contacts.corp_id", "contacts.id")
+	case "follows":
+		return s.follows(access.ViewContacts, "follows.corp_id", "follows.contact_id")
+	case "groups":
+		s.self("groups.owner_id")
+		s.self("groups.accountable_id")
+		s.member(a.Scope(access.ViewGroups), "groups.corp_id", "groups.owner_id")
+	case "handovers":
+		return s.handovers()
+	case "approvals":
+		inner, innerArgs := (&sight{actor: a}).handovers()
+		if inner == "" {
+			return "", nil
+		}
+		return "EXISTS (SELECT 1 FROM handovers WHERE handovers.corp_id = approvals.corp_id AND handovers.id = approvals.handover_id AND (" + inner + "))", innerArgs
+	case "transfers":
+		scope := a.Scope(cases...)
+		s.self("transfers.to_id")
+		s.member(scope, "transfers.corp_id", "transfers.from_id")
+		s.member(scope, "transfers.corp_id", "transfers.to_id")
+		if a.Kind == access.Person {
+			s.or("EXISTS (SELECT 1 FROM handovers AS vh WHERE vh.corp_id = transfers.corp_id AND vh.id = transfers.handover_id AND vh.requested_by_id = ?)", a.ID)
+		}
+	case "audit_entries":
+		// An entry is about whatever it is about; only who may read all of them reads any.
+		s.all = a.Scope(access.ReadAuditLog).All
+	case "grants":
+		s.self("grants.member_id")
+		s.member(a.Scope(access.ManageRoles, access.ReviewAccess, access.ReadAuditLog), "grants.corp_id", "grants.member_id")
+	case "service_tokens":
+		if scope := a.Scope(access.ManageTokens); scope.All {
+			s.all = true
+		} else if !scope.Empty() {
+			s.or("EXISTS (SELECT 1 FROM department_closure AS vc WHERE vc.corp_id = service_tokens.corp_id AND vc.descendant_id = service_tokens.department_id AND vc.ancestor_id IN ("+
+				marks(len(scope.Departments))+"))", anys(scope.Departments)...)
+		}
+	default:
+		return "", nil
+	}
+	return s.condition()
+}
+
+// InScope is the condition that a member, given by the SQL of its and its corp's
+// id, is the actor or within the reach of one of the permissions; empty where
+// every member is.
+func InScope(a *access.Actor, corp, member string, any ...access.Permission) (condition string, args []any) {
+	s := &sight{actor: a}
+	s.self(member)
+	s.member(a.Scope(any...), corp, member)
+	return s.condition()
+}
+
+// sight gathers alternatives, one of which must hold.
+type sight struct {
+	actor *access.Actor
+	all   bool
+	parts []string
+	args  []any
+}
+
+func (s *sight) or(condition string, args ...any) {
+	s.parts = append(s.parts, condition)
+	s.args = append(s.args, args...)
+}
+
+// self: the column is the acting person.
+func (s *sight) self(column string) {
+	if s.actor.Kind == access.Person {
+		s.or(column+" = ?", s.actor.ID)
+	}
+}
+
+// member: the column is a member within the scope.
+func (s *sight) member(scope access.Scope, corp, column string) {
+	switch {
+	case scope.All:
+		s.all = true
+	case !scope.Empty():
+		s.or(fmt.Sprintf(`EXISTS (SELECT 1 FROM member_departments AS vm JOIN department_closure AS vc ON vc.corp_id = vm.corp_id AND vc.descendant_id = vm.department_id WHERE vm.corp_id = %s AND vm.member_id = %s AND vc.ancestor_id IN (%s))`,
+			corp, column, marks(len(scope.Departments))), anys(scope.Departments)...)
+	}
+}
+
+// follows: one open follow of the contact is by the actor or within scope.
+func (s *sight) follows(p access.Permission, corp, contact string) (string, []any) {
+	s.self("vf.member_id")
+	s.member(s.actor.Scope(p), "vf.corp_id", "vf.member_id")
+	inner, args := s.condition()
+	if inner == "" {
+		return "", nil
+	}
+	return fmt.Sprintf("EXISTS (SELECT 1 FROM follows AS vf WHERE vf.corp_id = %s AND vf.contact_id = %s AND vf.ended_at IS NULL AND (%s))", corp, contact, inner), args
+}
+
+func (s *sight) handovers() (string, []any) {
+	scope := s.actor.Scope(cases...)
+	to := &sight{actor: s.actor}
+	to.self("vt.to_id")
+	to.member(scope, "vt.corp_id", "vt.to_id")
+	s.self("handovers.requested_by_id")
+	s.member(scope, "handovers.corp_id", "handovers.leaver_id")
+	if len(to.parts) > 0 {
+		s.or("EXISTS (SELECT 1 FROM transfers AS vt WHERE vt.corp_id = handovers.corp_id AND vt.handover_id = handovers.id AND ("+strings.Join(to.parts, " OR ")+"))", to.args...)
+	}
+	return s.condition()
+}
+
+func (s *sight) condition() (string, []any) {
+	switch {
+	case s.all:
+		return "", nil
+	case len(s.parts) == 0:
+		return "1 = 0", nil
+	}
+	return strings.Join(s.parts, " OR "), s.args
+}
+
+func marks(n int) string { return strings.TrimSuffix(strings.Repeat("?, ", n), ", ") }
+
+func anys[T any](in []T) []any {
+	out := make([]any, len(in))
+	for i, v := range in {
+		out[i] = v
+	}
+	return out
+}
