@@ -22,16 +22,18 @@ func expectAll(err error, got, want int, what string) error {
 }
 
 // hold reserves what waits for a platform: it stays the leaver's, and nobody
-// else's transfer may touch it.
-func hold(ctx context.Context, tx *store.Tx, ts []Transfer) error {
+// else's transfer may touch it. What it changes is added to covers.
+func hold(ctx context.Context, tx *store.Tx, ts []Transfer, covers map[nid.ID][]nid.ID) error {
 	var follows, groups []map[string]any
 	for _, t := range ts {
 		switch {
 		case t.Status != TransferWaiting:
 		case t.Kind == Contact:
 			follows = append(follows, map[string]any{"id": t.Follow, "transfer": t.ID})
+			covers[t.ID] = append(covers[t.ID], t.Follow)
 		default:
 			groups = append(groups, map[string]any{"id": t.Item.ID, "transfer": t.ID})
+			covers[t.ID] = append(covers[t.ID], t.Item.ID)
 		}
 	}
 	for table, batch := range map[string][]map[string]any{"follows": follows, "groups": groups} {

@@ -185,7 +185,7 @@ func (s *Service) run(ctx context.Context, tx *store.Tx, actor *access.Actor, r 
 	if err != nil {
 		return nil, err
 	}
-	if err := hold(ctx, tx, ts); err != nil {
+	if err := hold(ctx, tx, ts, covers); err != nil {
 		return nil, err
 	}
 	if err := finish(ctx, tx, r, ts, now); err != nil {

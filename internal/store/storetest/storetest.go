@@ -28,6 +28,9 @@ type Clock struct {
 // Now is the current time of the test.
 func (c *Clock) Now() time.Time { c.mu.Lock(); defer c.mu.Unlock(); return c.now }
 
+// NewClock is a clock at Epoch.
+func NewClock() *Clock { return &Clock{now: Epoch} }
+
 // Add moves the time.
 func (c *Clock) Add(d time.Duration) { c.mu.Lock(); defer c.mu.Unlock(); c.now = c.now.Add(d) }
 
@@ -38,7 +41,7 @@ func Each(t *testing.T, test func(t *testing.T, db *store.DB, clock *Clock)) {
 	for name, open := range map[string]func(*testing.T, *Clock) *store.DB{"sqlite": SQLite, "postgres": Postgres} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			clock := &Clock{now: Epoch}
+			clock := NewClock()
 			test(t, open(t, clock), clock)
 		})
 	}
@@ -68,6 +71,13 @@ var template = sync.OnceValues(func() ([]byte, error) {
 // SQLite opens a migrated database in a file of its own.
 func SQLite(t *testing.T, clock *Clock) *store.DB {
 	t.Helper()
+	db, _ := SQLiteURL(t, clock)
+	return db
+}
+
+// SQLiteURL is SQLite that also gives the URL, for another process.
+func SQLiteURL(t *testing.T, clock *Clock) (*store.DB, string) {
+	t.Helper()
 	image, err := template()
 	if err != nil {
 		t.Fatal(err)
@@ -76,14 +86,21 @@ func SQLite(t *testing.T, clock *Clock) *store.DB {
 	if err := os.WriteFile(file, image, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return open(t, "sqlite:"+file, clock)
+	return open(t, "sqlite:"+file, clock), "sqlite:" + file
 }
 
 // Postgres opens a migrated database of its own as the application's role.
 func Postgres(t *testing.T, clock *Clock) *store.DB {
 	t.Helper()
+	db, _ := PostgresURL(t, clock)
+	return db
+}
+
+// PostgresURL is Postgres that also gives the URL, for another process.
+func PostgresURL(t *testing.T, clock *Clock) (*store.DB, string) {
+	t.Helper()
 	_, app := PostgresURLs(t)
-	return open(t, app, clock)
+	return open(t, app, clock), app
 }
 
 // PostgresURLs makes a migrated database and gives its owner's and the
