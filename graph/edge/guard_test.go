@@ -175,10 +175,14 @@ func TestAttacks(t *testing.T) {
 		return b.String() + fmt.Sprintf("fragment F%d on Query { hello }", n)
 	}
 	attacks := map[string]any{
-		"conflicting aliases":           "{" + numbered(400, "a: hello(name: \"%[1]d\") ") + "}",
-		"conflicting arguments":         "{" + numbered(50, "...F%[1]d ") + "}" + numbered(50, " fragment F%[1]d on Query { a: hello(name: \"%[1]d\") }"),
-		"conflicts within conflicts":    "{" + nested(5, "a: member(id: 1) { contacts { nodes { ", "id", "} } } ") + "}",
-		"overlap in threes":             overlap(6),
+		"conflicting aliases":        "{" + numbered(400, "a: hello(name: \"%[1]d\") ") + "}",
+		"conflicting arguments":      "{" + numbered(50, "...F%[1]d ") + "}" + numbered(50, " fragment F%[1]d on Query { a: hello(name: \"%[1]d\") }"),
+		"conflicts within conflicts": "{" + nested(5, "a: member(id: 1) { contacts { nodes { ", "id", "} } } ") + "}",
+		"overlap in threes":          overlap(6),
+		"merges in threes": "{ node(id: 1) { ...F0 } } " + numbered(5, "fragment F%[1]d on Contact { "+strings.Repeat("contacts(first: 1) { nodes { ...F%[1]dn } } ", 3)+" } ") +
+			numbered(4, "fragment F%[1]dn on Contact { name ...F%[1]d_ } ") + "fragment F4n on Contact { id } " +
+			"fragment F0_ on Contact { ...F1 } fragment F1_ on Contact { ...F2 } fragment F2_ on Contact { ...F3 } fragment F3_ on Contact { ...F4 }",
+		"merges of many fragments":      "{ node(id: 1) { " + numbered(49, "...F%[1]d ") + "} } " + numbered(49, "fragment F%[1]d on Contact { name owner { name tags { name } } contacts(first: 1) { nodes { id } } } "),
 		"fragments that double":         fan(30, 2),
 		"fragments that triple":         fan(40, 3),
 		"fragment cycle":                "{ ...A } fragment A on Query { ...B ...B } fragment B on Query { ...A ...A }",

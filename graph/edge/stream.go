@@ -93,7 +93,15 @@ func (e *edge) run(ctx context.Context, exec graphql.GraphExecutor, oc *graphql.
 		send(e.once(ctx, exec, oc))
 		return
 	}
+	fields := graphql.CollectFields(oc, oc.Operation.SelectionSet, nil)
+	if len(fields) != 1 { // as @skip can bring about
+		send(requestErrors(e.present.fault(ctx, shape("a subscription has exactly one root field", "订阅必须有且仅有一个根字段"))))
+		return
+	}
 	next, ctx := exec.DispatchOperation(ctx, oc)
+	// gqlgen resolves an event's fields without the field they are in, so that the paths
+	// of their errors would lack their beginning.
+	ctx = graphql.WithFieldContext(ctx, &graphql.FieldContext{Object: fields[0].ObjectDefinition.Name, Field: fields[0]})
 	for {
 		resp := e.event(ctx, next)
 		if resp == nil || !send(trim(resp)) {

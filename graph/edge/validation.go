@@ -52,6 +52,9 @@ var suggestion = regexp.MustCompile(` ?Did you mean [^?]*\?`)
 // brief makes a message of the parser or the validator fit to be shown: it may quote
 // the document, so it is cut, and it suggests nothing.
 func brief(message string) string {
+	if len(message) > 16*maxMessageRunes { // do no work on what is cut off below
+		message = message[:16*maxMessageRunes]
+	}
 	message = suggestion.ReplaceAllString(strings.ToValidUTF8(message, "�"), "")
 	if utf8.RuneCountInString(message) <= maxMessageRunes {
 		return message
