@@ -8,6 +8,7 @@ type Action string
 const (
 	CorpCreate       Action = "corp.create"
 	CorpImport       Action = "corp.import"
+	AdminCreate      Action = "admin.create"
 	MemberDeactivate Action = "member.deactivate"
 	MemberReinstate  Action = "member.reinstate"
 	ContactUpdate    Action = "contact.update"
@@ -38,7 +39,7 @@ const (
 
 // Actions lists all of them.
 var Actions = []Action{
-	CorpCreate, CorpImport, MemberDeactivate, MemberReinstate, ContactUpdate, FollowUpdate, GroupUpdate,
+	CorpCreate, CorpImport, AdminCreate, MemberDeactivate, MemberReinstate, ContactUpdate, FollowUpdate, GroupUpdate,
 	HandoverCreate, HandoverReplan, HandoverSubmit, HandoverApprove, HandoverReject, HandoverExpire, HandoverExecute,
 	HandoverFinish, HandoverCancel, TransferFinish, GrantCreate, GrantRevoke, TokenCreate, TokenRevoke,
 	SessionStart, SessionEnd, SessionVerify, SessionFail, CredentialSet, CredentialEnrol, AccessDeny,

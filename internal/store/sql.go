@@ -20,8 +20,17 @@ import (
 // the start of the transaction and needs no words for it.
 func (db *DB) ForUpdate() string { return db.onPostgres(" FOR UPDATE") }
 
-// ForNoKeyUpdate locks rows against change but lets others refer to them.
-func (db *DB) ForNoKeyUpdate() string { return db.onPostgres(" FOR NO KEY UPDATE") }
+// ForNoKeyUpdate locks rows against change but lets others refer to them. Its
+// optional words are the tables, where a join would lock too much.
+func (db *DB) ForNoKeyUpdate(of ...string) string {
+	if len(of) > 0 {
+		return db.onPostgres(" FOR NO KEY UPDATE OF " + strings.Join(of, ", "))
+	}
+	return db.onPostgres(" FOR NO KEY UPDATE")
+}
+
+// OrSkip follows a lock word and passes over rows that somebody else has locked.
+func (db *DB) OrSkip() string { return db.onPostgres(" SKIP LOCKED") }
 
 // ForShare keeps rows from changing until the end of the transaction. Its
 // optional words are the tables, where a join would lock too much.

@@ -199,7 +199,7 @@ func (c *Corp) session(member nid.ID, verified bool) context.Context {
 	c.t.Helper()
 	now := c.DB.Now()
 	var until any
-	a := &access.Actor{Kind: access.Person, Corp: c.ID, ID: member, Session: secret.Hash(secret.NewToken(secret.Session)), Lang: "en", RequestID: "req-test"}
+	a := &access.Actor{Kind: access.Person, Corp: c.ID, ID: member, Session: secret.Hash(secret.NewToken(secret.Session, c.ID)), Lang: "en", RequestID: "req-test"}
 	if verified {
 		a.VerifiedUntil = now.Add(5 * time.Minute)
 		until = a.VerifiedUntil

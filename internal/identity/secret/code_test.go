@@ -12,6 +12,7 @@ import (
 	"rsc.io/qr"
 
 	"github.com/openhandover/openhandover/internal/identity/secret"
+	"github.com/openhandover/openhandover/internal/nid"
 )
 
 var rfcSecret = []byte("12345678901234567890")
@@ -98,17 +99,20 @@ func TestTokens(t *testing.T) {
 	seen := map[string]bool{}
 	for range 100 {
 		for _, kind := range []secret.TokenKind{secret.Session, secret.Service} {
-			token := secret.NewToken(kind)
-			if got, ok := secret.KindOf(token); got != kind || !ok || seen[token] || !strings.HasPrefix(token, string(kind)) {
+			corp := nid.New(nid.Corp)
+			token := secret.NewToken(kind, corp)
+			if got, of, ok := secret.ParseToken(token); got != kind || of != corp || !ok || seen[token] || !strings.HasPrefix(token, string(kind)) {
 				t.Fatalf("%s: %s, %v", token, got, ok)
 			}
 			seen[token] = true
 		}
 	}
-	good := secret.NewToken(secret.Session)
+	good := secret.NewToken(secret.Session, nid.New(nid.Corp))
+	cut := len(good) - 1
 	for name, bad := range map[string]string{
-		"empty": "", "short": good[:46], "long": good + "A", "another prefix": "hok_" + good[4:], "no prefix": good[4:] + "AAAA",
-		"standard base64": "hos_+" + good[5:], "line break": good[:46] + "\n", "bits left over": good[:46] + "B",
+		"empty": "", "short": good[:cut], "long": good + "A", "another prefix": "hok_" + good[4:], "no prefix": good[4:] + "AAAA",
+		"standard base64": good[:31] + "+" + good[32:], "line break": good[:cut] + "\n", "bits left over": good[:cut] + "B",
+		"no corp": "hos_" + good[31:], "another thing's id": "hos_" + nid.New(nid.Member).String()[4:] + good[30:], "another divider": good[:30] + "-" + good[31:],
 	} {
 		if kind, ok := secret.KindOf(bad); ok {
 			t.Errorf("%s: %q is taken for %s", name, bad, kind)

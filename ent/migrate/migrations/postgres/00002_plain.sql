@@ -88,7 +88,7 @@ CREATE TABLE lockouts (
   corp_id uuid NOT NULL,
   subject text NOT NULL,
   failures integer NOT NULL,
-  first_at timestamptz NOT NULL,
+  last_at timestamptz NOT NULL,
   locked_until timestamptz,
   PRIMARY KEY (corp_id, subject)
 );

@@ -86,7 +86,7 @@ CREATE TABLE lockouts (
   corp_id uuid NOT NULL,
   subject text NOT NULL,
   failures integer NOT NULL,
-  first_at datetime NOT NULL,
+  last_at datetime NOT NULL,
   locked_until datetime,
   PRIMARY KEY (corp_id, subject)
 );
