@@ -192,7 +192,7 @@ func (s *Server) await(ctx context.Context) error {
 		select {
 		case status := <-s.exited:
 			s.exited <- status // Stop asks again
-			return fmt.Errorf("it ended (%v)", status)
+			return fmt.Errorf("it ended (%s)", fmt.Sprint(status))
 		case <-ctx.Done():
 			return fmt.Errorf("%w: %w", ctx.Err(), err)
 		case <-tick.C:

@@ -183,9 +183,18 @@ func (r *rows) Close() error {
 	return r.pqRows.Close()
 }
 
+// pqCopy is what lib/pq's COPY can do: less than its other statements, without
+// contexts.
+type pqCopy interface {
+	Exec(row []driver.Value) (driver.Result, error)
+	Query(args []driver.Value) (driver.Rows, error)
+	NumInput() int
+	Close() error
+}
+
 // copying is a COPY FROM STDIN. An Exec without arguments ends it, as Close does.
 type copying struct {
-	driver.Stmt
+	pqCopy
 	c *conn
 }
 
@@ -193,10 +202,10 @@ func (s copying) Exec(row []driver.Value) (driver.Result, error) {
 	if len(row) == 0 {
 		s.c.busy = false
 	}
-	return s.Stmt.Exec(row) //nolint:staticcheck // lib/pq's COPY has no ExecContext
+	return s.pqCopy.Exec(row)
 }
 
 func (s copying) Close() error {
 	s.c.busy = false
-	return s.Stmt.Close()
+	return s.pqCopy.Close()
 }
