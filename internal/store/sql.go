@@ -148,7 +148,9 @@ func (db *DB) Rows(n int, alias string, columns ...string) string {
 		}
 		fmt.Fprintf(&b, "%s AS %s", path, name)
 	}
-	fmt.Fprintf(&b, " FROM json_each($%d)) AS %s", n, alias)
+	// LIMIT keeps the planner from pulling json_each into the outer query, where it
+	// would parse the JSON again for each row of the other table.
+	fmt.Fprintf(&b, " FROM json_each($%d) LIMIT -1) AS %s", n, alias)
 	return b.String()
 }
 

@@ -38,7 +38,7 @@ func (c *Clock) Add(d time.Duration) { c.mu.Lock(); defer c.mu.Unlock(); c.now =
 // connected as the application's role, which row-level security binds.
 func Each(t *testing.T, test func(t *testing.T, db *store.DB, clock *Clock)) {
 	t.Helper()
-	for name, open := range map[string]func(*testing.T, *Clock) *store.DB{"sqlite": SQLite, "postgres": Postgres} {
+	for name, open := range map[string]func(testing.TB, *Clock) *store.DB{"sqlite": SQLite, "postgres": Postgres} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			clock := NewClock()
@@ -69,14 +69,14 @@ var template = sync.OnceValues(func() ([]byte, error) {
 })
 
 // SQLite opens a migrated database in a file of its own.
-func SQLite(t *testing.T, clock *Clock) *store.DB {
+func SQLite(t testing.TB, clock *Clock) *store.DB {
 	t.Helper()
 	db, _ := SQLiteURL(t, clock)
 	return db
 }
 
 // SQLiteURL is SQLite that also gives the URL, for another process.
-func SQLiteURL(t *testing.T, clock *Clock) (*store.DB, string) {
+func SQLiteURL(t testing.TB, clock *Clock) (*store.DB, string) {
 	t.Helper()
 	image, err := template()
 	if err != nil {
@@ -90,14 +90,14 @@ func SQLiteURL(t *testing.T, clock *Clock) (*store.DB, string) {
 }
 
 // Postgres opens a migrated database of its own as the application's role.
-func Postgres(t *testing.T, clock *Clock) *store.DB {
+func Postgres(t testing.TB, clock *Clock) *store.DB {
 	t.Helper()
 	db, _ := PostgresURL(t, clock)
 	return db
 }
 
 // PostgresURL is Postgres that also gives the URL, for another process.
-func PostgresURL(t *testing.T, clock *Clock) (*store.DB, string) {
+func PostgresURL(t testing.TB, clock *Clock) (*store.DB, string) {
 	t.Helper()
 	_, app := PostgresURLs(t)
 	return open(t, app, clock), app
@@ -105,7 +105,7 @@ func PostgresURL(t *testing.T, clock *Clock) (*store.DB, string) {
 
 // PostgresURLs makes a migrated database and gives its owner's and the
 // application role's URL.
-func PostgresURLs(t *testing.T) (owner, app string) {
+func PostgresURLs(t testing.TB) (owner, app string) {
 	t.Helper()
 	template := pgtest.Template(t, "migrated", func(owner string) error {
 		db, err := store.Open(context.Background(), store.Options{URL: owner})
@@ -119,7 +119,7 @@ func PostgresURLs(t *testing.T) (owner, app string) {
 	return pgtest.Database(t, template)
 }
 
-func open(t *testing.T, url string, clock *Clock) *store.DB {
+func open(t testing.TB, url string, clock *Clock) *store.DB {
 	t.Helper()
 	db, err := store.Open(context.Background(), store.Options{URL: url, StatementCache: true, Clock: clock.Now, MaxConns: 8})
 	if err != nil {
