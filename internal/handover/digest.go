@@ -15,6 +15,12 @@ import (
 // scope, message and start. No random id and no "now" is in it, so a preview and
 // the plan stored from it agree. docs/plan-digest.md has a test vector.
 func digest(corp nid.ID, p *planned) string {
+	sum := sha256.Sum256(canonical(corp, p))
+	return hex.EncodeToString(sum[:])
+}
+
+// canonical is what the digest is over.
+func canonical(corp nid.ID, p *planned) []byte {
 	sorted := slices.Clone(p.Items)
 	slices.SortFunc(sorted, func(a, b Item) int {
 		if c := strings.Compare(string(a.Kind), string(b.Kind)); c != 0 {
@@ -43,6 +49,5 @@ func digest(corp nid.ID, p *planned) string {
 	if err != nil {
 		panic("handover: a checked plan is not canonical: " + err.Error())
 	}
-	sum := sha256.Sum256(b)
-	return hex.EncodeToString(sum[:])
+	return b
 }
