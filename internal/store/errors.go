@@ -14,13 +14,14 @@ import (
 
 	"github.com/openhandover/openhandover/ent"
 	"github.com/openhandover/openhandover/internal/fault"
+	"github.com/openhandover/openhandover/internal/store/pqcache"
 )
 
 var errNoReading = errors.New("the context has no read transaction")
 
 // transient reports whether the same transaction may well succeed when repeated:
 // serialization failure, deadlock, lock not available (PostgreSQL 40001, 40P01,
-// 55P03), SQLITE_BUSY.
+// 55P03), SQLITE_BUSY, a kept statement that no longer fits the schema.
 func transient(err error) bool {
 	if Unsure(err) {
 		return false
@@ -31,7 +32,7 @@ func transient(err error) bool {
 	if e, ok := errors.AsType[*sqlite.Error](err); ok {
 		return e.Code()&0xff == sqlite3.SQLITE_BUSY
 	}
-	return errors.Is(err, driver.ErrBadConn)
+	return pqcache.Stale(err) || errors.Is(err, driver.ErrBadConn)
 }
 
 // refused reports whether the database answered that it did not commit.

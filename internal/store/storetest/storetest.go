@@ -4,12 +4,16 @@ package storetest
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/openhandover/openhandover/ent/migrate/migrations"
 	"github.com/openhandover/openhandover/internal/access"
 	"github.com/openhandover/openhandover/internal/nid"
 	"github.com/openhandover/openhandover/internal/store"
@@ -107,7 +111,7 @@ func PostgresURL(t testing.TB, clock *Clock) (*store.DB, string) {
 // application role's URL.
 func PostgresURLs(t testing.TB) (owner, app string) {
 	t.Helper()
-	template := pgtest.Template(t, "migrated", func(owner string) error {
+	template := pgtest.Template(t, "migrated-"+migrationsDigest(), func(owner string) error {
 		db, err := store.Open(context.Background(), store.Options{URL: owner})
 		if err != nil {
 			return err
@@ -118,6 +122,25 @@ func PostgresURLs(t testing.TB) (owner, app string) {
 	})
 	return pgtest.Database(t, template)
 }
+
+// migrationsDigest names the template after what it is made of, so that a server
+// that outlives a change of the migrations makes a new one.
+var migrationsDigest = sync.OnceValue(func() string {
+	h := sha256.New()
+	err := fs.WalkDir(migrations.FS, ".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		b, err := fs.ReadFile(migrations.FS, path)
+		h.Write([]byte(path))
+		h.Write(b)
+		return err
+	})
+	if err != nil {
+		panic(err) // embedded files can be read
+	}
+	return hex.EncodeToString(h.Sum(nil))[:12]
+})
 
 func open(t testing.TB, url string, clock *Clock) *store.DB {
 	t.Helper()
