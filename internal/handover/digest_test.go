@@ -59,8 +59,11 @@ func TestDigestSeesEveryDecision(t *testing.T) {
 		"version":   func(p *planned) { p.Items[1].Version++ },
 		"an item":   func(p *planned) { p.Items = p.Items[1:] },
 		"history":   func(p *planned) { p.History = nil },
-		"window":    func(p *planned) { u := p.History.Until.Add(time.Microsecond); p.History = &HistoryScope{Mode: "WINDOW", From: p.History.From, Until: &u} },
-		"message":   func(p *planned) { p.Message = &message },
+		"window": func(p *planned) {
+			u := p.History.Until.Add(time.Microsecond)
+			p.History = &HistoryScope{Mode: "WINDOW", From: p.History.From, Until: &u}
+		},
+		"message": func(p *planned) { p.Message = &message },
 	} {
 		p := example()
 		change(p)
