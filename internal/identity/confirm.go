@@ -22,6 +22,12 @@ const Proof = 5 * time.Minute
 // so that a revocation and the act it forbids are strictly ordered. It returns
 // the actor as the database knows them now. Fails with UNAUTHENTICATED.
 func Confirm(ctx context.Context, tx *store.Tx) (*access.Actor, error) {
+	return confirm(ctx, tx, tx.DB().ForShare("s"))
+}
+
+// confirm is Confirm with another lock on a person's session, for those few who
+// will change the session: raising a shared lock is how two of them would deadlock.
+func confirm(ctx context.Context, tx *store.Tx, sessionLock string) (*access.Actor, error) {
 	was := access.From(ctx)
 	now := *was
 	switch was.Kind {
@@ -31,7 +37,7 @@ func Confirm(ctx context.Context, tx *store.Tx) (*access.Actor, error) {
 		verified, ok, err := store.SelectOne(ctx, tx, func(t *sql.NullTime) []any { return []any{t} }, `
 			SELECT s.verified_until FROM sessions AS s JOIN members AS m ON m.corp_id = s.corp_id AND m.id = s.member_id
 			WHERE s.corp_id = $1 AND s.secret_hash = $2 AND s.member_id = $3 AND s.expires_at > $4
-			  AND s.epoch = m.epoch AND m.status IN ('ACTIVE', 'LEAVING')`+tx.DB().ForShare("s"),
+			  AND s.epoch = m.epoch AND m.status IN ('ACTIVE', 'LEAVING')`+sessionLock,
 			tx.Corp(), was.Session, was.ID, tx.Now())
 		if err != nil {
 			return nil, err

@@ -5,6 +5,7 @@ package testcorp
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"testing"
 	"time"
@@ -179,9 +180,28 @@ func (c *Corp) Group(title string, owner nid.ID) nid.ID {
 // Grant gives a built-in role within a department; the zero id is the whole corp.
 func (c *Corp) Grant(member nid.ID, role string, department nid.ID) nid.ID {
 	c.t.Helper()
+	return c.GrantRole(member, c.Roles[role], department)
+}
+
+// Role adds a role with permissions of its own.
+func (c *Corp) Role(title string, permissions ...access.Permission) nid.ID {
+	c.t.Helper()
+	id := nid.New(nid.Role)
+	stored, err := json.Marshal(permissions)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.change("roles", `INSERT INTO roles (id, corp_id, created_at, updated_at, version, name, permissions, sensitive, built_in)
+		VALUES ($1, $2, $3, $3, 1, $4, $5, $6, false) RETURNING id`, id, c.ID, c.DB.Now(), title, string(stored), access.Sensitive(permissions))
+	return id
+}
+
+// GrantRole is Grant for any role.
+func (c *Corp) GrantRole(member, role, department nid.ID) nid.ID {
+	c.t.Helper()
 	id := nid.New(nid.Grant)
 	c.change("grants", `INSERT INTO grants (id, corp_id, created_at, member_id, role_id, department_id) VALUES ($1, $2, $3, $4, $5, $6) RETURNING id`,
-		id, c.ID, c.DB.Now(), member, c.Roles[role], department)
+		id, c.ID, c.DB.Now(), member, role, department)
 	return id
 }
 

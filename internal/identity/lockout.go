@@ -1,0 +1,95 @@
+package identity
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"log/slog"
+	"time"
+
+	"github.com/openhandover/openhandover/internal/access"
+	"github.com/openhandover/openhandover/internal/audit"
+	"github.com/openhandover/openhandover/internal/fault"
+	"github.com/openhandover/openhandover/internal/nid"
+	"github.com/openhandover/openhandover/internal/store"
+)
+
+const (
+	maxFailures = 5
+	// lockTime is both how long a lock lasts and how long it must be quiet until
+	// failures are forgotten. With both the same, no 15 minutes see a sixth guess.
+	lockTime = 15 * time.Minute
+)
+
+// charge counts an attempt as a failure before anything is compared, in the
+// database that all replicas share, so that a thousand guesses at once are no more
+// than a thousand in a row: five. Who succeeds is paid back (refund). It fails
+// with RATE_LIMITED while the subject is locked.
+func charge(ctx context.Context, tx *store.Tx, subject string) error {
+	now := tx.Now()
+	charged, err := store.KeepInto(ctx, tx, func(n *int) []any { return []any{n} }, "lockouts", `
+		INSERT INTO lockouts (corp_id, subject, failures, last_at) VALUES ($1, $2, 1, $3)
+		ON CONFLICT (corp_id, subject) DO UPDATE SET last_at = excluded.last_at,
+			failures = CASE WHEN lockouts.last_at <= $4 THEN 1 ELSE lockouts.failures + 1 END,
+			locked_until = CASE WHEN lockouts.last_at > $4 AND lockouts.failures + 1 >= $5 THEN $6 ELSE excluded.locked_until END
+		WHERE lockouts.locked_until IS NULL OR lockouts.locked_until <= $3
+		RETURNING failures`,
+		tx.Corp(), subject, now, now.Add(-lockTime), maxFailures, now.Add(lockTime))
+	if err != nil || len(charged) > 0 {
+		return err
+	}
+	until, _, err := store.SelectOne(ctx, tx, func(t *sql.NullTime) []any { return []any{t} },
+		`SELECT locked_until FROM lockouts WHERE corp_id = $1 AND subject = $2`, tx.Corp(), subject)
+	if err != nil {
+		return err
+	}
+	return fault.New(fault.RateLimited, "", fault.T("too many failed attempts; try again later", "失败次数过多,请稍后再试")).
+		After(max(until.Time.Sub(now), time.Second))
+}
+
+// refund takes back a charge whose attempt succeeded. Failures of others stay
+// counted, so nobody buys new guesses with a success in between.
+func refund(ctx context.Context, tx *store.Tx, subject string) error {
+	_, err := tx.Keep(ctx, "lockouts", `UPDATE lockouts SET failures = failures - 1, locked_until = NULL
+		WHERE corp_id = $1 AND subject = $2 AND failures > 0`, tx.Corp(), subject)
+	return err
+}
+
+// uncharge is refund for an attempt that could not be compared at all, because the
+// request ended before its turn came.
+func (s *Service) uncharge(ctx context.Context, subject string) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	err := s.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) error { return refund(ctx, tx, subject) })
+	if err != nil {
+		slog.WarnContext(ctx, "an attempt that was never compared stays counted", "err", err)
+	}
+}
+
+// failed records that an attempt failed: one entry for each subject and minute. An
+// unknown login takes the same statements as a known one and tells nothing but
+// where it came from; what was typed may be somebody's password.
+func (s *Service) failed(ctx context.Context, subject string, of account, what string) error {
+	row := sha256.Sum256([]byte(subject)) // stands for the subject where an actor's id would
+	return s.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		counts, err := store.KeepInto(ctx, tx, func(n *int) []any { return []any{n} }, "denials",
+			`INSERT INTO denials (corp_id, actor_id, action, minute, n) VALUES ($1, $2, $3, $4, 1)
+			ON CONFLICT (corp_id, actor_id, action, minute) DO UPDATE SET n = denials.n + 1 RETURNING n`,
+			tx.Corp(), nid.ID(row[:16]), string(access.SessionFail), tx.Now().Truncate(time.Minute))
+		if err != nil || counts[0] > 1 {
+			return err
+		}
+		about, after := of.member, map[string]any{"attempt": what, "known": !of.member.IsZero()}
+		if about.IsZero() {
+			about = tx.Corp()
+		}
+		// A person's address stands in the entry already.
+		if a := access.From(ctx); a.Kind != access.Person && a.Address != "" {
+			after["address"] = audit.Personal{Subject: about, Value: a.Address}
+		}
+		if of.login != "" {
+			after["login"] = audit.Personal{Subject: about, Value: of.login}
+		}
+		return s.Log.Append(ctx, tx, audit.Entry{Action: access.SessionFail, Subject: of.member, After: after})
+	})
+}
