@@ -1,0 +1,143 @@
+package contact
+
+import (
+	"context"
+
+	"github.com/openhandover/openhandover/internal/access"
+	"github.com/openhandover/openhandover/internal/audit"
+	"github.com/openhandover/openhandover/internal/fault"
+	"github.com/openhandover/openhandover/internal/identity"
+	"github.com/openhandover/openhandover/internal/name"
+	"github.com/openhandover/openhandover/internal/nid"
+	"github.com/openhandover/openhandover/internal/store"
+)
+
+// The importances.
+const (
+	normal = "NORMAL"
+	key    = "KEY"
+)
+
+// UpdateInput changes a contact. Nil leaves a part as it is.
+type UpdateInput struct {
+	ID nid.ID
+	// Version is the one the caller saw.
+	Version int
+	Name    *string
+	// Company may be empty: then there is none.
+	Company    *string
+	Importance *string // NORMAL or KEY
+	// Tags are names and replace all tags the contact has; empty takes them away.
+	Tags []string
+}
+
+func (in *UpdateInput) check() error {
+	if in.Name != nil {
+		if problem, ok := name.Check(*in.Name); !ok {
+			return fault.New(fault.Invalid, "input.name", problem)
+		}
+	}
+	if in.Importance != nil && *in.Importance != normal && *in.Importance != key {
+		return fault.Bad("input.importance", "the importance is NORMAL or KEY", "重要程度只能是 NORMAL 或 KEY")
+	}
+	if err := line("input.company", in.Company); err != nil {
+		return err
+	}
+	return checkTags(in.Tags)
+}
+
+// Update changes what the corp knows of a contact. It needs MANAGE_CONTACTS over a
+// follower, or to follow the contact oneself; tags that are not there yet need
+// MANAGE_TAGS. What is as it was already is no change and leaves no entry.
+//
+// Fails with NOT_FOUND for a contact one may not see, FORBIDDEN, INVALID for values
+// and unknown tags, CONFLICT for a stale version and for a protected contact.
+func (s *Service) Update(ctx context.Context, in UpdateInput) error {
+	return s.Log.Tx(ctx, s.DB, access.ContactUpdate, func(ctx context.Context, tx *store.Tx) error {
+		actor, err := identity.Confirm(ctx, tx)
+		if err != nil {
+			return err
+		}
+		if err := in.check(); err != nil {
+			return err
+		}
+		c, err := lock(ctx, tx, in.ID, "input.id")
+		if err != nil {
+			return err
+		}
+		if err := c.see(ctx, tx, actor, "input.id"); err != nil {
+			return err
+		}
+		if !c.followedBy(actor) {
+			ok, err := reaches(ctx, tx, actor.Scope(access.ManageContacts), c.members()...)
+			if err != nil {
+				return err
+			}
+			if !ok {
+				return fault.Denied("you may not change this contact", "您无权修改该客户")
+			}
+		}
+		if in.Version != c.version {
+			return fault.Stale("input.version", c.version)
+		}
+		if err := changeable(c.protected, c.gone); err != nil {
+			return err
+		}
+		return s.update(ctx, tx, actor, c, in)
+	})
+}
+
+func (s *Service) update(ctx context.Context, tx *store.Tx, actor *access.Actor, c *held, in UpdateInput) error {
+	now := *c
+	before, after := map[string]any{}, map[string]any{}
+	if in.Name != nil && *in.Name != c.name {
+		now.name = *in.Name
+		before["name"], after["name"] = personal(c.id, c.name), personal(c.id, now.name)
+	}
+	if differs(in.Company, c.company) {
+		now.company = in.Company
+		before["company"], after["company"] = personal(c.id, text(c.company)), personal(c.id, text(now.company))
+	}
+	if in.Importance != nil && *in.Importance != c.importance {
+		now.importance = *in.Importance
+		before["importance"], after["importance"] = c.importance, now.importance
+	}
+	covers, err := retag(ctx, tx, actor, ofContacts, c.id, in.Tags, before, after)
+	if err != nil || len(after) == 0 {
+		return err
+	}
+	if _, err := tx.Change(ctx, "contacts", `UPDATE contacts SET name = $3, name_key = $4, company = $5, importance = $6, version = version + 1, updated_at = $7
+		WHERE corp_id = $1 AND id = $2 RETURNING id`,
+		tx.Corp(), c.id, now.name, name.Fold(now.name), stored(text(now.company)), now.importance, tx.Now()); err != nil {
+		return err
+	}
+	if now.importance != c.importance {
+		if err := countKey(ctx, tx, c, now.importance == key); err != nil {
+			return err
+		}
+	}
+	return s.Log.Append(ctx, tx, audit.Entry{Action: access.ContactUpdate, Subject: c.id, Before: before, After: after, Covers: covers})
+}
+
+// countKey keeps the followers' counts of key contacts, and of those that wait for
+// a platform.
+func countKey(ctx context.Context, tx *store.Tx, c *held, isKey bool) error {
+	if len(c.follows) == 0 {
+		return nil
+	}
+	n := -1
+	if isKey {
+		n = 1
+	}
+	rows := make([]map[string]any, len(c.follows))
+	for i, f := range c.follows {
+		waiting := 0
+		if !f.reservedBy.IsZero() {
+			waiting = n
+		}
+		rows[i] = map[string]any{"id": f.member, "n": n, "waiting": waiting}
+	}
+	_, err := tx.Keep(ctx, "member_counters", `UPDATE member_counters SET key_contacts = key_contacts + v.n, waiting_key_contacts = waiting_key_contacts + v.waiting
+		FROM `+tx.DB().Rows(1, "v", "id uuid", "n int", "waiting int")+` WHERE corp_id = $2 AND member_id = v.id`, tx.DB().Batch(rows), tx.Corp())
+	return err
+}
