@@ -2,6 +2,7 @@ package identity_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -143,7 +144,7 @@ func TestTouchPassesOverAHeldSession(t *testing.T) {
 			quick, cancel := context.WithTimeout(t.Context(), 2*time.Second) // a lock would be waited for for three
 			defer cancel()
 			_, err := s.s.Authenticate(quick, session.Token)
-			return err
+			return errors.Join(err, quick.Err())
 		}))
 	})
 }

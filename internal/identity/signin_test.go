@@ -75,6 +75,33 @@ func TestSignInTellsNothing(t *testing.T) {
 	})
 }
 
+// An unknown login takes the statements and the hashing that a known one takes.
+func TestUnknownLoginCostsTheSame(t *testing.T) {
+	each(t, func(t *testing.T, s *scene) {
+		s.s.Cost = secret.Params{Memory: 32 * 1024, Time: 2, Threads: 1}
+		s.must(s.s.SetPassword(s.system(), s.lina, "lina", password))
+		cost := func(login string) (statements int, quickest time.Duration) {
+			quickest = time.Hour
+			for range 4 {
+				statements = 0
+				ctx := store.Count(t.Context(), func(string) { statements++ })
+				ctx = access.With(ctx, &access.Actor{Kind: access.Anonymous, Address: "203.0.113.7"})
+				start := time.Now()
+				_, err := s.s.SignIn(ctx, new("acme"), login, "wrong")
+				wants(t, err, fault.Unauthenticated, "")
+				quickest = min(quickest, time.Since(start))
+				s.Clock.Add(minute)
+			}
+			return statements, quickest
+		}
+		known, slow := cost("lina")
+		unknown, quick := cost("nobody")
+		if known != unknown || quick < slow/3 {
+			t.Fatalf("known: %d statements, %s; unknown: %d, %s", known, slow, unknown, quick)
+		}
+	})
+}
+
 func TestLockout(t *testing.T) {
 	each(t, func(t *testing.T, s *scene) {
 		for name, at := range map[string][2]string{"known": {"acme", "lina"}, "unknown": {"acme", "nobody"}, "unknown corp": {"nope", "lina"}} {
