@@ -1,9 +1,9 @@
 // Package intake reads the files with which a corp is loaded or brought up to
 // date, and says everything that is wrong with them at once.
 //
-// It is pure: it reads files, knows no database and changes nothing. What it
-// returns has been checked row by row and across the files, so whoever stores it
-// can do so in one transaction. The steps are
+// Reading is pure: it knows no database and changes nothing. What it returns has
+// been checked row by row and across the files, and Load stores it in one
+// transaction. The steps are
 //
 //	read.go      one pass over the files, in the order in which they refer to each other
 //	table.go     CSV: headers, real line numbers, rows
@@ -12,6 +12,12 @@
 //	check.go     the rules of rows and of the corp as a whole; also for data made by program
 //	messages.go  the archived chat, which is never held in memory
 //	rejects.go   the rows left out, so that they can be mended and read again
+//
+//	load.go      stores a corp, all of it or nothing, and records each file in the log
+//	stored.go    what the corp holds already, read and locked
+//	people.go    departments, members, and who answers for those who are away
+//	contacts.go  tags, contacts, follows
+//	groups.go    groups, counters, and the archived chat
 package intake
 
 import (
@@ -48,6 +54,8 @@ type Corp struct {
 
 	// given lists the columns that each file had; nil: all of them.
 	given map[string][]string
+	// lines gives the line of each row, by file; nil for data made by program.
+	lines map[string][]int
 }
 
 // Has reports whether the file had the column. An update leaves alone what a

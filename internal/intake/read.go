@@ -54,6 +54,7 @@ func Read(fsys fs.FS, opt Options) (*Corp, *Report, error) {
 		return nil, &l.report, err
 	}
 	l.c.Mark(opt.Known)
+	l.c.lines = l.lines
 	return l.c, &l.report, nil
 }
 
