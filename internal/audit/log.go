@@ -4,6 +4,8 @@ package audit
 
 import (
 	"context"
+	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -41,14 +43,21 @@ type Entry struct {
 
 // Append writes the entries of a use case, in order. It takes the lock on the
 // corp's head, so it comes last in every transaction (semantics.md, lock 7), and
-// once. After it the transaction may commit the changes the entries cover.
+// once. After it the transaction may commit the changes the entries cover. Their
+// time is the transaction's, which may have waited: the order of the log is the
+// order of commits, and times may go back by as long as such a wait.
+//
+// An entry that the format does not allow, e.g. one over leaf.MaxBytes, is a
+// mistake in our program: the error wraps leaf.ErrEntry and nothing is committed.
 func (l *Log) Append(ctx context.Context, tx *store.Tx, entries ...Entry) error {
 	if len(entries) == 0 {
 		return nil
 	}
 	actor := access.From(ctx)
 	subjects := map[nid.ID]bool{}
-	if actor.Kind == access.Person && actor.Address != "" {
+	// An address is a personal value, so it is kept for people only.
+	addressed := actor.Kind == access.Person && actor.Address != ""
+	if addressed {
 		subjects[actor.ID] = true
 	}
 	for _, e := range entries {
@@ -59,17 +68,10 @@ func (l *Log) Append(ctx context.Context, tx *store.Tx, entries ...Entry) error 
 	if err != nil {
 		return err
 	}
-	type head struct {
-		size int64
-		hash []byte
-	}
-	heads, err := store.KeepInto(ctx, tx, func(h *head) []any { return []any{&h.size, &h.hash} }, "audit_heads",
-		`INSERT INTO audit_heads (corp_id, size, hash) VALUES ($1, 0, $2)
-		ON CONFLICT (corp_id) DO UPDATE SET size = audit_heads.size RETURNING size, hash`, tx.Corp(), make([]byte, 32))
+	next, err := lockHead(ctx, tx)
 	if err != nil {
 		return err
 	}
-	next := heads[0]
 	prev := [32]byte(next.hash)
 	sealer := leaf.Sealer{Keys: func(s nid.ID) (leaf.Key, error) { return keys[s], nil }}
 	rows := make([]map[string]any, len(entries))
@@ -77,12 +79,12 @@ func (l *Log) Append(ctx context.Context, tx *store.Tx, entries ...Entry) error 
 		full := leaf.Entry{
 			ID: tx.NewID(nid.Audit), Corp: tx.Corp(), Index: next.size + int64(i), At: tx.Now(),
 			Actor: leaf.Actor{Kind: actor.Kind, ID: actor.ID}, Action: string(e.Action), Subject: e.Subject, Handover: e.Handover,
-			Request: actor.RequestID, Cause: actor.Cause, Before: e.Before, After: e.After, Prev: prev,
+			Request: actor.RequestID, Before: e.Before, After: e.After, Prev: prev,
 		}
 		if actor.Kind == access.System {
-			full.Reason = actor.Label
+			full.Reason, full.Cause = actor.Label, actor.Cause
 		}
-		if i == 0 && subjects[actor.ID] && actor.Address != "" {
+		if i == 0 && addressed {
 			// Once for each act: the entries of one act share request and time.
 			full.Address = leaf.Personal{Subject: actor.ID, Value: actor.Address}
 		}
@@ -93,10 +95,11 @@ func (l *Log) Append(ctx context.Context, tx *store.Tx, entries ...Entry) error 
 		if err != nil {
 			return err
 		}
-		prev = leaf.Hash(bytes)
+		hash := leaf.Hash(bytes)
+		prev = hash
 		rows[i] = map[string]any{
 			"id": full.ID, "n": full.Index, "actor": full.Actor.ID, "kind": string(full.Actor.Kind), "action": full.Action,
-			"subject": e.Subject, "handover": e.Handover, "leaf": bytes, "hash": prev[:],
+			"subject": e.Subject, "handover": e.Handover, "leaf": bytes, "hash": hash[:],
 		}
 		if !e.Subject.IsZero() {
 			tx.Cover(e.Subject)
@@ -117,6 +120,36 @@ func (l *Log) Append(ctx context.Context, tx *store.Tx, entries ...Entry) error 
 	_, err = tx.Keep(ctx, "audit_heads", `UPDATE audit_heads SET size = $2, hash = $3 WHERE corp_id = $1`,
 		tx.Corp(), next.size+int64(len(entries)), prev[:])
 	return err
+}
+
+// head is how far a corp's log goes.
+type head struct {
+	size int64
+	hash []byte
+}
+
+// lockHead gives the head of the corp's log and keeps it from moving until the end
+// of the transaction; the first to come makes it. Append writes it at its end, so
+// all but the first only read it here.
+func lockHead(ctx context.Context, tx *store.Tx) (h head, err error) {
+	dest := func(h *head) []any { return []any{&h.size, &h.hash} }
+	h, found, err := store.SelectOne(ctx, tx, dest, `SELECT size, hash FROM audit_heads WHERE corp_id = $1`+tx.DB().ForNoKeyUpdate(), tx.Corp())
+	if err == nil && !found {
+		var made []head
+		// Two may find none: the second waits here and goes on from where the first ended.
+		made, err = store.KeepInto(ctx, tx, dest, "audit_heads", `INSERT INTO audit_heads (corp_id, size, hash) VALUES ($1, 0, $2)
+			ON CONFLICT (corp_id) DO UPDATE SET size = audit_heads.size RETURNING size, hash`, tx.Corp(), make([]byte, 32))
+		if len(made) == 1 {
+			h = made[0]
+		}
+	}
+	if err != nil {
+		return h, err
+	}
+	if len(h.hash) != 32 || h.size < 0 {
+		return h, fmt.Errorf("audit: the head of the log of %s is damaged; nothing can be recorded until `handover audit verify` holds", tx.Corp())
+	}
+	return h, nil
 }
 
 // gather finds whom the personal values are about.
@@ -166,37 +199,49 @@ func (l *Log) sealing(ctx context.Context, tx *store.Tx, subjects map[nid.ID]boo
 	return l.keys(ctx, tx, subjects)
 }
 
-// keys reads the keys that are there. An erased subject has none: what is sealed
-// about it from then on is sealed under a key that nobody keeps.
-func (l *Log) keys(ctx context.Context, q store.Querier, subjects map[nid.ID]bool) (map[nid.ID]leaf.Key, error) {
-	ids := make([]nid.ID, 0, len(subjects))
-	for s := range subjects {
-		ids = append(ids, s)
-	}
-	type stored struct {
-		subject nid.ID
-		wrapped []byte
-	}
-	db := store.EngineOf(q)
-	corp := access.From(ctx).Corp
-	rows, err := store.Select(ctx, q, func(r *stored) []any { return []any{&r.subject, &r.wrapped} },
-		`SELECT subject_id, wrapped FROM subject_keys WHERE corp_id = $1 AND subject_id `+db.In(2), corp, db.IDs(ids))
+// keys gives the keys of the subjects that have one already. An erased subject's is
+// gone: what is sealed about it from then on is sealed under a key that nobody keeps.
+func (l *Log) keys(ctx context.Context, tx *store.Tx, subjects map[nid.ID]bool) (map[nid.ID]leaf.Key, error) {
+	rows, err := wrappedKeys(ctx, tx, tx.Corp(), subjects)
 	if err != nil {
 		return nil, err
 	}
-	keys := map[nid.ID]leaf.Key{}
+	keys := make(map[nid.ID]leaf.Key, len(rows))
 	for _, r := range rows {
 		if r.wrapped == nil {
 			keys[r.subject] = leaf.NewKey()
 			continue
 		}
-		k, err := l.box.Open(r.wrapped, row(corp, r.subject))
-		if err != nil {
+		if keys[r.subject], err = unwrap(l.box, r.wrapped, tx.Corp(), r.subject); err != nil {
 			return nil, err
 		}
-		keys[r.subject] = leaf.Key(k)
 	}
 	return keys, nil
+}
+
+type wrappedKey struct {
+	subject nid.ID
+	wrapped []byte // nil once erased
+}
+
+func wrappedKeys(ctx context.Context, q store.Querier, corp nid.ID, subjects map[nid.ID]bool) ([]wrappedKey, error) {
+	if len(subjects) == 0 {
+		return nil, nil
+	}
+	db := store.EngineOf(q)
+	return store.Select(ctx, q, func(r *wrappedKey) []any { return []any{&r.subject, &r.wrapped} },
+		`SELECT subject_id, wrapped FROM subject_keys WHERE corp_id = $1 AND subject_id `+db.In(2), corp, db.IDs(slices.Collect(maps.Keys(subjects))))
+}
+
+func unwrap(box *secret.Box, wrapped []byte, corp, subject nid.ID) (leaf.Key, error) {
+	k, err := box.Open(wrapped, row(corp, subject))
+	if err == nil && len(k) != len(leaf.Key{}) {
+		err = fmt.Errorf("audit: the key of %s has %d bytes", subject, len(k))
+	}
+	if err != nil {
+		return leaf.Key{}, err
+	}
+	return leaf.Key(k), nil
 }
 
 // row ties a wrapped key to its place.
@@ -215,22 +260,30 @@ func (l *Log) Tx(ctx context.Context, db *store.DB, action access.Action, fn fun
 }
 
 // deny records that an actor was refused: one entry for each actor, action and
-// minute, with the number of refusals that the minute before left out.
+// minute, with the number of refusals of the last such minute that had no entry.
 func (l *Log) deny(ctx context.Context, db *store.DB, action access.Action) error {
-	actor := access.From(ctx)
+	actor := access.From(ctx).ID
 	return db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		if actor.IsZero() {
+			actor = tx.Corp() // the system, or nobody known
+		}
 		minute := tx.Now().Truncate(time.Minute)
 		counts, err := store.KeepInto(ctx, tx, func(n *int) []any { return []any{n} }, "denials",
 			`INSERT INTO denials (corp_id, actor_id, action, minute, n) VALUES ($1, $2, $3, $4, 1)
 			ON CONFLICT (corp_id, actor_id, action, minute) DO UPDATE SET n = denials.n + 1 RETURNING n`,
-			tx.Corp(), actor.ID, string(action), minute)
+			tx.Corp(), actor, string(action), minute)
 		if err != nil || counts[0] > 1 {
 			return err
 		}
 		before, _, err := store.SelectOne(ctx, tx, func(n *int) []any { return []any{n} },
 			`SELECT n FROM denials WHERE corp_id = $1 AND actor_id = $2 AND action = $3 AND minute < $4 ORDER BY minute DESC LIMIT 1`,
-			tx.Corp(), actor.ID, string(action), minute)
+			tx.Corp(), actor, string(action), minute)
 		if err != nil {
+			return err
+		}
+		// What was counted long ago has been told by now; replicas' clocks differ by less than this.
+		if _, err := tx.Keep(ctx, "denials", `DELETE FROM denials WHERE corp_id = $1 AND actor_id = $2 AND action = $3 AND minute < $4`,
+			tx.Corp(), actor, string(action), minute.Add(-time.Hour)); err != nil {
 			return err
 		}
 		return l.Append(ctx, tx, Entry{Action: access.AccessDeny, After: map[string]any{"action": string(action), "unreportedBefore": max(before-1, 0)}})

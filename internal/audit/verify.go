@@ -1,0 +1,195 @@
+package audit
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"math"
+	"time"
+
+	"github.com/openhandover/openhandover/internal/access"
+	"github.com/openhandover/openhandover/internal/audit/leaf"
+	"github.com/openhandover/openhandover/internal/nid"
+	"github.com/openhandover/openhandover/internal/store"
+)
+
+// Result says what Verify found to hold.
+type Result struct {
+	Corp nid.ID
+	// Entries is how many entries hold, from the first on.
+	Entries int64
+	// Head is the hash of the last entry, all zero in an empty log. To be kept
+	// outside of the database: only it shows that nobody wrote the whole log anew.
+	Head [32]byte
+}
+
+// verifyBatch is how many rows one statement reads.
+const verifyBatch = 2000
+
+// Verify holds a corp's whole log, in one snapshot, against its leaves: every
+// stored column, the links and the head. Memory does not grow with the log.
+// progress, which may be nil, is told after each batch how many entries have been
+// read of how many the head counts.
+//
+// The error is *leaf.Broken for the first place that does not hold; Entries is
+// then how many do before it. It finds any change that leaves the head as it was
+// (see leaf.Verify).
+func Verify(ctx context.Context, db *store.DB, corp nid.ID, progress func(done, total int64)) (Result, error) {
+	result := Result{Corp: corp}
+	err := db.View(store.System(ctx, corp, "verify the audit log"), func(ctx context.Context, r *store.Read) error {
+		h, err := storedHead(ctx, r, corp)
+		if err != nil {
+			return err
+		}
+		err = leaf.Verify(stored(ctx, r, corp, func(done int64) {
+			if progress != nil {
+				progress(done, h.Size)
+			}
+		}), h)
+		if err == nil {
+			result.Entries, result.Head = h.Size, h.Hash
+		}
+		return err
+	})
+	if b, ok := errors.AsType[*leaf.Broken](err); ok {
+		result.Entries = b.Index
+	}
+	return result, err
+}
+
+// storedHead reads the head. A corp without one has an empty log.
+func storedHead(ctx context.Context, q store.Querier, corp nid.ID) (leaf.Head, error) {
+	h, _, err := store.SelectOne(ctx, q, func(h *head) []any { return []any{&h.size, &h.hash} },
+		`SELECT size, hash FROM audit_heads WHERE corp_id = $1`, corp)
+	out := leaf.Head{Corp: corp, Size: max(h.size, 0)}
+	if len(h.hash) == len(out.Hash) {
+		out.Hash = [32]byte(h.hash)
+	} else if h.hash != nil {
+		out.Hash = [32]byte{0: 0xff} // no leaf's hash
+	}
+	return out, err
+}
+
+// stored gives the rows of a corp's log by index, a batch at a time. Rows of one
+// index, which the database's own rules forbid, all come.
+func stored(ctx context.Context, q store.Querier, corp nid.ID, read func(done int64)) iter.Seq2[leaf.Row, error] {
+	return func(yield func(leaf.Row, error) bool) {
+		last, lastID, done := int64(math.MinInt64), nid.ID{}.UUID(), int64(0)
+		for {
+			rows, err := store.Select(ctx, q, (*entryRow).dest, `
+				SELECT id, corp_id, created_at, "index", at, actor_id, actor_kind, action, subject_id, handover_id, request_id, leaf, hash
+				FROM audit_entries WHERE corp_id = $1 AND ("index", id) > ($2, $3) ORDER BY "index", id LIMIT $4`, corp, last, lastID, verifyBatch)
+			if err != nil {
+				yield(leaf.Row{}, err)
+				return
+			}
+			for i := range rows {
+				if !yield(rows[i].row(), nil) {
+					return
+				}
+			}
+			done += int64(len(rows))
+			read(done)
+			if len(rows) < verifyBatch {
+				return
+			}
+			last, lastID = int64(rows[len(rows)-1].index), rows[len(rows)-1].id.text
+		}
+	}
+}
+
+// entryRow is a row as it is stored, whatever somebody has put into it: SQLite's
+// columns take anything, and what is no id or time must be found at its position
+// and not break off the reading.
+type entryRow struct {
+	id, corp, actor, subject, handover exactID
+	created, at                        exactTime
+	index                              exactIndex
+	kind, action                       access.ActorKind
+	request                            exactText
+	leaf, hash                         []byte
+}
+
+func (r *entryRow) dest() []any {
+	return []any{&r.id, &r.corp, &r.created, &r.index, &r.at, &r.actor, &r.kind, &r.action, &r.subject, &r.handover, &r.request, &r.leaf, &r.hash}
+}
+
+func (r *entryRow) row() leaf.Row {
+	row := leaf.Row{Leaf: r.leaf, Columns: leaf.Columns{
+		ID: r.id.id, Corp: r.corp.id, Index: int64(r.index), Created: r.created.Time, At: r.at.Time, ActorKind: r.kind, Actor: r.actor.id,
+		Action: string(r.action), Subject: r.subject.id, Handover: r.handover.id, Request: string(r.request),
+	}}
+	if len(r.hash) == len(row.Hash) {
+		row.Hash = [32]byte(r.hash)
+	}
+	return row
+}
+
+// exactID takes an id as the store writes it, NULL for none; anything else reads
+// as noID, which no leaf can hold.
+type exactID struct {
+	id   nid.ID
+	text string
+}
+
+var noID = nid.ID{15: 0xff}
+
+// Scan never fails.
+func (e *exactID) Scan(src any) error {
+	*e = exactID{}
+	switch v := src.(type) {
+	case nil:
+		return nil
+	case string:
+		e.text = v
+	case []byte:
+		e.text = string(v)
+	}
+	if err := e.id.Scan(e.text); err != nil || e.id.IsZero() || e.id.UUID() != e.text {
+		e.id = noID
+	}
+	return nil
+}
+
+// exactIndex takes a number; anything else reads as one that no entry can have.
+type exactIndex int64
+
+// Scan never fails.
+func (e *exactIndex) Scan(src any) error {
+	n, ok := src.(int64)
+	if !ok {
+		n = math.MaxInt64
+	}
+	*e = exactIndex(n)
+	return nil
+}
+
+// exactTime takes a time; anything else reads as the zero time, which no leaf holds.
+type exactTime struct{ time.Time }
+
+// Scan never fails.
+func (e *exactTime) Scan(src any) error {
+	e.Time, _ = src.(time.Time)
+	return nil
+}
+
+// exactText takes text, NULL for none; the empty text, which the store never
+// writes, reads as one that no leaf holds.
+type exactText string
+
+// Scan never fails.
+func (e *exactText) Scan(src any) error {
+	switch v := src.(type) {
+	case nil:
+		*e = ""
+		return nil
+	case string:
+		*e = exactText(v)
+	case []byte:
+		*e = exactText(v)
+	}
+	if *e == "" {
+		*e = "\x00"
+	}
+	return nil
+}
