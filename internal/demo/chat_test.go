@@ -16,7 +16,7 @@ func TestMessagesFitWhoLookedAfterWhom(t *testing.T) {
 	for _, f := range d.Follows {
 		from[pair{f.UserID, f.ExternalUserID}] = f.Since
 		if f.UserID == demo.Lina {
-			until[pair{f.UserID, f.ExternalUserID}] = member(t, d.Corp, demo.Lina).DepartedAt
+			until[pair{f.UserID, f.ExternalUserID}] = memberOf(t, d.Corp, demo.Lina).DepartedAt
 		}
 	}
 	for _, p := range d.Past {

@@ -1,6 +1,8 @@
 // Package demo makes the data of `serve --demo`: two corps in which everything
-// there is to see can be seen, the same on every machine. It is pure: it gives
-// what an import would give, and plain descriptions of what happened before.
+// there is to see can be seen, the same on every machine. New and NewOther are
+// pure: they give what an import would give, and plain descriptions of what
+// happened before. Seed puts all of it into a database through the use cases; only
+// cmd/handover calls it.
 //
 // People, companies and conversations are invented.
 package demo

@@ -28,7 +28,7 @@ func all(t *testing.T, d *demo.Data) (out []intake.Message) {
 	return out
 }
 
-func member(t *testing.T, c *intake.Corp, userID string) intake.Member {
+func memberOf(t *testing.T, c *intake.Corp, userID string) intake.Member {
 	t.Helper()
 	i := slices.IndexFunc(c.Members, func(m intake.Member) bool { return m.UserID == userID })
 	if i < 0 {
@@ -100,21 +100,21 @@ func TestThereIsExactlySoMuch(t *testing.T) {
 	if len(o.Members) != 10 || len(o.Contacts) != 50 || len(o.Groups) != 4 || len(all(t, o)) != 200 {
 		t.Errorf("other corp: %d members, %d contacts, %d groups, %d messages", len(o.Members), len(o.Contacts), len(o.Groups), len(all(t, o)))
 	}
-	if lina := member(t, o.Corp, demo.Lina); lina.Name != "李娜" || lina.Status != intake.Active {
+	if lina := memberOf(t, o.Corp, demo.Lina); lina.Name != "李娜" || lina.Status != intake.Active {
 		t.Errorf("the other corp's namesake is %+v", lina)
 	}
 }
 
 func TestTheTwoOfTheTour(t *testing.T) {
 	c := demo.New(now).Corp
-	lina := member(t, c, demo.Lina)
+	lina := memberOf(t, c, demo.Lina)
 	if n, key, groups := held(c, demo.Lina); n != 186 || key != 9 || groups != 14 {
 		t.Errorf("李娜 has %d contacts, %d of them key, and %d groups", n, key, groups)
 	}
 	if ago := now.Sub(lina.DepartedAt); lina.Name != "李娜" || lina.Status != intake.Departed || ago <= 0 || ago > 48*time.Hour || !under(c, lina.Departments[0], demo.East) || lina.Departments[0] == demo.East {
 		t.Errorf("李娜 is %+v", lina)
 	}
-	chenwei := member(t, c, demo.Chenwei)
+	chenwei := memberOf(t, c, demo.Chenwei)
 	if n, _, _ := held(c, demo.Chenwei); n != 640 || chenwei.Name != "陈伟" || chenwei.Status != intake.Leaving || chenwei.LastDay != "2026-03-16" {
 		t.Errorf("陈伟 has %d contacts and is %+v", n, chenwei)
 	}
@@ -140,7 +140,7 @@ func TestAccountsBelongToActiveMembers(t *testing.T) {
 	var logins []string
 	for _, a := range demo.Accounts {
 		logins = append(logins, a.Corp+"/"+a.Login+"/"+a.Role+"/"+a.Department)
-		if m := member(t, corps[a.Corp], a.UserID); m.Status != intake.Active {
+		if m := memberOf(t, corps[a.Corp], a.UserID); m.Status != intake.Active {
 			t.Errorf("%s is %s", a.Login, m.Status)
 		}
 		if !slices.ContainsFunc(access.BuiltInRoles, func(r access.BuiltIn) bool { return r.Name == a.Role }) {
@@ -159,17 +159,17 @@ func TestAccountsBelongToActiveMembers(t *testing.T) {
 	}
 	c := corps[demo.Main]
 	i := slices.IndexFunc(c.Departments, func(d intake.Department) bool { return d.ID == demo.East })
-	if e := c.Departments[i]; e.Name != "华东销售部" || e.Manager != "zhoujing" || member(t, c, "zhoujing").Departments[0] != demo.East {
+	if e := c.Departments[i]; e.Name != "华东销售部" || e.Manager != "zhoujing" || memberOf(t, c, "zhoujing").Departments[0] != demo.East {
 		t.Errorf("the manager's department is %+v", e)
 	}
 	if children := slices.DeleteFunc(slices.Clone(c.Departments), func(d intake.Department) bool { return d.Parent != demo.East }); len(children) < 2 {
 		t.Errorf("华东销售部 has %d teams", len(children))
 	}
-	if n, _, _ := held(c, "linxiao"); n == 0 || !under(c, member(t, c, "linxiao").Departments[0], demo.East) {
+	if n, _, _ := held(c, "linxiao"); n == 0 || !under(c, memberOf(t, c, "linxiao").Departments[0], demo.East) {
 		t.Error("the ordinary sales member has no contacts or sits elsewhere")
 	}
 	for name, d := range map[string]*demo.Data{demo.Main: demo.New(now), demo.Other: demo.NewOther(now)} {
-		if d.Name != name || !member(t, d.Corp, d.Fallback).Status.Answers() {
+		if d.Name != name || !memberOf(t, d.Corp, d.Fallback).Status.Answers() {
 			t.Errorf("%s is called %s, fallback %s", name, d.Name, d.Fallback)
 		}
 	}

@@ -46,7 +46,7 @@ func TestThePastCanHaveHappened(t *testing.T) {
 			}
 			before = at
 		}
-		leaver := member(t, c, p.Leaver)
+		leaver := memberOf(t, c, p.Leaver)
 		if leaver.Status != intake.Active || gone[p.Leaver] || p.Leaver == demo.Lina || p.Leaver == demo.Chenwei || p.Reason == "" {
 			t.Errorf("handover %d: leaver %+v, reason %q", i, leaver, p.Reason)
 		}
@@ -62,7 +62,7 @@ func TestThePastCanHaveHappened(t *testing.T) {
 		}
 		hasKey, merged, seen := false, 0, map[string]bool{}
 		for _, a := range p.Assignments {
-			s := member(t, c, a.Successor)
+			s := memberOf(t, c, a.Successor)
 			fresh := 0
 			for _, x := range append(slices.Clone(a.Contacts), a.Groups...) {
 				if seen[x] {
