@@ -75,14 +75,19 @@ func lockCare(ctx context.Context, tx *store.Tx, leaver nid.ID, named ...nid.ID)
 			wanted = append(wanted, r.manager)
 		}
 	}
+	// The list goes by way of the program: a planner that has not yet counted a large
+	// import would join follows with itself row by row.
+	contacts, err := store.Select(ctx, tx, one, `SELECT contact_id FROM follows WHERE corp_id = $1 AND member_id = $2 AND ended_at IS NULL`, tx.Corp(), leaver)
+	if err != nil {
+		return c, err
+	}
 	// Whoever they have now may go on caring for somebody who was only disabled.
 	locked, err := store.Select(ctx, tx, func(p *person) []any {
 		return []any{&p.id, &p.status, &p.answers, &p.caretaker, &p.departedAt}
 	}, `SELECT m.id, m.status, m.answers, m.caretaker_id, m.departed_at FROM members AS m WHERE m.corp_id = $1 AND (m.id `+db.In(3)+`
 		OR m.id IN (SELECT l.caretaker_id FROM members AS l WHERE l.corp_id = $1 AND l.id = $2)
-		OR m.id IN (SELECT other.member_id FROM follows AS mine JOIN follows AS other ON other.corp_id = mine.corp_id AND other.contact_id = mine.contact_id
-			WHERE mine.corp_id = $1 AND mine.member_id = $2 AND mine.ended_at IS NULL AND other.ended_at IS NULL))
-		ORDER BY m.id`+db.ForNoKeyUpdate(), tx.Corp(), leaver, db.IDs(wanted))
+		OR m.id IN (SELECT f.member_id FROM follows AS f WHERE f.corp_id = $1 AND f.contact_id `+db.In(4)+` AND f.ended_at IS NULL))
+		ORDER BY m.id`+db.ForNoKeyUpdate(), tx.Corp(), leaver, db.IDs(wanted), db.IDs(contacts))
 	if err != nil {
 		return c, err
 	}

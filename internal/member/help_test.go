@@ -51,16 +51,16 @@ func (s *scene) sound() {
 	for what, query := range map[string]string{
 		"counters that differ from a recount": `SELECT count(*) FROM member_counters AS c WHERE
 			contacts <> (SELECT count(*) FROM follows AS f WHERE f.corp_id = c.corp_id AND f.member_id = c.member_id AND f.ended_at IS NULL)
-			OR key_contacts <> (SELECT count(*) FROM follows AS f JOIN contacts AS k ON k.id = f.contact_id WHERE f.corp_id = c.corp_id AND f.member_id = c.member_id AND f.ended_at IS NULL AND k.importance = 'KEY')
+			OR key_contacts <> (SELECT count(*) FROM follows AS f JOIN contacts AS k ON k.corp_id = f.corp_id AND k.id = f.contact_id WHERE f.corp_id = c.corp_id AND f.member_id = c.member_id AND f.ended_at IS NULL AND k.importance = 'KEY')
 			OR groups <> (SELECT count(*) FROM groups AS g WHERE g.corp_id = c.corp_id AND g.owner_id = c.member_id)`,
 		"contacts with the wrong protection": `SELECT count(*) FROM contacts AS k WHERE protected <>
-			EXISTS (SELECT 1 FROM follows AS f WHERE f.contact_id = k.id AND f.ended_at IS NULL AND f.protected)`,
-		"follows with the wrong protection": `SELECT count(*) FROM follows AS f JOIN members AS m ON m.id = f.member_id WHERE f.ended_at IS NULL AND f.protected = m.answers`,
+			EXISTS (SELECT 1 FROM follows AS f WHERE f.corp_id = k.corp_id AND f.contact_id = k.id AND f.ended_at IS NULL AND f.protected)`,
+		"follows with the wrong protection": `SELECT count(*) FROM follows AS f JOIN members AS m ON m.corp_id = f.corp_id AND m.id = f.member_id WHERE f.ended_at IS NULL AND f.protected = m.answers`,
 		"groups with the wrong protection":  `SELECT count(*) FROM groups AS g JOIN members AS m ON m.id = g.owner_id WHERE g.protected = m.answers`,
 		"leavers without a caretaker at work": `SELECT count(*) FROM members AS l WHERE NOT l.answers
 			AND NOT EXISTS (SELECT 1 FROM members AS m WHERE m.id = l.caretaker_id AND m.answers)`,
 		"contacts whose accountable neither follows nor cares": `SELECT count(*) FROM contacts AS k WHERE
-			NOT EXISTS (SELECT 1 FROM follows AS f JOIN members AS m ON m.id = f.member_id WHERE f.contact_id = k.id AND f.ended_at IS NULL
+			NOT EXISTS (SELECT 1 FROM follows AS f JOIN members AS m ON m.corp_id = f.corp_id AND m.id = f.member_id WHERE f.corp_id = k.corp_id AND f.contact_id = k.id AND f.ended_at IS NULL
 				AND (f.member_id = k.accountable_id OR m.caretaker_id = k.accountable_id AND NOT m.answers))`,
 	} {
 		if n := testcorp.Value[int](s.Corp, query); n != 0 {
