@@ -51,7 +51,7 @@ type Handover struct {
 	HistoryExpiresAt *time.Time `json:"history_expires_at,omitempty"`
 	// SHA-256 of the canonical plan, hex; computed once, when the plan is stored.
 	Digest string `json:"digest,omitempty"`
-	// The plan as last given.
+	// The plan as last given, to the letter.
 	Plan json.RawMessage `json:"plan,omitempty"`
 	// ApprovalsRequired holds the value of the "approvals_required" field.
 	ApprovalsRequired int `json:"approvals_required,omitempty"`

@@ -553,7 +553,7 @@ var (
 		{Name: "history_until", Type: field.TypeTime, Nullable: true},
 		{Name: "history_expires_at", Type: field.TypeTime, Nullable: true},
 		{Name: "digest", Type: field.TypeString},
-		{Name: "plan", Type: field.TypeJSON},
+		{Name: "plan", Type: field.TypeJSON, SchemaType: map[string]string{"postgres": "json"}},
 		{Name: "approvals_required", Type: field.TypeInt, Default: 0},
 		{Name: "approval_reasons", Type: field.TypeJSON, Nullable: true},
 		{Name: "start_at", Type: field.TypeTime, Nullable: true},

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 
 	"entgo.io/ent"
+	"entgo.io/ent/dialect"
 	"entgo.io/ent/dialect/entsql"
 	"entgo.io/ent/schema"
 	"entgo.io/ent/schema/edge"
@@ -35,7 +36,7 @@ func (Handover) Fields() []ent.Field {
 		moment("history_until"),
 		moment("history_expires_at"),
 		field.String("digest").Comment("SHA-256 of the canonical plan, hex; computed once, when the plan is stored."),
-		field.JSON("plan", json.RawMessage{}).Comment("The plan as last given."),
+		field.JSON("plan", json.RawMessage{}).SchemaType(map[string]string{dialect.Postgres: "json"}).Comment("The plan as last given, to the letter."),
 		field.Int("approvals_required").Default(0),
 		field.JSON("approval_reasons", []string{}).Optional(),
 		moment("start_at"),

@@ -49,8 +49,18 @@ func (w *Where) SQL(first int) (string, []any) {
 func (w *Where) Apply(s *sql.Selector) {
 	next := 0
 	for _, c := range w.conditions {
-		n := strings.Count(c, "?")
-		s.Where(sql.ExprP("("+c+")", w.args[next:next+n]...))
-		next += n
+		parts := strings.Split(c, "?")
+		args := w.args[next : next+len(parts)-1]
+		next += len(args)
+		s.Where(sql.P(func(b *sql.Builder) { // ent may write a predicate more than once
+			b.WriteByte('(')
+			for i, part := range parts {
+				if i > 0 {
+					b.Arg(args[i-1]) // the builder writes the engine's placeholder
+				}
+				b.WriteString(part)
+			}
+			b.WriteByte(')')
+		}))
 	}
 }

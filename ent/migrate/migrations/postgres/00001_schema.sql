@@ -187,7 +187,7 @@ CREATE TABLE "handovers" (
   "history_until" timestamptz NULL,
   "history_expires_at" timestamptz NULL,
   "digest" character varying NOT NULL,
-  "plan" jsonb NOT NULL,
+  "plan" json NOT NULL,
   "approvals_required" bigint NOT NULL DEFAULT 0,
   "approval_reasons" jsonb NULL,
   "start_at" timestamptz NULL,

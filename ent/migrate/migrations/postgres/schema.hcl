@@ -768,7 +768,7 @@ table "handovers" {
   }
   column "plan" {
     null = false
-    type = jsonb
+    type = json
   }
   column "approvals_required" {
     null    = false
