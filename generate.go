@@ -2,3 +2,4 @@
 package openhandover
 
 //go:generate go run ./ent/entc.go
+//go:generate go tool gqlgen generate

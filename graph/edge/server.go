@@ -54,6 +54,8 @@ type Options struct {
 	Heartbeat time.Duration
 	// WriteTimeout bounds each write to a stream; 0 means 10 s.
 	WriteTimeout time.Duration
+	// Extensions run after all of ours.
+	Extensions []graphql.HandlerExtension
 	// Stop ends all streams when it is closed, without "complete", so that clients
 	// connect again elsewhere. nil never does.
 	Stop <-chan struct{}
@@ -104,6 +106,9 @@ func New(schema graphql.ExecutableSchema, o Options) http.Handler {
 	e.exec.Use(costLimit{limit: o.Limits.Cost, sizes: o.Sizes})
 	e.exec.Use(introspection{o.Introspection})
 	e.exec.Use(eventReader{})
+	for _, x := range o.Extensions {
+		e.exec.Use(x)
+	}
 	return e
 }
 

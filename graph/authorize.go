@@ -1,0 +1,71 @@
+package graph
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/99designs/gqlgen/graphql"
+
+	"github.com/openhandover/openhandover/internal/access"
+	"github.com/openhandover/openhandover/internal/fault"
+	"github.com/openhandover/openhandover/internal/identity"
+)
+
+// sizes are the lengths of lists that are not connections, for the cost of an
+// operation (semantics.md "Visibility"). What is short by nature, like tags, is
+// declared by what can be expected.
+var sizes = map[string]int{
+	"Contact.follows": 5, "Contact.ownership": 20, "Contact.followersAt": 5, "Group.ownership": 20,
+	"Member.departments": 3, "Member.grants": 5, "Viewer.scopeOf": 10,
+	"Handover.approvals": 5, "HandoverPreview.successors": 20, "HandoverPreview.problems": 20,
+	"TransferStatistics.rows": 500, // a row counts one twentieth
+}
+
+// The most entries that lists which are not connections give.
+const (
+	maxFollows     = 100
+	maxOwnership   = 200
+	maxGrants      = 100
+	maxDepartments = 50
+	maxApprovals   = 100
+	maxProblems    = 100
+	maxNodes       = 100
+)
+
+// authorizer asks access.Operations before a root field is resolved: nobody who is
+// not signed in gets further, and no query does that its viewer has no permission
+// for anywhere. Mutations check permissions themselves, inside their transaction,
+// and record whom they refuse.
+type authorizer struct{}
+
+func (authorizer) ExtensionName() string { return "authorizer" }
+
+// Validate refuses a schema with a root field that has no rule.
+func (authorizer) Validate(s graphql.ExecutableSchema) error {
+	for _, root := range []string{"Query", "Mutation"} {
+		for _, f := range s.Schema().Types[root].Fields {
+			if _, ok := access.Operations[root+"."+f.Name]; !ok && !strings.HasPrefix(f.Name, "__") {
+				return fmt.Errorf("graph: %s.%s has no rule in access.Operations", root, f.Name)
+			}
+		}
+	}
+	return nil
+}
+
+// InterceptField is graphql.FieldInterceptor.
+func (authorizer) InterceptField(ctx context.Context, next graphql.Resolver) (any, error) {
+	f := graphql.GetFieldContext(ctx)
+	if f.Object != "Query" && f.Object != "Mutation" || strings.HasPrefix(f.Field.Name, "__") {
+		return next(ctx)
+	}
+	rule, actor := access.Operations[f.Object+"."+f.Field.Name], access.From(ctx)
+	switch {
+	case rule.Open:
+	case !actor.SignedIn():
+		return nil, identity.SignInFirst()
+	case f.Object == "Query" && !rule.Allows(actor):
+		return nil, fault.Denied("you have no permission for this", "您没有执行此操作的权限")
+	}
+	return next(ctx)
+}

@@ -1,0 +1,79 @@
+package graph
+
+import (
+	"context"
+	"strconv"
+
+	"github.com/openhandover/openhandover/graph/model"
+	"github.com/openhandover/openhandover/internal/access"
+	"github.com/openhandover/openhandover/internal/fault"
+	"github.com/openhandover/openhandover/internal/handover"
+	"github.com/openhandover/openhandover/internal/nid"
+	"github.com/openhandover/openhandover/internal/siblings"
+)
+
+// previewed gives a plan that was worked out the shape of the API.
+func previewed(p *handover.Preview) *model.HandoverPreview {
+	v := &model.HandoverPreview{Preview: p}
+	for _, l := range p.Successors {
+		v.Loads = append(v.Loads, &model.SuccessorLoad{Load: l})
+	}
+	for _, s := range p.Problems {
+		v.Snags = append(v.Snags, &model.PlanProblem{Problem: s})
+	}
+	for i, it := range p.Items {
+		v.Rows = append(v.Rows, &model.PlanItem{Item: it, Position: i})
+	}
+	for _, s := range v.Snags {
+		// A full successor has no room for the last of what is planned for them;
+		// any other problem is about everything of its kind.
+		left := s.Items
+		for i := len(v.Rows) - 1; i >= 0 && left > 0; i-- {
+			if row := v.Rows[i]; row.Snag == nil && about(s, row) {
+				row.Snag = s
+				left--
+			}
+		}
+	}
+	siblings.Join(v.Loads)
+	siblings.Join(v.Snags)
+	siblings.Join(v.Rows)
+	return v
+}
+
+// about reports whether a problem can be this item's.
+func about(s *model.PlanProblem, it *model.PlanItem) bool {
+	switch {
+	case s.Kind != it.Kind:
+		return false
+	case s.Reason == handover.InProgress:
+		return it.Busy
+	case s.Reason == handover.SuccessorFull:
+		return s.Successor == it.To && !it.Merged && !it.Busy
+	}
+	return s.Successor == it.To && !it.Busy
+}
+
+// items pages what a plan would do. It is in memory: a plan has 200 items at most.
+func items(ctx context.Context, v *model.HandoverPreview, s span) (*model.PlanItemConnection, error) {
+	o := order[*model.PlanItem]{key: numberKey("POSITION", "", func(it *model.PlanItem) int64 { return int64(it.Position) })}
+	t := &table[*model.PlanItem]{name: "items " + v.Digest, id: func(it *model.PlanItem) nid.ID { return it.ID }}
+	if err := s.read(ctx, o.stamp(t.name)); err != nil {
+		return nil, err
+	}
+	begin := s.skip
+	if s.from != nil {
+		n, err := strconv.Atoi(s.from.value)
+		if err != nil {
+			return nil, fault.Bad("after", "this cursor is not from this list in this order", "该游标不属于此列表或此排序")
+		}
+		begin = n + 1
+	}
+	begin = min(max(begin, 0), len(v.Rows))
+	end := min(begin+s.limit, len(v.Rows))
+	total := func(context.Context) (int, error) { return len(v.Rows), nil }
+	return connect(t, o, s, v.Rows[begin:end], end < len(v.Rows), total), nil
+}
+
+// said gives a sentence in the viewer's language.
+func said(ctx context.Context, t fault.Text) string { return t.In(access.From(ctx).Lang) }

@@ -1,0 +1,38 @@
+// Package graph is the GraphQL API: the schema in *.graphqls by topic, resolvers
+// of the same names, and how lists are paged and related rows loaded.
+//
+// A resolver calls one use case or reads rows, and nothing else. Reads run in the
+// request's one snapshot (store.Reader). What a viewer may see is decided by
+// ent/rule, in the database; what they may do, by the use cases.
+package graph
+
+import (
+	"github.com/openhandover/openhandover/internal/audit"
+	"github.com/openhandover/openhandover/internal/contact"
+	"github.com/openhandover/openhandover/internal/grant"
+	"github.com/openhandover/openhandover/internal/group"
+	"github.com/openhandover/openhandover/internal/handover"
+	"github.com/openhandover/openhandover/internal/identity"
+	"github.com/openhandover/openhandover/internal/member"
+	"github.com/openhandover/openhandover/internal/store"
+)
+
+// Resolver is the root of all resolvers.
+type Resolver struct {
+	DB *store.DB
+	// Audit opens audit entries.
+	Audit *audit.Reader
+	// Use holds the use cases: a field of this struct, since resolvers of queries
+	// and of types take the names that services would have here.
+	Use Cases
+}
+
+// Cases are the use cases that the API calls, by topic.
+type Cases struct {
+	Identity *identity.Service
+	Grant    *grant.Service
+	Member   *member.Service
+	Contact  *contact.Service
+	Group    *group.Service
+	Handover *handover.Service
+}

@@ -1,0 +1,84 @@
+package graph
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/99designs/gqlgen/graphql"
+	"github.com/vektah/gqlparser/v2/ast"
+
+	"github.com/openhandover/openhandover/ent"
+	"github.com/openhandover/openhandover/graph/edge"
+	"github.com/openhandover/openhandover/graph/generated"
+	"github.com/openhandover/openhandover/internal/access"
+	"github.com/openhandover/openhandover/internal/fault"
+	"github.com/openhandover/openhandover/internal/identity"
+)
+
+// Options are what an installation sets about the API.
+type Options struct {
+	// Introspection says who may read the schema; nil: whoever is signed in.
+	Introspection func(context.Context) bool
+	// Documents finds trusted documents by their SHA-256; nil: there are none.
+	Documents func(ctx context.Context, sha256 string) (text string, found bool)
+	// TrustedOnly refuses all other documents.
+	TrustedOnly bool
+	// Stop ends all streams when it is closed.
+	Stop <-chan struct{}
+}
+
+// standAlone are the mutations that a document may hold only by themselves: a
+// proof of identity covers one act that its author can see.
+var standAlone = []string{
+	"signIn", "verifyIdentity", "handOver", "approveHandover", "rejectHandover", "executeHandover",
+	"deactivateMember", "reinstateMember", "grantRole", "revokeGrant", "createServiceToken", "revokeServiceToken",
+}
+
+// Handler serves the API.
+func Handler(r *Resolver, o Options) http.Handler {
+	if o.Introspection == nil {
+		o.Introspection = func(ctx context.Context) bool { return access.From(ctx).SignedIn() }
+	}
+	return edge.New(generated.NewExecutableSchema(generated.Config{Resolvers: r}), edge.Options{
+		Sizes: sizes, StandAlone: standAlone, Introspection: o.Introspection, Documents: o.Documents, TrustedOnly: o.TrustedOnly,
+		Read: r.DB.Reading, Stop: o.Stop, Translate: translate,
+		StillAllowed: func(ctx context.Context) error {
+			if !access.From(ctx).SignedIn() {
+				return identity.SignInFirst()
+			}
+			return nil
+		},
+		Extensions: []graphql.HandlerExtension{authorizer{}, payloads{r}},
+	})
+}
+
+// translate turns what reading rows failed with into faults.
+func translate(err error) error {
+	if ent.IsNotFound(err) {
+		return fault.Missing("").Because(err)
+	}
+	return err
+}
+
+// payloads gives each mutation of a document a snapshot of its own to read its
+// payload in: opened after the use case has committed, closed before the next runs.
+type payloads struct{ r *Resolver }
+
+func (payloads) ExtensionName() string                   { return "payloads" }
+func (payloads) Validate(graphql.ExecutableSchema) error { return nil }
+
+// InterceptRootField is graphql.RootFieldInterceptor.
+func (p payloads) InterceptRootField(ctx context.Context, next graphql.RootResolver) graphql.Marshaler {
+	if graphql.GetOperationContext(ctx).Operation.Operation != ast.Mutation {
+		return next(ctx)
+	}
+	// signIn and verifyIdentity change who acts: their payload is read as that actor.
+	actor := *access.From(ctx)
+	ctx, done := p.r.DB.Reading(access.With(ctx, &actor))
+	defer done()
+	return next(ctx)
+}
+
+// become makes the rest of a root field act as somebody else. Only signIn and
+// verifyIdentity do, with the copy that payloads has made for their field.
+func become(ctx context.Context, a *access.Actor) { *access.From(ctx) = *a }

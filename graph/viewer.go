@@ -1,0 +1,98 @@
+package graph
+
+import (
+	"context"
+	"time"
+
+	"entgo.io/ent/dialect/sql"
+
+	"github.com/openhandover/openhandover/ent"
+	"github.com/openhandover/openhandover/graph/model"
+	"github.com/openhandover/openhandover/internal/access"
+	"github.com/openhandover/openhandover/internal/approval"
+	"github.com/openhandover/openhandover/internal/handover"
+	"github.com/openhandover/openhandover/internal/nid"
+	"github.com/openhandover/openhandover/internal/store"
+)
+
+func myCorp(ctx context.Context, v *model.Viewer) (*ent.Corp, error) {
+	found, err := corps.byID(ctx, v.Actor.Corp)
+	return found[v.Actor.Corp], err
+}
+
+// me is the signed-in member; nil for a service token.
+func me(ctx context.Context, v *model.Viewer) (*ent.Member, error) {
+	if v.Actor.Kind != access.Person {
+		return nil, nil
+	}
+	found, err := members.byID(ctx, v.Actor.ID)
+	return found[v.Actor.ID], err
+}
+
+// reach gives the departments of a scope: nil is the whole corp.
+func reach(ctx context.Context, s access.Scope) ([]*ent.Department, error) {
+	if s.All {
+		return nil, nil
+	}
+	found, err := departments.byID(ctx, s.Departments...)
+	out := make([]*ent.Department, 0, len(found))
+	for _, id := range s.Departments {
+		if d := found[id]; d != nil {
+			out = append(out, d)
+		}
+	}
+	return out, err
+}
+
+// fresh is until when the proof of identity holds; nil where it does not.
+func (r *Resolver) fresh(v *model.Viewer) *time.Time {
+	if until := v.Actor.VerifiedUntil; until.After(r.DB.Now()) {
+		return &until
+	}
+	return nil
+}
+
+func policy(ctx context.Context) (*approval.Policy, error) {
+	q, err := store.Reader(ctx)
+	if err != nil {
+		return nil, err
+	}
+	p, err := approval.Load(ctx, q)
+	return &p, err
+}
+
+// votes gives all votes on a handover's plans, oldest first.
+func votes(ctx context.Context, h *ent.Handover) ([]*ent.Approval, error) {
+	return many(ctx, h, "approvals", handovers.id, maxApprovals, func(a *ent.Approval) nid.ID { return a.HandoverID }, func(ctx context.Context, ids []nid.ID) ([]*ent.Approval, error) {
+		var w store.Where
+		if err := in(ctx, &w, "approvals.handover_id", ids); err != nil {
+			return nil, err
+		}
+		return approvals.load(ctx, &w, func(s *sql.Selector) { s.OrderBy(s.C("decided_at"), s.C("id")) })
+	})
+}
+
+// because says why a successor was chosen, in the viewer's language.
+func because(ctx context.Context, t *ent.Transfer) *string {
+	if t.Because == nil {
+		return nil
+	}
+	s := said(ctx, handover.Because(*t.Because))
+	return &s
+}
+
+// firstOf gives the first of a list; nil for an empty one.
+func firstOf[T any](list []T) (first T) {
+	if len(list) > 0 {
+		first = list[0]
+	}
+	return first
+}
+
+// given makes a nullable String of one that may be empty.
+func given(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
