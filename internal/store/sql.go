@@ -81,6 +81,15 @@ func (db *DB) InTexts() string {
 	return "IN (SELECT value FROM json_each(?))"
 }
 
+// JSONArray gathers the values that an expression has over several rows into the
+// text of a JSON array, in no particular order.
+func (db *DB) JSONArray(expression string) string {
+	if db.Postgres() {
+		return "CAST(COALESCE(json_agg(" + expression + "), '[]') AS text)"
+	}
+	return "json_group_array(" + expression + ")"
+}
+
 // IDs makes the argument for In.
 func (db *DB) IDs(ids []nid.ID) any {
 	out := make([]string, len(ids))

@@ -1,0 +1,84 @@
+package access
+
+import "slices"
+
+// Rule says who may use one root field of the API. It is what can be said without
+// looking at rows; which rows are reached is for scope, and the use cases check all
+// of it again inside their transaction.
+type Rule struct {
+	// Open: nobody needs to be signed in.
+	Open bool
+	// Any are permissions of which one must be held somewhere; none: being signed in
+	// is enough, and rows decide the rest.
+	Any []Permission
+	// StepUp: a fresh proof of identity is needed.
+	StepUp bool
+	// Person: not for service tokens.
+	Person bool
+}
+
+var execute = []Permission{ExecuteResignedContacts, ExecuteResignedGroups, ExecuteOnJob}
+
+// Operations has a row for every root field of the API; a test fails where one is
+// missing or one too many.
+var Operations = map[string]Rule{
+	"Query.node":               {},
+	"Query.nodes":              {},
+	"Query.viewer":             {},
+	"Query.departments":        {},
+	"Query.members":            {},
+	"Query.contacts":           {},
+	"Query.groups":             {},
+	"Query.handovers":          {},
+	"Query.transfers":          {},
+	"Query.previewHandover":    {Any: []Permission{PlanHandover}},
+	"Query.approvalPolicy":     {},
+	"Query.roles":              {},
+	"Query.grants":             {},
+	"Query.auditEntries":       {Any: []Permission{ReadAuditLog}},
+	"Query.transferStatistics": {Any: []Permission{ViewStatistics}},
+
+	"Mutation.signIn":             {Open: true},
+	"Mutation.signOut":            {Person: true},
+	"Mutation.verifyIdentity":     {Person: true},
+	"Mutation.deactivateMember":   {Any: []Permission{DeactivateMember}, Person: true},
+	"Mutation.reinstateMember":    {Any: []Permission{DeactivateMember}, StepUp: true, Person: true},
+	"Mutation.handOver":           {Any: execute, StepUp: true, Person: true},
+	"Mutation.createHandover":     {Any: []Permission{PlanHandover}},
+	"Mutation.replanHandover":     {Any: []Permission{PlanHandover}},
+	"Mutation.submitHandover":     {Any: []Permission{PlanHandover}},
+	"Mutation.approveHandover":    {Any: []Permission{ApproveHandover}, StepUp: true, Person: true},
+	"Mutation.rejectHandover":     {Any: []Permission{ApproveHandover}, StepUp: true, Person: true},
+	"Mutation.executeHandover":    {Any: execute, StepUp: true, Person: true},
+	"Mutation.cancelHandover":     {}, // the requester may always take the case back
+	"Mutation.updateContact":      {}, // who follows the contact may, without a permission
+	"Mutation.updateFollow":       {}, // so may the follower
+	"Mutation.updateGroup":        {}, // and the owner
+	"Mutation.grantRole":          {Any: []Permission{ManageRoles}, StepUp: true, Person: true},
+	"Mutation.revokeGrant":        {Any: []Permission{ManageRoles}, StepUp: true, Person: true},
+	"Mutation.createServiceToken": {Any: []Permission{ManageTokens}, StepUp: true, Person: true},
+	"Mutation.revokeServiceToken": {Any: []Permission{ManageTokens}, StepUp: true, Person: true},
+}
+
+// Allows reports whether the rule lets the actor try. A step-up that is still to
+// come is no obstacle: it can be made.
+func (r Rule) Allows(a *Actor) bool {
+	switch {
+	case r.Open:
+		return true
+	case !a.SignedIn(), r.Person && a.Kind == Token:
+		return false
+	}
+	return len(r.Any) == 0 || a.Can(r.Any...)
+}
+
+// NeedsProof reports whether any operation that p allows needs a fresh proof of
+// identity.
+func (p Permission) NeedsProof() bool {
+	for _, r := range Operations {
+		if r.StepUp && slices.Contains(r.Any, p) {
+			return true
+		}
+	}
+	return false
+}
