@@ -1,0 +1,183 @@
+package report
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"slices"
+	"time"
+	_ "time/tzdata" // the machine may have no time zones, or old ones
+
+	"github.com/openhandover/openhandover/ent/handover"
+	"github.com/openhandover/openhandover/ent/transfer"
+	"github.com/openhandover/openhandover/internal/access"
+	"github.com/openhandover/openhandover/internal/fault"
+	"github.com/openhandover/openhandover/internal/nid"
+	"github.com/openhandover/openhandover/internal/store"
+)
+
+// question is a checked question.
+type question struct {
+	q      store.Querier
+	db     *store.DB
+	corp   nid.ID
+	now    time.Time
+	from   time.Time
+	until  time.Time
+	bucket Bucket
+	zone   *time.Location
+	by     []Dimension
+	where  store.Where // all but the time
+	asked  []byte      // what makes this question another than others
+}
+
+func ask(ctx context.Context, q store.Querier, f Filter, bucket Bucket, timeZone string, by []Dimension) (*question, error) {
+	actor := access.From(ctx)
+	db := store.EngineOf(q)
+	a := &question{q: q, db: db, corp: actor.Corp, now: db.Now(), bucket: bucket, by: by}
+	scope := actor.Scope(access.ViewStatistics)
+	if scope.Empty() {
+		return nil, fault.Denied("you may not see statistics", "您无权查看统计")
+	}
+	if err := a.check(f); err != nil {
+		return nil, err
+	}
+	if err := a.place(ctx, timeZone); err != nil {
+		return nil, err
+	}
+	if err := a.narrow(ctx, f, scope); err != nil {
+		return nil, err
+	}
+	if err := a.period(ctx, f); err != nil {
+		return nil, err
+	}
+	var err error
+	a.asked, err = json.Marshal([]any{a.corp, f, bucket, a.zone.String(), by})
+	return a, err
+}
+
+// check is what can be said without the database.
+func (a *question) check(f Filter) error {
+	if !slices.Contains([]Bucket{None, Hour, Day, Week, Month}, a.bucket) {
+		return fault.Bad("bucket", "unknown bucket", "未知的时间粒度")
+	}
+	for i, d := range a.by {
+		if columns[d] == "" {
+			return fault.Bad("groupBy", "statistics cannot be grouped by %[1]s yet", "暂不支持按 %[1]s 分组", string(d))
+		}
+		if slices.Contains(a.by[:i], d) {
+			return fault.Bad("groupBy", "%[1]s is named twice", "%[1]s 重复", string(d))
+		}
+	}
+	if f.From != nil && f.Until != nil && !f.From.Before(*f.Until) {
+		return fault.Bad("filter.until", "the end must be after the beginning", "结束时间必须晚于开始时间")
+	}
+	for _, k := range f.Kinds {
+		if transfer.KindValidator(k) != nil {
+			return fault.Bad("filter.kinds", "unknown kind", "未知的类型")
+		}
+	}
+	for _, k := range f.HandoverKinds {
+		if handover.KindValidator(k) != nil {
+			return fault.Bad("filter.handoverKinds", "unknown kind", "未知的类型")
+		}
+	}
+	return nil
+}
+
+// place finds the time zone.
+func (a *question) place(ctx context.Context, name string) (err error) {
+	if name == "" {
+		if name, _, err = store.SelectOne(ctx, a.q, func(s *string) []any { return []any{s} }, `SELECT time_zone FROM corps WHERE id = $1`, a.corp); err != nil {
+			return err
+		}
+	}
+	a.zone, err = time.LoadLocation(name)
+	if err != nil || name == "Local" || name == "" { // the machine's zone is nobody's business
+		return fault.Bad("timeZone", "unknown time zone; write one like Asia/Shanghai", "未知时区,请写成 Asia/Shanghai 这样的名称")
+	}
+	return nil
+}
+
+// narrow gathers the conditions of filter and scope.
+func (a *question) narrow(ctx context.Context, f Filter, scope access.Scope) error {
+	below := `IN (SELECT descendant_id FROM department_closure WHERE corp_id = ? AND ancestor_id ` + a.db.InList() + `)`
+	a.where.And("transfer_rollups.corp_id = ? AND transfer_rollups.n <> 0", a.corp)
+	if !scope.All {
+		roots := a.db.IDs(scope.Departments)
+		a.where.And("transfer_rollups.to_department_id "+below+" OR transfer_rollups.from_department_id "+below, a.corp, roots, a.corp, roots)
+	}
+	if f.DepartmentID != nil {
+		_, found, err := store.SelectOne(ctx, a.q, func(id *nid.ID) []any { return []any{id} },
+			`SELECT id FROM departments WHERE corp_id = $1 AND id = $2`, a.corp, *f.DepartmentID)
+		if err != nil {
+			return err
+		}
+		if !found {
+			return fault.Missing("filter.departmentId")
+		}
+		a.where.And("transfer_rollups.to_department_id "+below, a.corp, a.db.IDs([]nid.ID{*f.DepartmentID}))
+	}
+	if f.Kinds != nil {
+		a.where.And("transfer_rollups.kind "+a.db.InTexts(), a.db.Texts(texts(f.Kinds)))
+	}
+	if f.HandoverKinds != nil {
+		a.where.And("transfer_rollups.handover_kind "+a.db.InTexts(), a.db.Texts(texts(f.HandoverKinds)))
+	}
+	return nil
+}
+
+func texts[T ~string](in []T) []string {
+	out := make([]string, len(in))
+	for i, v := range in {
+		out[i] = string(v)
+	}
+	return out
+}
+
+// period fills in where the question leaves its beginning or end open.
+func (a *question) period(ctx context.Context, f Filter) error {
+	if f.Until != nil {
+		a.until = f.Until.UTC()
+	} else {
+		last, _, err := a.edge(ctx, time.Time{}, "DESC") // another replica's clock may be ahead
+		if err != nil {
+			return err
+		}
+		a.until = later(a.now, last).Truncate(quarter).Add(quarter)
+	}
+	if f.From != nil {
+		a.from = f.From.UTC()
+		return nil
+	}
+	first, found, err := a.edge(ctx, time.Time{}, "ASC")
+	if !found {
+		first = a.until
+	}
+	a.from = earlier(first, a.until)
+	return err
+}
+
+// edge finds the first or last quarter-hour from an instant on in which anything
+// was assigned.
+func (a *question) edge(ctx context.Context, from time.Time, order string) (time.Time, bool, error) {
+	where := a.where
+	if !from.IsZero() {
+		where.And("transfer_rollups.bucket >= ?", from)
+	}
+	if !a.until.IsZero() {
+		where.And("transfer_rollups.bucket < ?", a.until)
+	}
+	condition, args := where.SQL(1)
+	return store.SelectOne(ctx, a.q, func(t *time.Time) []any { return []any{t} },
+		`SELECT bucket FROM transfer_rollups WHERE `+condition+` ORDER BY bucket `+order+` LIMIT 1`, args...)
+}
+
+// rowID makes a row's id of the question and what the row is about.
+func (a *question) rowID(about ...string) nid.ID {
+	b, _ := json.Marshal(about) // strings always can be
+	sum := sha256.Sum256(append(slices.Clone(a.asked), b...))
+	id := nid.ID(sum[:16])
+	id[15] = 0 // the kind of nothing: node(id) does not find it
+	return id
+}
