@@ -281,8 +281,7 @@ func (s *story) step(who string, verified bool, document, variables string) (res
 	if err != nil {
 		s.t.Fatalf("%s: %v", s.file, err)
 	}
-	entries := `SELECT count(*) FROM audit_entries`
-	before := testcorp.Value[int](s.corp, entries)
+	before := testcorp.Value[int](s.corp, `SELECT count(*) FROM audit_entries WHERE corp_id = $1`, s.corp.ID)
 	r := httptest.NewRequestWithContext(ctx, http.MethodPost, "/graphql", bytes.NewReader(b))
 	r.Header.Set("Content-Type", "application/json")
 	w := httptest.NewRecorder()

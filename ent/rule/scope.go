@@ -20,7 +20,7 @@ func Scoped(table string) ent.Interceptor {
 			return err
 		}
 		if condition, args := Visible(a, table); condition != "" {
-			q.WhereP(func(s *sql.Selector) { s.Where(sql.ExprP(condition, args...)) })
+			q.WhereP(func(s *sql.Selector) { s.Where(Condition(condition, args...)) })
 		}
 		return nil
 	})

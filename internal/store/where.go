@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"entgo.io/ent/dialect/sql"
+
+	"github.com/openhandover/openhandover/ent/rule"
 )
 
 // Where gathers conditions that ent queries and our own SQL share. Conditions are
@@ -49,18 +51,8 @@ func (w *Where) SQL(first int) (string, []any) {
 func (w *Where) Apply(s *sql.Selector) {
 	next := 0
 	for _, c := range w.conditions {
-		parts := strings.Split(c, "?")
-		args := w.args[next : next+len(parts)-1]
-		next += len(args)
-		s.Where(sql.P(func(b *sql.Builder) { // ent may write a predicate more than once
-			b.WriteByte('(')
-			for i, part := range parts {
-				if i > 0 {
-					b.Arg(args[i-1]) // the builder writes the engine's placeholder
-				}
-				b.WriteString(part)
-			}
-			b.WriteByte(')')
-		}))
+		n := strings.Count(c, "?")
+		s.Where(rule.Condition(c, w.args[next:next+n]...))
+		next += n
 	}
 }
