@@ -30,7 +30,7 @@ type Service struct {
 // not at work or has the same already.
 func (s *Service) Grant(ctx context.Context, member, role nid.ID, department *nid.ID, expiresAt *time.Time) (id nid.ID, err error) {
 	err = s.Log.Tx(ctx, s.DB, access.GrantCreate, func(ctx context.Context, tx *store.Tx) error {
-		if _, err := lockRoles(ctx, tx); err != nil {
+		if _, err := identity.LockRoles(ctx, tx); err != nil {
 			return err
 		}
 		actor, err := identity.Confirm(ctx, tx)

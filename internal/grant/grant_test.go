@@ -10,6 +10,7 @@ import (
 	"github.com/openhandover/openhandover/internal/access"
 	"github.com/openhandover/openhandover/internal/fault"
 	"github.com/openhandover/openhandover/internal/grant"
+	"github.com/openhandover/openhandover/internal/identity"
 	"github.com/openhandover/openhandover/internal/nid"
 	"github.com/openhandover/openhandover/internal/store"
 	"github.com/openhandover/openhandover/internal/store/storetest"
@@ -226,7 +227,7 @@ func TestLastAdministratorStays(t *testing.T) {
 		s.do("grants", `UPDATE grants SET expires_at = $2 WHERE id = $1 RETURNING id`, past, s.DB.Now())
 		only := func(member nid.ID) (only bool) {
 			s.must(s.DB.Tx(store.System(t.Context(), s.ID, "test"), func(ctx context.Context, tx *store.Tx) (err error) {
-				only, err = grant.OnlyAdministrator(ctx, tx, member)
+				only, err = identity.OnlyAdministrator(ctx, tx, member)
 				return err
 			}))
 			return only

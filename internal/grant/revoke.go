@@ -2,7 +2,6 @@ package grant
 
 import (
 	"context"
-	"encoding/json"
 	"slices"
 
 	"github.com/openhandover/openhandover/internal/access"
@@ -23,7 +22,7 @@ const maxReason = 500
 // who manages the roles of the whole corp.
 func (s *Service) Revoke(ctx context.Context, id nid.ID, reason *string) error {
 	return s.Log.Tx(ctx, s.DB, access.GrantRevoke, func(ctx context.Context, tx *store.Tx) error {
-		managing, err := lockRoles(ctx, tx)
+		managing, err := identity.LockRoles(ctx, tx)
 		if err != nil {
 			return err
 		}
@@ -61,11 +60,11 @@ func (s *Service) Revoke(ctx context.Context, id nid.ID, reason *string) error {
 			return fault.Clash("input.id", "the grant is revoked already", "该授权已被撤销")
 		}
 		if g.department.IsZero() && slices.Contains(managing, g.role) {
-			left, err := managers(ctx, tx, managing)
+			left, err := identity.RoleManagers(ctx, tx, managing)
 			if err != nil {
 				return err
 			}
-			if len(left) == 1 && left[0].grant == id {
+			if len(left) == 1 && left[0].Grant == id {
 				return fault.Clash("input.id", "nobody would be left who administers the corp; make somebody else administrator first", "撤销后将没有企业管理员,请先指定其他管理员")
 			}
 		}
@@ -99,54 +98,4 @@ func revocable(ctx context.Context, tx *store.Tx, actor *access.Actor, member, d
 		return fault.Missing("input.id")
 	}
 	return mayNot()
-}
-
-// lockRoles puts everything that changes who administers the corp in one order, by
-// a lock on the administrator's role: two administrators who revoke each other at
-// once would otherwise both see the other left. It comes before the actor's own
-// grants are locked and gives the roles that manage roles.
-func lockRoles(ctx context.Context, tx *store.Tx) (managing []nid.ID, err error) {
-	if _, _, err = store.SelectOne(ctx, tx, func(id *nid.ID) []any { return []any{id} },
-		`SELECT id FROM roles WHERE corp_id = $1 AND name = $2`+tx.DB().ForNoKeyUpdate(), tx.Corp(), access.Administrator.Name); err != nil {
-		return nil, err
-	}
-	type row struct {
-		id          nid.ID
-		permissions []byte
-	}
-	rows, err := store.Select(ctx, tx, func(r *row) []any { return []any{&r.id, &r.permissions} },
-		`SELECT id, permissions FROM roles WHERE corp_id = $1 AND sensitive`, tx.Corp())
-	for _, r := range rows {
-		var ps []access.Permission
-		if err := json.Unmarshal(r.permissions, &ps); err != nil {
-			return nil, err
-		}
-		if slices.Contains(ps, access.ManageRoles) {
-			managing = append(managing, r.id)
-		}
-	}
-	return managing, err
-}
-
-// manager is a grant in force of somebody at work that manages the whole corp's roles.
-type manager struct{ grant, member nid.ID }
-
-func managers(ctx context.Context, tx *store.Tx, roles []nid.ID) ([]manager, error) {
-	return store.Select(ctx, tx, func(m *manager) []any { return []any{&m.grant, &m.member} }, `
-		SELECT g.id, g.member_id FROM grants AS g JOIN members AS m ON m.corp_id = g.corp_id AND m.id = g.member_id
-		WHERE g.corp_id = $1 AND g.department_id IS NULL AND g.revoked_at IS NULL AND (g.expires_at IS NULL OR g.expires_at > $2)
-		  AND m.answers AND g.role_id `+tx.DB().In(3), tx.Corp(), tx.Now(), tx.DB().IDs(roles))
-}
-
-// OnlyAdministrator reports whether nobody but this member manages the roles of
-// the whole corp, and keeps it so until the transaction ends. Deactivation asks it
-// before it locks anything else.
-func OnlyAdministrator(ctx context.Context, tx *store.Tx, member nid.ID) (bool, error) {
-	roles, err := lockRoles(ctx, tx)
-	if err != nil {
-		return false, err
-	}
-	all, err := managers(ctx, tx, roles)
-	others := slices.DeleteFunc(slices.Clone(all), func(m manager) bool { return m.member == member })
-	return len(all) > 0 && len(others) == 0, err
 }

@@ -47,10 +47,16 @@ type Result struct {
 //
 // Fails with NOT_FOUND for an unknown member or caretaker, FORBIDDEN outside the
 // actor's scope, INVALID for oneself or a caretaker who cannot answer, CONFLICT for
-// somebody deactivated already and for the corp's fallback member.
+// somebody deactivated already, for the corp's fallback member and for the last who
+// administers the corp.
 func (s *Service) Deactivate(ctx context.Context, in DeactivateInput) (out Result, err error) {
 	err = s.Log.Tx(ctx, s.DB, access.MemberDeactivate, func(ctx context.Context, tx *store.Tx) error {
 		out = Result{} // the transaction may run again
+		// Before the actor's own grants are locked, as everywhere that administrators change.
+		only, err := identity.OnlyAdministrator(ctx, tx, in.MemberID)
+		if err != nil {
+			return err
+		}
 		actor, err := identity.Confirm(ctx, tx)
 		if err != nil {
 			return err
@@ -60,6 +66,9 @@ func (s *Service) Deactivate(ctx context.Context, in DeactivateInput) (out Resul
 		}
 		if err := reach(ctx, tx, actor, in.MemberID); err != nil {
 			return err
+		}
+		if only {
+			return fault.Clash("input.memberId", "nobody would be left who administers the corp; make somebody else administrator first", "停用后将没有企业管理员,请先指定其他管理员")
 		}
 		d := &departure{ctx: ctx, tx: tx, actor: actor, in: in, out: &out}
 		for _, step := range []func() error{
