@@ -120,7 +120,8 @@ func (r *record) expired(p approval.Policy, now time.Time) bool {
 }
 
 // store writes a plan as a new handover, or over the one that is replanned, and
-// its transfers. It gives the ids it wrote.
+// its transfers, which it gives. The requester is who made the plan that stands:
+// whoever replans somebody else's handover cannot approve what came of it.
 func (p *planned) store(ctx context.Context, tx *store.Tx, id, requester nid.ID, state State, old *record) ([]Transfer, error) {
 	plan, err := json.Marshal(p.Input)
 	if err != nil {
@@ -147,7 +148,7 @@ func (p *planned) store(ctx context.Context, tx *store.Tx, id, requester nid.ID,
 	} else {
 		_, err = tx.Change(ctx, "handovers", `UPDATE handovers SET updated_at = $3, version = version + 1, kind = $4, state = $5, leaver_id = $6, reason = $7,
 			message = $8, history_mode = $9, history_from = $10, history_until = $11, history_expires_at = $12, digest = $13, plan = $14,
-			approvals_required = $15, approval_reasons = $16, total = $17, planned = $17, requested_by_id = coalesce(requested_by_id, $18), submitted_at = NULL
+			approvals_required = $15, approval_reasons = $16, total = $17, planned = $17, requested_by_id = $18, submitted_at = NULL
 			WHERE corp_id = $1 AND id = $2 RETURNING id`, args...)
 	}
 	if err != nil {
