@@ -197,10 +197,10 @@ func TestAHandoverWithItsTransfers(t *testing.T) {
 				}
 			}
 		}
-		w.api.good(admin, `query($then: Time!) { handovers(orderBy: {field: CREATED_AT}) { nodes { id leaver { name } requestedBy { name } progress { total completed finished } plan history { mode }
-			transfers { totalCount nodes { kind status because handover { id } to { id } contact { name protected accountable { id } transfers { totalCount }
+		w.api.good(admin, `query($then: Time!) { handovers(first: 3, orderBy: {field: CREATED_AT}) { nodes { id leaver { name } requestedBy { name } progress { total completed finished } plan history { mode }
+			transfers(first: 5) { totalCount nodes { kind status because handover { id } to { id } contact { name protected accountable { id } transfers(first: 1) { totalCount }
 				ownership { member { name } until transfer { status } } followersAt(time: $then) { name } } } }
-			auditEntries { nodes { action actorLabel before after address hash subject { __typename id } } } } } }`,
+			auditEntries(first: 5) { nodes { action actorLabel before after address hash subject { __typename id } } } } } }`,
 			map[string]any{"then": clock.Now()}, &got).atMost(24)
 		if len(got.Handovers.Nodes) != 2 {
 			t.Fatalf("%d handovers", len(got.Handovers.Nodes))
