@@ -2,6 +2,7 @@ package handover_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/openhandover/openhandover/internal/access"
 	"github.com/openhandover/openhandover/internal/fault"
@@ -39,5 +40,47 @@ func TestWhoReplansCannotApprove(t *testing.T) {
 		_, err = s.s.Approve(s.admin, id, s.digest(id), nil)
 		ok(t, err)
 		ok(t, s.s.Execute(replanner, id, s.digest(id), "x"))
+	})
+}
+
+// A plan that is replanned as it was has the digest it had: its votes are void all
+// the same, and whoever voted before can vote again.
+func TestEverySubmissionIsVotedOnAnew(t *testing.T) {
+	each(t, func(t *testing.T, s *scene) {
+		s.Contact("big", "KEY", s.lina)
+		s.Depart(s.lina)
+		approver := s.Verified(s.approver)
+		id, d := s.bound("k")
+		first, err := s.s.Approve(approver, id, d, nil)
+		ok(t, err)
+		again := func() {
+			t.Helper()
+			ok(t, s.s.Replan(s.admin, id, s.version(id), s.all(s.wang)))
+			if s.digest(id) != d {
+				t.Fatal("the same plan, another digest")
+			}
+			ok(t, s.s.Submit(s.admin, id, s.version(id)))
+			want(t, s.s.Execute(s.admin, id, d, "early"), fault.ApprovalRequired, "")
+		}
+		again()
+		_, err = s.s.Reject(approver, id, d, "no longer")
+		ok(t, err)
+		again()
+		second, err := s.s.Approve(approver, id, d, nil)
+		ok(t, err)
+		if second != first || s.state(id) != "READY" {
+			t.Fatalf("the new vote left the handover %s", s.state(id))
+		}
+		// Votes run out while the handover is READY: it goes round once more.
+		s.Clock.Add(73 * time.Hour)
+		s.admin, approver = s.Verified(s.Corp.Admin), s.Verified(s.approver)
+		want(t, s.s.Execute(s.admin, id, d, "late"), fault.ApprovalRequired, "")
+		again()
+		_, err = s.s.Approve(approver, id, d, nil)
+		ok(t, err)
+		ok(t, s.s.Execute(s.admin, id, d, "x"))
+		if n := s.count(`SELECT count(*) FROM audit_entries WHERE subject_id = $1 AND action IN ('handover.approve', 'handover.reject')`, id); n != 4 {
+			t.Errorf("%d votes in the log, want 4", n)
+		}
 	})
 }

@@ -77,8 +77,8 @@ func (p *planned) entry(action access.Action, id nid.ID, state State, ts []Trans
 	return audit.Entry{Action: action, Subject: id, Handover: id, Before: before, After: after, Covers: covers}
 }
 
-// Replan replaces the plan of a handover that is not yet executed. Approvals of
-// the old plan are void: they name another digest. Fails with CONFLICT for a
+// Replan replaces the plan of a handover that is not yet executed; it has to be
+// submitted again, which voids all votes. Fails with CONFLICT for a
 // stale version or a state that does not allow it, and with what planning fails with.
 func (s *Service) Replan(ctx context.Context, id nid.ID, version int, in Input) error {
 	return s.Log.Tx(ctx, s.DB, access.HandoverReplan, func(ctx context.Context, tx *store.Tx) error {

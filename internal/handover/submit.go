@@ -13,8 +13,8 @@ import (
 	"github.com/openhandover/openhandover/internal/store"
 )
 
-// Submit puts a DRAFT up for approval, or makes it READY where none is needed. It
-// fails with LIMIT where a successor has no room and with INVALID where one cannot
+// Submit puts a DRAFT up for approval, or makes it READY where none is needed.
+// Votes of an earlier submission do not count. It fails with LIMIT where a successor has no room and with INVALID where one cannot
 // take over, CONFLICT for a stale version or wrong state.
 func (s *Service) Submit(ctx context.Context, id nid.ID, version int) error {
 	return s.Log.Tx(ctx, s.DB, access.HandoverSubmit, func(ctx context.Context, tx *store.Tx) error {
@@ -80,9 +80,14 @@ func (s *Service) Submit(ctx context.Context, id nid.ID, version int) error {
 			WHERE corp_id = $1 AND id = $2 RETURNING id`, tx.Corp(), r.ID, tx.Now(), need.Votes, string(reasons)); err != nil {
 			return err
 		}
+		// Votes are for this submission: the same plan, replanned, has the same digest.
+		void, err := tx.Change(ctx, "approvals", `UPDATE approvals SET expires_at = decided_at WHERE corp_id = $1 AND handover_id = $2 RETURNING id`, tx.Corp(), r.ID)
+		if err != nil {
+			return err
+		}
 		return s.Log.Append(ctx, tx, audit.Entry{
 			Action: access.HandoverSubmit, Subject: r.ID, Handover: r.ID, Before: map[string]any{"state": string(before)},
-			After: map[string]any{"state": string(r.State), "digest": r.Digest, "approvalsRequired": need.Votes},
+			After: map[string]any{"state": string(r.State), "digest": r.Digest, "approvalsRequired": need.Votes, "voidedVotes": len(void)}, Covers: void,
 		})
 	})
 }
@@ -176,7 +181,7 @@ func (s *Service) vote(ctx context.Context, id nid.ID, digest, decision string, 
 			return err
 		}
 		for _, v := range votes {
-			if v.Approver == actor.ID && v.Digest == digest && v.Decision == decision {
+			if v.Approver == actor.ID && v.Digest == digest && v.Decision == decision && v.ExpiresAt.After(tx.Now()) {
 				vote = v.ID
 				return nil
 			}
@@ -192,12 +197,19 @@ func (s *Service) vote(ctx context.Context, id nid.ID, digest, decision string, 
 			_, err := Next(r.State, event)
 			return err
 		}
-		vote = tx.NewID(nid.Approval)
-		if _, err := tx.Change(ctx, "approvals", `INSERT INTO approvals (id, corp_id, created_at, handover_id, approver_id, decision, digest, comment, decided_at, expires_at)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $3, $9) RETURNING id`,
-			vote, tx.Corp(), tx.Now(), r.ID, actor.ID, decision, digest, comment, tx.Now().Add(policy.ExpiresAfter)); err != nil {
+		// A vote that is void gives way to the new one; the log has both.
+		cast, err := tx.Change(ctx, "approvals", `INSERT INTO approvals (id, corp_id, created_at, handover_id, approver_id, decision, digest, comment, decided_at, expires_at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $3, $9)
+			ON CONFLICT (corp_id, handover_id, digest, approver_id) DO UPDATE SET decision = excluded.decision, comment = excluded.comment,
+				decided_at = excluded.decided_at, expires_at = excluded.expires_at WHERE approvals.expires_at <= excluded.decided_at
+			RETURNING id`, tx.NewID(nid.Approval), tx.Corp(), tx.Now(), r.ID, actor.ID, decision, digest, comment, tx.Now().Add(policy.ExpiresAfter))
+		if err != nil {
 			return err
 		}
+		if len(cast) == 0 {
+			return fault.Clash("", "you have voted on this plan already", "您已对该计划投过票")
+		}
+		vote = cast[0]
 		before := r.State
 		if decision == "REJECTED" || have+1 >= r.Need.Votes {
 			if _, err := r.move(ctx, tx, event); err != nil {
