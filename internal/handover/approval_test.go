@@ -1,6 +1,7 @@
 package handover_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -81,6 +82,27 @@ func TestEverySubmissionIsVotedOnAnew(t *testing.T) {
 		ok(t, s.s.Execute(s.admin, id, d, "x"))
 		if n := s.count(`SELECT count(*) FROM audit_entries WHERE subject_id = $1 AND action IN ('handover.approve', 'handover.reject')`, id); n != 4 {
 			t.Errorf("%d votes in the log, want 4", n)
+		}
+	})
+}
+
+// What people write beside a decision is bad input like any other, whatever the
+// database or the log would say to it.
+func TestWordsBesideADecision(t *testing.T) {
+	each(t, func(t *testing.T, s *scene) {
+		s.Contact("big", "KEY", s.lina)
+		s.Depart(s.lina)
+		approver := s.Verified(s.approver)
+		id, d := s.bound("k")
+		for _, bad := range []string{strings.Repeat("a", 1<<20), "nul\x00", "turned \u202e round", "\xff"} {
+			_, err := s.s.Approve(approver, id, d, &bad)
+			want(t, err, fault.Invalid, "input.comment")
+			_, err = s.s.Reject(approver, id, d, bad)
+			want(t, err, fault.Invalid, "input.comment")
+			want(t, s.s.Cancel(s.admin, id, s.version(id), &bad), fault.Invalid, "input.reason")
+		}
+		if s.state(id) != "AWAITING_APPROVAL" {
+			t.Errorf("bad input left the handover %s", s.state(id))
 		}
 	})
 }

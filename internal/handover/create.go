@@ -124,12 +124,16 @@ func (s *Service) Replan(ctx context.Context, id nid.ID, version int, in Input) 
 
 // Cancel ends a handover that is not running. Its planned transfers are CANCELLED.
 // The requester may always take the case back; others need PLAN_HANDOVER or the
-// permission to execute. Fails with CONFLICT for a stale version or wrong state.
+// permission to execute. Fails with INVALID on input.reason, CONFLICT for a stale
+// version or wrong state.
 func (s *Service) Cancel(ctx context.Context, id nid.ID, version int, reason *string) error {
 	return s.Log.Tx(ctx, s.DB, access.HandoverCancel, func(ctx context.Context, tx *store.Tx) error {
 		actor, err := identity.Confirm(ctx, tx)
 		if err != nil {
 			return err
+		}
+		if bad := words("input.reason", reason, maxReason); bad != nil {
+			return bad
 		}
 		r, err := lockCase(ctx, tx, actor, id, "input.id")
 		if err != nil {

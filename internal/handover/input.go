@@ -4,11 +4,10 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/openhandover/openhandover/internal/access"
 	"github.com/openhandover/openhandover/internal/fault"
+	"github.com/openhandover/openhandover/internal/name"
 	"github.com/openhandover/openhandover/internal/nid"
 	"github.com/openhandover/openhandover/internal/store"
 )
@@ -67,25 +66,26 @@ func (in *Input) check(field string) error {
 			bad(".history.mode", "from and until go with WINDOW only", "仅 WINDOW 可以使用 from 和 until")
 		}
 	}
-	text := func(f string, s *string, limit int) {
-		if s == nil {
-			return
-		}
-		if utf8.RuneCountInString(*s) > limit {
-			bad(f, "at most %d characters", "最多 %d 个字符", limit)
-		}
-		if !utf8.ValidString(*s) || slices.ContainsFunc([]rune(*s), func(r rune) bool {
-			return r != '\n' && unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r)
-		}) {
-			bad(f, "control and text-direction characters are not allowed", "不允许包含控制字符或文字方向字符")
+	for _, w := range []*fault.Error{words(field+".message", in.Message, maxMessage), words(field+".reason", in.Reason, maxReason)} {
+		if w != nil {
+			l = append(l, w)
 		}
 	}
-	text(".message", in.Message, maxMessage)
 	if in.Message != nil && in.Kind != OnJob {
 		bad(".message", "a message is for in-service (ON_JOB) handovers only", "仅在职继承(ON_JOB)可以填写消息")
 	}
-	text(".reason", in.Reason, maxReason)
 	return l.Err()
+}
+
+// words checks what somebody wrote; nil is fine.
+func words(field string, s *string, limit int) *fault.Error {
+	if s == nil {
+		return nil
+	}
+	if problem, ok := name.CheckText(*s, limit); !ok {
+		return fault.New(fault.Invalid, field, problem)
+	}
+	return nil
 }
 
 // successors lists the members who take over, each once, in the order given.

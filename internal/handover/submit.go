@@ -131,7 +131,7 @@ func assignments(ts []Transfer) (out []Assignment) {
 // Approve votes for the plan with the given digest. The voter needs
 // APPROVE_HANDOVER over the leaver and a fresh proof of identity, and is neither
 // requester, leaver nor successor. Voting twice is one vote: the first is
-// returned. Fails with CONFLICT for another digest, a state other than
+// returned. Fails with INVALID on input.comment, CONFLICT for another digest, a state other than
 // AWAITING_APPROVAL, or when the time for votes has run out.
 func (s *Service) Approve(ctx context.Context, id nid.ID, digest string, comment *string) (nid.ID, error) {
 	return s.vote(ctx, id, digest, "APPROVED", comment)
@@ -152,6 +152,9 @@ func (s *Service) vote(ctx context.Context, id nid.ID, digest, decision string, 
 		actor, err := identity.Confirm(ctx, tx)
 		if err != nil {
 			return err
+		}
+		if bad := words("input.comment", comment, maxReason); bad != nil {
+			return bad
 		}
 		r, err := lockCase(ctx, tx, actor, id, "input.id")
 		if err != nil {
