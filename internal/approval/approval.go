@@ -120,11 +120,20 @@ type Vote struct {
 	may          bool
 }
 
+// Lock keeps the grants of those who voted as they are until the transaction ends,
+// so that executing and the revocation that would take a vote away are strictly
+// ordered. It comes with the handover's own lock, before that of any member.
+func Lock(ctx context.Context, tx *store.Tx, handover nid.ID) error {
+	_, err := store.Select(ctx, tx, func(id *nid.ID) []any { return []any{id} }, `SELECT id FROM grants WHERE corp_id = $1 AND revoked_at IS NULL
+		AND member_id IN (SELECT approver_id FROM approvals WHERE corp_id = $1 AND handover_id = $2) ORDER BY id`+tx.DB().ForShare("grants"), tx.Corp(), handover)
+	return err
+}
+
 // Count reads a handover's votes and says how many count now: approvals of this
 // digest that have not expired, by people who are still at work, still hold
-// APPROVE_HANDOVER over the leaver and are not excluded (requester, executor,
-// leaver, successors).
-func Count(ctx context.Context, q store.Querier, db *store.DB, handover nid.ID, digest string, leaver nid.ID, now time.Time, excluded []nid.ID) (int, []Vote, error) {
+// APPROVE_HANDOVER over the leaver and are not excluded (requester, leaver,
+// successors, and who executes what nobody requested).
+func Count(ctx context.Context, q store.Querier, handover nid.ID, digest string, leaver nid.ID, now time.Time, excluded []nid.ID) (int, []Vote, error) {
 	type row struct {
 		Vote
 		active      bool

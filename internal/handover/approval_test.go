@@ -1,13 +1,17 @@
 package handover_test
 
 import (
+	"context"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/openhandover/openhandover/internal/access"
 	"github.com/openhandover/openhandover/internal/fault"
 	"github.com/openhandover/openhandover/internal/nid"
+	"github.com/openhandover/openhandover/internal/store"
+	"github.com/openhandover/openhandover/internal/store/storetest"
 )
 
 // bound makes a handover of a KEY contact to wang and submits it.
@@ -105,4 +109,66 @@ func TestWordsBesideADecision(t *testing.T) {
 			t.Errorf("bad input left the handover %s", s.state(id))
 		}
 	})
+}
+
+// A contact that becomes KEY between the reading of a plan and its execution needs
+// approval, although the plan did not.
+func TestKeyBetweenReadingAndHandingOver(t *testing.T) {
+	clock := storetest.NewClock() // SQLite has one writer, and so no between
+	s := newScene(t, storetest.Postgres(t, clock), clock)
+	big := s.Contact("big", "NORMAL", s.lina)
+	s.Depart(s.lina)
+	reached, result := make(chan struct{}), make(chan error, 1)
+	var once sync.Once
+	ctx := store.Count(s.Verified(s.Corp.Admin), func(q string) {
+		if strings.Contains(q, "FOR NO KEY UPDATE OF m") {
+			once.Do(func() { close(reached) })
+		}
+	})
+	ok(t, s.DB.Tx(store.System(t.Context(), s.ID, "test"), func(sys context.Context, tx *store.Tx) error {
+		ids, err := tx.Change(sys, "contacts", `UPDATE contacts SET importance = 'KEY' WHERE corp_id = $1 AND id = $2 RETURNING id`, s.ID, big)
+		tx.Cover(ids...)
+		go func() {
+			_, err := s.s.HandOver(ctx, s.all(s.wang), nil, "k")
+			result <- err
+		}()
+		<-reached // it has read NORMAL, and waits for this transaction
+		return err
+	}))
+	want(t, <-result, fault.ApprovalRequired, "")
+	if n := s.count(`SELECT count(*) FROM follows WHERE member_id = $1`, s.wang); n != 0 {
+		t.Error("a KEY contact was handed over with nobody's consent")
+	}
+}
+
+// A revocation waits for an execution that has counted the vote: the log never
+// shows a handover carried out by the vote of somebody who had lost the right.
+func TestRevocationAndExecutionAreOrdered(t *testing.T) {
+	clock := storetest.NewClock()
+	s := newScene(t, storetest.Postgres(t, clock), clock)
+	s.Contact("big", "KEY", s.lina)
+	s.Depart(s.lina)
+	id, d := s.bound("k")
+	_, err := s.s.Approve(s.Verified(s.approver), id, d, nil)
+	ok(t, err)
+	revoke := func(ctx context.Context) error {
+		return s.DB.Tx(store.System(ctx, s.ID, "test"), func(ctx context.Context, tx *store.Tx) error {
+			ids, err := tx.Change(ctx, "grants", `UPDATE grants SET revoked_at = $3 WHERE corp_id = $1 AND member_id = $2 RETURNING id`, s.ID, s.approver, tx.Now())
+			tx.Cover(ids...)
+			return err
+		})
+	}
+	var meanwhile error
+	ctx := store.Count(s.admin, func(q string) {
+		if strings.HasPrefix(strings.TrimSpace(q), "UPDATE handovers") { // the votes are counted
+			short, cancel := context.WithTimeout(context.Background(), 300*time.Millisecond)
+			defer cancel()
+			meanwhile = revoke(short)
+		}
+	})
+	ok(t, s.s.Execute(ctx, id, d, "x"))
+	if meanwhile == nil {
+		t.Error("the right was revoked while its vote was being used")
+	}
+	ok(t, revoke(t.Context()))
 }

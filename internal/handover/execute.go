@@ -36,6 +36,9 @@ func (s *Service) Execute(ctx context.Context, id nid.ID, digest, key string) er
 		if err != nil {
 			return err
 		}
+		if err := approval.Lock(ctx, tx, r.ID); err != nil {
+			return err
+		}
 		ts, err := transfers(ctx, tx, r.ID, TransferPlanned)
 		if err != nil {
 			return err
@@ -50,7 +53,7 @@ func (s *Service) Execute(ctx context.Context, id nid.ID, digest, key string) er
 			return fault.Clash("input.digest", "the plan has changed; read it again", "计划已变更,请重新读取").With("digest", r.Digest)
 		}
 		if r.State == AwaitingApproval || r.State == Draft && r.Need.Votes > 0 {
-			have, _, err := approval.Count(ctx, tx, tx.DB(), r.ID, r.Digest, r.Leaver, tx.Now(), r.excluded(ts))
+			have, _, err := approval.Count(ctx, tx, r.ID, r.Digest, r.Leaver, tx.Now(), r.excluded(ts))
 			if err != nil {
 				return err
 			}
@@ -59,7 +62,7 @@ func (s *Service) Execute(ctx context.Context, id nid.ID, digest, key string) er
 		if _, err := Next(r.State, Execute); err != nil {
 			return err
 		}
-		entries, err := s.run(ctx, tx, actor, r, ts, true)
+		entries, err := s.run(ctx, tx, actor, r, ts)
 		if err != nil {
 			return err
 		}
@@ -114,7 +117,7 @@ func (s *Service) HandOver(ctx context.Context, in Input, seen *string, key stri
 		if err := s.mayExecute(ctx, tx, actor, r, ts); err != nil {
 			return err
 		}
-		entries, err := s.run(ctx, tx, actor, r, ts, false)
+		entries, err := s.run(ctx, tx, actor, r, ts)
 		if err != nil {
 			return err
 		}
@@ -144,9 +147,8 @@ func (s *Service) mayExecute(ctx context.Context, tx *store.Tx, actor *access.Ac
 	return nil
 }
 
-// run decides and carries out what is planned. recheck: the plan was approved or
-// made ready earlier, so votes are counted again under today's policy.
-func (s *Service) run(ctx context.Context, tx *store.Tx, actor *access.Actor, r *record, ts []Transfer, recheck bool) ([]audit.Entry, error) {
+// run decides and carries out what is planned.
+func (s *Service) run(ctx context.Context, tx *store.Tx, actor *access.Actor, r *record, ts []Transfer) ([]audit.Entry, error) {
 	everybody := append(successorsOf(ts), r.Leaver)
 	scope := actor.Scope(access.ExecuteResignedContacts, access.ExecuteResignedGroups)
 	if r.Kind == OnJob {
@@ -163,10 +165,8 @@ func (s *Service) run(ctx context.Context, tx *store.Tx, actor *access.Actor, r 
 	if err != nil {
 		return nil, err
 	}
-	if recheck {
-		if err := recount(ctx, tx, actor, r, ts); err != nil {
-			return nil, err
-		}
+	if err := recount(ctx, tx, actor, r, ts); err != nil {
+		return nil, err
 	}
 	decide(ts, who, held)
 	before := r.State
@@ -204,8 +204,10 @@ func (s *Service) run(ctx context.Context, tx *store.Tx, actor *access.Actor, r 
 	return append(entries, entriesOf(r, ts, covers)...), nil
 }
 
-// recount counts the votes again, with today's roles and the stricter of the
-// policy at submission and the one now (semantics.md "States").
+// recount counts the votes again, with today's roles, the locked items' importance
+// and the stricter of the policy at submission and the one now (semantics.md
+// "States"). Where a plan is carried out at once there are no votes, and a contact
+// that became KEY since it was read needs some.
 func recount(ctx context.Context, tx *store.Tx, actor *access.Actor, r *record, ts []Transfer) error {
 	policy, err := approval.Load(ctx, tx)
 	if err != nil {
@@ -223,7 +225,7 @@ func recount(ctx context.Context, tx *store.Tx, actor *access.Actor, r *record, 
 	if r.Requester.IsZero() {
 		excluded = append(excluded, actor.ID) // a rule's plan: who executes stands for it
 	}
-	have, _, err := approval.Count(ctx, tx, tx.DB(), r.ID, r.Digest, r.Leaver, tx.Now(), excluded)
+	have, _, err := approval.Count(ctx, tx, r.ID, r.Digest, r.Leaver, tx.Now(), excluded)
 	if err != nil {
 		return err
 	}

@@ -31,15 +31,20 @@ type scene struct {
 func each(t *testing.T, test func(t *testing.T, s *scene)) {
 	t.Helper()
 	storetest.Each(t, func(t *testing.T, db *store.DB, clock *storetest.Clock) {
-		c := testcorp.New(t, db, clock, "acme")
-		s := &scene{Corp: c, t: t, s: &handover.Service{DB: db, Log: c.Log}}
-		s.lina, s.wang = c.Member("lina", c.Root), c.Member("wang", c.Root)
-		s.manager, s.approver = c.Member("manager", c.Root), c.Member("approver", c.Root)
-		c.Grant(s.manager, access.Manager.Name, nid.ID{})
-		c.Grant(s.approver, access.Approver.Name, nid.ID{})
-		s.admin = c.Verified(c.Admin)
-		test(t, s)
+		test(t, newScene(t, db, clock))
 	})
+}
+
+func newScene(t *testing.T, db *store.DB, clock *storetest.Clock) *scene {
+	t.Helper()
+	c := testcorp.New(t, db, clock, "acme")
+	s := &scene{Corp: c, t: t, s: &handover.Service{DB: db, Log: c.Log}}
+	s.lina, s.wang = c.Member("lina", c.Root), c.Member("wang", c.Root)
+	s.manager, s.approver = c.Member("manager", c.Root), c.Member("approver", c.Root)
+	c.Grant(s.manager, access.Manager.Name, nid.ID{})
+	c.Grant(s.approver, access.Approver.Name, nid.ID{})
+	s.admin = c.Verified(c.Admin)
+	return s
 }
 
 func (s *scene) all(to nid.ID) handover.Input {

@@ -179,7 +179,7 @@ func (s *Service) vote(ctx context.Context, id nid.ID, digest, decision string, 
 		if digest != r.Digest {
 			return fault.Clash("input.digest", "the plan has changed; read it again", "计划已变更,请重新读取").With("digest", r.Digest)
 		}
-		have, votes, err := approval.Count(ctx, tx, tx.DB(), r.ID, r.Digest, r.Leaver, tx.Now(), excluded)
+		have, votes, err := approval.Count(ctx, tx, r.ID, r.Digest, r.Leaver, tx.Now(), excluded)
 		if err != nil {
 			return err
 		}
