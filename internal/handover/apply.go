@@ -19,6 +19,10 @@ type owned struct {
 	busy    bool
 }
 
+// is reports whether it is what the transfer was planned for. A leaver who came to
+// follow a contact again has another follow, whose versions began anew.
+func (o owned) is(t *Transfer) bool { return o.follow == t.Follow && o.version == t.Version }
+
 // heldItems are the locked rows of a handover's items.
 type heldItems struct {
 	owned    map[nid.ID]owned    // by contact or group, where the leaver still has it

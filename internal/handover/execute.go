@@ -248,7 +248,7 @@ func decide(ts []Transfer, who map[nid.ID]*person, held *heldItems) {
 		switch {
 		case !ok && t.Kind == Contact:
 			end(TransferSkipped, NotFollowed)
-		case !ok || own.version != t.Version:
+		case !ok || !own.is(t):
 			end(TransferSkipped, OwnerChanged)
 		case own.busy:
 			end(TransferSkipped, InProgress)

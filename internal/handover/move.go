@@ -49,11 +49,12 @@ func (a *application) change(table, query string, batch []map[string]any, args .
 
 // endMerged ends the leaver's follows of contacts that the successor follows already.
 func (a *application) endMerged() error {
-	_, err := a.change("follows", `UPDATE follows SET ended_at = $3, ended_by_id = v.transfer, protected = false, version = follows.version + 1,
+	done, err := a.change("follows", `UPDATE follows SET ended_at = $3, ended_by_id = v.transfer, protected = false, version = follows.version + 1,
 		owner_version = follows.owner_version + 1, updated_at = $3
-		FROM `+a.rows()+` WHERE follows.corp_id = $2 AND follows.id = v.follow AND follows.member_id = v.from_id AND follows.ended_at IS NULL
+		FROM `+a.rows()+` WHERE follows.corp_id = $2 AND follows.id = v.follow AND follows.member_id = v.from_id
+		  AND follows.owner_version = v.version AND follows.ended_at IS NULL
 		RETURNING follows.id, follows.contact_id`, a.merged, a.tx.Now())
-	return err
+	return expectAll(err, len(done), len(a.merged), "follows")
 }
 
 // uniteTags gives the successor's follow the tags of the leaver's.

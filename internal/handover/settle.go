@@ -63,7 +63,7 @@ func (s *Service) Settle(ctx context.Context, handover nid.ID, outcomes []Outcom
 		for i := range ts {
 			before[i].Merged = promised[ts[i].ID]
 			ts[i].Merged = ts[i].Kind == Contact && held.followed[pair{ts[i].Item.ID, ts[i].To}] != nil
-			if own, ok := held.owned[ts[i].Item.ID]; !ok || own.version != ts[i].Version {
+			if own, ok := held.owned[ts[i].Item.ID]; !ok || !own.is(&ts[i]) {
 				ts[i].Status, ts[i].Reason = TransferSkipped, OwnerChanged
 			}
 		}
