@@ -1,0 +1,158 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/openhandover/openhandover/graph"
+	"github.com/openhandover/openhandover/graph/edge"
+	"github.com/openhandover/openhandover/internal/access"
+	"github.com/openhandover/openhandover/internal/audit"
+	"github.com/openhandover/openhandover/internal/config"
+	"github.com/openhandover/openhandover/internal/contact"
+	"github.com/openhandover/openhandover/internal/fault"
+	"github.com/openhandover/openhandover/internal/grant"
+	"github.com/openhandover/openhandover/internal/group"
+	"github.com/openhandover/openhandover/internal/handover"
+	"github.com/openhandover/openhandover/internal/identity"
+	"github.com/openhandover/openhandover/internal/identity/secret"
+	"github.com/openhandover/openhandover/internal/member"
+	"github.com/openhandover/openhandover/internal/nid"
+	"github.com/openhandover/openhandover/internal/store"
+	"github.com/openhandover/openhandover/internal/web"
+)
+
+// program is everything, joined.
+type program struct {
+	db     *store.DB
+	log    *audit.Log
+	reader *audit.Reader
+	use    graph.Cases
+}
+
+// setting is what join needs beside the configuration.
+type setting struct {
+	url   string
+	keys  []secret.Key
+	demo  bool
+	clock func() time.Time
+}
+
+// open joins the program over the configured database, which must fit.
+func (e *env) open() (*program, error) {
+	key, err := e.config.Key()
+	if err != nil {
+		return nil, err
+	}
+	keys, err := secret.ParseKeys("secret-key", string(key))
+	if err != nil {
+		return nil, err
+	}
+	p, err := e.join(setting{url: e.config.Database().Reveal(), keys: keys})
+	if err != nil {
+		return nil, err
+	}
+	if err := p.fit(e.ctx, e.config.Migrate); err != nil {
+		p.close()
+		return nil, err
+	}
+	return p, nil
+}
+
+func (e *env) join(s setting) (*program, error) {
+	if path, ok := strings.CutPrefix(s.url, "sqlite:"); ok {
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			return nil, err
+		}
+	}
+	db, err := store.Open(e.ctx, store.Options{URL: s.url, StatementCache: e.config.StatementCache, Clock: s.clock})
+	if err != nil {
+		return nil, err
+	}
+	subjects, err := secret.NewBox(secret.ForSubjects, s.keys...)
+	if err != nil {
+		return nil, err
+	}
+	totp, err := secret.NewBox(secret.ForTOTP, s.keys...)
+	if err != nil {
+		return nil, err
+	}
+	log := audit.New(subjects)
+	return &program{db: db, log: log, reader: audit.NewReader(subjects), use: graph.Cases{
+		Identity: &identity.Service{DB: db, Log: log, TOTP: totp, Demo: s.demo},
+		Grant:    &grant.Service{DB: db, Log: log},
+		Member:   &member.Service{DB: db, Log: log},
+		Contact:  &contact.Service{DB: db, Log: log},
+		Group:    &group.Service{DB: db, Log: log},
+		Handover: &handover.Service{DB: db, Log: log},
+	}}, nil
+}
+
+func (p *program) close() { _ = p.db.Close() }
+
+// fit makes sure of the schema: an SQLite file is migrated at once, PostgreSQL
+// only where that is asked for.
+func (p *program) fit(ctx context.Context, migrate bool) error {
+	if migrate || !p.db.Postgres() {
+		_, err := p.db.Migrate(ctx)
+		return err
+	}
+	return p.db.Fits(ctx)
+}
+
+// corp finds the corp a command is about; an empty name is the only one there is.
+func (p *program) corp(ctx context.Context, name string) (context.Context, nid.ID, error) {
+	id, err := p.db.CorpNamed(ctx, name)
+	if err != nil {
+		return ctx, id, err
+	}
+	if id.IsZero() && name == "" {
+		return ctx, id, errors.New("--corp: say which corp; there is none, or more than one")
+	}
+	if id.IsZero() {
+		return ctx, id, fmt.Errorf("--corp: there is no corp named %q", name)
+	}
+	return store.System(ctx, id, "command line"), id, nil
+}
+
+// handler serves the API over the program.
+func (p *program) handler(c *config.Config, stop <-chan struct{}) (http.Handler, error) {
+	o := graph.Options{Stop: stop, TrustedOnly: c.TrustedDocumentsOnly}
+	switch c.Introspection {
+	case config.Everyone:
+		o.Introspection = func(context.Context) bool { return true }
+	case config.Nobody:
+		o.Introspection = func(context.Context) bool { return false }
+	}
+	if c.TrustedDocuments != "" {
+		b, err := os.ReadFile(c.TrustedDocuments)
+		if err != nil {
+			return nil, fmt.Errorf("--trusted-documents: %w", err)
+		}
+		docs, err := edge.ParseDocuments(b)
+		if err != nil {
+			return nil, fmt.Errorf("--trusted-documents: %w", err)
+		}
+		o.Documents = docs.Find
+	}
+	return graph.Handler(&graph.Resolver{DB: p.db, Audit: p.reader, Use: p.use}, o), nil
+}
+
+// authenticator lets web ask who holds a credential.
+type authenticator struct{ *identity.Service }
+
+// Authenticate is web.Authenticator. A browser's cookie is a session and a
+// reporting tool's password is a service token, never the other way round.
+func (a authenticator) Authenticate(ctx context.Context, c web.Credential) (*access.Actor, error) {
+	kind, ok := secret.KindOf(c.Secret)
+	if !ok || c.Kind == web.Basic && kind != secret.Service || c.Kind == web.Cookie && kind != secret.Session {
+		return nil, fault.New(fault.Unauthenticated, "", fault.T("sign in first", "请先登录"))
+	}
+	return a.Service.Authenticate(ctx, c.Secret)
+}
