@@ -127,19 +127,25 @@ func (s *Service) HandOver(ctx context.Context, in Input, seen *string, key stri
 	return id, err
 }
 
-// mayExecute checks the permissions for what the plan moves.
-func (s *Service) mayExecute(ctx context.Context, tx *store.Tx, actor *access.Actor, r *record, ts []Transfer) error {
-	need := []access.Permission{access.ExecuteOnJob}
-	if r.Kind == Resigned {
-		need = nil
-		if slices.ContainsFunc(ts, func(t Transfer) bool { return t.Kind == Contact }) {
-			need = append(need, access.ExecuteResignedContacts)
-		}
-		if slices.ContainsFunc(ts, func(t Transfer) bool { return t.Kind == Group }) {
-			need = append(need, access.ExecuteResignedGroups)
+// needs gives the permission for each kind of item that the plan moves.
+func (r *record) needs(ts []Transfer) map[ItemKind]access.Permission {
+	out := map[ItemKind]access.Permission{}
+	for _, t := range ts {
+		switch {
+		case r.Kind == OnJob:
+			out[t.Kind] = access.ExecuteOnJob
+		case t.Kind == Contact:
+			out[t.Kind] = access.ExecuteResignedContacts
+		default:
+			out[t.Kind] = access.ExecuteResignedGroups
 		}
 	}
-	for _, p := range need {
+	return out
+}
+
+// mayExecute checks the permissions for what the plan moves.
+func (s *Service) mayExecute(ctx context.Context, tx *store.Tx, actor *access.Actor, r *record, ts []Transfer) error {
+	for _, p := range r.needs(ts) {
 		if err := r.may(ctx, tx, actor, p); err != nil {
 			return err
 		}
@@ -149,14 +155,16 @@ func (s *Service) mayExecute(ctx context.Context, tx *store.Tx, actor *access.Ac
 
 // run decides and carries out what is planned.
 func (s *Service) run(ctx context.Context, tx *store.Tx, actor *access.Actor, r *record, ts []Transfer) ([]audit.Entry, error) {
-	everybody := append(successorsOf(ts), r.Leaver)
-	scope := actor.Scope(access.ExecuteResignedContacts, access.ExecuteResignedGroups)
-	if r.Kind == OnJob {
-		scope = actor.Scope(access.ExecuteOnJob)
-	}
-	who, err := people(ctx, tx, scope, tx.DB().ForNoKeyUpdate(), everybody...)
+	who, err := people(ctx, tx, access.Scope{All: true}, tx.DB().ForNoKeyUpdate(), append(successorsOf(ts), r.Leaver)...)
 	if err != nil {
 		return nil, err
+	}
+	// Contacts and groups have permissions of their own, which may reach differently far.
+	outside := map[ItemKind][]nid.ID{}
+	for kind, p := range r.needs(ts) {
+		if outside[kind], err = store.OutOfScope(ctx, tx, actor.Scope(p), successorsOf(ts)...); err != nil {
+			return nil, err
+		}
 	}
 	if err := r.Kind.fits(who[r.Leaver].Status, "", true); err != nil {
 		return nil, err
@@ -168,7 +176,7 @@ func (s *Service) run(ctx context.Context, tx *store.Tx, actor *access.Actor, r 
 	if err := recount(ctx, tx, actor, r, ts); err != nil {
 		return nil, err
 	}
-	decide(ts, who, held)
+	decide(ts, who, outside, held)
 	before := r.State
 	if r.State, err = Next(r.State, Execute); err != nil {
 		return nil, err
@@ -236,7 +244,7 @@ func recount(ctx context.Context, tx *store.Tx, actor *access.Actor, r *record, 
 }
 
 // decide gives each transfer its outcome, in plan order, against the locked rows.
-func decide(ts []Transfer, who map[nid.ID]*person, held *heldItems) {
+func decide(ts []Transfer, who map[nid.ID]*person, outside map[ItemKind][]nid.ID, held *heldItems) {
 	room := map[nid.ID]int{}
 	for id, p := range who {
 		room[id] = p.room()
@@ -256,6 +264,8 @@ func decide(ts []Transfer, who map[nid.ID]*person, held *heldItems) {
 			end(TransferFailed, SuccessorNotActive)
 		case who[t.To].unfit() != "":
 			end(TransferFailed, who[t.To].unfit())
+		case slices.Contains(outside[t.Kind], t.To):
+			end(TransferFailed, SuccessorOutOfScope)
 		case t.Kind == Group:
 			end(TransferCompleted, "")
 		case held.followed[pair{t.Item.ID, t.To}] != nil:
