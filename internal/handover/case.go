@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/openhandover/openhandover/ent/rule"
 	"github.com/openhandover/openhandover/internal/access"
 	"github.com/openhandover/openhandover/internal/approval"
 	"github.com/openhandover/openhandover/internal/fault"
@@ -43,10 +44,9 @@ func (t *totals) add(s Status, n int) {
 	}[s] += n
 }
 
-// lockCase reads a handover FOR UPDATE. One that is unknown, or whose leaver the
-// actor reaches with none of the permissions, is NOT_FOUND: a handover that
-// cannot be seen must not be told from one that is not there.
-
+// lockCase reads a handover FOR UPDATE. One that is unknown, or that the actor may
+// not see, is NOT_FOUND: a handover that cannot be seen must not be told from one
+// that is not there.
 func lockCase(ctx context.Context, tx *store.Tx, actor *access.Actor, id nid.ID, field string) (*record, error) {
 	r, ok, err := store.SelectOne(ctx, tx, func(r *record) []any {
 		t := &r.Totals
@@ -69,20 +69,20 @@ func lockCase(ctx context.Context, tx *store.Tx, actor *access.Actor, id nid.ID,
 			return nil, err
 		}
 	}
-	outside, err := store.OutOfScope(ctx, tx, actor.Scope(whoSees...), r.Leaver)
-	if err != nil {
-		return nil, err
+	condition, args := rule.Visible(actor, "handovers")
+	if condition == "" {
+		return &r, nil
 	}
-	if len(outside) > 0 && actor.ID != r.Requester {
-		return nil, fault.Missing(field)
+	var w store.Where
+	w.And("handovers.corp_id = ?", tx.Corp())
+	w.And("handovers.id = ?", r.ID)
+	w.And(condition, args...)
+	where, args := w.SQL(1)
+	_, seen, err := store.SelectOne(ctx, tx, func(id *nid.ID) []any { return []any{id} }, `SELECT handovers.id FROM handovers WHERE `+where, args...)
+	if err == nil && !seen {
+		err = fault.Missing(field)
 	}
-	return &r, nil
-}
-
-// whoSees are the permissions over the leaver with which a handover can be seen.
-var whoSees = []access.Permission{
-	access.PlanHandover, access.ExecuteResignedContacts, access.ExecuteResignedGroups, access.ExecuteOnJob,
-	access.ApproveHandover, access.RevertHandover, access.ReadAuditLog,
+	return &r, err
 }
 
 // may checks one of the permissions over the leaver; FORBIDDEN without.

@@ -166,6 +166,9 @@ func (s *Service) run(ctx context.Context, tx *store.Tx, actor *access.Actor, r 
 			return nil, err
 		}
 	}
+	if who[r.Leaver] == nil {
+		return nil, fault.Clash("", "the leaver has been archived", "离开的成员已归档")
+	}
 	if err := r.Kind.fits(who[r.Leaver].Status, "", true); err != nil {
 		return nil, err
 	}
@@ -260,8 +263,6 @@ func decide(ts []Transfer, who map[nid.ID]*person, outside map[ItemKind][]nid.ID
 			end(TransferSkipped, OwnerChanged)
 		case own.busy:
 			end(TransferSkipped, InProgress)
-		case who[t.To] == nil:
-			end(TransferFailed, SuccessorNotActive)
 		case who[t.To].unfit() != "":
 			end(TransferFailed, who[t.To].unfit())
 		case slices.Contains(outside[t.Kind], t.To):

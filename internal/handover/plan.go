@@ -60,15 +60,18 @@ type person struct {
 // room is how many more contacts the person can take.
 func (p *person) room() int { return max(p.Limit-p.Contacts-p.Reserved, 0) }
 
-// unfit says why the person cannot take over; empty where they can.
+// unfit says why the person cannot take over; empty where they can. Of somebody out
+// of scope it tells no more than that. Nobody is somebody who has been archived.
 func (p *person) unfit() Reason {
 	switch {
+	case p == nil:
+		return SuccessorNotActive
+	case p.OutOfScope:
+		return SuccessorOutOfScope
 	case p.Status != "ACTIVE":
 		return SuccessorNotActive
 	case !p.Enabled:
 		return SuccessorContactDisabled
-	case p.OutOfScope:
-		return SuccessorOutOfScope
 	}
 	return ""
 }

@@ -20,7 +20,8 @@ type Preview struct {
 	Items            []Item
 }
 
-// Load is what a successor has before and after, in contacts.
+// Load is what a successor has before and after, in contacts. Before and Limit are
+// zero for a successor outside the actor's scope, whose counts they may not see.
 type Load struct {
 	Member                                 nid.ID
 	Contacts, Groups, Before, After, Limit int
@@ -46,7 +47,11 @@ func (s *Service) Preview(ctx context.Context, in Input) (*Preview, error) {
 	loads := map[nid.ID]*Load{}
 	for _, id := range p.successors() {
 		m := p.People[id]
-		v.Successors = append(v.Successors, Load{Member: id, Before: m.Contacts, After: m.Contacts, Limit: m.Limit})
+		l := Load{Member: id}
+		if !m.OutOfScope {
+			l.Before, l.After, l.Limit = m.Contacts, m.Contacts, m.Limit
+		}
+		v.Successors = append(v.Successors, l)
 	}
 	for i := range v.Successors {
 		loads[v.Successors[i].Member] = &v.Successors[i]
