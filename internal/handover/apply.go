@@ -27,13 +27,14 @@ func (o owned) is(t *Transfer) bool { return o.follow == t.Follow && o.version =
 type heldItems struct {
 	owned    map[nid.ID]owned    // by contact or group, where the leaver still has it
 	followed map[pair]*nid.ID    // the successors' own open follows
-	added    map[nid.ID][]nid.ID // by transfer: tags that the merge added
+	// importance is what each contact has now.
+	importance map[nid.ID]string
 }
 
 // lockItems locks the follows of leaver and successors together with their
 // contacts, in one order for all transactions, then the groups.
 func lockItems(ctx context.Context, tx *store.Tx, leaver nid.ID, ts []Transfer) (*heldItems, error) {
-	h := &heldItems{owned: map[nid.ID]owned{}, followed: map[pair]*nid.ID{}, added: map[nid.ID][]nid.ID{}}
+	h := &heldItems{owned: map[nid.ID]owned{}, followed: map[pair]*nid.ID{}, importance: map[nid.ID]string{}}
 	var contacts, groups []nid.ID
 	for _, t := range ts {
 		if t.Kind == Contact {
@@ -43,7 +44,6 @@ func lockItems(ctx context.Context, tx *store.Tx, leaver nid.ID, ts []Transfer) 
 		}
 	}
 	db := tx.DB()
-	importance := map[nid.ID]string{}
 	if len(contacts) > 0 {
 		type row struct {
 			id, contact, member nid.ID
@@ -65,7 +65,7 @@ func lockItems(ctx context.Context, tx *store.Tx, leaver nid.ID, ts []Transfer) 
 			return nil, err
 		}
 		for _, r := range rows {
-			importance[r.contact] = r.importance
+			h.importance[r.contact] = r.importance
 			if r.member == leaver {
 				h.owned[r.contact] = owned{r.id, r.version, r.busy}
 			} else {
@@ -92,12 +92,16 @@ func lockItems(ctx context.Context, tx *store.Tx, leaver nid.ID, ts []Transfer) 
 			}
 		}
 	}
+	return h, nil
+}
+
+// important gives the transfers the importance that their contacts have now.
+func (h *heldItems) important(ts []Transfer) {
 	for i := range ts {
-		if v, ok := importance[ts[i].Item.ID]; ok {
+		if v, ok := h.importance[ts[i].Item.ID]; ok {
 			ts[i].Importance = v
 		}
 	}
-	return h, nil
 }
 
 // apply moves what is COMPLETED, set by set, and gives the rows that each

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/openhandover/openhandover/internal/access"
+	"github.com/openhandover/openhandover/internal/contact"
 	"github.com/openhandover/openhandover/internal/handover"
 	"github.com/openhandover/openhandover/internal/nid"
 	"github.com/openhandover/openhandover/internal/store"
@@ -68,6 +69,48 @@ func TestEachKindReachesItsOwnSuccessors(t *testing.T) {
 			if got := testcorp.Value[string](s.Corp, `SELECT status FROM transfers WHERE handover_id = $1 AND (contact_id = $2 OR group_id = $2)`, id, c.item); got != c.status {
 				t.Errorf("%s ended %s, want %s", c.item, got, c.status)
 			}
+		}
+	})
+}
+
+// Statistics are of the time of assignment: neither of when it was planned nor of
+// when the platform gave its word.
+func TestStatisticsAreOfTheAssignment(t *testing.T) {
+	each(t, func(t *testing.T, s *scene) {
+		sales := s.Department("sales", s.Root)
+		big := s.Contact("big", "KEY", s.lina)
+		contacts := &contact.Service{DB: s.DB, Log: s.Log}
+		become := func(importance string) {
+			t.Helper()
+			ok(t, contacts.Update(s.admin, contact.UpdateInput{ID: big, Version: s.count(`SELECT version FROM contacts WHERE id = $1`, big), Importance: &importance}))
+		}
+		s.s.Platform = func(nid.ID) bool { return true }
+		in := s.all(s.wang)
+		in.Kind = handover.OnJob
+		id, err := s.s.Create(s.admin, in, nil, "k")
+		ok(t, err)
+		become("NORMAL")
+		s.raw("member_departments", `UPDATE member_departments SET department_id = $3 WHERE corp_id = $1 AND member_id = $2 RETURNING member_id`, s.ID, s.wang, sales)
+		ok(t, s.s.Submit(s.admin, id, 1))
+		ok(t, s.s.Execute(s.admin, id, s.digest(id), "x"))
+		become("KEY")
+		s.raw("member_departments", `UPDATE member_departments SET department_id = $3 WHERE corp_id = $1 AND member_id = $2 RETURNING member_id`, s.ID, s.wang, s.Root)
+		transfer := testcorp.Value[nid.ID](s.Corp, `SELECT id FROM transfers WHERE handover_id = $1`, id)
+		ok(t, s.s.Settle(store.System(t.Context(), s.ID, "platform"), id, []handover.Outcome{{Transfer: transfer, Status: handover.TransferCompleted}}))
+		if n := s.count(`SELECT count(*) FROM transfers WHERE importance = 'NORMAL' AND to_department_id = $1`, sales); n != 1 {
+			t.Error("the transfer is not as it was when assigned")
+		}
+		if n := s.count(`SELECT count(*) FROM transfer_rollups WHERE n <> 0`); n != 1 {
+			t.Errorf("statistics have %d cells, want 1", n)
+		}
+		if n := s.count(`SELECT n FROM transfer_rollups WHERE status = 'COMPLETED' AND importance = 'NORMAL' AND to_department_id = $1`, sales); n != 1 {
+			t.Errorf("statistics count %d, want 1", n)
+		}
+		if n := s.count(`SELECT count(*) FROM member_counters WHERE member_id = $1 AND contacts = 1 AND key_contacts = 1`, s.wang); n != 1 {
+			t.Error("wang's counters do not show the key contact")
+		}
+		if n := s.count(`SELECT count(*) FROM member_counters WHERE member_id = $1 AND contacts + key_contacts + waiting_contacts + waiting_key_contacts = 0`, s.lina); n != 1 {
+			t.Error("lina's counters still show something")
 		}
 	})
 }

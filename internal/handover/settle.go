@@ -79,14 +79,17 @@ func (s *Service) Settle(ctx context.Context, handover nid.ID, outcomes []Outcom
 			return err
 		}
 		// What was promised is taken back as it was promised, then what came is counted.
-		back := slices.Clone(before)
+		// Counters go by the importance of now, statistics by that of the assignment.
+		back, come := before, slices.Clone(ts)
 		for i := range back {
 			back[i].Status = TransferPlanned
 		}
+		held.important(back)
+		held.important(come)
 		if err := count(ctx, tx, back, TransferWaiting); err != nil {
 			return err
 		}
-		if err := count(ctx, tx, ts, TransferPlanned); err != nil {
+		if err := count(ctx, tx, come, TransferPlanned); err != nil {
 			return err
 		}
 		for at, group := range byTime(ts, assigned) {
