@@ -25,8 +25,8 @@ func (o owned) is(t *Transfer) bool { return o.follow == t.Follow && o.version =
 
 // heldItems are the locked rows of a handover's items.
 type heldItems struct {
-	owned    map[nid.ID]owned    // by contact or group, where the leaver still has it
-	followed map[pair]*nid.ID    // the successors' own open follows
+	owned    map[nid.ID]owned // by contact or group, where the leaver still has it
+	followed map[pair]*nid.ID // the successors' own open follows
 	// importance is what each contact has now.
 	importance map[nid.ID]string
 }
@@ -106,7 +106,7 @@ func (h *heldItems) important(ts []Transfer) {
 
 // apply moves what is COMPLETED, set by set, and gives the rows that each
 // transfer changed beside itself, for its audit entry.
-func apply(ctx context.Context, tx *store.Tx, r *record, ts []Transfer, held *heldItems) (covers map[nid.ID][]nid.ID, err error) {
+func apply(ctx context.Context, tx *store.Tx, r *record, ts []Transfer, who map[nid.ID]*person, held *heldItems) (covers map[nid.ID][]nid.ID, err error) {
 	a := &application{ctx: ctx, tx: tx, covers: map[nid.ID][]nid.ID{}, of: map[nid.ID]nid.ID{}}
 	var grants []history.Grant
 	for i := range ts {
@@ -114,7 +114,8 @@ func apply(ctx context.Context, tx *store.Tx, r *record, ts []Transfer, held *he
 		if t.Status != TransferCompleted {
 			continue
 		}
-		row := map[string]any{"item": t.Item.ID, "follow": t.Follow, "from_id": t.From, "to_id": t.To, "version": t.Version, "transfer": t.ID, "period": tx.NewID(nid.Period)}
+		row := map[string]any{"item": t.Item.ID, "follow": t.Follow, "from_id": t.From, "to_id": t.To, "version": t.Version, "transfer": t.ID, "period": tx.NewID(nid.Period),
+			"answers": who[t.To].answers(), "caretaker": who[t.To].Caretaker}
 		switch {
 		case t.Kind == Group:
 			a.groups = append(a.groups, row)

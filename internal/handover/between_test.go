@@ -7,6 +7,7 @@ import (
 	"github.com/openhandover/openhandover/internal/access"
 	"github.com/openhandover/openhandover/internal/contact"
 	"github.com/openhandover/openhandover/internal/handover"
+	"github.com/openhandover/openhandover/internal/member"
 	"github.com/openhandover/openhandover/internal/nid"
 	"github.com/openhandover/openhandover/internal/store"
 	"github.com/openhandover/openhandover/internal/testcorp"
@@ -111,6 +112,43 @@ func TestStatisticsAreOfTheAssignment(t *testing.T) {
 		}
 		if n := s.count(`SELECT count(*) FROM member_counters WHERE member_id = $1 AND contacts + key_contacts + waiting_contacts + waiting_key_contacts = 0`, s.lina); n != 1 {
 			t.Error("lina's counters still show something")
+		}
+	})
+}
+
+// A platform moves things to a successor who has left while it was deciding: they
+// arrive protected, and somebody at work answers for them.
+func TestASuccessorLeavesWhileAPlatformDecides(t *testing.T) {
+	each(t, func(t *testing.T, s *scene) {
+		alone, group := s.Contact("alone", "NORMAL", s.lina), s.Group("group", s.lina)
+		merged, shared := s.Contact("merged", "NORMAL", s.lina, s.wang), s.Contact("shared", "NORMAL", s.lina, s.manager)
+		s.s.Platform = func(nid.ID) bool { return true }
+		in := s.all(s.wang)
+		in.Kind = handover.OnJob
+		id, err := s.s.HandOver(s.admin, in, nil, "k")
+		ok(t, err)
+		members := &member.Service{DB: s.DB, Log: s.Log}
+		_, err = members.Deactivate(s.admin, member.DeactivateInput{MemberID: s.wang, Mode: member.Depart, CaretakerID: &s.approver})
+		ok(t, err)
+		var word []handover.Outcome
+		for _, item := range []nid.ID{alone, group, merged, shared} {
+			word = append(word, handover.Outcome{Status: handover.TransferCompleted,
+				Transfer: testcorp.Value[nid.ID](s.Corp, `SELECT id FROM transfers WHERE handover_id = $1 AND (contact_id = $2 OR group_id = $2)`, id, item)})
+		}
+		ok(t, s.s.Settle(store.System(t.Context(), s.ID, "platform"), id, word))
+		if got := s.state(id); got != "COMPLETED" {
+			t.Errorf("state %s", got)
+		}
+		if n := s.count(`SELECT count(*) FROM follows WHERE member_id = $1 AND ended_at IS NULL AND protected`, s.wang); n != 3 {
+			t.Errorf("%d protected follows, want 3", n)
+		}
+		for contact, answers := range map[nid.ID]nid.ID{alone: s.approver, merged: s.approver, shared: s.manager} {
+			if n := s.count(`SELECT count(*) FROM contacts WHERE id = $1 AND protected AND accountable_id = $2`, contact, answers); n != 1 {
+				t.Errorf("%s is not protected with %s answering", contact, answers)
+			}
+		}
+		if n := s.count(`SELECT count(*) FROM groups WHERE id = $1 AND owner_id = $2 AND protected AND status = 'OWNER_LEFT' AND accountable_id = $3`, group, s.wang, s.approver); n != 1 {
+			t.Error("the group is not as a leaver's")
 		}
 	})
 }

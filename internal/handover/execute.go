@@ -200,7 +200,7 @@ func (s *Service) run(ctx context.Context, tx *store.Tx, actor *access.Actor, r 
 		}
 	}
 	now := tx.Now()
-	covers, err := apply(ctx, tx, r, ts, held)
+	covers, err := apply(ctx, tx, r, ts, who, held)
 	if err != nil {
 		return nil, err
 	}

@@ -32,7 +32,7 @@ func changedID(c *changed) nid.ID { return c.id }
 
 // rows is the batch's table for the FROM clause.
 func (a *application) rows() string {
-	return a.tx.DB().Rows(1, "v", "item uuid", "follow uuid", "kept uuid", "from_id uuid", "to_id uuid", "version int", "transfer uuid", "period uuid")
+	return a.tx.DB().Rows(1, "v", "item uuid", "follow uuid", "kept uuid", "from_id uuid", "to_id uuid", "version int", "transfer uuid", "period uuid", "answers bool", "caretaker uuid")
 }
 
 // change runs one statement over a batch; it returns (id, item).
@@ -98,7 +98,7 @@ func (a *application) fillRemarks() error {
 // moveFollows is the handover itself: the row stays, its member changes, guarded
 // by owner and version.
 func (a *application) moveFollows() error {
-	done, err := a.change("follows", `UPDATE follows SET member_id = v.to_id, since = $3, protected = false, reserved_by_id = NULL,
+	done, err := a.change("follows", `UPDATE follows SET member_id = v.to_id, since = $3, protected = NOT v.answers, reserved_by_id = NULL,
 		version = follows.version + 1, owner_version = follows.owner_version + 1, updated_at = $3
 		FROM `+a.rows()+` WHERE follows.corp_id = $2 AND follows.id = v.follow AND follows.member_id = v.from_id
 		  AND follows.owner_version = v.version AND follows.ended_at IS NULL
@@ -108,8 +108,9 @@ func (a *application) moveFollows() error {
 
 // moveGroups changes the owner only; what the group's status becomes depends on why.
 func (a *application) moveGroups() error {
-	done, err := a.change("groups", `UPDATE groups SET owner_id = v.to_id, accountable_id = v.to_id, protected = false, reserved_by_id = NULL,
-		status = CASE WHEN groups.status = 'OWNER_LEFT' THEN 'INHERITED' ELSE 'NORMAL' END,
+	done, err := a.change("groups", `UPDATE groups SET owner_id = v.to_id, protected = NOT v.answers, reserved_by_id = NULL,
+		accountable_id = CASE WHEN v.answers THEN v.to_id ELSE coalesce(v.caretaker, groups.accountable_id) END,
+		status = CASE WHEN NOT v.answers THEN 'OWNER_LEFT' WHEN groups.status = 'OWNER_LEFT' THEN 'INHERITED' ELSE 'NORMAL' END,
 		version = groups.version + 1, owner_version = groups.owner_version + 1, updated_at = $3
 		FROM `+a.rows()+` WHERE groups.corp_id = $2 AND groups.id = v.item AND groups.owner_id = v.from_id AND groups.owner_version = v.version
 		RETURNING groups.id, groups.id`, a.groups, a.tx.Now())
@@ -148,10 +149,15 @@ func (a *application) openPeriods() error {
 	return err
 }
 
-// freeContacts makes the successor accountable and lifts the protection, unless
-// another leaver still follows the contact.
+// freeContacts makes the successor accountable, or whoever deactivation would have
+// chosen where they have left meanwhile, and lifts the protection, unless a leaver
+// follows the contact.
 func (a *application) freeContacts() error {
-	_, err := a.change("contacts", `UPDATE contacts SET accountable_id = v.to_id, updated_at = $3,
+	_, err := a.change("contacts", `UPDATE contacts SET updated_at = $3,
+		accountable_id = CASE WHEN v.answers THEN v.to_id ELSE coalesce(
+			(SELECT f.member_id FROM follows AS f JOIN members AS m ON m.corp_id = f.corp_id AND m.id = f.member_id
+				WHERE f.corp_id = $2 AND f.contact_id = contacts.id AND f.ended_at IS NULL AND m.answers ORDER BY f.since, f.id LIMIT 1),
+			v.caretaker, contacts.accountable_id) END,
 		protected = EXISTS (SELECT 1 FROM follows AS f WHERE f.corp_id = $2 AND f.contact_id = contacts.id AND f.ended_at IS NULL AND f.protected)
 		FROM `+a.rows()+` WHERE contacts.corp_id = $2 AND contacts.id = v.item RETURNING contacts.id, contacts.id`,
 		append(append([]map[string]any(nil), a.moved...), a.merged...), a.tx.Now())

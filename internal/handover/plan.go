@@ -54,11 +54,15 @@ type person struct {
 	Reserved   int // promised by transfers that wait for a platform
 	Groups     int
 	Department nid.ID // the main one; zero where there is none
+	Caretaker  nid.ID // who answers for a leaver; zero at work
 	OutOfScope bool
 }
 
 // room is how many more contacts the person can take.
 func (p *person) room() int { return max(p.Limit-p.Contacts-p.Reserved, 0) }
+
+// answers reports whether the person is at work and can be accountable.
+func (p *person) answers() bool { return p.Status == "ACTIVE" || p.Status == "LEAVING" }
 
 // unfit says why the person cannot take over; empty where they can. Of somebody out
 // of scope it tells no more than that. Nobody is somebody who has been archived.
@@ -97,9 +101,9 @@ func people(ctx context.Context, q store.Querier, scope access.Scope, lock strin
 		lock += " OF m"
 	}
 	rows, err := store.Select(ctx, q, func(p *person) []any {
-		return []any{&p.ID, &p.Status, &p.Enabled, &p.Limit, &p.Contacts, &p.Reserved, &p.Groups, &p.Department}
+		return []any{&p.ID, &p.Status, &p.Enabled, &p.Limit, &p.Contacts, &p.Reserved, &p.Groups, &p.Department, &p.Caretaker}
 	}, `SELECT m.id, m.status, m.customer_contact_enabled, m.contact_limit, c.contacts, c.reserved_contacts, c.groups,
-		(SELECT md.department_id FROM member_departments AS md WHERE md.corp_id = m.corp_id AND md.member_id = m.id ORDER BY md.position LIMIT 1)
+		(SELECT md.department_id FROM member_departments AS md WHERE md.corp_id = m.corp_id AND md.member_id = m.id ORDER BY md.position LIMIT 1), m.caretaker_id
 		FROM members AS m JOIN member_counters AS c ON c.corp_id = m.corp_id AND c.member_id = m.id
 		WHERE m.corp_id = $1 AND m.id `+db.In(2)+` AND m.archived_at IS NULL ORDER BY m.id`+lock, access.From(ctx).Corp, db.IDs(ids))
 	if err != nil {

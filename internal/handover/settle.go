@@ -20,7 +20,8 @@ type Outcome struct {
 	Reason Reason
 }
 
-// Settle records outcomes. What is COMPLETED moves now; the rest goes back to the
+// Settle records outcomes. What is COMPLETED moves now, and is protected at once
+// where the successor has left meanwhile: the platform has moved it all the same; the rest goes back to the
 // leaver, protected as before. An outcome for a transfer that no longer waits is
 // ignored, so hearing it twice changes nothing. The system acts.
 func (s *Service) Settle(ctx context.Context, handover nid.ID, outcomes []Outcome) error {
@@ -48,7 +49,8 @@ func (s *Service) Settle(ctx context.Context, handover nid.ID, outcomes []Outcom
 		if len(ts) == 0 {
 			return nil
 		}
-		if _, err := people(ctx, tx, access.Scope{All: true}, tx.DB().ForNoKeyUpdate(), append(successorsOf(ts), r.Leaver)...); err != nil {
+		who, err := people(ctx, tx, access.Scope{All: true}, tx.DB().ForNoKeyUpdate(), append(successorsOf(ts), r.Leaver)...)
+		if err != nil {
 			return err
 		}
 		held, err := lockItems(ctx, tx, r.Leaver, ts)
@@ -67,7 +69,7 @@ func (s *Service) Settle(ctx context.Context, handover nid.ID, outcomes []Outcom
 				ts[i].Status, ts[i].Reason = TransferSkipped, OwnerChanged
 			}
 		}
-		covers, err := apply(ctx, tx, r, ts, held)
+		covers, err := apply(ctx, tx, r, ts, who, held)
 		if err != nil {
 			return err
 		}
