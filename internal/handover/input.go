@@ -194,7 +194,7 @@ func items(ctx context.Context, q store.Querier, in Input, field string) ([]Item
 			}
 			for _, id := range w.order {
 				if !there[id] {
-					return fault.Bad(w.ids[id], "this is not among what the leaver has: %s", "该对象不属于离开的成员:%s", id)
+					return fault.Bad(w.ids[id], "this is not among what the leaver has", "该对象不属于离开的成员")
 				}
 			}
 		}
