@@ -58,7 +58,7 @@ func (db *DB) Facts(ctx context.Context) (f Facts, err error) {
 		f, _, err = SelectOne(ctx, c, func(f *Facts) []any { return []any{&f.Version, &f.Encoding, &f.Ctype, &at} }, q)
 		return err
 	})
-	f.Skew = time.UnixMilli(int64(at * 1000)).Sub(time.Now())
+	f.Skew = time.Until(time.UnixMilli(int64(at * 1000)))
 	return f, err
 }
 
