@@ -2,6 +2,7 @@ package identity_test
 
 import (
 	"bytes"
+	"errors"
 	"testing"
 
 	"github.com/openhandover/openhandover/internal/access"
@@ -122,7 +123,7 @@ func TestAddAdministratorUsesTheMember(t *testing.T) {
 			"bidi in name": {identity.Administrator{Corp: "acme", Login: "x", Name: "a\u202eb", Password: password}, fault.Invalid, "name"},
 		} {
 			_, err := s.s.AddAdministrator(t.Context(), test.in)
-			if f, _ := err.(*fault.Error); f == nil || f.Code != test.code || f.Field != test.field {
+			if f, _ := errors.AsType[*fault.Error](err); f == nil || f.Code != test.code || f.Field != test.field {
 				t.Errorf("%s: %v", name, err)
 			}
 		}

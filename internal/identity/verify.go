@@ -54,7 +54,7 @@ func (s *Service) VerifyIdentity(ctx context.Context, code, password *string) (u
 	if err != nil {
 		return until, err
 	}
-	field, method := inCode, "otp"
+	method := "otp"
 	wrong := fault.Bad(inCode, "this code is wrong or was used already; wait for the next one", "验证码错误或已被使用,请等待下一个验证码")
 	var step int64
 	var right bool
@@ -64,8 +64,8 @@ func (s *Service) VerifyIdentity(ctx context.Context, code, password *string) (u
 			step, right = secret.VerifyTOTP(plain, *code, s.DB.Now())
 		}
 	} else {
-		field, method = inPassword, "pwd"
-		wrong = fault.Bad(field, "the password is wrong", "密码错误")
+		method = "pwd"
+		wrong = fault.Bad(inPassword, "the password is wrong", "密码错误")
 		right, err = s.passwordIs(ctx, known, *password)
 	}
 	if err != nil {

@@ -56,7 +56,7 @@ func lines(src *source) iter.Seq2[int, line] {
 			for {
 				part, more, err := src.ReadLine()
 				if err != nil {
-					if err != io.EOF {
+					if !errors.Is(err, io.EOF) {
 						yield(n, line{err: err})
 					}
 					return
