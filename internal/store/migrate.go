@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
@@ -73,7 +74,9 @@ var ErrUnfit = errors.New("the database's schema does not fit this program; run 
 func (db *DB) Fits(ctx context.Context) error {
 	all, err := db.Migrations(ctx)
 	if err != nil {
-		return fmt.Errorf("%w (%w)", ErrUnfit, err)
+		// An empty database on which the role may not make our table is as unfit as any.
+		slog.DebugContext(ctx, "the migrations cannot be listed", "err", err)
+		return ErrUnfit
 	}
 	for _, m := range all {
 		if !m.Applied {
