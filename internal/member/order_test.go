@@ -3,9 +3,12 @@ package member_test
 import (
 	"context"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
+	"github.com/openhandover/openhandover/internal/fault"
+	"github.com/openhandover/openhandover/internal/handover"
 	"github.com/openhandover/openhandover/internal/identity"
 	"github.com/openhandover/openhandover/internal/member"
 	"github.com/openhandover/openhandover/internal/nid"
@@ -63,4 +66,37 @@ func TestDeactivateWaitsForWhatTheLeaverIsDoing(t *testing.T) {
 	if got := testcorp.Value[string](c, `SELECT status FROM members WHERE id = $1`, lina); got != "DEPARTED" {
 		t.Errorf("lina is %s", got)
 	}
+}
+
+// A handover that begins while a reinstatement waits for the member's lock was not
+// there when the handovers were locked, and counts all the same.
+func TestReinstateSeesAHandoverThatBeganMeanwhile(t *testing.T) {
+	clock := storetest.NewClock()
+	db := storetest.Postgres(t, clock)
+	c := testcorp.New(t, db, clock, "acme")
+	service := &member.Service{DB: db, Log: c.Log}
+	lina, wang := c.Member("lina", c.Root), c.Member("wang", c.Root)
+	c.Contacts(1, lina)
+	c.Depart(lina)
+	admin, second := c.Verified(c.Admin), c.Verified(c.Admin)
+	platform := &handover.Service{DB: db, Log: c.Log, Platform: func(nid.ID) bool { return true }}
+	reinstated := make(chan error, 1)
+	var once sync.Once
+	ctx := store.Count(admin, func(q string) {
+		if !strings.HasPrefix(strings.TrimSpace(q), "UPDATE handovers") { // its members are locked
+			return
+		}
+		once.Do(func() {
+			go func() { reinstated <- service.Reinstate(second, member.ReinstateInput{MemberID: lina, Reason: "back"}) }()
+			for testcorp.Value[int](c, `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`) == 0 {
+				if t.Context().Err() != nil {
+					return
+				}
+			}
+		})
+	})
+	if _, err := platform.HandOver(ctx, handover.Input{Kind: handover.Resigned, LeaverID: lina, Successors: handover.Choice{MemberID: &wang}}, nil, "key"); err != nil {
+		t.Fatal(err)
+	}
+	want(t, <-reinstated, fault.Conflict, "input.memberId")
 }

@@ -103,7 +103,7 @@ func (r *comeback) lockHandovers() (err error) {
 	}
 	for _, c := range r.open {
 		if c.state == "RUNNING" {
-			return fault.Clash("input.memberId", "a handover of this member is running; wait until it has finished", "该成员的交接正在执行,请等待其完成").With("handoverId", c.id.String())
+			return isRunning(c.id)
 		}
 	}
 	return nil
@@ -116,7 +116,22 @@ func (r *comeback) lockMember() (err error) {
 	if err == nil && !left(r.was.status) {
 		err = fault.Clash("input.memberId", "this member is not deactivated", "该成员未被停用").With("status", r.was.status)
 	}
+	if err != nil {
+		return err
+	}
+	// A handover that was made and begun while this waited for the member's lock was
+	// not there to be locked before. From here on none can begin.
+	running, found, err := store.SelectOne(r.ctx, r.tx, func(id *nid.ID) []any { return []any{id} },
+		`SELECT id FROM handovers WHERE corp_id = $1 AND leaver_id = $2 AND kind = 'RESIGNED' AND state = 'RUNNING' LIMIT 1`, r.tx.Corp(), r.member)
+	if err == nil && found {
+		err = isRunning(running)
+	}
 	return err
+}
+
+// isRunning is the CONFLICT where nobody can say what the member still has.
+func isRunning(handover nid.ID) error {
+	return fault.Clash("input.memberId", "a handover of this member is running; wait until it has finished", "该成员的交接正在执行,请等待其完成").With("handoverId", handover.String())
 }
 
 func (r *comeback) cancelHandovers() error {
