@@ -38,10 +38,10 @@ type held struct {
 }
 
 type openFollow struct {
-	id, member, reservedBy nid.ID
-	version                int
-	protected              bool
-	remark, description    *string
+	id, member          nid.ID
+	version             int
+	protected           bool
+	remark, description *string
 }
 
 // lock locks the contact's open follows in id order and then the contact. All of
@@ -49,8 +49,8 @@ type openFollow struct {
 // handover that holds the contact and waits for the follow.
 func lock(ctx context.Context, tx *store.Tx, id nid.ID, field string) (*held, error) {
 	follows, err := store.Select(ctx, tx, func(f *openFollow) []any {
-		return []any{&f.id, &f.member, &f.reservedBy, &f.version, &f.protected, &f.remark, &f.description}
-	}, `SELECT id, member_id, reserved_by_id, version, protected, remark, description FROM follows
+		return []any{&f.id, &f.member, &f.version, &f.protected, &f.remark, &f.description}
+	}, `SELECT id, member_id, version, protected, remark, description FROM follows
 		WHERE corp_id = $1 AND contact_id = $2 AND ended_at IS NULL ORDER BY id`+tx.DB().ForUpdate(), tx.Corp(), id)
 	if err != nil {
 		return nil, err

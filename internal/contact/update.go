@@ -112,7 +112,7 @@ func (s *Service) update(ctx context.Context, tx *store.Tx, actor *access.Actor,
 		return err
 	}
 	if now.importance != c.importance {
-		if err := countKey(ctx, tx, c, now.importance == key); err != nil {
+		if err := countKey(ctx, tx, c.id, now.importance == key); err != nil {
 			return err
 		}
 	}
@@ -120,24 +120,16 @@ func (s *Service) update(ctx context.Context, tx *store.Tx, actor *access.Actor,
 }
 
 // countKey keeps the followers' counts of key contacts, and of those that wait for
-// a platform.
-func countKey(ctx context.Context, tx *store.Tx, c *held, isKey bool) error {
-	if len(c.follows) == 0 {
-		return nil
-	}
+// a platform. It asks the database who follows now: an import that held the contact
+// may have added somebody while its follows were being locked.
+func countKey(ctx context.Context, tx *store.Tx, contact nid.ID, isKey bool) error {
 	n := -1
 	if isKey {
 		n = 1
 	}
-	rows := make([]map[string]any, len(c.follows))
-	for i, f := range c.follows {
-		waiting := 0
-		if !f.reservedBy.IsZero() {
-			waiting = n
-		}
-		rows[i] = map[string]any{"id": f.member, "n": n, "waiting": waiting}
-	}
-	_, err := tx.Keep(ctx, "member_counters", `UPDATE member_counters SET key_contacts = key_contacts + v.n, waiting_key_contacts = waiting_key_contacts + v.waiting
-		FROM `+tx.DB().Rows(1, "v", "id uuid", "n int", "waiting int")+` WHERE corp_id = $2 AND member_id = v.id`, tx.DB().Batch(rows), tx.Corp())
+	_, err := tx.Keep(ctx, "member_counters", `UPDATE member_counters SET key_contacts = key_contacts + $3,
+		waiting_key_contacts = waiting_key_contacts + CASE WHEN f.reserved_by_id IS NULL THEN 0 ELSE $3 END
+		FROM follows AS f WHERE member_counters.corp_id = $1 AND f.corp_id = $1 AND f.contact_id = $2 AND f.ended_at IS NULL
+		  AND member_counters.member_id = f.member_id`, tx.Corp(), contact, n)
 	return err
 }

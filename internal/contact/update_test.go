@@ -338,3 +338,45 @@ func (s *scene) raw(table, query string, args ...any) error {
 		return err
 	})
 }
+
+// A follower whom an import adds while the change waits for the contact is counted
+// like the others.
+func TestImportanceWhileAFollowerIsAdded(t *testing.T) {
+	clock := storetest.NewClock()
+	db := storetest.Postgres(t, clock)
+	c := testcorp.New(t, db, clock, "acme")
+	service := &contact.Service{DB: db, Log: c.Log}
+	lina, wang := c.Member("lina", c.Root), c.Member("wang", c.Root)
+	id := c.Contact("Ann", "NORMAL", lina)
+	importance, changed := "KEY", make(chan error, 1)
+	admin := c.SignedIn(c.Admin, false)
+	err := db.Tx(store.System(t.Context(), c.ID, "import"), func(ctx context.Context, tx *store.Tx) error {
+		if _, _, err := store.SelectOne(ctx, tx, func(id *nid.ID) []any { return []any{id} },
+			`SELECT id FROM contacts WHERE corp_id = $1 AND id = $2`+db.ForUpdate(), c.ID, id); err != nil {
+			return err
+		}
+		go func() { changed <- service.Update(admin, contact.UpdateInput{ID: id, Version: 1, Importance: &importance}) }()
+		for testcorp.Value[int](c, `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`) == 0 {
+			if t.Context().Err() != nil {
+				return t.Context().Err()
+			}
+		}
+		ids, err := tx.Change(ctx, "follows", `INSERT INTO follows (id, corp_id, created_at, updated_at, version, contact_id, member_id, since)
+			VALUES ($1, $2, $3, $3, 1, $4, $5, $3) RETURNING id`, nid.New(nid.Follow), c.ID, tx.Now(), id, wang)
+		if err != nil {
+			return err
+		}
+		tx.Cover(ids...)
+		_, err = tx.Keep(ctx, "member_counters", `UPDATE member_counters SET contacts = contacts + 1 WHERE corp_id = $1 AND member_id = $2`, c.ID, wang)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := <-changed; err != nil {
+		t.Fatal(err)
+	}
+	if n := testcorp.Value[int](c, `SELECT count(*) FROM member_counters WHERE contacts = 1 AND key_contacts = 1`); n != 2 {
+		t.Errorf("%d of 2 followers count the key contact", n)
+	}
+}
