@@ -355,7 +355,9 @@ func TestImportanceWhileAFollowerIsAdded(t *testing.T) {
 			`SELECT id FROM contacts WHERE corp_id = $1 AND id = $2`+db.ForUpdate(), c.ID, id); err != nil {
 			return err
 		}
-		go func() { changed <- service.Update(admin, contact.UpdateInput{ID: id, Version: 1, Importance: &importance}) }()
+		go func() {
+			changed <- service.Update(admin, contact.UpdateInput{ID: id, Version: 1, Importance: &importance})
+		}()
 		for testcorp.Value[int](c, `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`) == 0 {
 			if t.Context().Err() != nil {
 				return t.Context().Err()
