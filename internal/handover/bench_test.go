@@ -28,6 +28,7 @@ func BenchmarkHandOver(b *testing.B) {
 				c.Contacts(n, lina)
 				s := &handover.Service{DB: db, Log: c.Log}
 				admin := c.Verified(c.Admin)
+				storetest.Analyze(b, db)
 				from, to, round := lina, wang, 0
 				for b.Loop() {
 					round++

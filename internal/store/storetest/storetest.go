@@ -5,6 +5,7 @@ package storetest
 import (
 	"context"
 	"crypto/sha256"
+	"database/sql"
 	"encoding/hex"
 	"io/fs"
 	"os"
@@ -103,9 +104,37 @@ func Postgres(t testing.TB, clock *Clock) *store.DB {
 // PostgresURL is Postgres that also gives the URL, for another process.
 func PostgresURL(t testing.TB, clock *Clock) (*store.DB, string) {
 	t.Helper()
-	_, app := PostgresURLs(t)
-	return open(t, app, clock), app
+	owner, app := PostgresURLs(t)
+	db := open(t, app, clock)
+	owners.Store(db, owner)
+	t.Cleanup(func() { owners.Delete(db) })
+	return db, app
 }
+
+// Analyze gives PostgreSQL statistics, as autovacuum does in a database that has
+// been there for a minute. Without them it may take any index that begins with the
+// corp for a foreign key's check, and reads all of the corp each time.
+func Analyze(t testing.TB, db *store.DB) {
+	t.Helper()
+	if !db.Postgres() {
+		return
+	}
+	url, ok := owners.Load(db)
+	if !ok {
+		t.Fatal("storetest: not a database of this package")
+	}
+	c, err := sql.Open("postgres", url.(string))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Close() }()
+	if _, err := c.Exec("ANALYZE"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// owners are the URLs with which the databases can be analyzed, by *store.DB.
+var owners sync.Map
 
 // PostgresURLs makes a migrated database and gives its owner's and the
 // application role's URL.
