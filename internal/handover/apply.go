@@ -114,7 +114,7 @@ func apply(ctx context.Context, tx *store.Tx, r *record, ts []Transfer, who map[
 		if t.Status != TransferCompleted {
 			continue
 		}
-		row := map[string]any{"item": t.Item.ID, "follow": t.Follow, "from_id": t.From, "to_id": t.To, "version": t.Version, "transfer": t.ID, "period": tx.NewID(nid.Period),
+		row := map[string]any{"corp": tx.Corp(), "item": t.Item.ID, "follow": t.Follow, "from_id": t.From, "to_id": t.To, "version": t.Version, "transfer": t.ID, "period": tx.NewID(nid.Period),
 			"answers": who[t.To].answers(), "caretaker": who[t.To].Caretaker}
 		switch {
 		case t.Kind == Group:

@@ -293,7 +293,7 @@ func decide(ts []Transfer, who map[nid.ID]*person, outside map[ItemKind][]nid.ID
 func finish(ctx context.Context, tx *store.Tx, r *record, ts []Transfer, now time.Time) error {
 	rows := make([]map[string]any, len(ts))
 	for i, t := range ts {
-		row := map[string]any{"id": t.ID, "status": string(t.Status), "merged": t.Merged, "attempt": t.Attempt,
+		row := map[string]any{"corp": tx.Corp(), "id": t.ID, "status": string(t.Status), "merged": t.Merged, "attempt": t.Attempt,
 			"importance": t.Importance, "from_department": t.FromDepartment, "to_department": t.ToDepartment}
 		if t.Reason != "" {
 			row["reason"] = string(t.Reason)
@@ -310,10 +310,10 @@ func finish(ctx context.Context, tx *store.Tx, r *record, ts []Transfer, now tim
 	}
 	if _, err := tx.Change(ctx, "transfers", `UPDATE transfers SET status = v.status, reason = v.reason, merged = v.merged, attempt = v.attempt, undo = v.undo,
 		importance = v.importance, from_department_id = v.from_department, to_department_id = v.to_department,
-		assigned_at = $3, finished_at = v.finished, updated_at = $3
-		FROM `+tx.DB().Rows(1, "v", "id uuid", "status text", "reason text", "merged bool", "attempt int", "undo json", "finished time",
+		assigned_at = $2, finished_at = v.finished, updated_at = $2
+		FROM `+tx.DB().Rows(1, "v", "corp uuid", "id uuid", "status text", "reason text", "merged bool", "attempt int", "undo json", "finished time",
 		"importance text", "from_department uuid", "to_department uuid")+`
-		WHERE transfers.corp_id = $2 AND transfers.id = v.id AND transfers.status = 'PLANNED' RETURNING transfers.id`, tx.DB().Batch(rows), tx.Corp(), now); err != nil {
+		WHERE transfers.corp_id = v.corp AND transfers.id = v.id AND transfers.status = 'PLANNED' RETURNING transfers.id`, tx.DB().Batch(rows), now); err != nil {
 		return err
 	}
 	return r.save(ctx, tx, now)

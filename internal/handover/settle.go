@@ -155,7 +155,7 @@ func release(ctx context.Context, tx *store.Tx, ts []Transfer) (freed []nid.ID, 
 func settled(ctx context.Context, tx *store.Tx, r *record, ts []Transfer) error {
 	rows := make([]map[string]any, len(ts))
 	for i, t := range ts {
-		row := map[string]any{"id": t.ID, "status": string(t.Status), "merged": t.Merged}
+		row := map[string]any{"corp": tx.Corp(), "id": t.ID, "status": string(t.Status), "merged": t.Merged}
 		if t.Reason != "" {
 			row["reason"] = string(t.Reason)
 		}
@@ -166,9 +166,9 @@ func settled(ctx context.Context, tx *store.Tx, r *record, ts []Transfer) error 
 		r.Totals.add(TransferWaiting, -1)
 		r.Totals.add(t.Status, 1)
 	}
-	if _, err := tx.Change(ctx, "transfers", `UPDATE transfers SET status = v.status, reason = v.reason, merged = v.merged, undo = v.undo, finished_at = $3, updated_at = $3
-		FROM `+tx.DB().Rows(1, "v", "id uuid", "status text", "reason text", "merged bool", "undo json")+`
-		WHERE transfers.corp_id = $2 AND transfers.id = v.id AND transfers.status = 'WAITING' RETURNING transfers.id`, tx.DB().Batch(rows), tx.Corp(), tx.Now()); err != nil {
+	if _, err := tx.Change(ctx, "transfers", `UPDATE transfers SET status = v.status, reason = v.reason, merged = v.merged, undo = v.undo, finished_at = $2, updated_at = $2
+		FROM `+tx.DB().Rows(1, "v", "corp uuid", "id uuid", "status text", "reason text", "merged bool", "undo json")+`
+		WHERE transfers.corp_id = v.corp AND transfers.id = v.id AND transfers.status = 'WAITING' RETURNING transfers.id`, tx.DB().Batch(rows), tx.Now()); err != nil {
 		return err
 	}
 	return r.save(ctx, tx, tx.Now())
