@@ -104,7 +104,7 @@ func (n *narrow) search(table string, text *string) {
 		n.bad = append(n.bad, fault.Bad("search", "give part of a name, %d characters at most", "请输入姓名的一部分,最多 %d 个字符", name.MaxRunes))
 		return
 	}
-	contact.Search(n.db, &n.Where, table, *text)
+	contact.Search(&n.Where, table, *text)
 }
 
 func (n *narrow) departments(f *model.DepartmentFilter) {

@@ -76,8 +76,8 @@ func examine(ctx context.Context, db *store.DB, add func(grade, text, cure strin
 	}
 	add("ok", "database: "+facts.Version, "")
 	if db.Postgres() {
-		if facts.Encoding != "UTF8" || facts.Ctype == "C" || facts.Ctype == "POSIX" {
-			add("FAIL", fmt.Sprintf("database: encoding %s, locale %s; Chinese names cannot be searched", facts.Encoding, facts.Ctype),
+		if facts.Encoding != "UTF8" {
+			add("FAIL", fmt.Sprintf("database: encoding %s; names cannot be cut into characters and searched", facts.Encoding),
 				"make the database with ENCODING 'UTF8' LOCALE 'C.UTF-8' (docs/operations.md) and restore into it")
 		}
 		if s := facts.Skew; s > time.Minute || s < -time.Minute {

@@ -75,23 +75,16 @@ func (f *Filter) Where(db *store.DB, w *store.Where) {
 }
 
 // Search adds the condition that the name of a row of the table holds the text.
-// One and two characters use the index of one- and two-character pieces, longer
-// texts the trigram index (PostgreSQL) or the pieces again (SQLite).
-func Search(db *store.DB, w *store.Where, table, text string) {
+// Up to three characters are looked up as they are among the pieces of names;
+// of a longer text its first three, and what they find is compared.
+func Search(w *store.Where, table, text string) {
 	key := name.Fold(strings.TrimSpace(text))
 	if key == "" {
 		return
 	}
 	runes := []rune(key)
-	like := "%" + strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(key) + "%"
-	switch {
-	case db.Postgres() && len(runes) <= 2:
-		w.And("handover_grams("+table+".name_key) @> ARRAY[?::text]", key)
-	case db.Postgres():
-		w.And(table+".name_key LIKE ?", like)
-	case len(runes) <= 2:
-		w.And(table+".id IN (SELECT id FROM name_grams WHERE corp_id = "+table+".corp_id AND gram = ?)", key)
-	default:
-		w.And(table+".id IN (SELECT id FROM name_grams WHERE corp_id = "+table+".corp_id AND gram = ?) AND "+table+`.name_key LIKE ? ESCAPE '\'`, string(runes[:2]), like)
+	w.And("EXISTS (SELECT 1 FROM name_grams AS g WHERE g.corp_id = "+table+".corp_id AND g.gram = ? AND g.id = "+table+".id)", string(runes[:min(3, len(runes))]))
+	if len(runes) > 3 {
+		w.And(table+`.name_key LIKE ? ESCAPE '\'`, "%"+strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(key)+"%")
 	}
 }

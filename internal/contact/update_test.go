@@ -116,7 +116,7 @@ func TestUpdate(t *testing.T) {
 		// The name can be found under its new key and not under the old one.
 		for text, found := range map[string]int{"李": 1, "Ann": 0} {
 			var w store.Where
-			contact.Search(s.DB, &w, "contacts", text)
+			contact.Search(&w, "contacts", text)
 			where, args := w.SQL(1)
 			if n := s.count(`SELECT count(*) FROM contacts WHERE `+where, args...); n != found {
 				t.Errorf("searching %q finds %d", text, n)

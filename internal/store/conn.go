@@ -26,16 +26,26 @@ func Count(ctx context.Context, seen func(query string)) context.Context {
 	return context.WithValue(ctx, counterKey{}, seen)
 }
 
-func counted(ctx context.Context, query string) {
+type watcherKey struct{}
+
+// Watch is Count with the statements' arguments, for tests that ask the planner.
+func Watch(ctx context.Context, seen func(query string, args []any)) context.Context {
+	return context.WithValue(ctx, watcherKey{}, seen)
+}
+
+func counted(ctx context.Context, query string, args []any) {
 	if seen, ok := ctx.Value(counterKey{}).(func(string)); ok {
 		seen(query)
+	}
+	if seen, ok := ctx.Value(watcherKey{}).(func(string, []any)); ok {
+		seen(query, args)
 	}
 }
 
 func (c *conn) exec(ctx context.Context, query string, args ...any) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	counted(ctx, query)
+	counted(ctx, query, args)
 	r, err := c.tx.ExecContext(ctx, query, args...)
 	if err != nil {
 		return 0, err
@@ -47,7 +57,7 @@ func (c *conn) exec(ctx context.Context, query string, args ...any) (int, error)
 func (c *conn) each(ctx context.Context, scan func(*sql.Rows) error, query string, args ...any) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	counted(ctx, query)
+	counted(ctx, query, args)
 	rows, err := c.tx.QueryContext(ctx, query, args...)
 	if err != nil {
 		return err
@@ -110,13 +120,13 @@ func (d *entDriver) Tx(context.Context) (dialect.Tx, error) { return dialect.Nop
 func (d *entDriver) Exec(ctx context.Context, query string, args, v any) error {
 	d.c.mu.Lock()
 	defer d.c.mu.Unlock()
-	counted(ctx, query)
+	counted(ctx, query, listed(args))
 	return d.Conn.Exec(ctx, query, args, v)
 }
 
 func (d *entDriver) Query(ctx context.Context, query string, args, v any) error {
 	d.c.mu.Lock()
-	counted(ctx, query)
+	counted(ctx, query, listed(args))
 	if err := d.Conn.Query(ctx, query, args, v); err != nil {
 		d.c.mu.Unlock()
 		return err
@@ -124,6 +134,12 @@ func (d *entDriver) Query(ctx context.Context, query string, args, v any) error 
 	rows := v.(*entsql.Rows)
 	rows.ColumnScanner = &unlocking{ColumnScanner: rows.ColumnScanner, unlock: sync.OnceFunc(d.c.mu.Unlock)}
 	return nil
+}
+
+// listed is how ent passes arguments.
+func listed(args any) []any {
+	list, _ := args.([]any)
+	return list
 }
 
 // unlocking lets the next statement run once the rows are closed, as ent always does.

@@ -38,24 +38,21 @@ func (db *DB) Role(ctx context.Context) (r Role, err error) {
 type Facts struct {
 	Version  string
 	Encoding string
-	// Ctype decides what is a letter; under C trigrams see none in Chinese text.
-	Ctype string
 	// Skew is how far the database's clock is ahead of ours.
 	Skew time.Duration
 }
 
 // Facts asks the database about itself.
 func (db *DB) Facts(ctx context.Context) (f Facts, err error) {
-	q := `SELECT 'SQLite ' || sqlite_version(), 'UTF8', 'C.UTF-8', strftime('%s', 'now') * 1.0`
+	q := `SELECT 'SQLite ' || sqlite_version(), 'UTF8', strftime('%s', 'now') * 1.0`
 	if db.Postgres() {
-		q = `SELECT 'PostgreSQL ' || current_setting('server_version'), pg_encoding_to_char(encoding),
-			CASE WHEN datlocprovider = 'i' THEN 'ICU' ELSE datctype END, extract(epoch FROM clock_timestamp())::float8
+		q = `SELECT 'PostgreSQL ' || current_setting('server_version'), pg_encoding_to_char(encoding), extract(epoch FROM clock_timestamp())::float8
 			FROM pg_database WHERE datname = current_database()`
 	}
 	var at float64
 	err = db.snapshot(ctx, nid.ID{}, func(c *conn) error {
 		var err error
-		f, _, err = SelectOne(ctx, c, func(f *Facts) []any { return []any{&f.Version, &f.Encoding, &f.Ctype, &at} }, q)
+		f, _, err = SelectOne(ctx, c, func(f *Facts) []any { return []any{&f.Version, &f.Encoding, &at} }, q)
 		return err
 	})
 	f.Skew = time.Until(time.UnixMilli(int64(at * 1000)))

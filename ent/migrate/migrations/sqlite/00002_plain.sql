@@ -173,7 +173,7 @@ CREATE TABLE denials (
   PRIMARY KEY (corp_id, actor_id, action, minute)
 );
 
--- Substring search for names of any length: every one- and two-character piece of a name, kept by triggers.
+-- Substring search for names of any length: every piece of a name of one to three characters, kept by triggers.
 CREATE TABLE name_grams (
   corp_id uuid NOT NULL,
   gram text NOT NULL,
@@ -187,6 +187,7 @@ INSERT INTO positions WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FR
 CREATE TRIGGER contacts_grams_insert AFTER INSERT ON `contacts` BEGIN
   INSERT OR IGNORE INTO name_grams SELECT new.corp_id, substr(new.name_key, i, 1), new.id FROM positions WHERE i <= length(new.name_key);
   INSERT OR IGNORE INTO name_grams SELECT new.corp_id, substr(new.name_key, i, 2), new.id FROM positions WHERE i < length(new.name_key);
+  INSERT OR IGNORE INTO name_grams SELECT new.corp_id, substr(new.name_key, i, 3), new.id FROM positions WHERE i + 1 < length(new.name_key);
 END;
 -- +goose StatementEnd
 -- +goose StatementBegin
@@ -194,12 +195,14 @@ CREATE TRIGGER contacts_grams_update AFTER UPDATE OF name_key ON `contacts` WHEN
   DELETE FROM name_grams WHERE id = old.id;
   INSERT OR IGNORE INTO name_grams SELECT new.corp_id, substr(new.name_key, i, 1), new.id FROM positions WHERE i <= length(new.name_key);
   INSERT OR IGNORE INTO name_grams SELECT new.corp_id, substr(new.name_key, i, 2), new.id FROM positions WHERE i < length(new.name_key);
+  INSERT OR IGNORE INTO name_grams SELECT new.corp_id, substr(new.name_key, i, 3), new.id FROM positions WHERE i + 1 < length(new.name_key);
 END;
 -- +goose StatementEnd
 -- +goose StatementBegin
 CREATE TRIGGER members_grams_insert AFTER INSERT ON `members` BEGIN
   INSERT OR IGNORE INTO name_grams SELECT new.corp_id, substr(new.name_key, i, 1), new.id FROM positions WHERE i <= length(new.name_key);
   INSERT OR IGNORE INTO name_grams SELECT new.corp_id, substr(new.name_key, i, 2), new.id FROM positions WHERE i < length(new.name_key);
+  INSERT OR IGNORE INTO name_grams SELECT new.corp_id, substr(new.name_key, i, 3), new.id FROM positions WHERE i + 1 < length(new.name_key);
 END;
 -- +goose StatementEnd
 -- +goose StatementBegin
@@ -207,12 +210,14 @@ CREATE TRIGGER members_grams_update AFTER UPDATE OF name_key ON `members` WHEN o
   DELETE FROM name_grams WHERE id = old.id;
   INSERT OR IGNORE INTO name_grams SELECT new.corp_id, substr(new.name_key, i, 1), new.id FROM positions WHERE i <= length(new.name_key);
   INSERT OR IGNORE INTO name_grams SELECT new.corp_id, substr(new.name_key, i, 2), new.id FROM positions WHERE i < length(new.name_key);
+  INSERT OR IGNORE INTO name_grams SELECT new.corp_id, substr(new.name_key, i, 3), new.id FROM positions WHERE i + 1 < length(new.name_key);
 END;
 -- +goose StatementEnd
 -- +goose StatementBegin
 CREATE TRIGGER groups_grams_insert AFTER INSERT ON `groups` BEGIN
   INSERT OR IGNORE INTO name_grams SELECT new.corp_id, substr(new.name_key, i, 1), new.id FROM positions WHERE i <= length(new.name_key);
   INSERT OR IGNORE INTO name_grams SELECT new.corp_id, substr(new.name_key, i, 2), new.id FROM positions WHERE i < length(new.name_key);
+  INSERT OR IGNORE INTO name_grams SELECT new.corp_id, substr(new.name_key, i, 3), new.id FROM positions WHERE i + 1 < length(new.name_key);
 END;
 -- +goose StatementEnd
 -- +goose StatementBegin
@@ -220,6 +225,7 @@ CREATE TRIGGER groups_grams_update AFTER UPDATE OF name_key ON `groups` WHEN old
   DELETE FROM name_grams WHERE id = old.id;
   INSERT OR IGNORE INTO name_grams SELECT new.corp_id, substr(new.name_key, i, 1), new.id FROM positions WHERE i <= length(new.name_key);
   INSERT OR IGNORE INTO name_grams SELECT new.corp_id, substr(new.name_key, i, 2), new.id FROM positions WHERE i < length(new.name_key);
+  INSERT OR IGNORE INTO name_grams SELECT new.corp_id, substr(new.name_key, i, 3), new.id FROM positions WHERE i + 1 < length(new.name_key);
 END;
 -- +goose StatementEnd
 -- +goose StatementBegin
