@@ -132,12 +132,12 @@ func (a *application) joinGroups() error {
 
 func (a *application) contacts() []map[string]any { return slices.Concat(a.moved, a.merged) }
 
-// closePeriods ends the leaver's time as owner.
+// closePeriods ends the leaver's time as owner. CASE as in items.
 func (a *application) closePeriods() error {
 	for column, batch := range map[string][]map[string]any{"contact_id": a.contacts(), "group_id": a.groups} {
 		done, err := a.change("ownership_periods", `UPDATE ownership_periods SET until_at = $2
 			FROM `+a.rows()+` WHERE ownership_periods.corp_id = v.corp AND ownership_periods.`+column+` = v.item
-			  AND ownership_periods.member_id = v.from_id AND ownership_periods.until_at IS NULL
+			  AND CASE WHEN ownership_periods.until_at IS NULL THEN ownership_periods.member_id = v.from_id ELSE false END
 			RETURNING ownership_periods.id, ownership_periods.`+column, batch, a.tx.Now())
 		if err := expectAll(err, len(done), len(batch), "periods"); err != nil {
 			return err
