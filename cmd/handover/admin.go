@@ -7,11 +7,9 @@ import (
 	"io"
 	"os"
 	"strings"
-	"time"
 
 	"golang.org/x/term"
 
-	"github.com/openhandover/openhandover/internal/access"
 	"github.com/openhandover/openhandover/internal/identity"
 	"github.com/openhandover/openhandover/internal/identity/secret"
 	"github.com/openhandover/openhandover/internal/store"
@@ -29,6 +27,7 @@ type adminCreateCmd struct {
 	Name     string `help:"The administrator's name (default: the login)."`
 	UserID   string `name:"userid" help:"The member's userid (default: the login)."`
 	TimeZone string `name:"time-zone" default:"Asia/Shanghai" help:"The corp's time zone (${default})." placeholder:"ZONE"`
+	JSON     bool   `name:"json" help:"Print JSON."`
 }
 
 // Run makes the administrator and enrols an authenticator.
@@ -48,13 +47,18 @@ func (c *adminCreateCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	if made.Founded {
-		fmt.Fprintf(e.stdout, "founded the corp %s\n", c.Corp)
+	if !c.JSON {
+		if made.Founded {
+			fmt.Fprintf(e.stdout, "founded the corp %s\n", c.Corp)
+		}
+		fmt.Fprintf(e.stdout, "%s administers %s\n", c.Login, c.Corp)
 	}
-	fmt.Fprintf(e.stdout, "%s administers %s\n", c.Login, c.Corp)
 	uri, err := p.use.Identity.Enrol(store.System(e.ctx, made.Corp, "command line"), made.Member)
 	if err != nil {
 		return err
+	}
+	if c.JSON {
+		return e.json(map[string]any{"corp": c.Corp, "founded": made.Founded, "login": c.Login, "memberId": made.Member.String(), "authenticator": uri})
 	}
 	return e.showAuthenticator(uri)
 }
@@ -98,6 +102,7 @@ func (c *adminSetPasswordCmd) Run(e *env) error {
 type adminEnrolCmd struct {
 	Corp  string `help:"The corp's name; not needed where there is one." placeholder:"NAME"`
 	Login string `required:"" help:"What the member signs in with."`
+	JSON  bool   `name:"json" help:"Print JSON."`
 }
 
 // Run enrols an authenticator and shows it once.
@@ -118,6 +123,9 @@ func (c *adminEnrolCmd) Run(e *env) error {
 	uri, err := p.use.Identity.Enrol(ctx, id)
 	if err != nil {
 		return err
+	}
+	if c.JSON {
+		return e.json(map[string]any{"login": c.Login, "authenticator": uri})
 	}
 	return e.showAuthenticator(uri)
 }
@@ -162,53 +170,4 @@ func (e *env) password() (string, error) {
 		return "", errors.New("give the password on standard input, one line")
 	}
 	return line, nil
-}
-
-type tokenCmd struct {
-	Create tokenCreateCmd `cmd:"" help:"Make a service token and print it, this one time."`
-}
-
-type tokenCreateCmd struct {
-	Corp       string              `help:"The corp's name; not needed where there is one." placeholder:"NAME"`
-	Name       string              `required:"" help:"What the token is for."`
-	Permission []access.Permission `required:"" help:"A permission, such as VIEW_STATISTICS; repeatable." placeholder:"P"`
-	Expires    string              `default:"90d" help:"How long it is valid, such as 90d or 12h; a year at most (${default})."`
-}
-
-// Run makes the token.
-func (c *tokenCreateCmd) Run(e *env) error {
-	life, err := days(c.Expires)
-	if err != nil {
-		return err
-	}
-	p, err := e.open()
-	if err != nil {
-		return err
-	}
-	defer p.close()
-	ctx, _, err := p.corp(e.ctx, c.Corp)
-	if err != nil {
-		return err
-	}
-	_, token, err := p.use.Identity.CreateToken(ctx, c.Name, c.Permission, nil, time.Now().Add(life))
-	if err != nil {
-		return err
-	}
-	fmt.Fprintln(e.stdout, token)
-	return nil
-}
-
-// days reads a duration that may also be in days.
-func days(s string) (time.Duration, error) {
-	if n, ok := strings.CutSuffix(s, "d"); ok {
-		d, err := time.ParseDuration(n + "h")
-		if err == nil {
-			return 24 * d, nil
-		}
-	}
-	d, err := time.ParseDuration(s)
-	if err != nil {
-		return 0, fmt.Errorf("--expires: %q is no duration; write 90d or 12h", s)
-	}
-	return d, nil
 }

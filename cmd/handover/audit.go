@@ -1,11 +1,10 @@
 package main
 
 import (
+	"context"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"path/filepath"
 
 	"github.com/openhandover/openhandover/internal/audit"
 	"github.com/openhandover/openhandover/internal/audit/leaf"
@@ -25,6 +24,7 @@ type auditVerifyCmd struct {
 
 type verified struct {
 	Corp    string `json:"corp"`
+	CorpID  string `json:"corpId"`
 	Entries int64  `json:"entries"`
 	Head    string `json:"head"`
 	OK      bool   `json:"ok"`
@@ -36,7 +36,7 @@ type verified struct {
 func (c *auditVerifyCmd) Run(e *env) error {
 	url := e.config.Database().Reveal()
 	if c.Demo {
-		url = "sqlite:" + filepath.ToSlash(filepath.Join(e.config.Data, "demo.db"))
+		url = sqlite(e.demoFile())
 	}
 	db, err := e.existing(url)
 	if err != nil {
@@ -69,32 +69,48 @@ func (c *auditVerifyCmd) Run(e *env) error {
 		if !v.OK {
 			broken++
 		}
-		switch {
-		case c.JSON:
-			if err := json.NewEncoder(e.stdout).Encode(v); err != nil {
+		if c.JSON {
+			if err := e.json(v); err != nil {
 				return err
 			}
-		case v.OK:
+		} else if v.OK {
 			fmt.Fprintf(e.stdout, "%s: %d entries, all in order; head %s\n", v.Corp, v.Entries, v.Head)
-		default:
-			fmt.Fprintf(e.stderr, "%s: BROKEN: %s\n", v.Corp, v.Problem)
+		}
+		if !v.OK {
+			fmt.Fprintf(e.stderr, "handover: %s: BROKEN: %s\n", v.Corp, v.Problem)
 		}
 	}
 	if broken > 0 {
-		return &said{fmt.Errorf("%d logs are broken", broken)}
+		return &said{errors.New("broken")}
 	}
 	return nil
 }
 
 func (c *auditVerifyCmd) verify(e *env, db *store.DB, corp nid.ID) (verified, error) {
+	name, err := corpName(e.ctx, db, corp)
+	if err != nil {
+		return verified{}, err
+	}
 	p := newProgress(e.stderr)
 	result, err := audit.Verify(e.ctx, db, corp, func(done, total int64) { p.step("entries", int(done), int(total)) })
 	p.end()
-	v := verified{Corp: corp.String(), Entries: result.Entries, Head: hex.EncodeToString(result.Head[:]), OK: err == nil}
-	var b *leaf.Broken
-	if errors.As(err, &b) {
+	v := verified{Corp: name, CorpID: corp.String(), Entries: result.Entries, Head: hex.EncodeToString(result.Head[:]), OK: err == nil}
+	if b, ok := errors.AsType[*leaf.Broken](err); ok {
 		v.Problem, v.Index = b.Text().In(e.lang), &b.Index
 		return v, nil
 	}
 	return v, err
+}
+
+// corpName is a corp's name; its id where the row itself is gone.
+func corpName(ctx context.Context, db *store.DB, corp nid.ID) (name string, err error) {
+	err = db.View(store.System(ctx, corp, "verify the audit log"), func(ctx context.Context, r *store.Read) error {
+		var found bool
+		name, found, err = store.SelectOne(ctx, r, func(s *string) []any { return []any{s} }, `SELECT name FROM corps WHERE id = $1`, corp)
+		if !found {
+			name = corp.String()
+		}
+		return err
+	})
+	return name, err
 }

@@ -1,160 +1,219 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
+	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
-	"github.com/openhandover/openhandover/internal/access"
-	"github.com/openhandover/openhandover/internal/nid"
+	"github.com/openhandover/openhandover/internal/identity/secret"
 	"github.com/openhandover/openhandover/internal/store"
 )
 
-// existing opens a database, and never makes an SQLite file that is not there.
-func (e *env) existing(url string) (*store.DB, error) {
-	if path, ok := strings.CutPrefix(url, "sqlite:"); ok {
-		if _, err := os.Stat(filepath.FromSlash(path)); err != nil {
-			return nil, fmt.Errorf("there is no database at %s", path)
-		}
-	}
-	return store.Open(e.ctx, store.Options{URL: url})
+type doctorCmd struct {
+	JSON bool `name:"json" help:"Print JSON."`
 }
 
-type doctorCmd struct{}
+// The doctor's grades.
+const (
+	well   = "ok"
+	warn   = "warn"
+	broken = "FAIL"
+)
 
-// finding is one line of the doctor's.
+// finding is one thing the doctor looked at.
 type finding struct {
-	grade string // ok, warn or FAIL
-	text  string
-	cure  string
+	Grade string `json:"grade"`
+	Text  string `json:"text"`
+	// Cure is what to do; empty where nothing needs to be done.
+	Cure string `json:"cure,omitempty"`
+}
+
+// doctor looks at an installation and never changes it.
+type doctor struct {
+	*env
+	db   *store.DB
+	keys []secret.Key // none where there is no usable key
+	list []finding
+}
+
+func (d *doctor) find(grade, cure, text string, args ...any) {
+	d.list = append(d.list, finding{grade, fmt.Sprintf(text, args...), cure})
 }
 
 // Run looks at everything it can and says what to do. Its exit code is 1 where
 // something is broken; a warning alone is 0.
-func (*doctorCmd) Run(e *env) error {
-	var list []finding
-	add := func(grade, text, cure string) { list = append(list, finding{grade, text, cure}) }
-	if _, err := e.config.Key(); err != nil {
-		add("FAIL", "secret key: "+e.sentence(err), "give it with --secret-key-file or HANDOVER_SECRET_KEY")
-	} else {
-		add("ok", "secret key: present and long enough", "")
-	}
+func (c *doctorCmd) Run(e *env) error {
+	d := &doctor{env: e}
+	d.secretKey()
+	d.folders()
 	url := e.config.Database()
 	db, err := e.existing(url.Reveal())
 	if err != nil {
-		add("FAIL", fmt.Sprintf("database %s: %s", url, e.sentence(err)), "check --database-url; `handover migrate up` makes an SQLite file")
+		d.find(broken, "check --database-url, and that the server is up; `handover migrate up` makes an SQLite file", "database %s: %s", url, e.sentence(err))
 	} else {
 		defer func() { _ = db.Close() }()
-		examine(e.ctx, db, add)
+		d.db = db
+		d.database()
 	}
-	if info, err := os.Stat(e.config.Data); err == nil && info.Mode().Perm()&0o077 != 0 {
-		add("warn", "data folder: others on this machine may look into it", "chmod 700 "+e.config.Data)
+	sick := false
+	for _, f := range d.list {
+		sick = sick || f.Grade == broken
 	}
-	broken := false
-	for _, f := range list {
-		fmt.Fprintf(e.stdout, "%-4s  %s\n", f.grade, f.text)
-		if f.cure != "" {
-			fmt.Fprintf(e.stdout, "      → %s\n", f.cure)
-		}
-		broken = broken || f.grade == "FAIL"
+	if c.JSON {
+		err = e.json(map[string]any{"ok": !sick, "findings": d.list})
+	} else {
+		err = d.print()
 	}
-	if broken {
-		return &said{errors.New("something is broken")}
+	if err == nil && sick {
+		err = errors.New("something is broken; the lines above say what to do")
 	}
-	return nil
+	return err
 }
 
-func examine(ctx context.Context, db *store.DB, add func(grade, text, cure string)) {
-	facts, err := db.Facts(ctx)
+func (d *doctor) print() error {
+	var b strings.Builder
+	for _, f := range d.list {
+		fmt.Fprintf(&b, "%-4s  %s\n", f.Grade, f.Text)
+		if f.Cure != "" {
+			fmt.Fprintf(&b, "      → %s\n", f.Cure)
+		}
+	}
+	_, err := fmt.Fprint(d.stdout, b.String())
+	return err
+}
+
+// secretKey is about the key alone. A key that the settings refuse has stopped the
+// program before this.
+func (d *doctor) secretKey() {
+	key, err := d.config.Key()
+	if err == nil {
+		d.keys, err = secret.ParseKeys("secret-key", string(key))
+	}
 	if err != nil {
-		add("FAIL", "database: "+err.Error(), "check that it is up and that the role may connect")
+		d.find(broken, "give one with --secret-key-file or HANDOVER_SECRET_KEY, and keep a copy elsewhere", "secret key: %s", d.sentence(err))
 		return
 	}
-	add("ok", "database: "+facts.Version, "")
-	if db.Postgres() {
-		if facts.Encoding != "UTF8" {
-			add("FAIL", fmt.Sprintf("database: encoding %s; names cannot be cut into characters and searched", facts.Encoding),
-				"make the database with ENCODING 'UTF8' LOCALE 'C.UTF-8' (docs/operations.md) and restore into it")
-		}
-		if s := facts.Skew; s > time.Minute || s < -time.Minute {
-			add("warn", fmt.Sprintf("clock: the database's differs by %s", s.Round(time.Second)), "run a time service on both machines")
-		}
-		role, err := db.Role(ctx)
-		switch {
-		case err != nil:
-			add("FAIL", "role: "+err.Error(), "")
-		case role.Super || role.Bypass:
-			add("warn", "role "+role.Name+": row-level security does not bind it", "run as a role with NOSUPERUSER NOBYPASSRLS that owns nothing")
-		case role.Owner:
-			add("warn", "role "+role.Name+": it owns the tables and could switch row-level security off", "run as another role; keep this one for --migrate-database-url")
-		default:
-			add("ok", "role "+role.Name+": bound by row-level security", "")
+	d.find(well, "", "secret key: present and long enough")
+}
+
+// Below these a disk is about to be full, or is for our purposes.
+const (
+	littleSpace = 1 << 30
+	noSpace     = 64 << 20
+)
+
+// folders are the data folder's and the SQLite file's permissions and space.
+func (d *doctor) folders() {
+	folder := d.config.Data
+	if file, ok := strings.CutPrefix(d.config.Database().Reveal(), "sqlite:"); ok {
+		folder = filepath.Dir(filepath.FromSlash(file))
+		if info, err := os.Stat(filepath.FromSlash(file)); err == nil && info.Mode().Perm()&0o077 != 0 {
+			d.find(warn, "chmod 600 "+file, "database file: others on this machine may read it")
 		}
 	}
-	if err := db.Fits(ctx); err != nil {
-		add("FAIL", "schema: migrations are missing", "handover migrate up")
-		return
+	if info, err := os.Stat(folder); err == nil && info.Mode().Perm()&0o077 != 0 {
+		d.find(warn, "chmod 700 "+folder, "data folder: others on this machine may look into it")
 	}
-	add("ok", "schema: up to date", "")
-	corps, err := db.Corps(ctx)
-	if err != nil {
-		add("FAIL", "corps: "+err.Error(), "")
-		return
-	}
-	if len(corps) == 0 {
-		add("warn", "there is no corp yet", "handover admin create --corp NAME --login L")
-	}
-	if len(corps) > 1 && !db.Postgres() {
-		add("warn", "several corps in one SQLite file: nothing but the program keeps them apart", "use PostgreSQL")
-	}
-	for _, c := range corps {
-		if err := examineCorp(ctx, db, c, add); err != nil {
-			add("FAIL", "corp "+c.String()+": "+err.Error(), "")
-		}
+	d.space(folder)
+}
+
+func (d *doctor) space(folder string) {
+	bytes, known := free(folder)
+	switch {
+	case !known: // not there yet, or a system that we do not ask
+	case bytes < noSpace:
+		d.find(broken, "make room: nothing can be written once the disk is full", "disk: %d MB left in %s", bytes>>20, folder)
+	case bytes < littleSpace:
+		d.find(warn, "make room before it is full", "disk: %d MB left in %s", bytes>>20, folder)
+	default:
+		d.find(well, "", "disk: %d GB left", bytes>>30)
 	}
 }
 
-func examineCorp(ctx context.Context, db *store.DB, corp nid.ID, add func(grade, text, cure string)) error {
-	return db.View(store.System(ctx, corp, "doctor"), func(ctx context.Context, r *store.Read) error {
-		type facts struct {
-			name     string
-			fallback nid.ID
+func (d *doctor) database() {
+	facts, err := d.db.Facts(d.ctx)
+	if err != nil {
+		d.find(broken, "check that it is up and that the role may connect", "database: %s", d.sentence(err))
+		return
+	}
+	d.find(well, "", "database: %s", facts.Version)
+	if d.db.Postgres() {
+		d.postgres(facts)
+	}
+	steps, err := d.db.Migrations(d.ctx)
+	missing := 0
+	for _, s := range steps {
+		if !s.Applied {
+			missing++
 		}
-		f, _, err := store.SelectOne(ctx, r, func(f *facts) []any { return []any{&f.name, &f.fallback} }, `SELECT name, fallback_id FROM corps WHERE id = $1`, corp)
-		if err != nil {
-			return err
-		}
-		if f.fallback.IsZero() {
-			add("warn", "corp "+f.name+": nobody answers for what has nobody else", "handover admin create --corp "+f.name+" --login L")
-		}
-		roles, err := r.Ent().Role.Query().All(ctx)
-		if err != nil {
-			return err
-		}
-		var ids []nid.ID
-		for _, role := range roles {
-			for _, p := range role.Permissions {
-				if p == access.ApproveHandover {
-					ids = append(ids, role.ID)
-				}
-			}
-		}
-		n, _, err := store.SelectOne(ctx, r, func(n *int) []any { return []any{n} }, `SELECT count(DISTINCT g.member_id) FROM grants AS g
-			JOIN members AS m ON m.corp_id = g.corp_id AND m.id = g.member_id AND m.answers
-			JOIN credentials AS c ON c.corp_id = g.corp_id AND c.member_id = g.member_id
-			WHERE g.corp_id = $1 AND g.revoked_at IS NULL AND g.role_id `+db.In(2), corp, db.IDs(ids))
-		if err != nil {
-			return err
-		}
-		if n < 2 {
-			add("warn", fmt.Sprintf("corp %s: %d people could approve a handover; the requester never counts", f.name, n), "give the role approver to somebody else who can sign in")
-		} else {
-			add("ok", fmt.Sprintf("corp %s: %d people could approve a handover", f.name, n), "")
-		}
-		return nil
-	})
+	}
+	if err == nil && missing == 0 {
+		err = d.db.Fits(d.ctx)
+	}
+	if err != nil || missing > 0 {
+		d.find(broken, "handover migrate up", "schema: it does not fit this program; migrations missing: %s", pending(missing, err))
+		return
+	}
+	d.find(well, "", "schema: up to date")
+	d.corps()
+}
+
+func pending(missing int, err error) string {
+	if err != nil {
+		return "all, or they cannot be listed"
+	}
+	return fmt.Sprint(missing)
+}
+
+// postgres is what only a server can have wrong.
+func (d *doctor) postgres(facts store.Facts) {
+	if facts.Encoding != "UTF8" {
+		d.find(broken, "make the database with ENCODING 'UTF8' LOCALE 'C.UTF-8' (docs/operations.md) and restore into it",
+			"database: encoding %s; names cannot be cut into characters and searched", facts.Encoding)
+	}
+	if u, err := url.Parse(d.config.Database().Reveal()); err == nil {
+		d.encryption(u)
+	}
+	if s := facts.Skew; s.Abs() > time.Minute {
+		d.find(warn, "run a time service on both machines", "clock: the database's differs by %s", s.Round(time.Second))
+	} else {
+		d.find(well, "", "clock: with the database's")
+	}
+	role, err := d.db.Role(d.ctx)
+	switch {
+	case err != nil:
+		d.find(broken, "look into the server's log", "role: %s", d.sentence(err))
+	case role.Super || role.Bypass:
+		d.find(warn, "run as a role with NOSUPERUSER NOBYPASSRLS that owns nothing (docs/operations.md)", "role %s: row-level security does not bind it", role.Name)
+	case role.Owner:
+		d.find(warn, "run as another role; keep this one for --migrate-database-url", "role %s: it owns the tables and could switch row-level security off", role.Name)
+	default:
+		d.find(well, "", "role %s: bound by row-level security", role.Name)
+	}
+}
+
+// encryption is about the way to a server on another machine.
+func (d *doctor) encryption(u *url.URL) {
+	host := u.Hostname()
+	if host == "" {
+		host = u.Query().Get("host")
+	}
+	ip := net.ParseIP(host)
+	if host == "" || host == "localhost" || strings.HasPrefix(host, "/") || ip != nil && ip.IsLoopback() {
+		return
+	}
+	const cure = "write sslmode=verify-full into the URL, and sslrootcert=FILE where the certificate is of an authority of your own"
+	switch mode := u.Query().Get("sslmode"); mode {
+	case "verify-full":
+		d.find(well, "", "connection: encrypted, and the server proves its name")
+	case "verify-ca", "require":
+		d.find(warn, cure, "connection: encrypted, but sslmode=%s does not check the server's name", mode)
+	default:
+		d.find(warn, cure, "connection: sslmode=%s lets customers' names and passwords cross the network in clear", mode)
+	}
 }

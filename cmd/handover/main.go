@@ -5,6 +5,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -53,40 +54,48 @@ type env struct {
 	stderr io.Writer
 	lang   string
 	model  *kong.Application
+	flags  []*kong.Flag // of the command that runs
 }
 
 func main() { os.Exit(Main()) }
 
-// Main runs the program as the shell called it and gives its exit code.
+// Main runs the program as the shell called it and gives its exit code. The first
+// signal asks it to finish, the second ends it at once.
 func Main() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	context.AfterFunc(ctx, stop)
 	return run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 }
 
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	var c cli
 	exited := -1
-	parser, err := kong.New(&c, kong.Name("handover"), kong.UsageOnError(),
+	parser, err := kong.New(&c, kong.Name("handover"),
 		kong.Description("OpenHandover hands a leaver's customers over, checks permission and keeps the record."),
+		kong.Vars{"permissions": tokenPermissions()},
 		kong.Writers(stdout, stderr), kong.Exit(func(code int) { exited = code }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: false}))
 	if err != nil {
 		fmt.Fprintln(stderr, "handover:", err)
 		return failed
 	}
+	e := &env{ctx: ctx, config: &c.Config, stdin: stdin, stdout: stdout, stderr: stderr, lang: language(), model: parser.Model}
 	parsed, err := parser.Parse(args)
 	if exited >= 0 { // --help
 		return exited
 	}
 	if err != nil {
-		fmt.Fprintln(stderr, "handover:", err)
+		fmt.Fprintf(stderr, "handover: %s%s\n", e.sentence(err), hint(err))
 		return usage
 	}
-	e := &env{ctx: ctx, config: &c.Config, stdin: stdin, stdout: stdout, stderr: stderr, lang: os.Getenv("LANG"), model: parser.Model}
+	e.flags = parsed.Flags()
 	if err := parsed.Run(e); err != nil {
 		if _, silent := errors.AsType[*said](err); !silent {
 			fmt.Fprintln(stderr, "handover:", e.sentence(err))
+		}
+		if _, wrong := errors.AsType[*misuse](err); wrong {
+			return usage
 		}
 		return failed
 	}
@@ -96,14 +105,76 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 // said is a failure that the command has already told.
 type said struct{ error }
 
+// misuse is a command line that reads well and makes no sense.
+type misuse struct{ error }
+
+// hint says where to look when the command line itself cannot be read.
+func hint(err error) string {
+	wrong, ok := errors.AsType[*kong.ParseError](err)
+	if !ok || wrong.Context == nil {
+		return ""
+	}
+	// A setting's own sentence says what to write.
+	if strings.HasPrefix(err.Error(), "--") {
+		return ""
+	}
+	command := "handover"
+	if c := wrong.Context.Selected(); c != nil {
+		command = c.FullPath()
+	}
+	return "; see `" + command + " --help`"
+}
+
+// language is the one of the messages, as POSIX looks it up.
+func language() string {
+	for _, name := range []string{"LC_ALL", "LC_MESSAGES", "LANG"} {
+		if v := os.Getenv(name); v != "" {
+			return v
+		}
+	}
+	return ""
+}
+
 // sentence is an error for people: one line, in their language where it has one.
 func (e *env) sentence(err error) string {
-	if f, ok := errors.AsType[*fault.Error](err); ok {
-		s := f.Text.In(e.lang)
-		if f.Field != "" {
-			s = f.Field + ": " + s
-		}
-		return s
+	if e.ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return fault.T("interrupted", "已中断").In(e.lang)
 	}
-	return strings.ReplaceAll(err.Error(), "\n", " ")
+	if all, ok := errors.AsType[fault.List](err); ok {
+		var lines []string
+		for _, f := range all {
+			lines = append(lines, e.about(f))
+		}
+		return strings.Join(lines, "; ")
+	}
+	if f, ok := errors.AsType[*fault.Error](err); ok {
+		return e.about(f)
+	}
+	return strings.Join(strings.Fields(err.Error()), " ")
+}
+
+// about is a fault's sentence, and the flag it is about in place of the API's field.
+func (e *env) about(f *fault.Error) string {
+	field := f.Field[strings.LastIndexByte(f.Field, '.')+1:]
+	if flag, ok := map[string]string{"permissions": "permission", "expiresAt": "expires", "timeZone": "time-zone"}[field]; ok {
+		field = flag
+	}
+	for _, flag := range e.flags {
+		if flag.Name == field {
+			field = "--" + field
+			break
+		}
+	}
+	s := f.Text.In(e.lang)
+	if field != "" {
+		s = field + ": " + s
+	}
+	return s
+}
+
+// json prints a value on a line of its own.
+func (e *env) json(v any) error {
+	enc := json.NewEncoder(e.stdout)
+	enc.SetEscapeHTML(false) // a URI stays one that can be copied
+	return enc.Encode(v)
 }

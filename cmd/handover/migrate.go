@@ -1,11 +1,7 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
-	"os"
-	"path/filepath"
-	"strings"
 
 	"github.com/openhandover/openhandover/internal/store"
 )
@@ -19,7 +15,11 @@ type migrateUpCmd struct{}
 
 // Run migrates with the owner's connection.
 func (*migrateUpCmd) Run(e *env) error {
-	db, err := e.owner()
+	url := e.config.MigrationDatabase().Reveal()
+	if err := private(url); err != nil {
+		return err
+	}
+	db, err := store.Open(e.ctx, store.Options{URL: url})
 	if err != nil {
 		return err
 	}
@@ -38,9 +38,15 @@ type migrateStatusCmd struct {
 	JSON bool `name:"json" help:"Print JSON."`
 }
 
+type migration struct {
+	Version int64  `json:"version"`
+	Name    string `json:"name"`
+	Applied bool   `json:"applied"`
+}
+
 // Run lists the migrations. Its exit code is 1 where one is missing.
 func (c *migrateStatusCmd) Run(e *env) error {
-	db, err := e.owner()
+	db, err := e.existing(e.config.MigrationDatabase().Reveal())
 	if err != nil {
 		return err
 	}
@@ -49,31 +55,26 @@ func (c *migrateStatusCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	if c.JSON {
-		return json.NewEncoder(e.stdout).Encode(steps)
-	}
 	missing := 0
+	list := []migration{}
 	for _, s := range steps {
+		list = append(list, migration(s))
 		state := "applied"
 		if !s.Applied {
 			state = "missing"
 			missing++
 		}
-		fmt.Fprintf(e.stdout, "%s  %s\n", state, s.Name)
-	}
-	if missing > 0 {
-		return fmt.Errorf("%d migrations are missing; run `handover migrate up`", missing)
-	}
-	return nil
-}
-
-// owner opens the database for migrations.
-func (e *env) owner() (*store.DB, error) {
-	url := e.config.MigrationDatabase().Reveal()
-	if path, ok := strings.CutPrefix(url, "sqlite:"); ok {
-		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-			return nil, err
+		if !c.JSON {
+			fmt.Fprintf(e.stdout, "%s  %s\n", state, s.Name)
 		}
 	}
-	return store.Open(e.ctx, store.Options{URL: url})
+	if c.JSON {
+		if err := e.json(list); err != nil {
+			return err
+		}
+	}
+	if missing > 0 {
+		return fmt.Errorf("migrations are missing: %d; run `handover migrate up`", missing)
+	}
+	return nil
 }

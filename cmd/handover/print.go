@@ -1,9 +1,7 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
-	"strings"
 
 	"github.com/openhandover/openhandover/graph"
 	"github.com/openhandover/openhandover/internal/web"
@@ -38,7 +36,7 @@ type versionCmd struct {
 func (c *versionCmd) Run(e *env) error {
 	b := web.BuildFacts()
 	if c.JSON {
-		return json.NewEncoder(e.stdout).Encode(b)
+		return e.json(b)
 	}
 	line := "handover " + b.Version
 	if b.Revision != "" {
@@ -46,26 +44,4 @@ func (c *versionCmd) Run(e *env) error {
 	}
 	_, err := fmt.Fprintln(e.stdout, line, b.Go, b.Platform)
 	return err
-}
-
-type completionCmd struct {
-	Shell string `arg:"" enum:"bash,zsh,fish" help:"bash, zsh or fish."`
-}
-
-// Run prints a script that completes the commands' names.
-func (c *completionCmd) Run(e *env) error {
-	var words []string
-	for _, n := range e.model.Children {
-		words = append(words, n.Name)
-	}
-	list := strings.Join(words, " ")
-	switch c.Shell {
-	case "fish":
-		fmt.Fprintf(e.stdout, "complete -c handover -n __fish_use_subcommand -f -a %q\n", list)
-	case "zsh":
-		fmt.Fprintf(e.stdout, "#compdef handover\n_arguments '1: :(%s)' '*: :_files'\n", list)
-	default:
-		fmt.Fprintf(e.stdout, "complete -o default -W %q handover\n", list)
-	}
-	return nil
 }

@@ -5,6 +5,8 @@ import (
 	"io"
 	"os"
 	"time"
+
+	"golang.org/x/term"
 )
 
 // progress shows how far long work has come: one line that is written over on a
@@ -22,8 +24,7 @@ type progress struct {
 func newProgress(w io.Writer) *progress {
 	p := &progress{w: w, began: time.Now()}
 	if f, ok := w.(*os.File); ok {
-		info, err := f.Stat()
-		p.terminal = err == nil && info.Mode()&os.ModeCharDevice != 0
+		p.terminal = term.IsTerminal(int(f.Fd())) // #nosec G115 -- a descriptor is small
 	}
 	return p
 }

@@ -2,20 +2,16 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
-	"os"
-	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/openhandover/openhandover/graph"
-	"github.com/openhandover/openhandover/internal/demo"
-	"github.com/openhandover/openhandover/internal/identity/secret"
 	"github.com/openhandover/openhandover/internal/store"
 	"github.com/openhandover/openhandover/internal/web"
 )
@@ -28,7 +24,7 @@ type serveCmd struct {
 // Run serves until it is told to stop, then drains.
 func (s *serveCmd) Run(e *env) error {
 	if s.Reset && !s.Demo {
-		return fmt.Errorf("--reset goes with --demo")
+		return &misuse{errors.New("--reset goes with --demo")}
 	}
 	log := slog.New(web.LogHandler(e.config.Logs(e.stderr)))
 	slog.SetDefault(log)
@@ -65,7 +61,7 @@ func (s *serveCmd) Run(e *env) error {
 				e.greet(a)
 				return
 			}
-			fmt.Fprintf(e.stdout, "serving on http://%s\n", a)
+			fmt.Fprintf(e.stdout, "serving on %s\n", base(a))
 		},
 	})
 	if err != nil {
@@ -73,6 +69,15 @@ func (s *serveCmd) Run(e *env) error {
 	}
 	go p.sweep(e.ctx, log)
 	return server.Run(e.ctx)
+}
+
+// base is a URL that a browser on this machine can open.
+func base(a net.Addr) string {
+	host, port, err := net.SplitHostPort(a.String())
+	if ip := net.ParseIP(host); err == nil && ip != nil && ip.IsUnspecified() {
+		return "http://" + net.JoinHostPort("localhost", port)
+	}
+	return "http://" + a.String()
 }
 
 // warn says what is allowed but should not stay so.
@@ -107,99 +112,4 @@ func (p *program) sweep(ctx context.Context, log *slog.Logger) {
 			log.Warn("could not forget expired sessions; the next try is in an hour", "err", err)
 		}
 	}
-}
-
-// openDemo opens the demo's file, making it first where there is none. A file that
-// was only half made is never left under the name that is looked for.
-func (e *env) openDemo(reset bool) (*program, error) {
-	host, _, err := net.SplitHostPort(e.config.Listen)
-	if err != nil {
-		return nil, err
-	}
-	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-		return nil, fmt.Errorf("--listen: the demo's password is public, so it serves this machine only; %s is not loopback", host)
-	}
-	file := filepath.Join(e.config.Data, "demo.db")
-	if reset {
-		if err := removeDatabase(file); err != nil {
-			return nil, err
-		}
-	}
-	if _, err := os.Stat(file); os.IsNotExist(err) {
-		if err := e.makeDemo(file); err != nil {
-			return nil, err
-		}
-	}
-	p, err := e.join(setting{url: "sqlite:" + filepath.ToSlash(file), keys: []secret.Key{secret.DemoKey()}, demo: true})
-	if err != nil {
-		return nil, err
-	}
-	if err := p.fit(e.ctx, true); err != nil {
-		p.close()
-		return nil, fmt.Errorf("the demo's file is from another version (%w); make a new one with --reset", err)
-	}
-	return p, nil
-}
-
-func (e *env) makeDemo(file string) error {
-	half := file + ".making"
-	if err := removeDatabase(half); err != nil {
-		return err
-	}
-	clock := demo.NewClock(nil)
-	p, err := e.join(setting{url: "sqlite:" + filepath.ToSlash(half), keys: []secret.Key{secret.DemoKey()}, demo: true, clock: clock.Now})
-	if err != nil {
-		return err
-	}
-	defer p.close()
-	fmt.Fprintln(e.stderr, "making the demo data (a few seconds, once) …")
-	progress := newProgress(e.stderr)
-	err = p.fit(e.ctx, true)
-	if err == nil {
-		err = demo.Seed(e.ctx, demo.Services{DB: p.db, Log: p.log, Identity: p.use.Identity, Members: p.use.Member, Handovers: p.use.Handover, Clock: clock, Progress: progress.step})
-	}
-	progress.end()
-	if err == nil {
-		err = p.db.Close() // folds the write-ahead log into the file
-	}
-	if err != nil {
-		p.close()
-		return fmt.Errorf("the demo data could not be made: %w", firstOf(err, removeDatabase(half)))
-	}
-	return os.Rename(half, file)
-}
-
-func firstOf(err, _ error) error { return err }
-
-func removeDatabase(file string) error {
-	for _, suffix := range []string{"", "-wal", "-shm"} {
-		if err := os.Remove(file + suffix); err != nil && !os.IsNotExist(err) {
-			return err
-		}
-	}
-	return nil
-}
-
-// greet says what the demo is and how to begin.
-func (e *env) greet(a net.Addr) {
-	var b strings.Builder
-	base := "http://" + a.String()
-	fmt.Fprintf(&b, "\n  OpenHandover DEMO: invented people, public password. Not for real data.\n\n")
-	fmt.Fprintf(&b, "  GraphiQL   %s/graphiql\n  API        %s/graphql\n  Health     %s/readyz\n\n", base, base, base)
-	fmt.Fprintf(&b, "  Accounts (password %s, which also proves identity here):\n", demo.Password)
-	for _, acc := range demo.Accounts {
-		where := "the whole corp"
-		if acc.Department == demo.East {
-			where = "华东销售部 and below"
-		}
-		fmt.Fprintf(&b, "    %-12s %-11s %-14s %s\n", acc.Login, "in "+acc.Corp, acc.Role, where)
-	}
-	fmt.Fprintf(&b, "\n  Try it:\n\n    %s\n\n", curl(base))
-	_, _ = e.stdout.Write([]byte(b.String()))
-}
-
-// curl is a command that signs in and shows who is signed in.
-func curl(base string) string {
-	return `curl -s ` + base + `/graphql -H 'Content-Type: application/json' -d '{"query":"mutation { signIn(input: {corp: \"` + demo.Main +
-		`\", login: \"admin\", password: \"` + demo.Password + `\"}) { token viewer { member { name } permissions } } }"}'`
 }

@@ -4,103 +4,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
-	"io"
-	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
 )
-
-// TestMain is the tour's curl where it is called by that name: a stranger's
-// machine may have none, and the test needs Go and a shell alone.
-func TestMain(m *testing.M) {
-	if filepath.Base(os.Args[0]) == "curl" {
-		if err := littleCurl(os.Args[1:]); err != nil {
-			fmt.Fprintln(os.Stderr, "curl:", err)
-			os.Exit(1)
-		}
-		return
-	}
-	os.Exit(m.Run())
-}
-
-// littleCurl knows what the tour and the demo's greeting use: -s, -b, -c, -H, -d.
-func littleCurl(args []string) error {
-	var url, body, jar string
-	header := http.Header{}
-	for i := 0; i < len(args); i++ {
-		switch args[i] {
-		case "-s":
-		case "-b", "-c":
-			i++
-			jar = args[i]
-		case "-H":
-			i++
-			name, value, _ := strings.Cut(args[i], ": ")
-			header.Set(name, value)
-		case "-d":
-			i++
-			if body = args[i]; body == "@-" {
-				b, err := io.ReadAll(os.Stdin)
-				if err != nil {
-					return err
-				}
-				body = string(b)
-			}
-		default:
-			url = args[i]
-		}
-	}
-	r, err := http.NewRequest(http.MethodPost, url, strings.NewReader(body))
-	if err != nil {
-		return err
-	}
-	r.Header = header
-	if cookie, err := os.ReadFile(jar); err == nil {
-		r.Header.Set("Cookie", string(cookie))
-	}
-	resp, err := http.DefaultClient.Do(r)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = resp.Body.Close() }()
-	for _, c := range resp.Cookies() {
-		if jar == "" {
-			break
-		}
-		if err := os.WriteFile(jar, []byte(c.Name+"="+c.Value), 0o600); err != nil {
-			return err
-		}
-	}
-	_, err = io.Copy(os.Stdout, resp.Body)
-	return err
-}
-
-// output is a command's output, readable while the command writes.
-type output struct {
-	mu   sync.Mutex
-	b    bytes.Buffer
-	more chan struct{}
-}
-
-func newOutput() *output { return &output{more: make(chan struct{}, 1)} }
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	select {
-	case o.more <- struct{}{}:
-	default:
-	}
-	return o.b.Write(p)
-}
-
-func (o *output) String() string { o.mu.Lock(); defer o.mu.Unlock(); return o.b.String() }
 
 // A stranger starts the demo, pastes what it prints, and pastes the README's tour.
 func TestTheTour(t *testing.T) {
@@ -116,10 +25,6 @@ func TestTheTour(t *testing.T) {
 		if !strings.Contains(string(readme), line) {
 			t.Errorf("README.md lacks the tour's line %q", line)
 		}
-	}
-	bin := t.TempDir()
-	if err := os.Symlink(os.Args[0], filepath.Join(bin, "curl")); err != nil {
-		t.Fatal(err)
 	}
 	data := t.TempDir()
 	ctx, stop := context.WithCancel(context.Background())
@@ -142,7 +47,7 @@ func TestTheTour(t *testing.T) {
 	shell := func(script string) string {
 		cmd := exec.Command("sh", "-c", script)
 		cmd.Dir = "../.."
-		cmd.Env = append(os.Environ(), "PATH="+bin+string(os.PathListSeparator)+os.Getenv("PATH"), "API="+line[2])
+		cmd.Env = append(os.Environ(), "API="+line[2])
 		out, err := cmd.CombinedOutput()
 		if err != nil {
 			t.Fatalf("%v\n%s", err, out)

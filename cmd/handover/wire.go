@@ -58,7 +58,7 @@ func (e *env) open() (*program, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := p.fit(e.ctx, e.config.Migrate); err != nil {
+	if err := e.fit(p.db); err != nil {
 		p.close()
 		return nil, err
 	}
@@ -66,20 +66,18 @@ func (e *env) open() (*program, error) {
 }
 
 func (e *env) join(s setting) (*program, error) {
-	if path, ok := strings.CutPrefix(s.url, "sqlite:"); ok {
-		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-			return nil, err
-		}
-	}
-	db, err := store.Open(e.ctx, store.Options{URL: s.url, StatementCache: e.config.StatementCache, Clock: s.clock})
-	if err != nil {
-		return nil, err
-	}
 	subjects, err := secret.NewBox(secret.ForSubjects, s.keys...)
 	if err != nil {
 		return nil, err
 	}
 	totp, err := secret.NewBox(secret.ForTOTP, s.keys...)
+	if err != nil {
+		return nil, err
+	}
+	if err := private(s.url); err != nil {
+		return nil, err
+	}
+	db, err := store.Open(e.ctx, store.Options{URL: s.url, StatementCache: e.config.StatementCache, Clock: s.clock})
 	if err != nil {
 		return nil, err
 	}
@@ -96,15 +94,58 @@ func (e *env) join(s setting) (*program, error) {
 
 func (p *program) close() { _ = p.db.Close() }
 
-// fit makes sure of the schema: an SQLite file is migrated at once, PostgreSQL
-// only where that is asked for.
-func (p *program) fit(ctx context.Context, migrate bool) error {
-	if migrate || !p.db.Postgres() {
-		_, err := p.db.Migrate(ctx)
+// private makes an SQLite file that is not there yet one that only its owner reads.
+func private(url string) error {
+	path, ok := strings.CutPrefix(url, "sqlite:")
+	if !ok {
+		return nil
+	}
+	path = filepath.FromSlash(path)
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
-	return p.db.Fits(ctx)
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY, 0o600) // #nosec G304 -- the operator names it
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
+
+// fit makes sure of the schema: an SQLite file is migrated at once, PostgreSQL
+// only where that is asked for, and as its owner.
+func (e *env) fit(db *store.DB) error {
+	if !db.Postgres() {
+		_, err := db.Migrate(e.ctx)
+		return err
+	}
+	if e.config.Migrate {
+		owner, err := store.Open(e.ctx, store.Options{URL: e.config.MigrationDatabase().Reveal()})
+		if err != nil {
+			return err
+		}
+		_, err = owner.Migrate(e.ctx)
+		if err = errors.Join(err, owner.Close()); err != nil {
+			return err
+		}
+	}
+	return db.Fits(e.ctx)
+}
+
+// existing opens a database, and never makes an SQLite file that is not there.
+func (e *env) existing(url string) (*store.DB, error) {
+	if path, ok := strings.CutPrefix(url, "sqlite:"); ok {
+		if _, err := os.Stat(filepath.FromSlash(path)); err != nil {
+			return nil, fmt.Errorf("there is no database at %s", path)
+		}
+	}
+	return store.Open(e.ctx, store.Options{URL: url})
+}
+
+// demoFile is where the demo's data is.
+func (e *env) demoFile() string { return filepath.Join(e.config.Data, "demo.db") }
+
+// sqlite is the URL of a file.
+func sqlite(file string) string { return "sqlite:" + filepath.ToSlash(file) }
 
 // corp finds the corp a command is about; an empty name is the only one there is.
 func (p *program) corp(ctx context.Context, name string) (context.Context, nid.ID, error) {
@@ -113,7 +154,7 @@ func (p *program) corp(ctx context.Context, name string) (context.Context, nid.I
 		return ctx, id, err
 	}
 	if id.IsZero() && name == "" {
-		return ctx, id, errors.New("--corp: say which corp; there is none, or more than one")
+		return ctx, id, &misuse{errors.New("--corp: say which corp; there is none, or more than one")}
 	}
 	if id.IsZero() {
 		return ctx, id, fmt.Errorf("--corp: there is no corp named %q", name)

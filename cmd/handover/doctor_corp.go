@@ -1,0 +1,110 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/openhandover/openhandover/internal/access"
+	"github.com/openhandover/openhandover/internal/identity/secret"
+	"github.com/openhandover/openhandover/internal/nid"
+	"github.com/openhandover/openhandover/internal/store"
+)
+
+func (d *doctor) corps() {
+	corps, err := d.db.Corps(d.ctx)
+	if err != nil {
+		d.find(broken, "look into the server's log", "corps: %s", d.sentence(err))
+		return
+	}
+	if len(corps) == 0 {
+		d.find(warn, "handover admin create --corp NAME --login L", "there is no corp yet")
+	}
+	if len(corps) > 1 && !d.db.Postgres() {
+		d.find(warn, "use PostgreSQL", "several corps in one SQLite file: nothing but the program keeps them apart")
+	}
+	for _, c := range corps {
+		err := d.db.View(store.System(d.ctx, c, "doctor"), func(ctx context.Context, r *store.Read) error { return d.corp(ctx, r, c) })
+		if err != nil {
+			d.find(broken, "look into the server's log", "corp %s: %s", c, d.sentence(err))
+		}
+	}
+}
+
+func (d *doctor) corp(ctx context.Context, r *store.Read, corp nid.ID) error {
+	type facts struct {
+		name     string
+		fallback nid.ID
+		answers  bool
+	}
+	f, _, err := store.SelectOne(ctx, r, func(f *facts) []any { return []any{&f.name, &f.fallback, &f.answers} }, `
+		SELECT c.name, c.fallback_id, coalesce(m.answers, false) FROM corps AS c
+		LEFT JOIN members AS m ON m.corp_id = c.corp_id AND m.id = c.fallback_id WHERE c.id = $1`, corp)
+	if err != nil {
+		return err
+	}
+	switch {
+	case f.fallback.IsZero():
+		d.find(warn, "handover admin create --corp "+f.name+" --login L names one", "corp %s: nobody answers for what has nobody else", f.name)
+	case !f.answers:
+		d.find(broken, "reinstate that member; a corp cannot be without one", "corp %s: who answers for what has nobody else is not at work", f.name)
+	}
+	if err := d.opens(ctx, r, corp, f.name); err != nil {
+		return err
+	}
+	n, err := d.approvers(ctx, r, corp)
+	if err != nil {
+		return err
+	}
+	if n < 2 {
+		d.find(warn, "give the role approver to somebody else, and `handover admin set-password` and `admin enrol` to sign in with",
+			"corp %s: people who could approve a handover: %d; nobody approves their own", f.name, n)
+		return nil
+	}
+	d.find(well, "", "corp %s: people who could approve a handover: %d", f.name, n)
+	return nil
+}
+
+// approvers counts those at work who hold the permission and have what it takes to
+// use it: a password to sign in, an authenticator to prove who they are.
+func (d *doctor) approvers(ctx context.Context, r *store.Read, corp nid.ID) (int, error) {
+	roles, err := r.Ent().Role.Query().All(ctx)
+	if err != nil {
+		return 0, err
+	}
+	var ids []nid.ID
+	for _, role := range roles {
+		if slices.Contains(role.Permissions, access.ApproveHandover) {
+			ids = append(ids, role.ID)
+		}
+	}
+	n, _, err := store.SelectOne(ctx, r, func(n *int) []any { return []any{n} }, `SELECT count(DISTINCT g.member_id) FROM grants AS g
+		JOIN members AS m ON m.corp_id = g.corp_id AND m.id = g.member_id AND m.answers
+		JOIN credentials AS c ON c.corp_id = g.corp_id AND c.member_id = g.member_id AND c.totp_secret IS NOT NULL
+		WHERE g.corp_id = $1 AND g.revoked_at IS NULL AND (g.expires_at IS NULL OR g.expires_at > $2) AND g.role_id `+d.db.In(3),
+		corp, d.db.Now(), d.db.IDs(ids))
+	return n, err
+}
+
+// opens tries the configured key on what is sealed in the database: after a restore
+// without its key nothing looks wrong until somebody signs in.
+func (d *doctor) opens(ctx context.Context, r *store.Read, corp nid.ID, name string) error {
+	if len(d.keys) == 0 {
+		return nil
+	}
+	sealed, found, err := store.SelectOne(ctx, r, func(b *[]byte) []any { return []any{b} },
+		`SELECT wrapped FROM subject_keys WHERE corp_id = $1 AND wrapped IS NOT NULL ORDER BY created_at DESC, subject_id LIMIT 1`, corp)
+	if err != nil || !found {
+		return err
+	}
+	box, err := secret.NewBox(secret.ForSubjects, d.keys...)
+	if err != nil {
+		return err
+	}
+	// Which key it was shows before the row it belongs to matters.
+	if _, err := box.Open(sealed, nil); errors.Is(err, secret.ErrUnknownKey) {
+		d.find(broken, "configure the key that this database was filled with; without it authenticators and the audit log's names are lost",
+			"corp %s: sealed with another secret key than the configured one", name)
+	}
+	return nil
+}
