@@ -85,3 +85,25 @@ func (db *DB) Fits(ctx context.Context) error {
 	}
 	return nil
 }
+
+// ErrAhead says that a newer program has migrated the database.
+var ErrAhead = errors.New("the database belongs to a newer version of this program; run that one, or restore a backup from before it")
+
+// Ahead fails with ErrAhead where the database has a migration that this program
+// does not know. It is for the start: a replica that runs while its successor
+// migrates goes on serving, and is not unfit for that.
+func (db *DB) Ahead(ctx context.Context) error {
+	p, err := db.provider()
+	if err != nil {
+		return err
+	}
+	has, err := p.GetDBVersion(ctx)
+	if err != nil {
+		slog.DebugContext(ctx, "the database's version cannot be read", "err", err)
+		return ErrUnfit
+	}
+	if all := p.ListSources(); has > all[len(all)-1].Version {
+		return ErrAhead
+	}
+	return nil
+}
