@@ -119,13 +119,13 @@ func (d *doctor) folders() {
 	if info, err := os.Stat(folder); err == nil && info.Mode().Perm()&0o077 != 0 {
 		d.find(warn, "chmod 700 "+folder, "data folder: others on this machine may look into it")
 	}
-	d.space(folder)
+	if bytes, known := free(folder); known { // else not there yet, or a system that we do not ask
+		d.space(folder, bytes)
+	}
 }
 
-func (d *doctor) space(folder string) {
-	bytes, known := free(folder)
+func (d *doctor) space(folder string, bytes uint64) {
 	switch {
-	case !known: // not there yet, or a system that we do not ask
 	case bytes < noSpace:
 		d.find(broken, "make room: nothing can be written once the disk is full", "disk: %d MB left in %s", bytes>>20, folder)
 	case bytes < littleSpace:
@@ -145,29 +145,34 @@ func (d *doctor) database() {
 	if d.db.Postgres() {
 		d.postgres(facts)
 	}
+	if d.schema() {
+		d.corps()
+	}
+}
+
+// schema reports whether there is anything to look at.
+func (d *doctor) schema() bool {
+	if err := d.db.Ahead(d.ctx); errors.Is(err, store.ErrAhead) {
+		d.find(broken, "install the version that was here last", "schema: %s", err)
+		return false
+	}
 	steps, err := d.db.Migrations(d.ctx)
+	if err != nil {
+		d.find(broken, "handover migrate up", "schema: there is none, or this role cannot tell")
+		return false
+	}
 	missing := 0
 	for _, s := range steps {
 		if !s.Applied {
 			missing++
 		}
 	}
-	if err == nil && missing == 0 {
-		err = d.db.Fits(d.ctx)
-	}
-	if err != nil || missing > 0 {
-		d.find(broken, "handover migrate up", "schema: it does not fit this program; migrations missing: %s", pending(missing, err))
-		return
+	if missing > 0 {
+		d.find(broken, "handover migrate up", "schema: migrations missing: %d", missing)
+		return false
 	}
 	d.find(well, "", "schema: up to date")
-	d.corps()
-}
-
-func pending(missing int, err error) string {
-	if err != nil {
-		return "all, or they cannot be listed"
-	}
-	return fmt.Sprint(missing)
+	return true
 }
 
 // postgres is what only a server can have wrong.

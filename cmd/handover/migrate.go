@@ -24,11 +24,12 @@ func (*migrateUpCmd) Run(e *env) error {
 		return err
 	}
 	defer func() { _ = db.Close() }()
-	steps, err := db.Migrate(e.ctx)
-	for _, s := range steps {
-		fmt.Fprintln(e.stdout, "applied", s.Name)
-	}
-	if err == nil && len(steps) == 0 {
+	steps := 0
+	err = e.migrate(db, func(name string) {
+		steps++
+		fmt.Fprintln(e.stdout, "applied", name)
+	})
+	if err == nil && steps == 0 {
 		fmt.Fprintln(e.stdout, "nothing to do: the database is up to date")
 	}
 	return err

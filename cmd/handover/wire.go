@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -115,20 +116,36 @@ func private(url string) error {
 // only where that is asked for, and as its owner.
 func (e *env) fit(db *store.DB) error {
 	if !db.Postgres() {
-		_, err := db.Migrate(e.ctx)
-		return err
+		return e.migrate(db, nil)
 	}
 	if e.config.Migrate {
 		owner, err := store.Open(e.ctx, store.Options{URL: e.config.MigrationDatabase().Reveal()})
 		if err != nil {
 			return err
 		}
-		_, err = owner.Migrate(e.ctx)
-		if err = errors.Join(err, owner.Close()); err != nil {
+		if err = errors.Join(e.migrate(owner, func(name string) { slog.InfoContext(e.ctx, "migrated", "step", name) }), owner.Close()); err != nil {
 			return err
 		}
 	}
+	if err := db.Ahead(e.ctx); err != nil {
+		return err
+	}
 	return db.Fits(e.ctx)
+}
+
+// migrate brings a database up to date, unless a newer program has been there. told
+// hears of each step that was taken; nil hears nothing.
+func (e *env) migrate(db *store.DB, told func(name string)) error {
+	if err := db.Ahead(e.ctx); err != nil {
+		return err
+	}
+	steps, err := db.Migrate(e.ctx)
+	for _, s := range steps {
+		if told != nil {
+			told(s.Name)
+		}
+	}
+	return err
 }
 
 // existing opens a database, and never makes an SQLite file that is not there.
