@@ -19,7 +19,7 @@ func (*migrateUpCmd) Run(e *env) error {
 	if err := private(url); err != nil {
 		return err
 	}
-	db, err := store.Open(e.ctx, store.Options{URL: url})
+	db, err := store.Open(e.ctx, store.Options{URL: unhurried(url)})
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -119,7 +120,7 @@ func (e *env) fit(db *store.DB) error {
 		return e.migrate(db, nil)
 	}
 	if e.config.Migrate {
-		owner, err := store.Open(e.ctx, store.Options{URL: e.config.MigrationDatabase().Reveal()})
+		owner, err := store.Open(e.ctx, store.Options{URL: unhurried(e.config.MigrationDatabase().Reveal())})
 		if err != nil {
 			return err
 		}
@@ -131,6 +132,20 @@ func (e *env) fit(db *store.DB) error {
 		return err
 	}
 	return db.Fits(e.ctx)
+}
+
+// unhurried gives a migration the time it needs: building an index on a large table
+// takes longer than any statement of a request may. It still waits for locks only as
+// long as they do, so that nobody queues behind it.
+func unhurried(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil || u.Scheme == "sqlite" || u.Query().Has("statement_timeout") {
+		return raw
+	}
+	q := u.Query()
+	q.Set("statement_timeout", "0")
+	u.RawQuery = q.Encode()
+	return u.String()
 }
 
 // migrate brings a database up to date, unless a newer program has been there. told
