@@ -30,12 +30,16 @@ type scene struct {
 func each(t *testing.T, test func(t *testing.T, s *scene)) {
 	t.Helper()
 	storetest.Each(t, func(t *testing.T, db *store.DB, clock *storetest.Clock) {
-		c := testcorp.New(t, db, clock, "acme")
-		s := &scene{Corp: c, t: t, s: &identity.Service{DB: db, Log: c.Log, TOTP: box(t), Cost: secret.Cheap}}
-		s.lina = c.Member("lina", c.Root)
-		s.must(s.s.SetPassword(s.system(), s.lina, "Lina", password))
-		test(t, s)
+		test(t, newScene(t, db, clock))
 	})
+}
+
+func newScene(t *testing.T, db *store.DB, clock *storetest.Clock) *scene {
+	c := testcorp.New(t, db, clock, "acme")
+	s := &scene{Corp: c, t: t, s: &identity.Service{DB: db, Log: c.Log, TOTP: box(t), Cost: secret.Cheap}}
+	s.lina = c.Member("lina", c.Root)
+	s.must(s.s.SetPassword(s.system(), s.lina, "Lina", password))
+	return s
 }
 
 func box(t *testing.T) *secret.Box {
