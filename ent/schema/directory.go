@@ -84,6 +84,7 @@ func (Member) Fields() []ent.Field {
 		field.Int("contact_limit").Default(5000),
 		field.String("last_day").Optional().Nillable().Comment("YYYY-MM-DD in the corp's time zone."),
 		moment("departed_at"),
+		moment("departure_held_at"),
 		maybeID("caretaker_id"),
 		moment("last_login_at"),
 		field.Int("epoch").Default(1).Comment("Raised when the member is deactivated: sessions of an older epoch are void."),

@@ -23,7 +23,19 @@ const (
 	HandoverExecute  Action = "handover.execute"
 	HandoverFinish   Action = "handover.finish"
 	HandoverCancel   Action = "handover.cancel"
+	HandoverSchedule Action = "handover.schedule"
+	HandoverHold     Action = "handover.hold"
+	HandoverRetry    Action = "handover.retry"
+	HandoverRevert   Action = "handover.revert"
 	TransferFinish   Action = "transfer.finish"
+	DepartureSet     Action = "departure.schedule"
+	DepartureHold    Action = "departure.hold"
+	RuleSetSave      Action = "rule_set.save"
+	PolicySave       Action = "approval_policy.save"
+	SettingsSave     Action = "settings.save"
+	WebhookSave      Action = "webhook.save"
+	WebhookDelete    Action = "webhook.delete"
+	DeliveryReplay   Action = "delivery.replay"
 	GrantCreate      Action = "grant.create"
 	GrantRevoke      Action = "grant.revoke"
 	TokenCreate      Action = "token.create"
@@ -42,5 +54,7 @@ var Actions = []Action{
 	CorpCreate, CorpImport, AdminCreate, MemberDeactivate, MemberReinstate, ContactUpdate, FollowUpdate, GroupUpdate,
 	HandoverCreate, HandoverReplan, HandoverSubmit, HandoverApprove, HandoverReject, HandoverExpire, HandoverExecute,
 	HandoverFinish, HandoverCancel, TransferFinish, GrantCreate, GrantRevoke, TokenCreate, TokenRevoke,
+	HandoverSchedule, HandoverHold, HandoverRetry, HandoverRevert, DepartureSet, DepartureHold,
+	RuleSetSave, PolicySave, SettingsSave, WebhookSave, WebhookDelete, DeliveryReplay,
 	SessionStart, SessionEnd, SessionVerify, SessionFail, CredentialSet, CredentialEnrol, AccessDeny,
 }

@@ -44,6 +44,7 @@ type DB struct {
 	sql     *sql.DB
 	dialect string
 	clock   func() time.Time
+	hub     hub
 	url     string
 }
 

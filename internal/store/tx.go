@@ -25,6 +25,7 @@ import (
 var unrecorded = []string{
 	"sessions", "lockouts", "idempotency_keys", "member_counters", "transfer_rollups",
 	"audit_entries", "audit_heads", "subject_keys", "denials", "service_tokens.last_used_at",
+	"alarms", "group_quotas", "webhook_deliveries", "successor_digests",
 }
 
 // Tx is a transaction that changes things. It refuses to commit a change to a
@@ -36,6 +37,7 @@ type Tx struct {
 	client  *ent.Client
 	changed map[nid.ID]string
 	covered map[nid.ID]struct{}
+	told    []string
 }
 
 const tries = 4
@@ -96,6 +98,9 @@ func (db *DB) once(ctx context.Context, corp nid.ID, fn func(context.Context, *T
 			return err
 		}
 		return &commitLost{err}
+	}
+	for _, topic := range tx.told {
+		db.hub.tell(topic)
 	}
 	return nil
 }

@@ -191,6 +191,9 @@ CREATE TABLE "handovers" (
   "approvals_required" bigint NOT NULL DEFAULT 0,
   "approval_reasons" jsonb NULL,
   "start_at" timestamptz NULL,
+  "resume_at" timestamptz NULL,
+  "hold_reason" character varying NULL,
+  "cancel_requested_at" timestamptz NULL,
   "submitted_at" timestamptz NULL,
   "started_at" timestamptz NULL,
   "finished_at" timestamptz NULL,
@@ -209,6 +212,7 @@ CREATE TABLE "handovers" (
   "reverted" bigint NOT NULL DEFAULT 0,
   "leaver_id" uuid NOT NULL,
   "requested_by_id" uuid NULL,
+  "executed_by_id" uuid NULL,
   "reverted_by_id" uuid NULL,
   "revert_of_id" uuid NULL,
   "follow_up_of_id" uuid NULL,
@@ -222,6 +226,7 @@ CREATE INDEX "handover_corp_id_updated_at_id" ON "handovers" ("corp_id", "update
 CREATE INDEX "handover_corp_id_state_id" ON "handovers" ("corp_id", "state", "id");
 CREATE INDEX "handover_corp_id_leaver_id_id" ON "handovers" ("corp_id", "leaver_id", "id");
 CREATE INDEX "handover_corp_id_requested_by_id_created_at" ON "handovers" ("corp_id", "requested_by_id", "created_at");
+CREATE INDEX "handover_corp_id_executed_by_id" ON "handovers" ("corp_id", "executed_by_id");
 CREATE INDEX "handover_corp_id_reverted_by_id" ON "handovers" ("corp_id", "reverted_by_id");
 CREATE INDEX "handover_corp_id_revert_of_id" ON "handovers" ("corp_id", "revert_of_id");
 CREATE INDEX "handover_corp_id_follow_up_of_id" ON "handovers" ("corp_id", "follow_up_of_id");
@@ -267,6 +272,7 @@ CREATE TABLE "members" (
   "contact_limit" bigint NOT NULL DEFAULT 5000,
   "last_day" character varying NULL,
   "departed_at" timestamptz NULL,
+  "departure_held_at" timestamptz NULL,
   "last_login_at" timestamptz NULL,
   "epoch" bigint NOT NULL DEFAULT 1,
   "caretaker_id" uuid NULL,
@@ -337,6 +343,22 @@ CREATE TABLE "roles" (
 );
 CREATE UNIQUE INDEX "role_corp_id_id" ON "roles" ("corp_id", "id");
 CREATE UNIQUE INDEX "role_corp_id_name" ON "roles" ("corp_id", "name");
+CREATE TABLE "rule_sets" (
+  "id" uuid NOT NULL,
+  "corp_id" uuid NOT NULL,
+  "created_at" timestamptz NOT NULL,
+  "version" bigint NOT NULL DEFAULT 1,
+  "updated_at" timestamptz NOT NULL,
+  "name" character varying NOT NULL,
+  "rules" json NOT NULL,
+  "automatic" boolean NOT NULL DEFAULT false,
+  "fallback_id" uuid NULL,
+  PRIMARY KEY ("id")
+);
+CREATE UNIQUE INDEX "ruleset_corp_id_id" ON "rule_sets" ("corp_id", "id");
+CREATE UNIQUE INDEX "ruleset_corp_id_name" ON "rule_sets" ("corp_id", "name");
+CREATE INDEX "ruleset_corp_id_fallback_id" ON "rule_sets" ("corp_id", "fallback_id");
+CREATE INDEX "ruleset_corp_id_created_at_id" ON "rule_sets" ("corp_id", "created_at", "id");
 CREATE TABLE "service_tokens" (
   "id" uuid NOT NULL,
   "corp_id" uuid NOT NULL,
@@ -380,7 +402,6 @@ CREATE TABLE "transfers" (
   "attempt" bigint NOT NULL DEFAULT 0,
   "expected_version" bigint NOT NULL,
   "importance" character varying NOT NULL DEFAULT 'NORMAL',
-  "rule_set_id" uuid NULL,
   "rule_index" bigint NULL,
   "undo" jsonb NULL,
   "assigned_at" timestamptz NULL,
@@ -393,6 +414,8 @@ CREATE TABLE "transfers" (
   "follow_id" uuid NULL,
   "from_id" uuid NOT NULL,
   "to_id" uuid NOT NULL,
+  "rule_set_id" uuid NULL,
+  "revert_of_id" uuid NULL,
   "from_department_id" uuid NULL,
   "to_department_id" uuid NULL,
   PRIMARY KEY ("id"),
@@ -411,7 +434,27 @@ CREATE INDEX "transfer_corp_id_status_id" ON "transfers" ("corp_id", "status", "
 CREATE INDEX "transfer_corp_id_created_at_id" ON "transfers" ("corp_id", "created_at", "id");
 CREATE INDEX "transfer_corp_id_assigned_at_id" ON "transfers" ("corp_id", "assigned_at", "id");
 CREATE INDEX "transfer_corp_id_from_department_id" ON "transfers" ("corp_id", "from_department_id");
+CREATE INDEX "transfer_corp_id_rule_set_id" ON "transfers" ("corp_id", "rule_set_id");
+CREATE INDEX "transfer_corp_id_revert_of_id" ON "transfers" ("corp_id", "revert_of_id");
 CREATE INDEX "transfer_corp_id_to_department_id" ON "transfers" ("corp_id", "to_department_id");
+CREATE TABLE "webhooks" (
+  "id" uuid NOT NULL,
+  "corp_id" uuid NOT NULL,
+  "created_at" timestamptz NOT NULL,
+  "version" bigint NOT NULL DEFAULT 1,
+  "updated_at" timestamptz NOT NULL,
+  "archived_at" timestamptz NULL,
+  "erased_at" timestamptz NULL,
+  "name" character varying NOT NULL,
+  "url" character varying NOT NULL,
+  "events" jsonb NOT NULL,
+  "active" boolean NOT NULL DEFAULT true,
+  "secret" bytea NOT NULL,
+  PRIMARY KEY ("id")
+);
+CREATE UNIQUE INDEX "webhook_corp_id_id" ON "webhooks" ("corp_id", "id");
+CREATE UNIQUE INDEX "webhook_corp_id_name" ON "webhooks" ("corp_id", "name") WHERE archived_at IS NULL;
+CREATE INDEX "webhook_corp_id_created_at_id" ON "webhooks" ("corp_id", "created_at", "id");
 ALTER TABLE "approvals" ADD
 CONSTRAINT "approvals_handovers_handover" FOREIGN KEY ("corp_id", "handover_id") REFERENCES "handovers" ("corp_id", "id") ON DELETE RESTRICT, ADD
 CONSTRAINT "approvals_members_approver" FOREIGN KEY ("corp_id", "approver_id") REFERENCES "members" ("corp_id", "id") ON DELETE RESTRICT;
@@ -435,7 +478,8 @@ CONSTRAINT "groups_members_accountable" FOREIGN KEY ("corp_id", "accountable_id"
 CONSTRAINT "groups_transfers_reserved_by" FOREIGN KEY ("corp_id", "reserved_by_id") REFERENCES "transfers" ("corp_id", "id") ON DELETE RESTRICT;
 ALTER TABLE "handovers" ADD
 CONSTRAINT "handovers_members_leaver" FOREIGN KEY ("corp_id", "leaver_id") REFERENCES "members" ("corp_id", "id") ON DELETE RESTRICT, ADD
-CONSTRAINT "handovers_members_requested_by" FOREIGN KEY ("corp_id", "requested_by_id") REFERENCES "members" ("corp_id", "id") ON DELETE RESTRICT;
+CONSTRAINT "handovers_members_requested_by" FOREIGN KEY ("corp_id", "requested_by_id") REFERENCES "members" ("corp_id", "id") ON DELETE RESTRICT, ADD
+CONSTRAINT "handovers_members_executed_by" FOREIGN KEY ("corp_id", "executed_by_id") REFERENCES "members" ("corp_id", "id") ON DELETE RESTRICT;
 ALTER TABLE "history_grants" ADD
 CONSTRAINT "history_grants_members_successor" FOREIGN KEY ("corp_id", "successor_id") REFERENCES "members" ("corp_id", "id") ON DELETE RESTRICT, ADD
 CONSTRAINT "history_grants_members_leaver" FOREIGN KEY ("corp_id", "leaver_id") REFERENCES "members" ("corp_id", "id") ON DELETE RESTRICT, ADD
@@ -448,6 +492,8 @@ CONSTRAINT "ownership_periods_contacts_contact" FOREIGN KEY ("corp_id", "contact
 CONSTRAINT "ownership_periods_groups_group" FOREIGN KEY ("corp_id", "group_id") REFERENCES "groups" ("corp_id", "id") ON DELETE RESTRICT, ADD
 CONSTRAINT "ownership_periods_members_member" FOREIGN KEY ("corp_id", "member_id") REFERENCES "members" ("corp_id", "id") ON DELETE RESTRICT, ADD
 CONSTRAINT "ownership_periods_transfers_transfer" FOREIGN KEY ("corp_id", "transfer_id") REFERENCES "transfers" ("corp_id", "id") ON DELETE RESTRICT;
+ALTER TABLE "rule_sets" ADD
+CONSTRAINT "rule_sets_members_fallback" FOREIGN KEY ("corp_id", "fallback_id") REFERENCES "members" ("corp_id", "id") ON DELETE RESTRICT;
 ALTER TABLE "service_tokens" ADD
 CONSTRAINT "service_tokens_departments_department" FOREIGN KEY ("corp_id", "department_id") REFERENCES "departments" ("corp_id", "id") ON DELETE RESTRICT, ADD
 CONSTRAINT "service_tokens_members_created_by" FOREIGN KEY ("corp_id", "created_by_id") REFERENCES "members" ("corp_id", "id") ON DELETE RESTRICT;
@@ -458,10 +504,12 @@ CONSTRAINT "transfers_groups_group" FOREIGN KEY ("corp_id", "group_id") REFERENC
 CONSTRAINT "transfers_follows_follow" FOREIGN KEY ("corp_id", "follow_id") REFERENCES "follows" ("corp_id", "id") ON DELETE RESTRICT, ADD
 CONSTRAINT "transfers_members_from" FOREIGN KEY ("corp_id", "from_id") REFERENCES "members" ("corp_id", "id") ON DELETE RESTRICT, ADD
 CONSTRAINT "transfers_members_to" FOREIGN KEY ("corp_id", "to_id") REFERENCES "members" ("corp_id", "id") ON DELETE RESTRICT, ADD
+CONSTRAINT "transfers_rule_sets_rule_set" FOREIGN KEY ("corp_id", "rule_set_id") REFERENCES "rule_sets" ("corp_id", "id") ON DELETE RESTRICT, ADD
 CONSTRAINT "transfers_departments_from_department" FOREIGN KEY ("corp_id", "from_department_id") REFERENCES "departments" ("corp_id", "id") ON DELETE RESTRICT, ADD
 CONSTRAINT "transfers_departments_to_department" FOREIGN KEY ("corp_id", "to_department_id") REFERENCES "departments" ("corp_id", "id") ON DELETE RESTRICT;
-ALTER TABLE "departments" ADD CONSTRAINT "departments_departments_parent" FOREIGN KEY ("corp_id", "parent_id") REFERENCES "departments" ("corp_id", "id") ON DELETE RESTRICT;
-ALTER TABLE "handovers" ADD CONSTRAINT "handovers_handovers_reverted_by" FOREIGN KEY ("corp_id", "reverted_by_id") REFERENCES "handovers" ("corp_id", "id") ON DELETE RESTRICT;
-ALTER TABLE "handovers" ADD CONSTRAINT "handovers_handovers_revert_of" FOREIGN KEY ("corp_id", "revert_of_id") REFERENCES "handovers" ("corp_id", "id") ON DELETE RESTRICT;
-ALTER TABLE "handovers" ADD CONSTRAINT "handovers_handovers_follow_up_of" FOREIGN KEY ("corp_id", "follow_up_of_id") REFERENCES "handovers" ("corp_id", "id") ON DELETE RESTRICT;
-ALTER TABLE "members" ADD CONSTRAINT "members_members_caretaker" FOREIGN KEY ("corp_id", "caretaker_id") REFERENCES "members" ("corp_id", "id") ON DELETE RESTRICT;
+ALTER TABLE "departments" ADD CONSTRAINT "departments_departments_children" FOREIGN KEY ("corp_id", "parent_id") REFERENCES "departments" ("corp_id", "id") ON DELETE RESTRICT;
+ALTER TABLE "handovers" ADD CONSTRAINT "handovers_handovers_reverts" FOREIGN KEY ("corp_id", "reverted_by_id") REFERENCES "handovers" ("corp_id", "id") ON DELETE RESTRICT;
+ALTER TABLE "handovers" ADD CONSTRAINT "handovers_handovers_reversals" FOREIGN KEY ("corp_id", "revert_of_id") REFERENCES "handovers" ("corp_id", "id") ON DELETE RESTRICT;
+ALTER TABLE "handovers" ADD CONSTRAINT "handovers_handovers_follow_ups" FOREIGN KEY ("corp_id", "follow_up_of_id") REFERENCES "handovers" ("corp_id", "id") ON DELETE RESTRICT;
+ALTER TABLE "members" ADD CONSTRAINT "members_members_charges" FOREIGN KEY ("corp_id", "caretaker_id") REFERENCES "members" ("corp_id", "id") ON DELETE RESTRICT;
+ALTER TABLE "transfers" ADD CONSTRAINT "transfers_transfers_reversals" FOREIGN KEY ("corp_id", "revert_of_id") REFERENCES "transfers" ("corp_id", "id") ON DELETE RESTRICT;

@@ -114,6 +114,75 @@ CREATE TABLE approval_policies (
   FOREIGN KEY (corp_id) REFERENCES corps (id) ON DELETE RESTRICT
 );
 
+-- What a corp decides beyond its approval policy. A corp without a row has the defaults.
+CREATE TABLE corp_settings (
+  corp_id uuid PRIMARY KEY,
+  moves_per_contact integer NOT NULL,
+  moves_within_days integer NOT NULL,
+  groups_per_day integer NOT NULL,
+  departures_per_hour integer NOT NULL,
+  departures_percent integer NOT NULL,
+  revertible_days integer NOT NULL,
+  version integer NOT NULL,
+  updated_at timestamptz NOT NULL,
+  FOREIGN KEY (corp_id) REFERENCES corps (id) ON DELETE RESTRICT
+);
+
+-- When a corp has work of a kind to be looked for. A hint, nothing more: what is to be done stands in the rows
+-- themselves. Without corp_id, since whoever wakes looks for corps before it is in one; it tells nothing about them.
+CREATE TABLE alarms (
+  corp uuid NOT NULL,
+  kind text NOT NULL,
+  due_at timestamptz NOT NULL,
+  PRIMARY KEY (corp, kind)
+);
+CREATE INDEX alarms_due ON alarms (due_at);
+
+-- Groups that an owner gave away on a day of the corp's time zone.
+CREATE TABLE group_quotas (
+  corp_id uuid NOT NULL,
+  member_id uuid NOT NULL,
+  day text NOT NULL,
+  n integer NOT NULL,
+  PRIMARY KEY (corp_id, member_id, day),
+  FOREIGN KEY (corp_id, member_id) REFERENCES members (corp_id, id) ON DELETE RESTRICT
+);
+
+CREATE TABLE webhook_deliveries (
+  corp_id uuid NOT NULL,
+  id uuid NOT NULL,
+  webhook_id uuid NOT NULL,
+  event text NOT NULL,
+  subject_id uuid NOT NULL,
+  body text NOT NULL,
+  state text NOT NULL,
+  attempts integer NOT NULL,
+  created_at timestamptz NOT NULL,
+  next_at timestamptz,
+  finished_at timestamptz,
+  status integer,
+  problem text,
+  PRIMARY KEY (corp_id, id),
+  FOREIGN KEY (corp_id, webhook_id) REFERENCES webhooks (corp_id, id) ON DELETE RESTRICT
+);
+CREATE INDEX webhook_deliveries_of ON webhook_deliveries (corp_id, webhook_id, id);
+CREATE INDEX webhook_deliveries_due ON webhook_deliveries (corp_id, next_at) WHERE state = 'WAITING';
+
+-- What a successor has not yet been told, a row for each handover that gave them something.
+CREATE TABLE successor_digests (
+  corp_id uuid NOT NULL,
+  member_id uuid NOT NULL,
+  handover_id uuid NOT NULL,
+  contacts integer NOT NULL,
+  groups integer NOT NULL,
+  due_at timestamptz NOT NULL,
+  PRIMARY KEY (corp_id, member_id, handover_id),
+  FOREIGN KEY (corp_id, member_id) REFERENCES members (corp_id, id) ON DELETE RESTRICT,
+  FOREIGN KEY (corp_id, handover_id) REFERENCES handovers (corp_id, id) ON DELETE RESTRICT
+);
+CREATE INDEX successor_digests_of ON successor_digests (corp_id, handover_id);
+CREATE INDEX successor_digests_due ON successor_digests (corp_id, due_at);
+
 -- Kept with the change, so that no list and no capacity check counts rows.
 CREATE TABLE member_counters (
   corp_id uuid NOT NULL,

@@ -783,6 +783,18 @@ table "handovers" {
     null = true
     type = timestamptz
   }
+  column "resume_at" {
+    null = true
+    type = timestamptz
+  }
+  column "hold_reason" {
+    null = true
+    type = varchar
+  }
+  column "cancel_requested_at" {
+    null = true
+    type = timestamptz
+  }
   column "submitted_at" {
     null = true
     type = timestamptz
@@ -866,6 +878,10 @@ table "handovers" {
     null = true
     type = uuid
   }
+  column "executed_by_id" {
+    null = true
+    type = uuid
+  }
   column "reverted_by_id" {
     null = true
     type = uuid
@@ -888,6 +904,11 @@ table "handovers" {
   }
   foreign_key "handovers_members_requested_by" {
     columns     = [column.corp_id, column.requested_by_id]
+    ref_columns = [table.members.column.corp_id, table.members.column.id]
+    on_delete   = RESTRICT
+  }
+  foreign_key "handovers_members_executed_by" {
+    columns     = [column.corp_id, column.executed_by_id]
     ref_columns = [table.members.column.corp_id, table.members.column.id]
     on_delete   = RESTRICT
   }
@@ -924,6 +945,9 @@ table "handovers" {
   }
   index "handover_corp_id_requested_by_id_created_at" {
     columns = [column.corp_id, column.requested_by_id, column.created_at]
+  }
+  index "handover_corp_id_executed_by_id" {
+    columns = [column.corp_id, column.executed_by_id]
   }
   index "handover_corp_id_reverted_by_id" {
     columns = [column.corp_id, column.reverted_by_id]
@@ -1123,6 +1147,10 @@ table "members" {
     type = varchar
   }
   column "departed_at" {
+    null = true
+    type = timestamptz
+  }
+  column "departure_held_at" {
     null = true
     type = timestamptz
   }
@@ -1398,6 +1426,69 @@ table "roles" {
     columns = [column.corp_id, column.name]
   }
 }
+table "rule_sets" {
+  schema = schema.public
+  column "id" {
+    null = false
+    type = uuid
+  }
+  column "corp_id" {
+    null = false
+    type = uuid
+  }
+  column "created_at" {
+    null = false
+    type = timestamptz
+  }
+  column "version" {
+    null    = false
+    type    = bigint
+    default = sql("1")
+  }
+  column "updated_at" {
+    null = false
+    type = timestamptz
+  }
+  column "name" {
+    null = false
+    type = varchar
+  }
+  column "rules" {
+    null = false
+    type = json
+  }
+  column "automatic" {
+    null    = false
+    type    = boolean
+    default = sql("false")
+  }
+  column "fallback_id" {
+    null = true
+    type = uuid
+  }
+  primary_key {
+    columns = [column.id]
+  }
+  foreign_key "rule_sets_members_fallback" {
+    columns     = [column.corp_id, column.fallback_id]
+    ref_columns = [table.members.column.corp_id, table.members.column.id]
+    on_delete   = RESTRICT
+  }
+  index "ruleset_corp_id_id" {
+    unique  = true
+    columns = [column.corp_id, column.id]
+  }
+  index "ruleset_corp_id_name" {
+    unique  = true
+    columns = [column.corp_id, column.name]
+  }
+  index "ruleset_corp_id_fallback_id" {
+    columns = [column.corp_id, column.fallback_id]
+  }
+  index "ruleset_corp_id_created_at_id" {
+    columns = [column.corp_id, column.created_at, column.id]
+  }
+}
 table "service_tokens" {
   schema = schema.public
   column "id" {
@@ -1569,10 +1660,6 @@ table "transfers" {
     type    = varchar
     default = sql("'NORMAL'")
   }
-  column "rule_set_id" {
-    null = true
-    type = uuid
-  }
   column "rule_index" {
     null = true
     type = bigint
@@ -1621,6 +1708,14 @@ table "transfers" {
     null = false
     type = uuid
   }
+  column "rule_set_id" {
+    null = true
+    type = uuid
+  }
+  column "revert_of_id" {
+    null = true
+    type = uuid
+  }
   column "from_department_id" {
     null = true
     type = uuid
@@ -1660,6 +1755,16 @@ table "transfers" {
   foreign_key "transfers_members_to" {
     columns     = [column.corp_id, column.to_id]
     ref_columns = [table.members.column.corp_id, table.members.column.id]
+    on_delete   = RESTRICT
+  }
+  foreign_key "transfers_rule_sets_rule_set" {
+    columns     = [column.corp_id, column.rule_set_id]
+    ref_columns = [table.rule_sets.column.corp_id, table.rule_sets.column.id]
+    on_delete   = RESTRICT
+  }
+  foreign_key "transfers_transfers_reversals" {
+    columns     = [column.corp_id, column.revert_of_id]
+    ref_columns = [column.corp_id, column.id]
     on_delete   = RESTRICT
   }
   foreign_key "transfers_departments_from_department" {
@@ -1717,11 +1822,85 @@ table "transfers" {
   index "transfer_corp_id_from_department_id" {
     columns = [column.corp_id, column.from_department_id]
   }
+  index "transfer_corp_id_rule_set_id" {
+    columns = [column.corp_id, column.rule_set_id]
+  }
+  index "transfer_corp_id_revert_of_id" {
+    columns = [column.corp_id, column.revert_of_id]
+  }
   index "transfer_corp_id_to_department_id" {
     columns = [column.corp_id, column.to_department_id]
   }
   check "transfers_one" {
     expr = "(kind = 'CONTACT' AND contact_id IS NOT NULL AND follow_id IS NOT NULL AND group_id IS NULL) OR (kind = 'GROUP' AND group_id IS NOT NULL AND contact_id IS NULL AND follow_id IS NULL)"
+  }
+}
+table "webhooks" {
+  schema = schema.public
+  column "id" {
+    null = false
+    type = uuid
+  }
+  column "corp_id" {
+    null = false
+    type = uuid
+  }
+  column "created_at" {
+    null = false
+    type = timestamptz
+  }
+  column "version" {
+    null    = false
+    type    = bigint
+    default = sql("1")
+  }
+  column "updated_at" {
+    null = false
+    type = timestamptz
+  }
+  column "archived_at" {
+    null = true
+    type = timestamptz
+  }
+  column "erased_at" {
+    null = true
+    type = timestamptz
+  }
+  column "name" {
+    null = false
+    type = varchar
+  }
+  column "url" {
+    null = false
+    type = varchar
+  }
+  column "events" {
+    null = false
+    type = jsonb
+  }
+  column "active" {
+    null    = false
+    type    = boolean
+    default = sql("true")
+  }
+  column "secret" {
+    null = false
+    type = bytea
+  }
+  primary_key {
+    columns = [column.id]
+  }
+  index "webhook_corp_id_id" {
+    unique  = true
+    columns = [column.corp_id, column.id]
+  }
+  index "webhook_corp_id_name" {
+    unique  = true
+    columns = [column.corp_id, column.name]
+    where   = "archived_at IS NULL"
+  }
+  index "webhook_corp_id_created_at_id" {
+    columns = [column.corp_id, column.created_at, column.id]
   }
 }
 schema "public" {

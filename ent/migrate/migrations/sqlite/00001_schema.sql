@@ -96,7 +96,7 @@ CREATE TABLE `departments` (
   `parent_id` uuid NULL,
   `manager_id` uuid NULL,
   PRIMARY KEY (`id`),
-  CONSTRAINT `departments_departments_parent` FOREIGN KEY (`corp_id`, `parent_id`) REFERENCES `departments` (`corp_id`, `id`) ON DELETE RESTRICT,
+  CONSTRAINT `departments_departments_children` FOREIGN KEY (`corp_id`, `parent_id`) REFERENCES `departments` (`corp_id`, `id`) ON DELETE RESTRICT,
   CONSTRAINT `departments_members_manager` FOREIGN KEY (`corp_id`, `manager_id`) REFERENCES `members` (`corp_id`, `id`) ON DELETE RESTRICT
 );
 CREATE UNIQUE INDEX `department_corp_id_id` ON `departments` (`corp_id`, `id`);
@@ -206,6 +206,9 @@ CREATE TABLE `handovers` (
   `approvals_required` integer NOT NULL DEFAULT (0),
   `approval_reasons` json NULL,
   `start_at` datetime NULL,
+  `resume_at` datetime NULL,
+  `hold_reason` text NULL,
+  `cancel_requested_at` datetime NULL,
   `submitted_at` datetime NULL,
   `started_at` datetime NULL,
   `finished_at` datetime NULL,
@@ -224,15 +227,17 @@ CREATE TABLE `handovers` (
   `reverted` integer NOT NULL DEFAULT (0),
   `leaver_id` uuid NOT NULL,
   `requested_by_id` uuid NULL,
+  `executed_by_id` uuid NULL,
   `reverted_by_id` uuid NULL,
   `revert_of_id` uuid NULL,
   `follow_up_of_id` uuid NULL,
   PRIMARY KEY (`id`),
   CONSTRAINT `handovers_members_leaver` FOREIGN KEY (`corp_id`, `leaver_id`) REFERENCES `members` (`corp_id`, `id`) ON DELETE RESTRICT,
   CONSTRAINT `handovers_members_requested_by` FOREIGN KEY (`corp_id`, `requested_by_id`) REFERENCES `members` (`corp_id`, `id`) ON DELETE RESTRICT,
-  CONSTRAINT `handovers_handovers_reverted_by` FOREIGN KEY (`corp_id`, `reverted_by_id`) REFERENCES `handovers` (`corp_id`, `id`) ON DELETE RESTRICT,
-  CONSTRAINT `handovers_handovers_revert_of` FOREIGN KEY (`corp_id`, `revert_of_id`) REFERENCES `handovers` (`corp_id`, `id`) ON DELETE RESTRICT,
-  CONSTRAINT `handovers_handovers_follow_up_of` FOREIGN KEY (`corp_id`, `follow_up_of_id`) REFERENCES `handovers` (`corp_id`, `id`) ON DELETE RESTRICT,
+  CONSTRAINT `handovers_members_executed_by` FOREIGN KEY (`corp_id`, `executed_by_id`) REFERENCES `members` (`corp_id`, `id`) ON DELETE RESTRICT,
+  CONSTRAINT `handovers_handovers_reverts` FOREIGN KEY (`corp_id`, `reverted_by_id`) REFERENCES `handovers` (`corp_id`, `id`) ON DELETE RESTRICT,
+  CONSTRAINT `handovers_handovers_reversals` FOREIGN KEY (`corp_id`, `revert_of_id`) REFERENCES `handovers` (`corp_id`, `id`) ON DELETE RESTRICT,
+  CONSTRAINT `handovers_handovers_follow_ups` FOREIGN KEY (`corp_id`, `follow_up_of_id`) REFERENCES `handovers` (`corp_id`, `id`) ON DELETE RESTRICT,
   CONSTRAINT `handovers_history` CHECK ((history_mode = 'WINDOW') = (history_from IS NOT NULL AND history_until IS NOT NULL)),
   CONSTRAINT `handovers_progress` CHECK (total = planned + waiting + completed + refused + limit_reached + failed + skipped + cancelled + reverted)
 );
@@ -242,6 +247,7 @@ CREATE INDEX `handover_corp_id_updated_at_id` ON `handovers` (`corp_id`, `update
 CREATE INDEX `handover_corp_id_state_id` ON `handovers` (`corp_id`, `state`, `id`);
 CREATE INDEX `handover_corp_id_leaver_id_id` ON `handovers` (`corp_id`, `leaver_id`, `id`);
 CREATE INDEX `handover_corp_id_requested_by_id_created_at` ON `handovers` (`corp_id`, `requested_by_id`, `created_at`);
+CREATE INDEX `handover_corp_id_executed_by_id` ON `handovers` (`corp_id`, `executed_by_id`);
 CREATE INDEX `handover_corp_id_reverted_by_id` ON `handovers` (`corp_id`, `reverted_by_id`);
 CREATE INDEX `handover_corp_id_revert_of_id` ON `handovers` (`corp_id`, `revert_of_id`);
 CREATE INDEX `handover_corp_id_follow_up_of_id` ON `handovers` (`corp_id`, `follow_up_of_id`);
@@ -293,11 +299,12 @@ CREATE TABLE `members` (
   `contact_limit` integer NOT NULL DEFAULT (5000),
   `last_day` text NULL,
   `departed_at` datetime NULL,
+  `departure_held_at` datetime NULL,
   `last_login_at` datetime NULL,
   `epoch` integer NOT NULL DEFAULT (1),
   `caretaker_id` uuid NULL,
   PRIMARY KEY (`id`),
-  CONSTRAINT `members_members_caretaker` FOREIGN KEY (`corp_id`, `caretaker_id`) REFERENCES `members` (`corp_id`, `id`) ON DELETE RESTRICT,
+  CONSTRAINT `members_members_charges` FOREIGN KEY (`corp_id`, `caretaker_id`) REFERENCES `members` (`corp_id`, `id`) ON DELETE RESTRICT,
   CONSTRAINT `members_answers` CHECK (answers = (status IN ('ACTIVE', 'LEAVING')))
 );
 CREATE UNIQUE INDEX `member_corp_id_id` ON `members` (`corp_id`, `id`);
@@ -367,6 +374,23 @@ CREATE TABLE `roles` (
 );
 CREATE UNIQUE INDEX `role_corp_id_id` ON `roles` (`corp_id`, `id`);
 CREATE UNIQUE INDEX `role_corp_id_name` ON `roles` (`corp_id`, `name`);
+CREATE TABLE `rule_sets` (
+  `id` uuid NOT NULL,
+  `corp_id` uuid NOT NULL,
+  `created_at` datetime NOT NULL,
+  `version` integer NOT NULL DEFAULT (1),
+  `updated_at` datetime NOT NULL,
+  `name` text NOT NULL,
+  `rules` json NOT NULL,
+  `automatic` bool NOT NULL DEFAULT (false),
+  `fallback_id` uuid NULL,
+  PRIMARY KEY (`id`),
+  CONSTRAINT `rule_sets_members_fallback` FOREIGN KEY (`corp_id`, `fallback_id`) REFERENCES `members` (`corp_id`, `id`) ON DELETE RESTRICT
+);
+CREATE UNIQUE INDEX `ruleset_corp_id_id` ON `rule_sets` (`corp_id`, `id`);
+CREATE UNIQUE INDEX `ruleset_corp_id_name` ON `rule_sets` (`corp_id`, `name`);
+CREATE INDEX `ruleset_corp_id_fallback_id` ON `rule_sets` (`corp_id`, `fallback_id`);
+CREATE INDEX `ruleset_corp_id_created_at_id` ON `rule_sets` (`corp_id`, `created_at`, `id`);
 CREATE TABLE `service_tokens` (
   `id` uuid NOT NULL,
   `corp_id` uuid NOT NULL,
@@ -412,7 +436,6 @@ CREATE TABLE `transfers` (
   `attempt` integer NOT NULL DEFAULT (0),
   `expected_version` integer NOT NULL,
   `importance` text NOT NULL DEFAULT ('NORMAL'),
-  `rule_set_id` uuid NULL,
   `rule_index` integer NULL,
   `undo` json NULL,
   `assigned_at` datetime NULL,
@@ -425,6 +448,8 @@ CREATE TABLE `transfers` (
   `follow_id` uuid NULL,
   `from_id` uuid NOT NULL,
   `to_id` uuid NOT NULL,
+  `rule_set_id` uuid NULL,
+  `revert_of_id` uuid NULL,
   `from_department_id` uuid NULL,
   `to_department_id` uuid NULL,
   PRIMARY KEY (`id`),
@@ -434,6 +459,8 @@ CREATE TABLE `transfers` (
   CONSTRAINT `transfers_follows_follow` FOREIGN KEY (`corp_id`, `follow_id`) REFERENCES `follows` (`corp_id`, `id`) ON DELETE RESTRICT,
   CONSTRAINT `transfers_members_from` FOREIGN KEY (`corp_id`, `from_id`) REFERENCES `members` (`corp_id`, `id`) ON DELETE RESTRICT,
   CONSTRAINT `transfers_members_to` FOREIGN KEY (`corp_id`, `to_id`) REFERENCES `members` (`corp_id`, `id`) ON DELETE RESTRICT,
+  CONSTRAINT `transfers_rule_sets_rule_set` FOREIGN KEY (`corp_id`, `rule_set_id`) REFERENCES `rule_sets` (`corp_id`, `id`) ON DELETE RESTRICT,
+  CONSTRAINT `transfers_transfers_reversals` FOREIGN KEY (`corp_id`, `revert_of_id`) REFERENCES `transfers` (`corp_id`, `id`) ON DELETE RESTRICT,
   CONSTRAINT `transfers_departments_from_department` FOREIGN KEY (`corp_id`, `from_department_id`) REFERENCES `departments` (`corp_id`, `id`) ON DELETE RESTRICT,
   CONSTRAINT `transfers_departments_to_department` FOREIGN KEY (`corp_id`, `to_department_id`) REFERENCES `departments` (`corp_id`, `id`) ON DELETE RESTRICT,
   CONSTRAINT `transfers_one` CHECK ((kind = 'CONTACT' AND contact_id IS NOT NULL AND follow_id IS NOT NULL AND group_id IS NULL) OR (kind = 'GROUP' AND group_id IS NOT NULL AND contact_id IS NULL AND follow_id IS NULL))
@@ -451,4 +478,24 @@ CREATE INDEX `transfer_corp_id_status_id` ON `transfers` (`corp_id`, `status`, `
 CREATE INDEX `transfer_corp_id_created_at_id` ON `transfers` (`corp_id`, `created_at`, `id`);
 CREATE INDEX `transfer_corp_id_assigned_at_id` ON `transfers` (`corp_id`, `assigned_at`, `id`);
 CREATE INDEX `transfer_corp_id_from_department_id` ON `transfers` (`corp_id`, `from_department_id`);
+CREATE INDEX `transfer_corp_id_rule_set_id` ON `transfers` (`corp_id`, `rule_set_id`);
+CREATE INDEX `transfer_corp_id_revert_of_id` ON `transfers` (`corp_id`, `revert_of_id`);
 CREATE INDEX `transfer_corp_id_to_department_id` ON `transfers` (`corp_id`, `to_department_id`);
+CREATE TABLE `webhooks` (
+  `id` uuid NOT NULL,
+  `corp_id` uuid NOT NULL,
+  `created_at` datetime NOT NULL,
+  `version` integer NOT NULL DEFAULT (1),
+  `updated_at` datetime NOT NULL,
+  `archived_at` datetime NULL,
+  `erased_at` datetime NULL,
+  `name` text NOT NULL,
+  `url` text NOT NULL,
+  `events` json NOT NULL,
+  `active` bool NOT NULL DEFAULT (true),
+  `secret` blob NOT NULL,
+  PRIMARY KEY (`id`)
+);
+CREATE UNIQUE INDEX `webhook_corp_id_id` ON `webhooks` (`corp_id`, `id`);
+CREATE UNIQUE INDEX `webhook_corp_id_name` ON `webhooks` (`corp_id`, `name`) WHERE archived_at IS NULL;
+CREATE INDEX `webhook_corp_id_created_at_id` ON `webhooks` (`corp_id`, `created_at`, `id`);
