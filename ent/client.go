@@ -30,9 +30,11 @@ import (
 	"github.com/openhandover/openhandover/ent/message"
 	"github.com/openhandover/openhandover/ent/ownershipperiod"
 	"github.com/openhandover/openhandover/ent/role"
+	"github.com/openhandover/openhandover/ent/ruleset"
 	"github.com/openhandover/openhandover/ent/servicetoken"
 	"github.com/openhandover/openhandover/ent/tag"
 	"github.com/openhandover/openhandover/ent/transfer"
+	"github.com/openhandover/openhandover/ent/webhook"
 )
 
 // Client is the client that holds all ent builders.
@@ -68,12 +70,16 @@ type Client struct {
 	OwnershipPeriod *OwnershipPeriodClient
 	// Role is the client for interacting with the Role builders.
 	Role *RoleClient
+	// RuleSet is the client for interacting with the RuleSet builders.
+	RuleSet *RuleSetClient
 	// ServiceToken is the client for interacting with the ServiceToken builders.
 	ServiceToken *ServiceTokenClient
 	// Tag is the client for interacting with the Tag builders.
 	Tag *TagClient
 	// Transfer is the client for interacting with the Transfer builders.
 	Transfer *TransferClient
+	// Webhook is the client for interacting with the Webhook builders.
+	Webhook *WebhookClient
 }
 
 // NewClient creates a new client configured with the given options.
@@ -99,9 +105,11 @@ func (c *Client) init() {
 	c.Message = NewMessageClient(c.config)
 	c.OwnershipPeriod = NewOwnershipPeriodClient(c.config)
 	c.Role = NewRoleClient(c.config)
+	c.RuleSet = NewRuleSetClient(c.config)
 	c.ServiceToken = NewServiceTokenClient(c.config)
 	c.Tag = NewTagClient(c.config)
 	c.Transfer = NewTransferClient(c.config)
+	c.Webhook = NewWebhookClient(c.config)
 }
 
 type (
@@ -208,9 +216,11 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 		Message:         NewMessageClient(cfg),
 		OwnershipPeriod: NewOwnershipPeriodClient(cfg),
 		Role:            NewRoleClient(cfg),
+		RuleSet:         NewRuleSetClient(cfg),
 		ServiceToken:    NewServiceTokenClient(cfg),
 		Tag:             NewTagClient(cfg),
 		Transfer:        NewTransferClient(cfg),
+		Webhook:         NewWebhookClient(cfg),
 	}, nil
 }
 
@@ -244,9 +254,11 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 		Message:         NewMessageClient(cfg),
 		OwnershipPeriod: NewOwnershipPeriodClient(cfg),
 		Role:            NewRoleClient(cfg),
+		RuleSet:         NewRuleSetClient(cfg),
 		ServiceToken:    NewServiceTokenClient(cfg),
 		Tag:             NewTagClient(cfg),
 		Transfer:        NewTransferClient(cfg),
+		Webhook:         NewWebhookClient(cfg),
 	}, nil
 }
 
@@ -278,7 +290,7 @@ func (c *Client) Use(hooks ...Hook) {
 	for _, n := range []interface{ Use(...Hook) }{
 		c.Approval, c.AuditEntry, c.Contact, c.Corp, c.Department, c.Follow, c.Grant,
 		c.Group, c.Handover, c.HistoryGrant, c.Member, c.Message, c.OwnershipPeriod,
-		c.Role, c.ServiceToken, c.Tag, c.Transfer,
+		c.Role, c.RuleSet, c.ServiceToken, c.Tag, c.Transfer, c.Webhook,
 	} {
 		n.Use(hooks...)
 	}
@@ -290,7 +302,7 @@ func (c *Client) Intercept(interceptors ...Interceptor) {
 	for _, n := range []interface{ Intercept(...Interceptor) }{
 		c.Approval, c.AuditEntry, c.Contact, c.Corp, c.Department, c.Follow, c.Grant,
 		c.Group, c.Handover, c.HistoryGrant, c.Member, c.Message, c.OwnershipPeriod,
-		c.Role, c.ServiceToken, c.Tag, c.Transfer,
+		c.Role, c.RuleSet, c.ServiceToken, c.Tag, c.Transfer, c.Webhook,
 	} {
 		n.Intercept(interceptors...)
 	}
@@ -327,12 +339,16 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.OwnershipPeriod.mutate(ctx, m)
 	case *RoleMutation:
 		return c.Role.mutate(ctx, m)
+	case *RuleSetMutation:
+		return c.RuleSet.mutate(ctx, m)
 	case *ServiceTokenMutation:
 		return c.ServiceToken.mutate(ctx, m)
 	case *TagMutation:
 		return c.Tag.mutate(ctx, m)
 	case *TransferMutation:
 		return c.Transfer.mutate(ctx, m)
+	case *WebhookMutation:
+		return c.Webhook.mutate(ctx, m)
 	default:
 		return nil, fmt.Errorf("ent: unknown mutation type %T", m)
 	}
@@ -1830,6 +1846,22 @@ func (c *HandoverClient) QueryRequestedBy(_m *Handover) *MemberQuery {
 	return query
 }
 
+// QueryExecutedBy queries the executed_by edge of a Handover.
+func (c *HandoverClient) QueryExecutedBy(_m *Handover) *MemberQuery {
+	query := (&MemberClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(handover.Table, handover.FieldID, id),
+			sqlgraph.To(member.Table, member.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, handover.ExecutedByTable, handover.ExecutedByColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
 // QueryRevertedBy queries the reverted_by edge of a Handover.
 func (c *HandoverClient) QueryRevertedBy(_m *Handover) *HandoverQuery {
 	query := (&HandoverClient{config: c.config}).Query()
@@ -2820,6 +2852,157 @@ func (c *RoleClient) mutate(ctx context.Context, m *RoleMutation) (Value, error)
 	}
 }
 
+// RuleSetClient is a client for the RuleSet schema.
+type RuleSetClient struct {
+	config
+}
+
+// NewRuleSetClient returns a client for the RuleSet from the given config.
+func NewRuleSetClient(c config) *RuleSetClient {
+	return &RuleSetClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `ruleset.Hooks(f(g(h())))`.
+func (c *RuleSetClient) Use(hooks ...Hook) {
+	c.hooks.RuleSet = append(c.hooks.RuleSet, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `ruleset.Intercept(f(g(h())))`.
+func (c *RuleSetClient) Intercept(interceptors ...Interceptor) {
+	c.inters.RuleSet = append(c.inters.RuleSet, interceptors...)
+}
+
+// Create returns a builder for creating a RuleSet entity.
+func (c *RuleSetClient) Create() *RuleSetCreate {
+	mutation := newRuleSetMutation(c.config, OpCreate)
+	return &RuleSetCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of RuleSet entities.
+func (c *RuleSetClient) CreateBulk(builders ...*RuleSetCreate) *RuleSetCreateBulk {
+	return &RuleSetCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *RuleSetClient) MapCreateBulk(slice any, setFunc func(*RuleSetCreate, int)) *RuleSetCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &RuleSetCreateBulk{err: fmt.Errorf("calling to RuleSetClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*RuleSetCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &RuleSetCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for RuleSet.
+func (c *RuleSetClient) Update() *RuleSetUpdate {
+	mutation := newRuleSetMutation(c.config, OpUpdate)
+	return &RuleSetUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *RuleSetClient) UpdateOne(_m *RuleSet) *RuleSetUpdateOne {
+	mutation := newRuleSetMutation(c.config, OpUpdateOne, withRuleSet(_m))
+	return &RuleSetUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *RuleSetClient) UpdateOneID(id nid.ID) *RuleSetUpdateOne {
+	mutation := newRuleSetMutation(c.config, OpUpdateOne, withRuleSetID(id))
+	return &RuleSetUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for RuleSet.
+func (c *RuleSetClient) Delete() *RuleSetDelete {
+	mutation := newRuleSetMutation(c.config, OpDelete)
+	return &RuleSetDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *RuleSetClient) DeleteOne(_m *RuleSet) *RuleSetDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *RuleSetClient) DeleteOneID(id nid.ID) *RuleSetDeleteOne {
+	builder := c.Delete().Where(ruleset.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &RuleSetDeleteOne{builder}
+}
+
+// Query returns a query builder for RuleSet.
+func (c *RuleSetClient) Query() *RuleSetQuery {
+	return &RuleSetQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeRuleSet},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a RuleSet entity by its id.
+func (c *RuleSetClient) Get(ctx context.Context, id nid.ID) (*RuleSet, error) {
+	return c.Query().Where(ruleset.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *RuleSetClient) GetX(ctx context.Context, id nid.ID) *RuleSet {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryFallback queries the fallback edge of a RuleSet.
+func (c *RuleSetClient) QueryFallback(_m *RuleSet) *MemberQuery {
+	query := (&MemberClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(ruleset.Table, ruleset.FieldID, id),
+			sqlgraph.To(member.Table, member.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, ruleset.FallbackTable, ruleset.FallbackColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *RuleSetClient) Hooks() []Hook {
+	hooks := c.hooks.RuleSet
+	return append(hooks[:len(hooks):len(hooks)], ruleset.Hooks[:]...)
+}
+
+// Interceptors returns the client interceptors.
+func (c *RuleSetClient) Interceptors() []Interceptor {
+	inters := c.inters.RuleSet
+	return append(inters[:len(inters):len(inters)], ruleset.Interceptors[:]...)
+}
+
+func (c *RuleSetClient) mutate(ctx context.Context, m *RuleSetMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&RuleSetCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&RuleSetUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&RuleSetUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&RuleSetDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown RuleSet mutation op: %q", m.Op())
+	}
+}
+
 // ServiceTokenClient is a client for the ServiceToken schema.
 type ServiceTokenClient struct {
 	config
@@ -3326,6 +3509,54 @@ func (c *TransferClient) QueryTo(_m *Transfer) *MemberQuery {
 	return query
 }
 
+// QueryRuleSet queries the rule_set edge of a Transfer.
+func (c *TransferClient) QueryRuleSet(_m *Transfer) *RuleSetQuery {
+	query := (&RuleSetClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(transfer.Table, transfer.FieldID, id),
+			sqlgraph.To(ruleset.Table, ruleset.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, transfer.RuleSetTable, transfer.RuleSetColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryRevertOf queries the revert_of edge of a Transfer.
+func (c *TransferClient) QueryRevertOf(_m *Transfer) *TransferQuery {
+	query := (&TransferClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(transfer.Table, transfer.FieldID, id),
+			sqlgraph.To(transfer.Table, transfer.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, true, transfer.RevertOfTable, transfer.RevertOfColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryReversals queries the reversals edge of a Transfer.
+func (c *TransferClient) QueryReversals(_m *Transfer) *TransferQuery {
+	query := (&TransferClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(transfer.Table, transfer.FieldID, id),
+			sqlgraph.To(transfer.Table, transfer.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, transfer.ReversalsTable, transfer.ReversalsColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
 // QueryFromDepartment queries the from_department edge of a Transfer.
 func (c *TransferClient) QueryFromDepartment(_m *Transfer) *DepartmentQuery {
 	query := (&DepartmentClient{config: c.config}).Query()
@@ -3385,16 +3616,151 @@ func (c *TransferClient) mutate(ctx context.Context, m *TransferMutation) (Value
 	}
 }
 
+// WebhookClient is a client for the Webhook schema.
+type WebhookClient struct {
+	config
+}
+
+// NewWebhookClient returns a client for the Webhook from the given config.
+func NewWebhookClient(c config) *WebhookClient {
+	return &WebhookClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `webhook.Hooks(f(g(h())))`.
+func (c *WebhookClient) Use(hooks ...Hook) {
+	c.hooks.Webhook = append(c.hooks.Webhook, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `webhook.Intercept(f(g(h())))`.
+func (c *WebhookClient) Intercept(interceptors ...Interceptor) {
+	c.inters.Webhook = append(c.inters.Webhook, interceptors...)
+}
+
+// Create returns a builder for creating a Webhook entity.
+func (c *WebhookClient) Create() *WebhookCreate {
+	mutation := newWebhookMutation(c.config, OpCreate)
+	return &WebhookCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of Webhook entities.
+func (c *WebhookClient) CreateBulk(builders ...*WebhookCreate) *WebhookCreateBulk {
+	return &WebhookCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *WebhookClient) MapCreateBulk(slice any, setFunc func(*WebhookCreate, int)) *WebhookCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &WebhookCreateBulk{err: fmt.Errorf("calling to WebhookClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*WebhookCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &WebhookCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for Webhook.
+func (c *WebhookClient) Update() *WebhookUpdate {
+	mutation := newWebhookMutation(c.config, OpUpdate)
+	return &WebhookUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *WebhookClient) UpdateOne(_m *Webhook) *WebhookUpdateOne {
+	mutation := newWebhookMutation(c.config, OpUpdateOne, withWebhook(_m))
+	return &WebhookUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *WebhookClient) UpdateOneID(id nid.ID) *WebhookUpdateOne {
+	mutation := newWebhookMutation(c.config, OpUpdateOne, withWebhookID(id))
+	return &WebhookUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for Webhook.
+func (c *WebhookClient) Delete() *WebhookDelete {
+	mutation := newWebhookMutation(c.config, OpDelete)
+	return &WebhookDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *WebhookClient) DeleteOne(_m *Webhook) *WebhookDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *WebhookClient) DeleteOneID(id nid.ID) *WebhookDeleteOne {
+	builder := c.Delete().Where(webhook.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &WebhookDeleteOne{builder}
+}
+
+// Query returns a query builder for Webhook.
+func (c *WebhookClient) Query() *WebhookQuery {
+	return &WebhookQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeWebhook},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a Webhook entity by its id.
+func (c *WebhookClient) Get(ctx context.Context, id nid.ID) (*Webhook, error) {
+	return c.Query().Where(webhook.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *WebhookClient) GetX(ctx context.Context, id nid.ID) *Webhook {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// Hooks returns the client hooks.
+func (c *WebhookClient) Hooks() []Hook {
+	hooks := c.hooks.Webhook
+	return append(hooks[:len(hooks):len(hooks)], webhook.Hooks[:]...)
+}
+
+// Interceptors returns the client interceptors.
+func (c *WebhookClient) Interceptors() []Interceptor {
+	inters := c.inters.Webhook
+	return append(inters[:len(inters):len(inters)], webhook.Interceptors[:]...)
+}
+
+func (c *WebhookClient) mutate(ctx context.Context, m *WebhookMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&WebhookCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&WebhookUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&WebhookUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&WebhookDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown Webhook mutation op: %q", m.Op())
+	}
+}
+
 // hooks and interceptors per client, for fast access.
 type (
 	hooks struct {
 		Approval, AuditEntry, Contact, Corp, Department, Follow, Grant, Group, Handover,
-		HistoryGrant, Member, Message, OwnershipPeriod, Role, ServiceToken, Tag,
-		Transfer []ent.Hook
+		HistoryGrant, Member, Message, OwnershipPeriod, Role, RuleSet, ServiceToken,
+		Tag, Transfer, Webhook []ent.Hook
 	}
 	inters struct {
 		Approval, AuditEntry, Contact, Corp, Department, Follow, Grant, Group, Handover,
-		HistoryGrant, Member, Message, OwnershipPeriod, Role, ServiceToken, Tag,
-		Transfer []ent.Interceptor
+		HistoryGrant, Member, Message, OwnershipPeriod, Role, RuleSet, ServiceToken,
+		Tag, Transfer, Webhook []ent.Interceptor
 	}
 )

@@ -26,9 +26,11 @@ import (
 	"github.com/openhandover/openhandover/ent/message"
 	"github.com/openhandover/openhandover/ent/ownershipperiod"
 	"github.com/openhandover/openhandover/ent/role"
+	"github.com/openhandover/openhandover/ent/ruleset"
 	"github.com/openhandover/openhandover/ent/servicetoken"
 	"github.com/openhandover/openhandover/ent/tag"
 	"github.com/openhandover/openhandover/ent/transfer"
+	"github.com/openhandover/openhandover/ent/webhook"
 )
 
 // ent aliases to avoid import conflicts in user's code.
@@ -103,9 +105,11 @@ func checkColumn(t, c string) error {
 			message.Table:         message.ValidColumn,
 			ownershipperiod.Table: ownershipperiod.ValidColumn,
 			role.Table:            role.ValidColumn,
+			ruleset.Table:         ruleset.ValidColumn,
 			servicetoken.Table:    servicetoken.ValidColumn,
 			tag.Table:             tag.ValidColumn,
 			transfer.Table:        transfer.ValidColumn,
+			webhook.Table:         webhook.ValidColumn,
 		})
 	})
 	return columnCheck(t, c)

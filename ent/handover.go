@@ -59,6 +59,14 @@ type Handover struct {
 	ApprovalReasons []string `json:"approval_reasons,omitempty"`
 	// StartAt holds the value of the "start_at" field.
 	StartAt *time.Time `json:"start_at,omitempty"`
+	// ExecutedByID holds the value of the "executed_by_id" field.
+	ExecutedByID nid.ID `json:"executed_by_id,omitempty"`
+	// ResumeAt holds the value of the "resume_at" field.
+	ResumeAt *time.Time `json:"resume_at,omitempty"`
+	// Why a start or a run was held back, as a code.
+	HoldReason *string `json:"hold_reason,omitempty"`
+	// CancelRequestedAt holds the value of the "cancel_requested_at" field.
+	CancelRequestedAt *time.Time `json:"cancel_requested_at,omitempty"`
 	// SubmittedAt holds the value of the "submitted_at" field.
 	SubmittedAt *time.Time `json:"submitted_at,omitempty"`
 	// StartedAt holds the value of the "started_at" field.
@@ -111,6 +119,8 @@ type HandoverEdges struct {
 	Leaver *Member `json:"leaver,omitempty"`
 	// RequestedBy holds the value of the requested_by edge.
 	RequestedBy *Member `json:"requested_by,omitempty"`
+	// ExecutedBy holds the value of the executed_by edge.
+	ExecutedBy *Member `json:"executed_by,omitempty"`
 	// RevertedBy holds the value of the reverted_by edge.
 	RevertedBy *Handover `json:"reverted_by,omitempty"`
 	// Reverts holds the value of the reverts edge.
@@ -125,7 +135,7 @@ type HandoverEdges struct {
 	FollowUps []*Handover `json:"follow_ups,omitempty"`
 	// loadedTypes holds the information for reporting if a
 	// type was loaded (or requested) in eager-loading or not.
-	loadedTypes [8]bool
+	loadedTypes [9]bool
 }
 
 // LeaverOrErr returns the Leaver value or an error if the edge
@@ -150,12 +160,23 @@ func (e HandoverEdges) RequestedByOrErr() (*Member, error) {
 	return nil, &NotLoadedError{edge: "requested_by"}
 }
 
+// ExecutedByOrErr returns the ExecutedBy value or an error if the edge
+// was not loaded in eager-loading, or loaded but was not found.
+func (e HandoverEdges) ExecutedByOrErr() (*Member, error) {
+	if e.ExecutedBy != nil {
+		return e.ExecutedBy, nil
+	} else if e.loadedTypes[2] {
+		return nil, &NotFoundError{label: member.Label}
+	}
+	return nil, &NotLoadedError{edge: "executed_by"}
+}
+
 // RevertedByOrErr returns the RevertedBy value or an error if the edge
 // was not loaded in eager-loading, or loaded but was not found.
 func (e HandoverEdges) RevertedByOrErr() (*Handover, error) {
 	if e.RevertedBy != nil {
 		return e.RevertedBy, nil
-	} else if e.loadedTypes[2] {
+	} else if e.loadedTypes[3] {
 		return nil, &NotFoundError{label: handover.Label}
 	}
 	return nil, &NotLoadedError{edge: "reverted_by"}
@@ -164,7 +185,7 @@ func (e HandoverEdges) RevertedByOrErr() (*Handover, error) {
 // RevertsOrErr returns the Reverts value or an error if the edge
 // was not loaded in eager-loading.
 func (e HandoverEdges) RevertsOrErr() ([]*Handover, error) {
-	if e.loadedTypes[3] {
+	if e.loadedTypes[4] {
 		return e.Reverts, nil
 	}
 	return nil, &NotLoadedError{edge: "reverts"}
@@ -175,7 +196,7 @@ func (e HandoverEdges) RevertsOrErr() ([]*Handover, error) {
 func (e HandoverEdges) RevertOfOrErr() (*Handover, error) {
 	if e.RevertOf != nil {
 		return e.RevertOf, nil
-	} else if e.loadedTypes[4] {
+	} else if e.loadedTypes[5] {
 		return nil, &NotFoundError{label: handover.Label}
 	}
 	return nil, &NotLoadedError{edge: "revert_of"}
@@ -184,7 +205,7 @@ func (e HandoverEdges) RevertOfOrErr() (*Handover, error) {
 // ReversalsOrErr returns the Reversals value or an error if the edge
 // was not loaded in eager-loading.
 func (e HandoverEdges) ReversalsOrErr() ([]*Handover, error) {
-	if e.loadedTypes[5] {
+	if e.loadedTypes[6] {
 		return e.Reversals, nil
 	}
 	return nil, &NotLoadedError{edge: "reversals"}
@@ -195,7 +216,7 @@ func (e HandoverEdges) ReversalsOrErr() ([]*Handover, error) {
 func (e HandoverEdges) FollowUpOfOrErr() (*Handover, error) {
 	if e.FollowUpOf != nil {
 		return e.FollowUpOf, nil
-	} else if e.loadedTypes[6] {
+	} else if e.loadedTypes[7] {
 		return nil, &NotFoundError{label: handover.Label}
 	}
 	return nil, &NotLoadedError{edge: "follow_up_of"}
@@ -204,7 +225,7 @@ func (e HandoverEdges) FollowUpOfOrErr() (*Handover, error) {
 // FollowUpsOrErr returns the FollowUps value or an error if the edge
 // was not loaded in eager-loading.
 func (e HandoverEdges) FollowUpsOrErr() ([]*Handover, error) {
-	if e.loadedTypes[7] {
+	if e.loadedTypes[8] {
 		return e.FollowUps, nil
 	}
 	return nil, &NotLoadedError{edge: "follow_ups"}
@@ -217,13 +238,13 @@ func (*Handover) scanValues(columns []string) ([]any, error) {
 		switch columns[i] {
 		case handover.FieldPlan, handover.FieldApprovalReasons:
 			values[i] = new([]byte)
-		case handover.FieldID, handover.FieldCorpID, handover.FieldLeaverID, handover.FieldRequestedByID, handover.FieldRevertedByID, handover.FieldRevertOfID, handover.FieldFollowUpOfID:
+		case handover.FieldID, handover.FieldCorpID, handover.FieldLeaverID, handover.FieldRequestedByID, handover.FieldExecutedByID, handover.FieldRevertedByID, handover.FieldRevertOfID, handover.FieldFollowUpOfID:
 			values[i] = new(nid.ID)
 		case handover.FieldVersion, handover.FieldApprovalsRequired, handover.FieldRunToken, handover.FieldTotal, handover.FieldPlanned, handover.FieldWaiting, handover.FieldCompleted, handover.FieldRefused, handover.FieldLimitReached, handover.FieldFailed, handover.FieldSkipped, handover.FieldCancelled, handover.FieldReverted:
 			values[i] = new(sql.NullInt64)
-		case handover.FieldKind, handover.FieldState, handover.FieldReason, handover.FieldMessage, handover.FieldHistoryMode, handover.FieldDigest:
+		case handover.FieldKind, handover.FieldState, handover.FieldReason, handover.FieldMessage, handover.FieldHistoryMode, handover.FieldDigest, handover.FieldHoldReason:
 			values[i] = new(sql.NullString)
-		case handover.FieldCreatedAt, handover.FieldUpdatedAt, handover.FieldHistoryFrom, handover.FieldHistoryUntil, handover.FieldHistoryExpiresAt, handover.FieldStartAt, handover.FieldSubmittedAt, handover.FieldStartedAt, handover.FieldFinishedAt, handover.FieldRevertibleUntil, handover.FieldLeaseUntil:
+		case handover.FieldCreatedAt, handover.FieldUpdatedAt, handover.FieldHistoryFrom, handover.FieldHistoryUntil, handover.FieldHistoryExpiresAt, handover.FieldStartAt, handover.FieldResumeAt, handover.FieldCancelRequestedAt, handover.FieldSubmittedAt, handover.FieldStartedAt, handover.FieldFinishedAt, handover.FieldRevertibleUntil, handover.FieldLeaseUntil:
 			values[i] = new(sql.NullTime)
 		default:
 			values[i] = new(sql.UnknownType)
@@ -370,6 +391,33 @@ func (_m *Handover) assignValues(columns []string, values []any) error {
 				_m.StartAt = new(time.Time)
 				*_m.StartAt = value.Time
 			}
+		case handover.FieldExecutedByID:
+			if value, ok := values[i].(*nid.ID); !ok {
+				return fmt.Errorf("unexpected type %T for field executed_by_id", values[i])
+			} else if value != nil {
+				_m.ExecutedByID = *value
+			}
+		case handover.FieldResumeAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field resume_at", values[i])
+			} else if value.Valid {
+				_m.ResumeAt = new(time.Time)
+				*_m.ResumeAt = value.Time
+			}
+		case handover.FieldHoldReason:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field hold_reason", values[i])
+			} else if value.Valid {
+				_m.HoldReason = new(string)
+				*_m.HoldReason = value.String
+			}
+		case handover.FieldCancelRequestedAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field cancel_requested_at", values[i])
+			} else if value.Valid {
+				_m.CancelRequestedAt = new(time.Time)
+				*_m.CancelRequestedAt = value.Time
+			}
 		case handover.FieldSubmittedAt:
 			if value, ok := values[i].(*sql.NullTime); !ok {
 				return fmt.Errorf("unexpected type %T for field submitted_at", values[i])
@@ -512,6 +560,11 @@ func (_m *Handover) QueryRequestedBy() *MemberQuery {
 	return NewHandoverClient(_m.config).QueryRequestedBy(_m)
 }
 
+// QueryExecutedBy queries the "executed_by" edge of the Handover entity.
+func (_m *Handover) QueryExecutedBy() *MemberQuery {
+	return NewHandoverClient(_m.config).QueryExecutedBy(_m)
+}
+
 // QueryRevertedBy queries the "reverted_by" edge of the Handover entity.
 func (_m *Handover) QueryRevertedBy() *HandoverQuery {
 	return NewHandoverClient(_m.config).QueryRevertedBy(_m)
@@ -631,6 +684,24 @@ func (_m *Handover) String() string {
 	builder.WriteString(", ")
 	if v := _m.StartAt; v != nil {
 		builder.WriteString("start_at=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
+	builder.WriteString(", ")
+	builder.WriteString("executed_by_id=")
+	builder.WriteString(fmt.Sprintf("%v", _m.ExecutedByID))
+	builder.WriteString(", ")
+	if v := _m.ResumeAt; v != nil {
+		builder.WriteString("resume_at=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
+	builder.WriteString(", ")
+	if v := _m.HoldReason; v != nil {
+		builder.WriteString("hold_reason=")
+		builder.WriteString(*v)
+	}
+	builder.WriteString(", ")
+	if v := _m.CancelRequestedAt; v != nil {
+		builder.WriteString("cancel_requested_at=")
 		builder.WriteString(v.Format(time.ANSIC))
 	}
 	builder.WriteString(", ")

@@ -233,6 +233,62 @@ func (_c *HandoverCreate) SetNillableStartAt(v *time.Time) *HandoverCreate {
 	return _c
 }
 
+// SetExecutedByID sets the "executed_by_id" field.
+func (_c *HandoverCreate) SetExecutedByID(v nid.ID) *HandoverCreate {
+	_c.mutation.SetExecutedByID(v)
+	return _c
+}
+
+// SetNillableExecutedByID sets the "executed_by_id" field if the given value is not nil.
+func (_c *HandoverCreate) SetNillableExecutedByID(v *nid.ID) *HandoverCreate {
+	if v != nil {
+		_c.SetExecutedByID(*v)
+	}
+	return _c
+}
+
+// SetResumeAt sets the "resume_at" field.
+func (_c *HandoverCreate) SetResumeAt(v time.Time) *HandoverCreate {
+	_c.mutation.SetResumeAt(v)
+	return _c
+}
+
+// SetNillableResumeAt sets the "resume_at" field if the given value is not nil.
+func (_c *HandoverCreate) SetNillableResumeAt(v *time.Time) *HandoverCreate {
+	if v != nil {
+		_c.SetResumeAt(*v)
+	}
+	return _c
+}
+
+// SetHoldReason sets the "hold_reason" field.
+func (_c *HandoverCreate) SetHoldReason(v string) *HandoverCreate {
+	_c.mutation.SetHoldReason(v)
+	return _c
+}
+
+// SetNillableHoldReason sets the "hold_reason" field if the given value is not nil.
+func (_c *HandoverCreate) SetNillableHoldReason(v *string) *HandoverCreate {
+	if v != nil {
+		_c.SetHoldReason(*v)
+	}
+	return _c
+}
+
+// SetCancelRequestedAt sets the "cancel_requested_at" field.
+func (_c *HandoverCreate) SetCancelRequestedAt(v time.Time) *HandoverCreate {
+	_c.mutation.SetCancelRequestedAt(v)
+	return _c
+}
+
+// SetNillableCancelRequestedAt sets the "cancel_requested_at" field if the given value is not nil.
+func (_c *HandoverCreate) SetNillableCancelRequestedAt(v *time.Time) *HandoverCreate {
+	if v != nil {
+		_c.SetCancelRequestedAt(*v)
+	}
+	return _c
+}
+
 // SetSubmittedAt sets the "submitted_at" field.
 func (_c *HandoverCreate) SetSubmittedAt(v time.Time) *HandoverCreate {
 	_c.mutation.SetSubmittedAt(v)
@@ -521,6 +577,11 @@ func (_c *HandoverCreate) SetLeaver(v *Member) *HandoverCreate {
 // SetRequestedBy sets the "requested_by" edge to the Member entity.
 func (_c *HandoverCreate) SetRequestedBy(v *Member) *HandoverCreate {
 	return _c.SetRequestedByID(v.ID)
+}
+
+// SetExecutedBy sets the "executed_by" edge to the Member entity.
+func (_c *HandoverCreate) SetExecutedBy(v *Member) *HandoverCreate {
+	return _c.SetExecutedByID(v.ID)
 }
 
 // SetRevertedBy sets the "reverted_by" edge to the Handover entity.
@@ -889,6 +950,18 @@ func (_c *HandoverCreate) createSpec() (*Handover, *sqlgraph.CreateSpec) {
 		_spec.SetField(handover.FieldStartAt, field.TypeTime, value)
 		_node.StartAt = &value
 	}
+	if value, ok := _c.mutation.ResumeAt(); ok {
+		_spec.SetField(handover.FieldResumeAt, field.TypeTime, value)
+		_node.ResumeAt = &value
+	}
+	if value, ok := _c.mutation.HoldReason(); ok {
+		_spec.SetField(handover.FieldHoldReason, field.TypeString, value)
+		_node.HoldReason = &value
+	}
+	if value, ok := _c.mutation.CancelRequestedAt(); ok {
+		_spec.SetField(handover.FieldCancelRequestedAt, field.TypeTime, value)
+		_node.CancelRequestedAt = &value
+	}
 	if value, ok := _c.mutation.SubmittedAt(); ok {
 		_spec.SetField(handover.FieldSubmittedAt, field.TypeTime, value)
 		_node.SubmittedAt = &value
@@ -985,6 +1058,23 @@ func (_c *HandoverCreate) createSpec() (*Handover, *sqlgraph.CreateSpec) {
 			edge.Target.Nodes = append(edge.Target.Nodes, k)
 		}
 		_node.RequestedByID = nodes[0]
+		_spec.Edges = append(_spec.Edges, edge)
+	}
+	if nodes := _c.mutation.ExecutedByIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   handover.ExecutedByTable,
+			Columns: []string{handover.ExecutedByColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(member.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_node.ExecutedByID = nodes[0]
 		_spec.Edges = append(_spec.Edges, edge)
 	}
 	if nodes := _c.mutation.RevertedByIDs(); len(nodes) > 0 {

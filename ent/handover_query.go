@@ -28,6 +28,7 @@ type HandoverQuery struct {
 	predicates      []predicate.Handover
 	withLeaver      *MemberQuery
 	withRequestedBy *MemberQuery
+	withExecutedBy  *MemberQuery
 	withRevertedBy  *HandoverQuery
 	withReverts     *HandoverQuery
 	withRevertOf    *HandoverQuery
@@ -108,6 +109,28 @@ func (_q *HandoverQuery) QueryRequestedBy() *MemberQuery {
 			sqlgraph.From(handover.Table, handover.FieldID, selector),
 			sqlgraph.To(member.Table, member.FieldID),
 			sqlgraph.Edge(sqlgraph.M2O, false, handover.RequestedByTable, handover.RequestedByColumn),
+		)
+		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
+		return fromU, nil
+	}
+	return query
+}
+
+// QueryExecutedBy chains the current query on the "executed_by" edge.
+func (_q *HandoverQuery) QueryExecutedBy() *MemberQuery {
+	query := (&MemberClient{config: _q.config}).Query()
+	query.path = func(ctx context.Context) (fromU *sql.Selector, err error) {
+		if err := _q.prepareQuery(ctx); err != nil {
+			return nil, err
+		}
+		selector := _q.sqlQuery(ctx)
+		if err := selector.Err(); err != nil {
+			return nil, err
+		}
+		step := sqlgraph.NewStep(
+			sqlgraph.From(handover.Table, handover.FieldID, selector),
+			sqlgraph.To(member.Table, member.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, handover.ExecutedByTable, handover.ExecutedByColumn),
 		)
 		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
 		return fromU, nil
@@ -441,6 +464,7 @@ func (_q *HandoverQuery) Clone() *HandoverQuery {
 		predicates:      append([]predicate.Handover{}, _q.predicates...),
 		withLeaver:      _q.withLeaver.Clone(),
 		withRequestedBy: _q.withRequestedBy.Clone(),
+		withExecutedBy:  _q.withExecutedBy.Clone(),
 		withRevertedBy:  _q.withRevertedBy.Clone(),
 		withReverts:     _q.withReverts.Clone(),
 		withRevertOf:    _q.withRevertOf.Clone(),
@@ -472,6 +496,17 @@ func (_q *HandoverQuery) WithRequestedBy(opts ...func(*MemberQuery)) *HandoverQu
 		opt(query)
 	}
 	_q.withRequestedBy = query
+	return _q
+}
+
+// WithExecutedBy tells the query-builder to eager-load the nodes that are connected to
+// the "executed_by" edge. The optional arguments are used to configure the query builder of the edge.
+func (_q *HandoverQuery) WithExecutedBy(opts ...func(*MemberQuery)) *HandoverQuery {
+	query := (&MemberClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	_q.withExecutedBy = query
 	return _q
 }
 
@@ -619,9 +654,10 @@ func (_q *HandoverQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*Han
 	var (
 		nodes       = []*Handover{}
 		_spec       = _q.querySpec()
-		loadedTypes = [8]bool{
+		loadedTypes = [9]bool{
 			_q.withLeaver != nil,
 			_q.withRequestedBy != nil,
+			_q.withExecutedBy != nil,
 			_q.withRevertedBy != nil,
 			_q.withReverts != nil,
 			_q.withRevertOf != nil,
@@ -660,6 +696,12 @@ func (_q *HandoverQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*Han
 	if query := _q.withRequestedBy; query != nil {
 		if err := _q.loadRequestedBy(ctx, query, nodes, nil,
 			func(n *Handover, e *Member) { n.Edges.RequestedBy = e }); err != nil {
+			return nil, err
+		}
+	}
+	if query := _q.withExecutedBy; query != nil {
+		if err := _q.loadExecutedBy(ctx, query, nodes, nil,
+			func(n *Handover, e *Member) { n.Edges.ExecutedBy = e }); err != nil {
 			return nil, err
 		}
 	}
@@ -756,6 +798,35 @@ func (_q *HandoverQuery) loadRequestedBy(ctx context.Context, query *MemberQuery
 		nodes, ok := nodeids[n.ID]
 		if !ok {
 			return fmt.Errorf(`unexpected foreign-key "requested_by_id" returned %v`, n.ID)
+		}
+		for i := range nodes {
+			assign(nodes[i], n)
+		}
+	}
+	return nil
+}
+func (_q *HandoverQuery) loadExecutedBy(ctx context.Context, query *MemberQuery, nodes []*Handover, init func(*Handover), assign func(*Handover, *Member)) error {
+	ids := make([]nid.ID, 0, len(nodes))
+	nodeids := make(map[nid.ID][]*Handover)
+	for i := range nodes {
+		fk := nodes[i].ExecutedByID
+		if _, ok := nodeids[fk]; !ok {
+			ids = append(ids, fk)
+		}
+		nodeids[fk] = append(nodeids[fk], nodes[i])
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	query.Where(member.IDIn(ids...))
+	neighbors, err := query.All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range neighbors {
+		nodes, ok := nodeids[n.ID]
+		if !ok {
+			return fmt.Errorf(`unexpected foreign-key "executed_by_id" returned %v`, n.ID)
 		}
 		for i := range nodes {
 			assign(nodes[i], n)
@@ -974,6 +1045,9 @@ func (_q *HandoverQuery) querySpec() *sqlgraph.QuerySpec {
 		}
 		if _q.withRequestedBy != nil {
 			_spec.Node.AddColumnOnce(handover.FieldRequestedByID)
+		}
+		if _q.withExecutedBy != nil {
+			_spec.Node.AddColumnOnce(handover.FieldExecutedByID)
 		}
 		if _q.withRevertedBy != nil {
 			_spec.Node.AddColumnOnce(handover.FieldRevertedByID)

@@ -328,6 +328,86 @@ func (_u *HandoverUpdate) ClearStartAt() *HandoverUpdate {
 	return _u
 }
 
+// SetExecutedByID sets the "executed_by_id" field.
+func (_u *HandoverUpdate) SetExecutedByID(v nid.ID) *HandoverUpdate {
+	_u.mutation.SetExecutedByID(v)
+	return _u
+}
+
+// SetNillableExecutedByID sets the "executed_by_id" field if the given value is not nil.
+func (_u *HandoverUpdate) SetNillableExecutedByID(v *nid.ID) *HandoverUpdate {
+	if v != nil {
+		_u.SetExecutedByID(*v)
+	}
+	return _u
+}
+
+// ClearExecutedByID clears the value of the "executed_by_id" field.
+func (_u *HandoverUpdate) ClearExecutedByID() *HandoverUpdate {
+	_u.mutation.ClearExecutedByID()
+	return _u
+}
+
+// SetResumeAt sets the "resume_at" field.
+func (_u *HandoverUpdate) SetResumeAt(v time.Time) *HandoverUpdate {
+	_u.mutation.SetResumeAt(v)
+	return _u
+}
+
+// SetNillableResumeAt sets the "resume_at" field if the given value is not nil.
+func (_u *HandoverUpdate) SetNillableResumeAt(v *time.Time) *HandoverUpdate {
+	if v != nil {
+		_u.SetResumeAt(*v)
+	}
+	return _u
+}
+
+// ClearResumeAt clears the value of the "resume_at" field.
+func (_u *HandoverUpdate) ClearResumeAt() *HandoverUpdate {
+	_u.mutation.ClearResumeAt()
+	return _u
+}
+
+// SetHoldReason sets the "hold_reason" field.
+func (_u *HandoverUpdate) SetHoldReason(v string) *HandoverUpdate {
+	_u.mutation.SetHoldReason(v)
+	return _u
+}
+
+// SetNillableHoldReason sets the "hold_reason" field if the given value is not nil.
+func (_u *HandoverUpdate) SetNillableHoldReason(v *string) *HandoverUpdate {
+	if v != nil {
+		_u.SetHoldReason(*v)
+	}
+	return _u
+}
+
+// ClearHoldReason clears the value of the "hold_reason" field.
+func (_u *HandoverUpdate) ClearHoldReason() *HandoverUpdate {
+	_u.mutation.ClearHoldReason()
+	return _u
+}
+
+// SetCancelRequestedAt sets the "cancel_requested_at" field.
+func (_u *HandoverUpdate) SetCancelRequestedAt(v time.Time) *HandoverUpdate {
+	_u.mutation.SetCancelRequestedAt(v)
+	return _u
+}
+
+// SetNillableCancelRequestedAt sets the "cancel_requested_at" field if the given value is not nil.
+func (_u *HandoverUpdate) SetNillableCancelRequestedAt(v *time.Time) *HandoverUpdate {
+	if v != nil {
+		_u.SetCancelRequestedAt(*v)
+	}
+	return _u
+}
+
+// ClearCancelRequestedAt clears the value of the "cancel_requested_at" field.
+func (_u *HandoverUpdate) ClearCancelRequestedAt() *HandoverUpdate {
+	_u.mutation.ClearCancelRequestedAt()
+	return _u
+}
+
 // SetSubmittedAt sets the "submitted_at" field.
 func (_u *HandoverUpdate) SetSubmittedAt(v time.Time) *HandoverUpdate {
 	_u.mutation.SetSubmittedAt(v)
@@ -729,6 +809,11 @@ func (_u *HandoverUpdate) SetRequestedBy(v *Member) *HandoverUpdate {
 	return _u.SetRequestedByID(v.ID)
 }
 
+// SetExecutedBy sets the "executed_by" edge to the Member entity.
+func (_u *HandoverUpdate) SetExecutedBy(v *Member) *HandoverUpdate {
+	return _u.SetExecutedByID(v.ID)
+}
+
 // SetRevertedBy sets the "reverted_by" edge to the Handover entity.
 func (_u *HandoverUpdate) SetRevertedBy(v *Handover) *HandoverUpdate {
 	return _u.SetRevertedByID(v.ID)
@@ -803,6 +888,12 @@ func (_u *HandoverUpdate) ClearLeaver() *HandoverUpdate {
 // ClearRequestedBy clears the "requested_by" edge to the Member entity.
 func (_u *HandoverUpdate) ClearRequestedBy() *HandoverUpdate {
 	_u.mutation.ClearRequestedBy()
+	return _u
+}
+
+// ClearExecutedBy clears the "executed_by" edge to the Member entity.
+func (_u *HandoverUpdate) ClearExecutedBy() *HandoverUpdate {
+	_u.mutation.ClearExecutedBy()
 	return _u
 }
 
@@ -1031,6 +1122,24 @@ func (_u *HandoverUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	if _u.mutation.StartAtCleared() {
 		_spec.ClearField(handover.FieldStartAt, field.TypeTime)
 	}
+	if value, ok := _u.mutation.ResumeAt(); ok {
+		_spec.SetField(handover.FieldResumeAt, field.TypeTime, value)
+	}
+	if _u.mutation.ResumeAtCleared() {
+		_spec.ClearField(handover.FieldResumeAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.HoldReason(); ok {
+		_spec.SetField(handover.FieldHoldReason, field.TypeString, value)
+	}
+	if _u.mutation.HoldReasonCleared() {
+		_spec.ClearField(handover.FieldHoldReason, field.TypeString)
+	}
+	if value, ok := _u.mutation.CancelRequestedAt(); ok {
+		_spec.SetField(handover.FieldCancelRequestedAt, field.TypeTime, value)
+	}
+	if _u.mutation.CancelRequestedAtCleared() {
+		_spec.ClearField(handover.FieldCancelRequestedAt, field.TypeTime)
+	}
 	if value, ok := _u.mutation.SubmittedAt(); ok {
 		_spec.SetField(handover.FieldSubmittedAt, field.TypeTime, value)
 	}
@@ -1175,6 +1284,35 @@ func (_u *HandoverUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 			Inverse: false,
 			Table:   handover.RequestedByTable,
 			Columns: []string{handover.RequestedByColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(member.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.ExecutedByCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   handover.ExecutedByTable,
+			Columns: []string{handover.ExecutedByColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(member.FieldID, field.TypeUUID),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.ExecutedByIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   handover.ExecutedByTable,
+			Columns: []string{handover.ExecutedByColumn},
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(member.FieldID, field.TypeUUID),
@@ -1723,6 +1861,86 @@ func (_u *HandoverUpdateOne) ClearStartAt() *HandoverUpdateOne {
 	return _u
 }
 
+// SetExecutedByID sets the "executed_by_id" field.
+func (_u *HandoverUpdateOne) SetExecutedByID(v nid.ID) *HandoverUpdateOne {
+	_u.mutation.SetExecutedByID(v)
+	return _u
+}
+
+// SetNillableExecutedByID sets the "executed_by_id" field if the given value is not nil.
+func (_u *HandoverUpdateOne) SetNillableExecutedByID(v *nid.ID) *HandoverUpdateOne {
+	if v != nil {
+		_u.SetExecutedByID(*v)
+	}
+	return _u
+}
+
+// ClearExecutedByID clears the value of the "executed_by_id" field.
+func (_u *HandoverUpdateOne) ClearExecutedByID() *HandoverUpdateOne {
+	_u.mutation.ClearExecutedByID()
+	return _u
+}
+
+// SetResumeAt sets the "resume_at" field.
+func (_u *HandoverUpdateOne) SetResumeAt(v time.Time) *HandoverUpdateOne {
+	_u.mutation.SetResumeAt(v)
+	return _u
+}
+
+// SetNillableResumeAt sets the "resume_at" field if the given value is not nil.
+func (_u *HandoverUpdateOne) SetNillableResumeAt(v *time.Time) *HandoverUpdateOne {
+	if v != nil {
+		_u.SetResumeAt(*v)
+	}
+	return _u
+}
+
+// ClearResumeAt clears the value of the "resume_at" field.
+func (_u *HandoverUpdateOne) ClearResumeAt() *HandoverUpdateOne {
+	_u.mutation.ClearResumeAt()
+	return _u
+}
+
+// SetHoldReason sets the "hold_reason" field.
+func (_u *HandoverUpdateOne) SetHoldReason(v string) *HandoverUpdateOne {
+	_u.mutation.SetHoldReason(v)
+	return _u
+}
+
+// SetNillableHoldReason sets the "hold_reason" field if the given value is not nil.
+func (_u *HandoverUpdateOne) SetNillableHoldReason(v *string) *HandoverUpdateOne {
+	if v != nil {
+		_u.SetHoldReason(*v)
+	}
+	return _u
+}
+
+// ClearHoldReason clears the value of the "hold_reason" field.
+func (_u *HandoverUpdateOne) ClearHoldReason() *HandoverUpdateOne {
+	_u.mutation.ClearHoldReason()
+	return _u
+}
+
+// SetCancelRequestedAt sets the "cancel_requested_at" field.
+func (_u *HandoverUpdateOne) SetCancelRequestedAt(v time.Time) *HandoverUpdateOne {
+	_u.mutation.SetCancelRequestedAt(v)
+	return _u
+}
+
+// SetNillableCancelRequestedAt sets the "cancel_requested_at" field if the given value is not nil.
+func (_u *HandoverUpdateOne) SetNillableCancelRequestedAt(v *time.Time) *HandoverUpdateOne {
+	if v != nil {
+		_u.SetCancelRequestedAt(*v)
+	}
+	return _u
+}
+
+// ClearCancelRequestedAt clears the value of the "cancel_requested_at" field.
+func (_u *HandoverUpdateOne) ClearCancelRequestedAt() *HandoverUpdateOne {
+	_u.mutation.ClearCancelRequestedAt()
+	return _u
+}
+
 // SetSubmittedAt sets the "submitted_at" field.
 func (_u *HandoverUpdateOne) SetSubmittedAt(v time.Time) *HandoverUpdateOne {
 	_u.mutation.SetSubmittedAt(v)
@@ -2124,6 +2342,11 @@ func (_u *HandoverUpdateOne) SetRequestedBy(v *Member) *HandoverUpdateOne {
 	return _u.SetRequestedByID(v.ID)
 }
 
+// SetExecutedBy sets the "executed_by" edge to the Member entity.
+func (_u *HandoverUpdateOne) SetExecutedBy(v *Member) *HandoverUpdateOne {
+	return _u.SetExecutedByID(v.ID)
+}
+
 // SetRevertedBy sets the "reverted_by" edge to the Handover entity.
 func (_u *HandoverUpdateOne) SetRevertedBy(v *Handover) *HandoverUpdateOne {
 	return _u.SetRevertedByID(v.ID)
@@ -2198,6 +2421,12 @@ func (_u *HandoverUpdateOne) ClearLeaver() *HandoverUpdateOne {
 // ClearRequestedBy clears the "requested_by" edge to the Member entity.
 func (_u *HandoverUpdateOne) ClearRequestedBy() *HandoverUpdateOne {
 	_u.mutation.ClearRequestedBy()
+	return _u
+}
+
+// ClearExecutedBy clears the "executed_by" edge to the Member entity.
+func (_u *HandoverUpdateOne) ClearExecutedBy() *HandoverUpdateOne {
+	_u.mutation.ClearExecutedBy()
 	return _u
 }
 
@@ -2456,6 +2685,24 @@ func (_u *HandoverUpdateOne) sqlSave(ctx context.Context) (_node *Handover, err 
 	if _u.mutation.StartAtCleared() {
 		_spec.ClearField(handover.FieldStartAt, field.TypeTime)
 	}
+	if value, ok := _u.mutation.ResumeAt(); ok {
+		_spec.SetField(handover.FieldResumeAt, field.TypeTime, value)
+	}
+	if _u.mutation.ResumeAtCleared() {
+		_spec.ClearField(handover.FieldResumeAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.HoldReason(); ok {
+		_spec.SetField(handover.FieldHoldReason, field.TypeString, value)
+	}
+	if _u.mutation.HoldReasonCleared() {
+		_spec.ClearField(handover.FieldHoldReason, field.TypeString)
+	}
+	if value, ok := _u.mutation.CancelRequestedAt(); ok {
+		_spec.SetField(handover.FieldCancelRequestedAt, field.TypeTime, value)
+	}
+	if _u.mutation.CancelRequestedAtCleared() {
+		_spec.ClearField(handover.FieldCancelRequestedAt, field.TypeTime)
+	}
 	if value, ok := _u.mutation.SubmittedAt(); ok {
 		_spec.SetField(handover.FieldSubmittedAt, field.TypeTime, value)
 	}
@@ -2600,6 +2847,35 @@ func (_u *HandoverUpdateOne) sqlSave(ctx context.Context) (_node *Handover, err 
 			Inverse: false,
 			Table:   handover.RequestedByTable,
 			Columns: []string{handover.RequestedByColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(member.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.ExecutedByCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   handover.ExecutedByTable,
+			Columns: []string{handover.ExecutedByColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(member.FieldID, field.TypeUUID),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.ExecutedByIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   handover.ExecutedByTable,
+			Columns: []string{handover.ExecutedByColumn},
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(member.FieldID, field.TypeUUID),

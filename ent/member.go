@@ -49,6 +49,8 @@ type Member struct {
 	LastDay *string `json:"last_day,omitempty"`
 	// DepartedAt holds the value of the "departed_at" field.
 	DepartedAt *time.Time `json:"departed_at,omitempty"`
+	// DepartureHeldAt holds the value of the "departure_held_at" field.
+	DepartureHeldAt *time.Time `json:"departure_held_at,omitempty"`
 	// CaretakerID holds the value of the "caretaker_id" field.
 	CaretakerID nid.ID `json:"caretaker_id,omitempty"`
 	// LastLoginAt holds the value of the "last_login_at" field.
@@ -107,7 +109,7 @@ func (*Member) scanValues(columns []string) ([]any, error) {
 			values[i] = new(sql.NullInt64)
 		case member.FieldUserID, member.FieldName, member.FieldNameKey, member.FieldStatus, member.FieldLastDay:
 			values[i] = new(sql.NullString)
-		case member.FieldCreatedAt, member.FieldUpdatedAt, member.FieldArchivedAt, member.FieldErasedAt, member.FieldDepartedAt, member.FieldLastLoginAt:
+		case member.FieldCreatedAt, member.FieldUpdatedAt, member.FieldArchivedAt, member.FieldErasedAt, member.FieldDepartedAt, member.FieldDepartureHeldAt, member.FieldLastLoginAt:
 			values[i] = new(sql.NullTime)
 		default:
 			values[i] = new(sql.UnknownType)
@@ -224,6 +226,13 @@ func (_m *Member) assignValues(columns []string, values []any) error {
 				_m.DepartedAt = new(time.Time)
 				*_m.DepartedAt = value.Time
 			}
+		case member.FieldDepartureHeldAt:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field departure_held_at", values[i])
+			} else if value.Valid {
+				_m.DepartureHeldAt = new(time.Time)
+				*_m.DepartureHeldAt = value.Time
+			}
 		case member.FieldCaretakerID:
 			if value, ok := values[i].(*nid.ID); !ok {
 				return fmt.Errorf("unexpected type %T for field caretaker_id", values[i])
@@ -339,6 +348,11 @@ func (_m *Member) String() string {
 	builder.WriteString(", ")
 	if v := _m.DepartedAt; v != nil {
 		builder.WriteString("departed_at=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
+	builder.WriteString(", ")
+	if v := _m.DepartureHeldAt; v != nil {
+		builder.WriteString("departure_held_at=")
 		builder.WriteString(v.Format(time.ANSIC))
 	}
 	builder.WriteString(", ")

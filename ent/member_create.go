@@ -183,6 +183,20 @@ func (_c *MemberCreate) SetNillableDepartedAt(v *time.Time) *MemberCreate {
 	return _c
 }
 
+// SetDepartureHeldAt sets the "departure_held_at" field.
+func (_c *MemberCreate) SetDepartureHeldAt(v time.Time) *MemberCreate {
+	_c.mutation.SetDepartureHeldAt(v)
+	return _c
+}
+
+// SetNillableDepartureHeldAt sets the "departure_held_at" field if the given value is not nil.
+func (_c *MemberCreate) SetNillableDepartureHeldAt(v *time.Time) *MemberCreate {
+	if v != nil {
+		_c.SetDepartureHeldAt(*v)
+	}
+	return _c
+}
+
 // SetCaretakerID sets the "caretaker_id" field.
 func (_c *MemberCreate) SetCaretakerID(v nid.ID) *MemberCreate {
 	_c.mutation.SetCaretakerID(v)
@@ -473,6 +487,10 @@ func (_c *MemberCreate) createSpec() (*Member, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.DepartedAt(); ok {
 		_spec.SetField(member.FieldDepartedAt, field.TypeTime, value)
 		_node.DepartedAt = &value
+	}
+	if value, ok := _c.mutation.DepartureHeldAt(); ok {
+		_spec.SetField(member.FieldDepartureHeldAt, field.TypeTime, value)
+		_node.DepartureHeldAt = &value
 	}
 	if value, ok := _c.mutation.LastLoginAt(); ok {
 		_spec.SetField(member.FieldLastLoginAt, field.TypeTime, value)

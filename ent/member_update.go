@@ -249,6 +249,26 @@ func (_u *MemberUpdate) ClearDepartedAt() *MemberUpdate {
 	return _u
 }
 
+// SetDepartureHeldAt sets the "departure_held_at" field.
+func (_u *MemberUpdate) SetDepartureHeldAt(v time.Time) *MemberUpdate {
+	_u.mutation.SetDepartureHeldAt(v)
+	return _u
+}
+
+// SetNillableDepartureHeldAt sets the "departure_held_at" field if the given value is not nil.
+func (_u *MemberUpdate) SetNillableDepartureHeldAt(v *time.Time) *MemberUpdate {
+	if v != nil {
+		_u.SetDepartureHeldAt(*v)
+	}
+	return _u
+}
+
+// ClearDepartureHeldAt clears the value of the "departure_held_at" field.
+func (_u *MemberUpdate) ClearDepartureHeldAt() *MemberUpdate {
+	_u.mutation.ClearDepartureHeldAt()
+	return _u
+}
+
 // SetCaretakerID sets the "caretaker_id" field.
 func (_u *MemberUpdate) SetCaretakerID(v nid.ID) *MemberUpdate {
 	_u.mutation.SetCaretakerID(v)
@@ -467,6 +487,12 @@ func (_u *MemberUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if _u.mutation.DepartedAtCleared() {
 		_spec.ClearField(member.FieldDepartedAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.DepartureHeldAt(); ok {
+		_spec.SetField(member.FieldDepartureHeldAt, field.TypeTime, value)
+	}
+	if _u.mutation.DepartureHeldAtCleared() {
+		_spec.ClearField(member.FieldDepartureHeldAt, field.TypeTime)
 	}
 	if value, ok := _u.mutation.LastLoginAt(); ok {
 		_spec.SetField(member.FieldLastLoginAt, field.TypeTime, value)
@@ -794,6 +820,26 @@ func (_u *MemberUpdateOne) ClearDepartedAt() *MemberUpdateOne {
 	return _u
 }
 
+// SetDepartureHeldAt sets the "departure_held_at" field.
+func (_u *MemberUpdateOne) SetDepartureHeldAt(v time.Time) *MemberUpdateOne {
+	_u.mutation.SetDepartureHeldAt(v)
+	return _u
+}
+
+// SetNillableDepartureHeldAt sets the "departure_held_at" field if the given value is not nil.
+func (_u *MemberUpdateOne) SetNillableDepartureHeldAt(v *time.Time) *MemberUpdateOne {
+	if v != nil {
+		_u.SetDepartureHeldAt(*v)
+	}
+	return _u
+}
+
+// ClearDepartureHeldAt clears the value of the "departure_held_at" field.
+func (_u *MemberUpdateOne) ClearDepartureHeldAt() *MemberUpdateOne {
+	_u.mutation.ClearDepartureHeldAt()
+	return _u
+}
+
 // SetCaretakerID sets the "caretaker_id" field.
 func (_u *MemberUpdateOne) SetCaretakerID(v nid.ID) *MemberUpdateOne {
 	_u.mutation.SetCaretakerID(v)
@@ -1042,6 +1088,12 @@ func (_u *MemberUpdateOne) sqlSave(ctx context.Context) (_node *Member, err erro
 	}
 	if _u.mutation.DepartedAtCleared() {
 		_spec.ClearField(member.FieldDepartedAt, field.TypeTime)
+	}
+	if value, ok := _u.mutation.DepartureHeldAt(); ok {
+		_spec.SetField(member.FieldDepartureHeldAt, field.TypeTime, value)
+	}
+	if _u.mutation.DepartureHeldAtCleared() {
+		_spec.ClearField(member.FieldDepartureHeldAt, field.TypeTime)
 	}
 	if value, ok := _u.mutation.LastLoginAt(); ok {
 		_spec.SetField(member.FieldLastLoginAt, field.TypeTime, value)

@@ -27,9 +27,11 @@ import (
 	"github.com/openhandover/openhandover/ent/ownershipperiod"
 	"github.com/openhandover/openhandover/ent/predicate"
 	"github.com/openhandover/openhandover/ent/role"
+	"github.com/openhandover/openhandover/ent/ruleset"
 	"github.com/openhandover/openhandover/ent/servicetoken"
 	"github.com/openhandover/openhandover/ent/tag"
 	"github.com/openhandover/openhandover/ent/transfer"
+	"github.com/openhandover/openhandover/ent/webhook"
 	"github.com/openhandover/openhandover/internal/access"
 	"github.com/openhandover/openhandover/internal/nid"
 )
@@ -57,9 +59,11 @@ const (
 	TypeMessage         = "Message"
 	TypeOwnershipPeriod = "OwnershipPeriod"
 	TypeRole            = "Role"
+	TypeRuleSet         = "RuleSet"
 	TypeServiceToken    = "ServiceToken"
 	TypeTag             = "Tag"
 	TypeTransfer        = "Transfer"
+	TypeWebhook         = "Webhook"
 )
 
 // ApprovalMutation represents an operation that mutates the Approval nodes in the graph.
@@ -9201,6 +9205,9 @@ type HandoverMutation struct {
 	approval_reasons       *[]string
 	appendapproval_reasons []string
 	start_at               *time.Time
+	resume_at              *time.Time
+	hold_reason            *string
+	cancel_requested_at    *time.Time
 	submitted_at           *time.Time
 	started_at             *time.Time
 	finished_at            *time.Time
@@ -9233,6 +9240,8 @@ type HandoverMutation struct {
 	clearedleaver          bool
 	requested_by           *nid.ID
 	clearedrequested_by    bool
+	executed_by            *nid.ID
+	clearedexecuted_by     bool
 	reverted_by            *nid.ID
 	clearedreverted_by     bool
 	reverts                map[nid.ID]struct{}
@@ -10214,6 +10223,202 @@ func (m *HandoverMutation) StartAtCleared() bool {
 func (m *HandoverMutation) ResetStartAt() {
 	m.start_at = nil
 	delete(m.clearedFields, handover.FieldStartAt)
+}
+
+// SetExecutedByID sets the "executed_by_id" field.
+func (m *HandoverMutation) SetExecutedByID(n nid.ID) {
+	m.executed_by = &n
+}
+
+// ExecutedByID returns the value of the "executed_by_id" field in the mutation.
+func (m *HandoverMutation) ExecutedByID() (r nid.ID, exists bool) {
+	v := m.executed_by
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldExecutedByID returns the old "executed_by_id" field's value of the Handover entity.
+// If the Handover object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *HandoverMutation) OldExecutedByID(ctx context.Context) (v nid.ID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldExecutedByID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldExecutedByID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldExecutedByID: %w", err)
+	}
+	return oldValue.ExecutedByID, nil
+}
+
+// ClearExecutedByID clears the value of the "executed_by_id" field.
+func (m *HandoverMutation) ClearExecutedByID() {
+	m.executed_by = nil
+	m.clearedFields[handover.FieldExecutedByID] = struct{}{}
+}
+
+// ExecutedByIDCleared returns if the "executed_by_id" field was cleared in this mutation.
+func (m *HandoverMutation) ExecutedByIDCleared() bool {
+	_, ok := m.clearedFields[handover.FieldExecutedByID]
+	return ok
+}
+
+// ResetExecutedByID resets all changes to the "executed_by_id" field.
+func (m *HandoverMutation) ResetExecutedByID() {
+	m.executed_by = nil
+	delete(m.clearedFields, handover.FieldExecutedByID)
+}
+
+// SetResumeAt sets the "resume_at" field.
+func (m *HandoverMutation) SetResumeAt(t time.Time) {
+	m.resume_at = &t
+}
+
+// ResumeAt returns the value of the "resume_at" field in the mutation.
+func (m *HandoverMutation) ResumeAt() (r time.Time, exists bool) {
+	v := m.resume_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldResumeAt returns the old "resume_at" field's value of the Handover entity.
+// If the Handover object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *HandoverMutation) OldResumeAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldResumeAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldResumeAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldResumeAt: %w", err)
+	}
+	return oldValue.ResumeAt, nil
+}
+
+// ClearResumeAt clears the value of the "resume_at" field.
+func (m *HandoverMutation) ClearResumeAt() {
+	m.resume_at = nil
+	m.clearedFields[handover.FieldResumeAt] = struct{}{}
+}
+
+// ResumeAtCleared returns if the "resume_at" field was cleared in this mutation.
+func (m *HandoverMutation) ResumeAtCleared() bool {
+	_, ok := m.clearedFields[handover.FieldResumeAt]
+	return ok
+}
+
+// ResetResumeAt resets all changes to the "resume_at" field.
+func (m *HandoverMutation) ResetResumeAt() {
+	m.resume_at = nil
+	delete(m.clearedFields, handover.FieldResumeAt)
+}
+
+// SetHoldReason sets the "hold_reason" field.
+func (m *HandoverMutation) SetHoldReason(s string) {
+	m.hold_reason = &s
+}
+
+// HoldReason returns the value of the "hold_reason" field in the mutation.
+func (m *HandoverMutation) HoldReason() (r string, exists bool) {
+	v := m.hold_reason
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldHoldReason returns the old "hold_reason" field's value of the Handover entity.
+// If the Handover object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *HandoverMutation) OldHoldReason(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldHoldReason is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldHoldReason requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldHoldReason: %w", err)
+	}
+	return oldValue.HoldReason, nil
+}
+
+// ClearHoldReason clears the value of the "hold_reason" field.
+func (m *HandoverMutation) ClearHoldReason() {
+	m.hold_reason = nil
+	m.clearedFields[handover.FieldHoldReason] = struct{}{}
+}
+
+// HoldReasonCleared returns if the "hold_reason" field was cleared in this mutation.
+func (m *HandoverMutation) HoldReasonCleared() bool {
+	_, ok := m.clearedFields[handover.FieldHoldReason]
+	return ok
+}
+
+// ResetHoldReason resets all changes to the "hold_reason" field.
+func (m *HandoverMutation) ResetHoldReason() {
+	m.hold_reason = nil
+	delete(m.clearedFields, handover.FieldHoldReason)
+}
+
+// SetCancelRequestedAt sets the "cancel_requested_at" field.
+func (m *HandoverMutation) SetCancelRequestedAt(t time.Time) {
+	m.cancel_requested_at = &t
+}
+
+// CancelRequestedAt returns the value of the "cancel_requested_at" field in the mutation.
+func (m *HandoverMutation) CancelRequestedAt() (r time.Time, exists bool) {
+	v := m.cancel_requested_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCancelRequestedAt returns the old "cancel_requested_at" field's value of the Handover entity.
+// If the Handover object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *HandoverMutation) OldCancelRequestedAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCancelRequestedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCancelRequestedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCancelRequestedAt: %w", err)
+	}
+	return oldValue.CancelRequestedAt, nil
+}
+
+// ClearCancelRequestedAt clears the value of the "cancel_requested_at" field.
+func (m *HandoverMutation) ClearCancelRequestedAt() {
+	m.cancel_requested_at = nil
+	m.clearedFields[handover.FieldCancelRequestedAt] = struct{}{}
+}
+
+// CancelRequestedAtCleared returns if the "cancel_requested_at" field was cleared in this mutation.
+func (m *HandoverMutation) CancelRequestedAtCleared() bool {
+	_, ok := m.clearedFields[handover.FieldCancelRequestedAt]
+	return ok
+}
+
+// ResetCancelRequestedAt resets all changes to the "cancel_requested_at" field.
+func (m *HandoverMutation) ResetCancelRequestedAt() {
+	m.cancel_requested_at = nil
+	delete(m.clearedFields, handover.FieldCancelRequestedAt)
 }
 
 // SetSubmittedAt sets the "submitted_at" field.
@@ -11278,6 +11483,33 @@ func (m *HandoverMutation) ResetRequestedBy() {
 	m.clearedrequested_by = false
 }
 
+// ClearExecutedBy clears the "executed_by" edge to the Member entity.
+func (m *HandoverMutation) ClearExecutedBy() {
+	m.clearedexecuted_by = true
+	m.clearedFields[handover.FieldExecutedByID] = struct{}{}
+}
+
+// ExecutedByCleared reports if the "executed_by" edge to the Member entity was cleared.
+func (m *HandoverMutation) ExecutedByCleared() bool {
+	return m.ExecutedByIDCleared() || m.clearedexecuted_by
+}
+
+// ExecutedByIDs returns the "executed_by" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// ExecutedByID instead. It exists only for internal usage by the builders.
+func (m *HandoverMutation) ExecutedByIDs() (ids []nid.ID) {
+	if id := m.executed_by; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetExecutedBy resets all changes to the "executed_by" edge.
+func (m *HandoverMutation) ResetExecutedBy() {
+	m.executed_by = nil
+	m.clearedexecuted_by = false
+}
+
 // ClearRevertedBy clears the "reverted_by" edge to the Handover entity.
 func (m *HandoverMutation) ClearRevertedBy() {
 	m.clearedreverted_by = true
@@ -11555,7 +11787,7 @@ func (m *HandoverMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *HandoverMutation) Fields() []string {
-	fields := make([]string, 0, 38)
+	fields := make([]string, 0, 42)
 	if m.corp_id != nil {
 		fields = append(fields, handover.FieldCorpID)
 	}
@@ -11612,6 +11844,18 @@ func (m *HandoverMutation) Fields() []string {
 	}
 	if m.start_at != nil {
 		fields = append(fields, handover.FieldStartAt)
+	}
+	if m.executed_by != nil {
+		fields = append(fields, handover.FieldExecutedByID)
+	}
+	if m.resume_at != nil {
+		fields = append(fields, handover.FieldResumeAt)
+	}
+	if m.hold_reason != nil {
+		fields = append(fields, handover.FieldHoldReason)
+	}
+	if m.cancel_requested_at != nil {
+		fields = append(fields, handover.FieldCancelRequestedAt)
 	}
 	if m.submitted_at != nil {
 		fields = append(fields, handover.FieldSubmittedAt)
@@ -11716,6 +11960,14 @@ func (m *HandoverMutation) Field(name string) (ent.Value, bool) {
 		return m.ApprovalReasons()
 	case handover.FieldStartAt:
 		return m.StartAt()
+	case handover.FieldExecutedByID:
+		return m.ExecutedByID()
+	case handover.FieldResumeAt:
+		return m.ResumeAt()
+	case handover.FieldHoldReason:
+		return m.HoldReason()
+	case handover.FieldCancelRequestedAt:
+		return m.CancelRequestedAt()
 	case handover.FieldSubmittedAt:
 		return m.SubmittedAt()
 	case handover.FieldStartedAt:
@@ -11801,6 +12053,14 @@ func (m *HandoverMutation) OldField(ctx context.Context, name string) (ent.Value
 		return m.OldApprovalReasons(ctx)
 	case handover.FieldStartAt:
 		return m.OldStartAt(ctx)
+	case handover.FieldExecutedByID:
+		return m.OldExecutedByID(ctx)
+	case handover.FieldResumeAt:
+		return m.OldResumeAt(ctx)
+	case handover.FieldHoldReason:
+		return m.OldHoldReason(ctx)
+	case handover.FieldCancelRequestedAt:
+		return m.OldCancelRequestedAt(ctx)
 	case handover.FieldSubmittedAt:
 		return m.OldSubmittedAt(ctx)
 	case handover.FieldStartedAt:
@@ -11980,6 +12240,34 @@ func (m *HandoverMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetStartAt(v)
+		return nil
+	case handover.FieldExecutedByID:
+		v, ok := value.(nid.ID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetExecutedByID(v)
+		return nil
+	case handover.FieldResumeAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetResumeAt(v)
+		return nil
+	case handover.FieldHoldReason:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetHoldReason(v)
+		return nil
+	case handover.FieldCancelRequestedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCancelRequestedAt(v)
 		return nil
 	case handover.FieldSubmittedAt:
 		v, ok := value.(time.Time)
@@ -12327,6 +12615,18 @@ func (m *HandoverMutation) ClearedFields() []string {
 	if m.FieldCleared(handover.FieldStartAt) {
 		fields = append(fields, handover.FieldStartAt)
 	}
+	if m.FieldCleared(handover.FieldExecutedByID) {
+		fields = append(fields, handover.FieldExecutedByID)
+	}
+	if m.FieldCleared(handover.FieldResumeAt) {
+		fields = append(fields, handover.FieldResumeAt)
+	}
+	if m.FieldCleared(handover.FieldHoldReason) {
+		fields = append(fields, handover.FieldHoldReason)
+	}
+	if m.FieldCleared(handover.FieldCancelRequestedAt) {
+		fields = append(fields, handover.FieldCancelRequestedAt)
+	}
 	if m.FieldCleared(handover.FieldSubmittedAt) {
 		fields = append(fields, handover.FieldSubmittedAt)
 	}
@@ -12388,6 +12688,18 @@ func (m *HandoverMutation) ClearField(name string) error {
 		return nil
 	case handover.FieldStartAt:
 		m.ClearStartAt()
+		return nil
+	case handover.FieldExecutedByID:
+		m.ClearExecutedByID()
+		return nil
+	case handover.FieldResumeAt:
+		m.ClearResumeAt()
+		return nil
+	case handover.FieldHoldReason:
+		m.ClearHoldReason()
+		return nil
+	case handover.FieldCancelRequestedAt:
+		m.ClearCancelRequestedAt()
 		return nil
 	case handover.FieldSubmittedAt:
 		m.ClearSubmittedAt()
@@ -12478,6 +12790,18 @@ func (m *HandoverMutation) ResetField(name string) error {
 	case handover.FieldStartAt:
 		m.ResetStartAt()
 		return nil
+	case handover.FieldExecutedByID:
+		m.ResetExecutedByID()
+		return nil
+	case handover.FieldResumeAt:
+		m.ResetResumeAt()
+		return nil
+	case handover.FieldHoldReason:
+		m.ResetHoldReason()
+		return nil
+	case handover.FieldCancelRequestedAt:
+		m.ResetCancelRequestedAt()
+		return nil
 	case handover.FieldSubmittedAt:
 		m.ResetSubmittedAt()
 		return nil
@@ -12541,12 +12865,15 @@ func (m *HandoverMutation) ResetField(name string) error {
 
 // AddedEdges returns all edge names that were set/added in this mutation.
 func (m *HandoverMutation) AddedEdges() []string {
-	edges := make([]string, 0, 8)
+	edges := make([]string, 0, 9)
 	if m.leaver != nil {
 		edges = append(edges, handover.EdgeLeaver)
 	}
 	if m.requested_by != nil {
 		edges = append(edges, handover.EdgeRequestedBy)
+	}
+	if m.executed_by != nil {
+		edges = append(edges, handover.EdgeExecutedBy)
 	}
 	if m.reverted_by != nil {
 		edges = append(edges, handover.EdgeRevertedBy)
@@ -12579,6 +12906,10 @@ func (m *HandoverMutation) AddedIDs(name string) []ent.Value {
 		}
 	case handover.EdgeRequestedBy:
 		if id := m.requested_by; id != nil {
+			return []ent.Value{*id}
+		}
+	case handover.EdgeExecutedBy:
+		if id := m.executed_by; id != nil {
 			return []ent.Value{*id}
 		}
 	case handover.EdgeRevertedBy:
@@ -12617,7 +12948,7 @@ func (m *HandoverMutation) AddedIDs(name string) []ent.Value {
 
 // RemovedEdges returns all edge names that were removed in this mutation.
 func (m *HandoverMutation) RemovedEdges() []string {
-	edges := make([]string, 0, 8)
+	edges := make([]string, 0, 9)
 	if m.removedreverts != nil {
 		edges = append(edges, handover.EdgeReverts)
 	}
@@ -12658,12 +12989,15 @@ func (m *HandoverMutation) RemovedIDs(name string) []ent.Value {
 
 // ClearedEdges returns all edge names that were cleared in this mutation.
 func (m *HandoverMutation) ClearedEdges() []string {
-	edges := make([]string, 0, 8)
+	edges := make([]string, 0, 9)
 	if m.clearedleaver {
 		edges = append(edges, handover.EdgeLeaver)
 	}
 	if m.clearedrequested_by {
 		edges = append(edges, handover.EdgeRequestedBy)
+	}
+	if m.clearedexecuted_by {
+		edges = append(edges, handover.EdgeExecutedBy)
 	}
 	if m.clearedreverted_by {
 		edges = append(edges, handover.EdgeRevertedBy)
@@ -12694,6 +13028,8 @@ func (m *HandoverMutation) EdgeCleared(name string) bool {
 		return m.clearedleaver
 	case handover.EdgeRequestedBy:
 		return m.clearedrequested_by
+	case handover.EdgeExecutedBy:
+		return m.clearedexecuted_by
 	case handover.EdgeRevertedBy:
 		return m.clearedreverted_by
 	case handover.EdgeReverts:
@@ -12720,6 +13056,9 @@ func (m *HandoverMutation) ClearEdge(name string) error {
 	case handover.EdgeRequestedBy:
 		m.ClearRequestedBy()
 		return nil
+	case handover.EdgeExecutedBy:
+		m.ClearExecutedBy()
+		return nil
 	case handover.EdgeRevertedBy:
 		m.ClearRevertedBy()
 		return nil
@@ -12742,6 +13081,9 @@ func (m *HandoverMutation) ResetEdge(name string) error {
 		return nil
 	case handover.EdgeRequestedBy:
 		m.ResetRequestedBy()
+		return nil
+	case handover.EdgeExecutedBy:
+		m.ResetExecutedBy()
 		return nil
 	case handover.EdgeRevertedBy:
 		m.ResetRevertedBy()
@@ -14115,6 +14457,7 @@ type MemberMutation struct {
 	addcontact_limit         *int
 	last_day                 *string
 	departed_at              *time.Time
+	departure_held_at        *time.Time
 	last_login_at            *time.Time
 	epoch                    *int
 	addepoch                 *int
@@ -14865,6 +15208,55 @@ func (m *MemberMutation) ResetDepartedAt() {
 	delete(m.clearedFields, member.FieldDepartedAt)
 }
 
+// SetDepartureHeldAt sets the "departure_held_at" field.
+func (m *MemberMutation) SetDepartureHeldAt(t time.Time) {
+	m.departure_held_at = &t
+}
+
+// DepartureHeldAt returns the value of the "departure_held_at" field in the mutation.
+func (m *MemberMutation) DepartureHeldAt() (r time.Time, exists bool) {
+	v := m.departure_held_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDepartureHeldAt returns the old "departure_held_at" field's value of the Member entity.
+// If the Member object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MemberMutation) OldDepartureHeldAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDepartureHeldAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDepartureHeldAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDepartureHeldAt: %w", err)
+	}
+	return oldValue.DepartureHeldAt, nil
+}
+
+// ClearDepartureHeldAt clears the value of the "departure_held_at" field.
+func (m *MemberMutation) ClearDepartureHeldAt() {
+	m.departure_held_at = nil
+	m.clearedFields[member.FieldDepartureHeldAt] = struct{}{}
+}
+
+// DepartureHeldAtCleared returns if the "departure_held_at" field was cleared in this mutation.
+func (m *MemberMutation) DepartureHeldAtCleared() bool {
+	_, ok := m.clearedFields[member.FieldDepartureHeldAt]
+	return ok
+}
+
+// ResetDepartureHeldAt resets all changes to the "departure_held_at" field.
+func (m *MemberMutation) ResetDepartureHeldAt() {
+	m.departure_held_at = nil
+	delete(m.clearedFields, member.FieldDepartureHeldAt)
+}
+
 // SetCaretakerID sets the "caretaker_id" field.
 func (m *MemberMutation) SetCaretakerID(n nid.ID) {
 	m.caretaker = &n
@@ -15134,7 +15526,7 @@ func (m *MemberMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *MemberMutation) Fields() []string {
-	fields := make([]string, 0, 18)
+	fields := make([]string, 0, 19)
 	if m.corp_id != nil {
 		fields = append(fields, member.FieldCorpID)
 	}
@@ -15179,6 +15571,9 @@ func (m *MemberMutation) Fields() []string {
 	}
 	if m.departed_at != nil {
 		fields = append(fields, member.FieldDepartedAt)
+	}
+	if m.departure_held_at != nil {
+		fields = append(fields, member.FieldDepartureHeldAt)
 	}
 	if m.caretaker != nil {
 		fields = append(fields, member.FieldCaretakerID)
@@ -15227,6 +15622,8 @@ func (m *MemberMutation) Field(name string) (ent.Value, bool) {
 		return m.LastDay()
 	case member.FieldDepartedAt:
 		return m.DepartedAt()
+	case member.FieldDepartureHeldAt:
+		return m.DepartureHeldAt()
 	case member.FieldCaretakerID:
 		return m.CaretakerID()
 	case member.FieldLastLoginAt:
@@ -15272,6 +15669,8 @@ func (m *MemberMutation) OldField(ctx context.Context, name string) (ent.Value, 
 		return m.OldLastDay(ctx)
 	case member.FieldDepartedAt:
 		return m.OldDepartedAt(ctx)
+	case member.FieldDepartureHeldAt:
+		return m.OldDepartureHeldAt(ctx)
 	case member.FieldCaretakerID:
 		return m.OldCaretakerID(ctx)
 	case member.FieldLastLoginAt:
@@ -15392,6 +15791,13 @@ func (m *MemberMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetDepartedAt(v)
 		return nil
+	case member.FieldDepartureHeldAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDepartureHeldAt(v)
+		return nil
 	case member.FieldCaretakerID:
 		v, ok := value.(nid.ID)
 		if !ok {
@@ -15494,6 +15900,9 @@ func (m *MemberMutation) ClearedFields() []string {
 	if m.FieldCleared(member.FieldDepartedAt) {
 		fields = append(fields, member.FieldDepartedAt)
 	}
+	if m.FieldCleared(member.FieldDepartureHeldAt) {
+		fields = append(fields, member.FieldDepartureHeldAt)
+	}
 	if m.FieldCleared(member.FieldCaretakerID) {
 		fields = append(fields, member.FieldCaretakerID)
 	}
@@ -15525,6 +15934,9 @@ func (m *MemberMutation) ClearField(name string) error {
 		return nil
 	case member.FieldDepartedAt:
 		m.ClearDepartedAt()
+		return nil
+	case member.FieldDepartureHeldAt:
+		m.ClearDepartureHeldAt()
 		return nil
 	case member.FieldCaretakerID:
 		m.ClearCaretakerID()
@@ -15584,6 +15996,9 @@ func (m *MemberMutation) ResetField(name string) error {
 		return nil
 	case member.FieldDepartedAt:
 		m.ResetDepartedAt()
+		return nil
+	case member.FieldDepartureHeldAt:
+		m.ResetDepartureHeldAt()
 		return nil
 	case member.FieldCaretakerID:
 		m.ResetCaretakerID()
@@ -18540,6 +18955,844 @@ func (m *RoleMutation) ResetEdge(name string) error {
 	return fmt.Errorf("unknown Role edge %s", name)
 }
 
+// RuleSetMutation represents an operation that mutates the RuleSet nodes in the graph.
+type RuleSetMutation struct {
+	config
+	op              Op
+	typ             string
+	id              *nid.ID
+	corp_id         *nid.ID
+	created_at      *time.Time
+	version         *int
+	addversion      *int
+	updated_at      *time.Time
+	name            *string
+	rules           *json.RawMessage
+	appendrules     json.RawMessage
+	automatic       *bool
+	clearedFields   map[string]struct{}
+	fallback        *nid.ID
+	clearedfallback bool
+	done            bool
+	oldValue        func(context.Context) (*RuleSet, error)
+	predicates      []predicate.RuleSet
+}
+
+var _ ent.Mutation = (*RuleSetMutation)(nil)
+
+// rulesetOption allows management of the mutation configuration using functional options.
+type rulesetOption func(*RuleSetMutation)
+
+// newRuleSetMutation creates new mutation for the RuleSet entity.
+func newRuleSetMutation(c config, op Op, opts ...rulesetOption) *RuleSetMutation {
+	m := &RuleSetMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeRuleSet,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withRuleSetID sets the ID field of the mutation.
+func withRuleSetID(id nid.ID) rulesetOption {
+	return func(m *RuleSetMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *RuleSet
+		)
+		m.oldValue = func(ctx context.Context) (*RuleSet, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().RuleSet.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withRuleSet sets the old RuleSet of the mutation.
+func withRuleSet(node *RuleSet) rulesetOption {
+	return func(m *RuleSetMutation) {
+		m.oldValue = func(context.Context) (*RuleSet, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m RuleSetMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m RuleSetMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("ent: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of RuleSet entities.
+func (m *RuleSetMutation) SetID(id nid.ID) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *RuleSetMutation) ID() (id nid.ID, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *RuleSetMutation) IDs(ctx context.Context) ([]nid.ID, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []nid.ID{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().RuleSet.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetCorpID sets the "corp_id" field.
+func (m *RuleSetMutation) SetCorpID(n nid.ID) {
+	m.corp_id = &n
+}
+
+// CorpID returns the value of the "corp_id" field in the mutation.
+func (m *RuleSetMutation) CorpID() (r nid.ID, exists bool) {
+	v := m.corp_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCorpID returns the old "corp_id" field's value of the RuleSet entity.
+// If the RuleSet object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RuleSetMutation) OldCorpID(ctx context.Context) (v nid.ID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCorpID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCorpID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCorpID: %w", err)
+	}
+	return oldValue.CorpID, nil
+}
+
+// ResetCorpID resets all changes to the "corp_id" field.
+func (m *RuleSetMutation) ResetCorpID() {
+	m.corp_id = nil
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *RuleSetMutation) SetCreatedAt(t time.Time) {
+	m.created_at = &t
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *RuleSetMutation) CreatedAt() (r time.Time, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the RuleSet entity.
+// If the RuleSet object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RuleSetMutation) OldCreatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *RuleSetMutation) ResetCreatedAt() {
+	m.created_at = nil
+}
+
+// SetVersion sets the "version" field.
+func (m *RuleSetMutation) SetVersion(i int) {
+	m.version = &i
+	m.addversion = nil
+}
+
+// Version returns the value of the "version" field in the mutation.
+func (m *RuleSetMutation) Version() (r int, exists bool) {
+	v := m.version
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldVersion returns the old "version" field's value of the RuleSet entity.
+// If the RuleSet object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RuleSetMutation) OldVersion(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldVersion is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldVersion requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldVersion: %w", err)
+	}
+	return oldValue.Version, nil
+}
+
+// AddVersion adds i to the "version" field.
+func (m *RuleSetMutation) AddVersion(i int) {
+	if m.addversion != nil {
+		*m.addversion += i
+	} else {
+		m.addversion = &i
+	}
+}
+
+// AddedVersion returns the value that was added to the "version" field in this mutation.
+func (m *RuleSetMutation) AddedVersion() (r int, exists bool) {
+	v := m.addversion
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetVersion resets all changes to the "version" field.
+func (m *RuleSetMutation) ResetVersion() {
+	m.version = nil
+	m.addversion = nil
+}
+
+// SetUpdatedAt sets the "updated_at" field.
+func (m *RuleSetMutation) SetUpdatedAt(t time.Time) {
+	m.updated_at = &t
+}
+
+// UpdatedAt returns the value of the "updated_at" field in the mutation.
+func (m *RuleSetMutation) UpdatedAt() (r time.Time, exists bool) {
+	v := m.updated_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUpdatedAt returns the old "updated_at" field's value of the RuleSet entity.
+// If the RuleSet object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RuleSetMutation) OldUpdatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUpdatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUpdatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUpdatedAt: %w", err)
+	}
+	return oldValue.UpdatedAt, nil
+}
+
+// ResetUpdatedAt resets all changes to the "updated_at" field.
+func (m *RuleSetMutation) ResetUpdatedAt() {
+	m.updated_at = nil
+}
+
+// SetName sets the "name" field.
+func (m *RuleSetMutation) SetName(s string) {
+	m.name = &s
+}
+
+// Name returns the value of the "name" field in the mutation.
+func (m *RuleSetMutation) Name() (r string, exists bool) {
+	v := m.name
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldName returns the old "name" field's value of the RuleSet entity.
+// If the RuleSet object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RuleSetMutation) OldName(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldName is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldName requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldName: %w", err)
+	}
+	return oldValue.Name, nil
+}
+
+// ResetName resets all changes to the "name" field.
+func (m *RuleSetMutation) ResetName() {
+	m.name = nil
+}
+
+// SetRules sets the "rules" field.
+func (m *RuleSetMutation) SetRules(jm json.RawMessage) {
+	m.rules = &jm
+	m.appendrules = nil
+}
+
+// Rules returns the value of the "rules" field in the mutation.
+func (m *RuleSetMutation) Rules() (r json.RawMessage, exists bool) {
+	v := m.rules
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRules returns the old "rules" field's value of the RuleSet entity.
+// If the RuleSet object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RuleSetMutation) OldRules(ctx context.Context) (v json.RawMessage, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRules is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRules requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRules: %w", err)
+	}
+	return oldValue.Rules, nil
+}
+
+// AppendRules adds jm to the "rules" field.
+func (m *RuleSetMutation) AppendRules(jm json.RawMessage) {
+	m.appendrules = append(m.appendrules, jm...)
+}
+
+// AppendedRules returns the list of values that were appended to the "rules" field in this mutation.
+func (m *RuleSetMutation) AppendedRules() (json.RawMessage, bool) {
+	if len(m.appendrules) == 0 {
+		return nil, false
+	}
+	return m.appendrules, true
+}
+
+// ResetRules resets all changes to the "rules" field.
+func (m *RuleSetMutation) ResetRules() {
+	m.rules = nil
+	m.appendrules = nil
+}
+
+// SetFallbackID sets the "fallback_id" field.
+func (m *RuleSetMutation) SetFallbackID(n nid.ID) {
+	m.fallback = &n
+}
+
+// FallbackID returns the value of the "fallback_id" field in the mutation.
+func (m *RuleSetMutation) FallbackID() (r nid.ID, exists bool) {
+	v := m.fallback
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldFallbackID returns the old "fallback_id" field's value of the RuleSet entity.
+// If the RuleSet object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RuleSetMutation) OldFallbackID(ctx context.Context) (v nid.ID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldFallbackID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldFallbackID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldFallbackID: %w", err)
+	}
+	return oldValue.FallbackID, nil
+}
+
+// ClearFallbackID clears the value of the "fallback_id" field.
+func (m *RuleSetMutation) ClearFallbackID() {
+	m.fallback = nil
+	m.clearedFields[ruleset.FieldFallbackID] = struct{}{}
+}
+
+// FallbackIDCleared returns if the "fallback_id" field was cleared in this mutation.
+func (m *RuleSetMutation) FallbackIDCleared() bool {
+	_, ok := m.clearedFields[ruleset.FieldFallbackID]
+	return ok
+}
+
+// ResetFallbackID resets all changes to the "fallback_id" field.
+func (m *RuleSetMutation) ResetFallbackID() {
+	m.fallback = nil
+	delete(m.clearedFields, ruleset.FieldFallbackID)
+}
+
+// SetAutomatic sets the "automatic" field.
+func (m *RuleSetMutation) SetAutomatic(b bool) {
+	m.automatic = &b
+}
+
+// Automatic returns the value of the "automatic" field in the mutation.
+func (m *RuleSetMutation) Automatic() (r bool, exists bool) {
+	v := m.automatic
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAutomatic returns the old "automatic" field's value of the RuleSet entity.
+// If the RuleSet object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RuleSetMutation) OldAutomatic(ctx context.Context) (v bool, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAutomatic is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAutomatic requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAutomatic: %w", err)
+	}
+	return oldValue.Automatic, nil
+}
+
+// ResetAutomatic resets all changes to the "automatic" field.
+func (m *RuleSetMutation) ResetAutomatic() {
+	m.automatic = nil
+}
+
+// ClearFallback clears the "fallback" edge to the Member entity.
+func (m *RuleSetMutation) ClearFallback() {
+	m.clearedfallback = true
+	m.clearedFields[ruleset.FieldFallbackID] = struct{}{}
+}
+
+// FallbackCleared reports if the "fallback" edge to the Member entity was cleared.
+func (m *RuleSetMutation) FallbackCleared() bool {
+	return m.FallbackIDCleared() || m.clearedfallback
+}
+
+// FallbackIDs returns the "fallback" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// FallbackID instead. It exists only for internal usage by the builders.
+func (m *RuleSetMutation) FallbackIDs() (ids []nid.ID) {
+	if id := m.fallback; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetFallback resets all changes to the "fallback" edge.
+func (m *RuleSetMutation) ResetFallback() {
+	m.fallback = nil
+	m.clearedfallback = false
+}
+
+// Where appends a list predicates to the RuleSetMutation builder.
+func (m *RuleSetMutation) Where(ps ...predicate.RuleSet) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the RuleSetMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *RuleSetMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.RuleSet, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *RuleSetMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *RuleSetMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (RuleSet).
+func (m *RuleSetMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *RuleSetMutation) Fields() []string {
+	fields := make([]string, 0, 8)
+	if m.corp_id != nil {
+		fields = append(fields, ruleset.FieldCorpID)
+	}
+	if m.created_at != nil {
+		fields = append(fields, ruleset.FieldCreatedAt)
+	}
+	if m.version != nil {
+		fields = append(fields, ruleset.FieldVersion)
+	}
+	if m.updated_at != nil {
+		fields = append(fields, ruleset.FieldUpdatedAt)
+	}
+	if m.name != nil {
+		fields = append(fields, ruleset.FieldName)
+	}
+	if m.rules != nil {
+		fields = append(fields, ruleset.FieldRules)
+	}
+	if m.fallback != nil {
+		fields = append(fields, ruleset.FieldFallbackID)
+	}
+	if m.automatic != nil {
+		fields = append(fields, ruleset.FieldAutomatic)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *RuleSetMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case ruleset.FieldCorpID:
+		return m.CorpID()
+	case ruleset.FieldCreatedAt:
+		return m.CreatedAt()
+	case ruleset.FieldVersion:
+		return m.Version()
+	case ruleset.FieldUpdatedAt:
+		return m.UpdatedAt()
+	case ruleset.FieldName:
+		return m.Name()
+	case ruleset.FieldRules:
+		return m.Rules()
+	case ruleset.FieldFallbackID:
+		return m.FallbackID()
+	case ruleset.FieldAutomatic:
+		return m.Automatic()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *RuleSetMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case ruleset.FieldCorpID:
+		return m.OldCorpID(ctx)
+	case ruleset.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	case ruleset.FieldVersion:
+		return m.OldVersion(ctx)
+	case ruleset.FieldUpdatedAt:
+		return m.OldUpdatedAt(ctx)
+	case ruleset.FieldName:
+		return m.OldName(ctx)
+	case ruleset.FieldRules:
+		return m.OldRules(ctx)
+	case ruleset.FieldFallbackID:
+		return m.OldFallbackID(ctx)
+	case ruleset.FieldAutomatic:
+		return m.OldAutomatic(ctx)
+	}
+	return nil, fmt.Errorf("unknown RuleSet field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *RuleSetMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case ruleset.FieldCorpID:
+		v, ok := value.(nid.ID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCorpID(v)
+		return nil
+	case ruleset.FieldCreatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	case ruleset.FieldVersion:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetVersion(v)
+		return nil
+	case ruleset.FieldUpdatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUpdatedAt(v)
+		return nil
+	case ruleset.FieldName:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetName(v)
+		return nil
+	case ruleset.FieldRules:
+		v, ok := value.(json.RawMessage)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRules(v)
+		return nil
+	case ruleset.FieldFallbackID:
+		v, ok := value.(nid.ID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetFallbackID(v)
+		return nil
+	case ruleset.FieldAutomatic:
+		v, ok := value.(bool)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAutomatic(v)
+		return nil
+	}
+	return fmt.Errorf("unknown RuleSet field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *RuleSetMutation) AddedFields() []string {
+	var fields []string
+	if m.addversion != nil {
+		fields = append(fields, ruleset.FieldVersion)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *RuleSetMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case ruleset.FieldVersion:
+		return m.AddedVersion()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *RuleSetMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case ruleset.FieldVersion:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddVersion(v)
+		return nil
+	}
+	return fmt.Errorf("unknown RuleSet numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *RuleSetMutation) ClearedFields() []string {
+	var fields []string
+	if m.FieldCleared(ruleset.FieldFallbackID) {
+		fields = append(fields, ruleset.FieldFallbackID)
+	}
+	return fields
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *RuleSetMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *RuleSetMutation) ClearField(name string) error {
+	switch name {
+	case ruleset.FieldFallbackID:
+		m.ClearFallbackID()
+		return nil
+	}
+	return fmt.Errorf("unknown RuleSet nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *RuleSetMutation) ResetField(name string) error {
+	switch name {
+	case ruleset.FieldCorpID:
+		m.ResetCorpID()
+		return nil
+	case ruleset.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	case ruleset.FieldVersion:
+		m.ResetVersion()
+		return nil
+	case ruleset.FieldUpdatedAt:
+		m.ResetUpdatedAt()
+		return nil
+	case ruleset.FieldName:
+		m.ResetName()
+		return nil
+	case ruleset.FieldRules:
+		m.ResetRules()
+		return nil
+	case ruleset.FieldFallbackID:
+		m.ResetFallbackID()
+		return nil
+	case ruleset.FieldAutomatic:
+		m.ResetAutomatic()
+		return nil
+	}
+	return fmt.Errorf("unknown RuleSet field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *RuleSetMutation) AddedEdges() []string {
+	edges := make([]string, 0, 1)
+	if m.fallback != nil {
+		edges = append(edges, ruleset.EdgeFallback)
+	}
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *RuleSetMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case ruleset.EdgeFallback:
+		if id := m.fallback; id != nil {
+			return []ent.Value{*id}
+		}
+	}
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *RuleSetMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 1)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *RuleSetMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *RuleSetMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 1)
+	if m.clearedfallback {
+		edges = append(edges, ruleset.EdgeFallback)
+	}
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *RuleSetMutation) EdgeCleared(name string) bool {
+	switch name {
+	case ruleset.EdgeFallback:
+		return m.clearedfallback
+	}
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *RuleSetMutation) ClearEdge(name string) error {
+	switch name {
+	case ruleset.EdgeFallback:
+		m.ClearFallback()
+		return nil
+	}
+	return fmt.Errorf("unknown RuleSet unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *RuleSetMutation) ResetEdge(name string) error {
+	switch name {
+	case ruleset.EdgeFallback:
+		m.ResetFallback()
+		return nil
+	}
+	return fmt.Errorf("unknown RuleSet edge %s", name)
+}
+
 // ServiceTokenMutation represents an operation that mutates the ServiceToken nodes in the graph.
 type ServiceTokenMutation struct {
 	config
@@ -20144,7 +21397,6 @@ type TransferMutation struct {
 	expected_version       *int
 	addexpected_version    *int
 	importance             *transfer.Importance
-	rule_set_id            *nid.ID
 	rule_index             *int
 	addrule_index          *int
 	undo                   *json.RawMessage
@@ -20166,6 +21418,13 @@ type TransferMutation struct {
 	clearedfrom            bool
 	to                     *nid.ID
 	clearedto              bool
+	rule_set               *nid.ID
+	clearedrule_set        bool
+	revert_of              *nid.ID
+	clearedrevert_of       bool
+	reversals              map[nid.ID]struct{}
+	removedreversals       map[nid.ID]struct{}
+	clearedreversals       bool
 	from_department        *nid.ID
 	clearedfrom_department bool
 	to_department          *nid.ID
@@ -21165,12 +22424,12 @@ func (m *TransferMutation) ResetImportance() {
 
 // SetRuleSetID sets the "rule_set_id" field.
 func (m *TransferMutation) SetRuleSetID(n nid.ID) {
-	m.rule_set_id = &n
+	m.rule_set = &n
 }
 
 // RuleSetID returns the value of the "rule_set_id" field in the mutation.
 func (m *TransferMutation) RuleSetID() (r nid.ID, exists bool) {
-	v := m.rule_set_id
+	v := m.rule_set
 	if v == nil {
 		return
 	}
@@ -21196,7 +22455,7 @@ func (m *TransferMutation) OldRuleSetID(ctx context.Context) (v nid.ID, err erro
 
 // ClearRuleSetID clears the value of the "rule_set_id" field.
 func (m *TransferMutation) ClearRuleSetID() {
-	m.rule_set_id = nil
+	m.rule_set = nil
 	m.clearedFields[transfer.FieldRuleSetID] = struct{}{}
 }
 
@@ -21208,8 +22467,57 @@ func (m *TransferMutation) RuleSetIDCleared() bool {
 
 // ResetRuleSetID resets all changes to the "rule_set_id" field.
 func (m *TransferMutation) ResetRuleSetID() {
-	m.rule_set_id = nil
+	m.rule_set = nil
 	delete(m.clearedFields, transfer.FieldRuleSetID)
+}
+
+// SetRevertOfID sets the "revert_of_id" field.
+func (m *TransferMutation) SetRevertOfID(n nid.ID) {
+	m.revert_of = &n
+}
+
+// RevertOfID returns the value of the "revert_of_id" field in the mutation.
+func (m *TransferMutation) RevertOfID() (r nid.ID, exists bool) {
+	v := m.revert_of
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRevertOfID returns the old "revert_of_id" field's value of the Transfer entity.
+// If the Transfer object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *TransferMutation) OldRevertOfID(ctx context.Context) (v nid.ID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRevertOfID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRevertOfID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRevertOfID: %w", err)
+	}
+	return oldValue.RevertOfID, nil
+}
+
+// ClearRevertOfID clears the value of the "revert_of_id" field.
+func (m *TransferMutation) ClearRevertOfID() {
+	m.revert_of = nil
+	m.clearedFields[transfer.FieldRevertOfID] = struct{}{}
+}
+
+// RevertOfIDCleared returns if the "revert_of_id" field was cleared in this mutation.
+func (m *TransferMutation) RevertOfIDCleared() bool {
+	_, ok := m.clearedFields[transfer.FieldRevertOfID]
+	return ok
+}
+
+// ResetRevertOfID resets all changes to the "revert_of_id" field.
+func (m *TransferMutation) ResetRevertOfID() {
+	m.revert_of = nil
+	delete(m.clearedFields, transfer.FieldRevertOfID)
 }
 
 // SetRuleIndex sets the "rule_index" field.
@@ -21692,6 +23000,114 @@ func (m *TransferMutation) ResetTo() {
 	m.clearedto = false
 }
 
+// ClearRuleSet clears the "rule_set" edge to the RuleSet entity.
+func (m *TransferMutation) ClearRuleSet() {
+	m.clearedrule_set = true
+	m.clearedFields[transfer.FieldRuleSetID] = struct{}{}
+}
+
+// RuleSetCleared reports if the "rule_set" edge to the RuleSet entity was cleared.
+func (m *TransferMutation) RuleSetCleared() bool {
+	return m.RuleSetIDCleared() || m.clearedrule_set
+}
+
+// RuleSetIDs returns the "rule_set" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// RuleSetID instead. It exists only for internal usage by the builders.
+func (m *TransferMutation) RuleSetIDs() (ids []nid.ID) {
+	if id := m.rule_set; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetRuleSet resets all changes to the "rule_set" edge.
+func (m *TransferMutation) ResetRuleSet() {
+	m.rule_set = nil
+	m.clearedrule_set = false
+}
+
+// ClearRevertOf clears the "revert_of" edge to the Transfer entity.
+func (m *TransferMutation) ClearRevertOf() {
+	m.clearedrevert_of = true
+	m.clearedFields[transfer.FieldRevertOfID] = struct{}{}
+}
+
+// RevertOfCleared reports if the "revert_of" edge to the Transfer entity was cleared.
+func (m *TransferMutation) RevertOfCleared() bool {
+	return m.RevertOfIDCleared() || m.clearedrevert_of
+}
+
+// RevertOfIDs returns the "revert_of" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// RevertOfID instead. It exists only for internal usage by the builders.
+func (m *TransferMutation) RevertOfIDs() (ids []nid.ID) {
+	if id := m.revert_of; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetRevertOf resets all changes to the "revert_of" edge.
+func (m *TransferMutation) ResetRevertOf() {
+	m.revert_of = nil
+	m.clearedrevert_of = false
+}
+
+// AddReversalIDs adds the "reversals" edge to the Transfer entity by ids.
+func (m *TransferMutation) AddReversalIDs(ids ...nid.ID) {
+	if m.reversals == nil {
+		m.reversals = make(map[nid.ID]struct{})
+	}
+	for i := range ids {
+		m.reversals[ids[i]] = struct{}{}
+	}
+}
+
+// ClearReversals clears the "reversals" edge to the Transfer entity.
+func (m *TransferMutation) ClearReversals() {
+	m.clearedreversals = true
+}
+
+// ReversalsCleared reports if the "reversals" edge to the Transfer entity was cleared.
+func (m *TransferMutation) ReversalsCleared() bool {
+	return m.clearedreversals
+}
+
+// RemoveReversalIDs removes the "reversals" edge to the Transfer entity by IDs.
+func (m *TransferMutation) RemoveReversalIDs(ids ...nid.ID) {
+	if m.removedreversals == nil {
+		m.removedreversals = make(map[nid.ID]struct{})
+	}
+	for i := range ids {
+		delete(m.reversals, ids[i])
+		m.removedreversals[ids[i]] = struct{}{}
+	}
+}
+
+// RemovedReversals returns the removed IDs of the "reversals" edge to the Transfer entity.
+func (m *TransferMutation) RemovedReversalsIDs() (ids []nid.ID) {
+	for id := range m.removedreversals {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ReversalsIDs returns the "reversals" edge IDs in the mutation.
+func (m *TransferMutation) ReversalsIDs() (ids []nid.ID) {
+	for id := range m.reversals {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ResetReversals resets all changes to the "reversals" edge.
+func (m *TransferMutation) ResetReversals() {
+	m.reversals = nil
+	m.clearedreversals = false
+	m.removedreversals = nil
+}
+
 // ClearFromDepartment clears the "from_department" edge to the Department entity.
 func (m *TransferMutation) ClearFromDepartment() {
 	m.clearedfrom_department = true
@@ -21780,7 +23196,7 @@ func (m *TransferMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *TransferMutation) Fields() []string {
-	fields := make([]string, 0, 27)
+	fields := make([]string, 0, 28)
 	if m.corp_id != nil {
 		fields = append(fields, transfer.FieldCorpID)
 	}
@@ -21841,8 +23257,11 @@ func (m *TransferMutation) Fields() []string {
 	if m.importance != nil {
 		fields = append(fields, transfer.FieldImportance)
 	}
-	if m.rule_set_id != nil {
+	if m.rule_set != nil {
 		fields = append(fields, transfer.FieldRuleSetID)
+	}
+	if m.revert_of != nil {
+		fields = append(fields, transfer.FieldRevertOfID)
 	}
 	if m.rule_index != nil {
 		fields = append(fields, transfer.FieldRuleIndex)
@@ -21912,6 +23331,8 @@ func (m *TransferMutation) Field(name string) (ent.Value, bool) {
 		return m.Importance()
 	case transfer.FieldRuleSetID:
 		return m.RuleSetID()
+	case transfer.FieldRevertOfID:
+		return m.RevertOfID()
 	case transfer.FieldRuleIndex:
 		return m.RuleIndex()
 	case transfer.FieldUndo:
@@ -21975,6 +23396,8 @@ func (m *TransferMutation) OldField(ctx context.Context, name string) (ent.Value
 		return m.OldImportance(ctx)
 	case transfer.FieldRuleSetID:
 		return m.OldRuleSetID(ctx)
+	case transfer.FieldRevertOfID:
+		return m.OldRevertOfID(ctx)
 	case transfer.FieldRuleIndex:
 		return m.OldRuleIndex(ctx)
 	case transfer.FieldUndo:
@@ -22143,6 +23566,13 @@ func (m *TransferMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetRuleSetID(v)
 		return nil
+	case transfer.FieldRevertOfID:
+		v, ok := value.(nid.ID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRevertOfID(v)
+		return nil
 	case transfer.FieldRuleIndex:
 		v, ok := value.(int)
 		if !ok {
@@ -22293,6 +23723,9 @@ func (m *TransferMutation) ClearedFields() []string {
 	if m.FieldCleared(transfer.FieldRuleSetID) {
 		fields = append(fields, transfer.FieldRuleSetID)
 	}
+	if m.FieldCleared(transfer.FieldRevertOfID) {
+		fields = append(fields, transfer.FieldRevertOfID)
+	}
 	if m.FieldCleared(transfer.FieldRuleIndex) {
 		fields = append(fields, transfer.FieldRuleIndex)
 	}
@@ -22348,6 +23781,9 @@ func (m *TransferMutation) ClearField(name string) error {
 		return nil
 	case transfer.FieldRuleSetID:
 		m.ClearRuleSetID()
+		return nil
+	case transfer.FieldRevertOfID:
+		m.ClearRevertOfID()
 		return nil
 	case transfer.FieldRuleIndex:
 		m.ClearRuleIndex()
@@ -22435,6 +23871,9 @@ func (m *TransferMutation) ResetField(name string) error {
 	case transfer.FieldRuleSetID:
 		m.ResetRuleSetID()
 		return nil
+	case transfer.FieldRevertOfID:
+		m.ResetRevertOfID()
+		return nil
 	case transfer.FieldRuleIndex:
 		m.ResetRuleIndex()
 		return nil
@@ -22459,7 +23898,7 @@ func (m *TransferMutation) ResetField(name string) error {
 
 // AddedEdges returns all edge names that were set/added in this mutation.
 func (m *TransferMutation) AddedEdges() []string {
-	edges := make([]string, 0, 8)
+	edges := make([]string, 0, 11)
 	if m.handover != nil {
 		edges = append(edges, transfer.EdgeHandover)
 	}
@@ -22477,6 +23916,15 @@ func (m *TransferMutation) AddedEdges() []string {
 	}
 	if m.to != nil {
 		edges = append(edges, transfer.EdgeTo)
+	}
+	if m.rule_set != nil {
+		edges = append(edges, transfer.EdgeRuleSet)
+	}
+	if m.revert_of != nil {
+		edges = append(edges, transfer.EdgeRevertOf)
+	}
+	if m.reversals != nil {
+		edges = append(edges, transfer.EdgeReversals)
 	}
 	if m.from_department != nil {
 		edges = append(edges, transfer.EdgeFromDepartment)
@@ -22515,6 +23963,20 @@ func (m *TransferMutation) AddedIDs(name string) []ent.Value {
 		if id := m.to; id != nil {
 			return []ent.Value{*id}
 		}
+	case transfer.EdgeRuleSet:
+		if id := m.rule_set; id != nil {
+			return []ent.Value{*id}
+		}
+	case transfer.EdgeRevertOf:
+		if id := m.revert_of; id != nil {
+			return []ent.Value{*id}
+		}
+	case transfer.EdgeReversals:
+		ids := make([]ent.Value, 0, len(m.reversals))
+		for id := range m.reversals {
+			ids = append(ids, id)
+		}
+		return ids
 	case transfer.EdgeFromDepartment:
 		if id := m.from_department; id != nil {
 			return []ent.Value{*id}
@@ -22529,19 +23991,30 @@ func (m *TransferMutation) AddedIDs(name string) []ent.Value {
 
 // RemovedEdges returns all edge names that were removed in this mutation.
 func (m *TransferMutation) RemovedEdges() []string {
-	edges := make([]string, 0, 8)
+	edges := make([]string, 0, 11)
+	if m.removedreversals != nil {
+		edges = append(edges, transfer.EdgeReversals)
+	}
 	return edges
 }
 
 // RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
 // the given name in this mutation.
 func (m *TransferMutation) RemovedIDs(name string) []ent.Value {
+	switch name {
+	case transfer.EdgeReversals:
+		ids := make([]ent.Value, 0, len(m.removedreversals))
+		for id := range m.removedreversals {
+			ids = append(ids, id)
+		}
+		return ids
+	}
 	return nil
 }
 
 // ClearedEdges returns all edge names that were cleared in this mutation.
 func (m *TransferMutation) ClearedEdges() []string {
-	edges := make([]string, 0, 8)
+	edges := make([]string, 0, 11)
 	if m.clearedhandover {
 		edges = append(edges, transfer.EdgeHandover)
 	}
@@ -22559,6 +24032,15 @@ func (m *TransferMutation) ClearedEdges() []string {
 	}
 	if m.clearedto {
 		edges = append(edges, transfer.EdgeTo)
+	}
+	if m.clearedrule_set {
+		edges = append(edges, transfer.EdgeRuleSet)
+	}
+	if m.clearedrevert_of {
+		edges = append(edges, transfer.EdgeRevertOf)
+	}
+	if m.clearedreversals {
+		edges = append(edges, transfer.EdgeReversals)
 	}
 	if m.clearedfrom_department {
 		edges = append(edges, transfer.EdgeFromDepartment)
@@ -22585,6 +24067,12 @@ func (m *TransferMutation) EdgeCleared(name string) bool {
 		return m.clearedfrom
 	case transfer.EdgeTo:
 		return m.clearedto
+	case transfer.EdgeRuleSet:
+		return m.clearedrule_set
+	case transfer.EdgeRevertOf:
+		return m.clearedrevert_of
+	case transfer.EdgeReversals:
+		return m.clearedreversals
 	case transfer.EdgeFromDepartment:
 		return m.clearedfrom_department
 	case transfer.EdgeToDepartment:
@@ -22614,6 +24102,12 @@ func (m *TransferMutation) ClearEdge(name string) error {
 		return nil
 	case transfer.EdgeTo:
 		m.ClearTo()
+		return nil
+	case transfer.EdgeRuleSet:
+		m.ClearRuleSet()
+		return nil
+	case transfer.EdgeRevertOf:
+		m.ClearRevertOf()
 		return nil
 	case transfer.EdgeFromDepartment:
 		m.ClearFromDepartment()
@@ -22647,6 +24141,15 @@ func (m *TransferMutation) ResetEdge(name string) error {
 	case transfer.EdgeTo:
 		m.ResetTo()
 		return nil
+	case transfer.EdgeRuleSet:
+		m.ResetRuleSet()
+		return nil
+	case transfer.EdgeRevertOf:
+		m.ResetRevertOf()
+		return nil
+	case transfer.EdgeReversals:
+		m.ResetReversals()
+		return nil
 	case transfer.EdgeFromDepartment:
 		m.ResetFromDepartment()
 		return nil
@@ -22655,4 +24158,969 @@ func (m *TransferMutation) ResetEdge(name string) error {
 		return nil
 	}
 	return fmt.Errorf("unknown Transfer edge %s", name)
+}
+
+// WebhookMutation represents an operation that mutates the Webhook nodes in the graph.
+type WebhookMutation struct {
+	config
+	op            Op
+	typ           string
+	id            *nid.ID
+	corp_id       *nid.ID
+	created_at    *time.Time
+	version       *int
+	addversion    *int
+	updated_at    *time.Time
+	archived_at   *time.Time
+	erased_at     *time.Time
+	name          *string
+	url           *string
+	events        *[]string
+	appendevents  []string
+	active        *bool
+	secret        *[]byte
+	clearedFields map[string]struct{}
+	done          bool
+	oldValue      func(context.Context) (*Webhook, error)
+	predicates    []predicate.Webhook
+}
+
+var _ ent.Mutation = (*WebhookMutation)(nil)
+
+// webhookOption allows management of the mutation configuration using functional options.
+type webhookOption func(*WebhookMutation)
+
+// newWebhookMutation creates new mutation for the Webhook entity.
+func newWebhookMutation(c config, op Op, opts ...webhookOption) *WebhookMutation {
+	m := &WebhookMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeWebhook,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withWebhookID sets the ID field of the mutation.
+func withWebhookID(id nid.ID) webhookOption {
+	return func(m *WebhookMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *Webhook
+		)
+		m.oldValue = func(ctx context.Context) (*Webhook, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().Webhook.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withWebhook sets the old Webhook of the mutation.
+func withWebhook(node *Webhook) webhookOption {
+	return func(m *WebhookMutation) {
+		m.oldValue = func(context.Context) (*Webhook, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m WebhookMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m WebhookMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("ent: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of Webhook entities.
+func (m *WebhookMutation) SetID(id nid.ID) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *WebhookMutation) ID() (id nid.ID, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *WebhookMutation) IDs(ctx context.Context) ([]nid.ID, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []nid.ID{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().Webhook.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetCorpID sets the "corp_id" field.
+func (m *WebhookMutation) SetCorpID(n nid.ID) {
+	m.corp_id = &n
+}
+
+// CorpID returns the value of the "corp_id" field in the mutation.
+func (m *WebhookMutation) CorpID() (r nid.ID, exists bool) {
+	v := m.corp_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCorpID returns the old "corp_id" field's value of the Webhook entity.
+// If the Webhook object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WebhookMutation) OldCorpID(ctx context.Context) (v nid.ID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCorpID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCorpID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCorpID: %w", err)
+	}
+	return oldValue.CorpID, nil
+}
+
+// ResetCorpID resets all changes to the "corp_id" field.
+func (m *WebhookMutation) ResetCorpID() {
+	m.corp_id = nil
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *WebhookMutation) SetCreatedAt(t time.Time) {
+	m.created_at = &t
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *WebhookMutation) CreatedAt() (r time.Time, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the Webhook entity.
+// If the Webhook object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WebhookMutation) OldCreatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *WebhookMutation) ResetCreatedAt() {
+	m.created_at = nil
+}
+
+// SetVersion sets the "version" field.
+func (m *WebhookMutation) SetVersion(i int) {
+	m.version = &i
+	m.addversion = nil
+}
+
+// Version returns the value of the "version" field in the mutation.
+func (m *WebhookMutation) Version() (r int, exists bool) {
+	v := m.version
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldVersion returns the old "version" field's value of the Webhook entity.
+// If the Webhook object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WebhookMutation) OldVersion(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldVersion is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldVersion requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldVersion: %w", err)
+	}
+	return oldValue.Version, nil
+}
+
+// AddVersion adds i to the "version" field.
+func (m *WebhookMutation) AddVersion(i int) {
+	if m.addversion != nil {
+		*m.addversion += i
+	} else {
+		m.addversion = &i
+	}
+}
+
+// AddedVersion returns the value that was added to the "version" field in this mutation.
+func (m *WebhookMutation) AddedVersion() (r int, exists bool) {
+	v := m.addversion
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetVersion resets all changes to the "version" field.
+func (m *WebhookMutation) ResetVersion() {
+	m.version = nil
+	m.addversion = nil
+}
+
+// SetUpdatedAt sets the "updated_at" field.
+func (m *WebhookMutation) SetUpdatedAt(t time.Time) {
+	m.updated_at = &t
+}
+
+// UpdatedAt returns the value of the "updated_at" field in the mutation.
+func (m *WebhookMutation) UpdatedAt() (r time.Time, exists bool) {
+	v := m.updated_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUpdatedAt returns the old "updated_at" field's value of the Webhook entity.
+// If the Webhook object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WebhookMutation) OldUpdatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUpdatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUpdatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUpdatedAt: %w", err)
+	}
+	return oldValue.UpdatedAt, nil
+}
+
+// ResetUpdatedAt resets all changes to the "updated_at" field.
+func (m *WebhookMutation) ResetUpdatedAt() {
+	m.updated_at = nil
+}
+
+// SetArchivedAt sets the "archived_at" field.
+func (m *WebhookMutation) SetArchivedAt(t time.Time) {
+	m.archived_at = &t
+}
+
+// ArchivedAt returns the value of the "archived_at" field in the mutation.
+func (m *WebhookMutation) ArchivedAt() (r time.Time, exists bool) {
+	v := m.archived_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldArchivedAt returns the old "archived_at" field's value of the Webhook entity.
+// If the Webhook object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WebhookMutation) OldArchivedAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldArchivedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldArchivedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldArchivedAt: %w", err)
+	}
+	return oldValue.ArchivedAt, nil
+}
+
+// ClearArchivedAt clears the value of the "archived_at" field.
+func (m *WebhookMutation) ClearArchivedAt() {
+	m.archived_at = nil
+	m.clearedFields[webhook.FieldArchivedAt] = struct{}{}
+}
+
+// ArchivedAtCleared returns if the "archived_at" field was cleared in this mutation.
+func (m *WebhookMutation) ArchivedAtCleared() bool {
+	_, ok := m.clearedFields[webhook.FieldArchivedAt]
+	return ok
+}
+
+// ResetArchivedAt resets all changes to the "archived_at" field.
+func (m *WebhookMutation) ResetArchivedAt() {
+	m.archived_at = nil
+	delete(m.clearedFields, webhook.FieldArchivedAt)
+}
+
+// SetErasedAt sets the "erased_at" field.
+func (m *WebhookMutation) SetErasedAt(t time.Time) {
+	m.erased_at = &t
+}
+
+// ErasedAt returns the value of the "erased_at" field in the mutation.
+func (m *WebhookMutation) ErasedAt() (r time.Time, exists bool) {
+	v := m.erased_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldErasedAt returns the old "erased_at" field's value of the Webhook entity.
+// If the Webhook object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WebhookMutation) OldErasedAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldErasedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldErasedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldErasedAt: %w", err)
+	}
+	return oldValue.ErasedAt, nil
+}
+
+// ClearErasedAt clears the value of the "erased_at" field.
+func (m *WebhookMutation) ClearErasedAt() {
+	m.erased_at = nil
+	m.clearedFields[webhook.FieldErasedAt] = struct{}{}
+}
+
+// ErasedAtCleared returns if the "erased_at" field was cleared in this mutation.
+func (m *WebhookMutation) ErasedAtCleared() bool {
+	_, ok := m.clearedFields[webhook.FieldErasedAt]
+	return ok
+}
+
+// ResetErasedAt resets all changes to the "erased_at" field.
+func (m *WebhookMutation) ResetErasedAt() {
+	m.erased_at = nil
+	delete(m.clearedFields, webhook.FieldErasedAt)
+}
+
+// SetName sets the "name" field.
+func (m *WebhookMutation) SetName(s string) {
+	m.name = &s
+}
+
+// Name returns the value of the "name" field in the mutation.
+func (m *WebhookMutation) Name() (r string, exists bool) {
+	v := m.name
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldName returns the old "name" field's value of the Webhook entity.
+// If the Webhook object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WebhookMutation) OldName(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldName is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldName requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldName: %w", err)
+	}
+	return oldValue.Name, nil
+}
+
+// ResetName resets all changes to the "name" field.
+func (m *WebhookMutation) ResetName() {
+	m.name = nil
+}
+
+// SetURL sets the "url" field.
+func (m *WebhookMutation) SetURL(s string) {
+	m.url = &s
+}
+
+// URL returns the value of the "url" field in the mutation.
+func (m *WebhookMutation) URL() (r string, exists bool) {
+	v := m.url
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldURL returns the old "url" field's value of the Webhook entity.
+// If the Webhook object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WebhookMutation) OldURL(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldURL is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldURL requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldURL: %w", err)
+	}
+	return oldValue.URL, nil
+}
+
+// ResetURL resets all changes to the "url" field.
+func (m *WebhookMutation) ResetURL() {
+	m.url = nil
+}
+
+// SetEvents sets the "events" field.
+func (m *WebhookMutation) SetEvents(s []string) {
+	m.events = &s
+	m.appendevents = nil
+}
+
+// Events returns the value of the "events" field in the mutation.
+func (m *WebhookMutation) Events() (r []string, exists bool) {
+	v := m.events
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldEvents returns the old "events" field's value of the Webhook entity.
+// If the Webhook object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WebhookMutation) OldEvents(ctx context.Context) (v []string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldEvents is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldEvents requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldEvents: %w", err)
+	}
+	return oldValue.Events, nil
+}
+
+// AppendEvents adds s to the "events" field.
+func (m *WebhookMutation) AppendEvents(s []string) {
+	m.appendevents = append(m.appendevents, s...)
+}
+
+// AppendedEvents returns the list of values that were appended to the "events" field in this mutation.
+func (m *WebhookMutation) AppendedEvents() ([]string, bool) {
+	if len(m.appendevents) == 0 {
+		return nil, false
+	}
+	return m.appendevents, true
+}
+
+// ResetEvents resets all changes to the "events" field.
+func (m *WebhookMutation) ResetEvents() {
+	m.events = nil
+	m.appendevents = nil
+}
+
+// SetActive sets the "active" field.
+func (m *WebhookMutation) SetActive(b bool) {
+	m.active = &b
+}
+
+// Active returns the value of the "active" field in the mutation.
+func (m *WebhookMutation) Active() (r bool, exists bool) {
+	v := m.active
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldActive returns the old "active" field's value of the Webhook entity.
+// If the Webhook object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WebhookMutation) OldActive(ctx context.Context) (v bool, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldActive is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldActive requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldActive: %w", err)
+	}
+	return oldValue.Active, nil
+}
+
+// ResetActive resets all changes to the "active" field.
+func (m *WebhookMutation) ResetActive() {
+	m.active = nil
+}
+
+// SetSecret sets the "secret" field.
+func (m *WebhookMutation) SetSecret(b []byte) {
+	m.secret = &b
+}
+
+// Secret returns the value of the "secret" field in the mutation.
+func (m *WebhookMutation) Secret() (r []byte, exists bool) {
+	v := m.secret
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSecret returns the old "secret" field's value of the Webhook entity.
+// If the Webhook object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *WebhookMutation) OldSecret(ctx context.Context) (v []byte, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSecret is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSecret requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSecret: %w", err)
+	}
+	return oldValue.Secret, nil
+}
+
+// ResetSecret resets all changes to the "secret" field.
+func (m *WebhookMutation) ResetSecret() {
+	m.secret = nil
+}
+
+// Where appends a list predicates to the WebhookMutation builder.
+func (m *WebhookMutation) Where(ps ...predicate.Webhook) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the WebhookMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *WebhookMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.Webhook, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *WebhookMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *WebhookMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (Webhook).
+func (m *WebhookMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *WebhookMutation) Fields() []string {
+	fields := make([]string, 0, 11)
+	if m.corp_id != nil {
+		fields = append(fields, webhook.FieldCorpID)
+	}
+	if m.created_at != nil {
+		fields = append(fields, webhook.FieldCreatedAt)
+	}
+	if m.version != nil {
+		fields = append(fields, webhook.FieldVersion)
+	}
+	if m.updated_at != nil {
+		fields = append(fields, webhook.FieldUpdatedAt)
+	}
+	if m.archived_at != nil {
+		fields = append(fields, webhook.FieldArchivedAt)
+	}
+	if m.erased_at != nil {
+		fields = append(fields, webhook.FieldErasedAt)
+	}
+	if m.name != nil {
+		fields = append(fields, webhook.FieldName)
+	}
+	if m.url != nil {
+		fields = append(fields, webhook.FieldURL)
+	}
+	if m.events != nil {
+		fields = append(fields, webhook.FieldEvents)
+	}
+	if m.active != nil {
+		fields = append(fields, webhook.FieldActive)
+	}
+	if m.secret != nil {
+		fields = append(fields, webhook.FieldSecret)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *WebhookMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case webhook.FieldCorpID:
+		return m.CorpID()
+	case webhook.FieldCreatedAt:
+		return m.CreatedAt()
+	case webhook.FieldVersion:
+		return m.Version()
+	case webhook.FieldUpdatedAt:
+		return m.UpdatedAt()
+	case webhook.FieldArchivedAt:
+		return m.ArchivedAt()
+	case webhook.FieldErasedAt:
+		return m.ErasedAt()
+	case webhook.FieldName:
+		return m.Name()
+	case webhook.FieldURL:
+		return m.URL()
+	case webhook.FieldEvents:
+		return m.Events()
+	case webhook.FieldActive:
+		return m.Active()
+	case webhook.FieldSecret:
+		return m.Secret()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *WebhookMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case webhook.FieldCorpID:
+		return m.OldCorpID(ctx)
+	case webhook.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	case webhook.FieldVersion:
+		return m.OldVersion(ctx)
+	case webhook.FieldUpdatedAt:
+		return m.OldUpdatedAt(ctx)
+	case webhook.FieldArchivedAt:
+		return m.OldArchivedAt(ctx)
+	case webhook.FieldErasedAt:
+		return m.OldErasedAt(ctx)
+	case webhook.FieldName:
+		return m.OldName(ctx)
+	case webhook.FieldURL:
+		return m.OldURL(ctx)
+	case webhook.FieldEvents:
+		return m.OldEvents(ctx)
+	case webhook.FieldActive:
+		return m.OldActive(ctx)
+	case webhook.FieldSecret:
+		return m.OldSecret(ctx)
+	}
+	return nil, fmt.Errorf("unknown Webhook field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *WebhookMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case webhook.FieldCorpID:
+		v, ok := value.(nid.ID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCorpID(v)
+		return nil
+	case webhook.FieldCreatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	case webhook.FieldVersion:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetVersion(v)
+		return nil
+	case webhook.FieldUpdatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUpdatedAt(v)
+		return nil
+	case webhook.FieldArchivedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetArchivedAt(v)
+		return nil
+	case webhook.FieldErasedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetErasedAt(v)
+		return nil
+	case webhook.FieldName:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetName(v)
+		return nil
+	case webhook.FieldURL:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetURL(v)
+		return nil
+	case webhook.FieldEvents:
+		v, ok := value.([]string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetEvents(v)
+		return nil
+	case webhook.FieldActive:
+		v, ok := value.(bool)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetActive(v)
+		return nil
+	case webhook.FieldSecret:
+		v, ok := value.([]byte)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSecret(v)
+		return nil
+	}
+	return fmt.Errorf("unknown Webhook field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *WebhookMutation) AddedFields() []string {
+	var fields []string
+	if m.addversion != nil {
+		fields = append(fields, webhook.FieldVersion)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *WebhookMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case webhook.FieldVersion:
+		return m.AddedVersion()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *WebhookMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case webhook.FieldVersion:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddVersion(v)
+		return nil
+	}
+	return fmt.Errorf("unknown Webhook numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *WebhookMutation) ClearedFields() []string {
+	var fields []string
+	if m.FieldCleared(webhook.FieldArchivedAt) {
+		fields = append(fields, webhook.FieldArchivedAt)
+	}
+	if m.FieldCleared(webhook.FieldErasedAt) {
+		fields = append(fields, webhook.FieldErasedAt)
+	}
+	return fields
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *WebhookMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *WebhookMutation) ClearField(name string) error {
+	switch name {
+	case webhook.FieldArchivedAt:
+		m.ClearArchivedAt()
+		return nil
+	case webhook.FieldErasedAt:
+		m.ClearErasedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown Webhook nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *WebhookMutation) ResetField(name string) error {
+	switch name {
+	case webhook.FieldCorpID:
+		m.ResetCorpID()
+		return nil
+	case webhook.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	case webhook.FieldVersion:
+		m.ResetVersion()
+		return nil
+	case webhook.FieldUpdatedAt:
+		m.ResetUpdatedAt()
+		return nil
+	case webhook.FieldArchivedAt:
+		m.ResetArchivedAt()
+		return nil
+	case webhook.FieldErasedAt:
+		m.ResetErasedAt()
+		return nil
+	case webhook.FieldName:
+		m.ResetName()
+		return nil
+	case webhook.FieldURL:
+		m.ResetURL()
+		return nil
+	case webhook.FieldEvents:
+		m.ResetEvents()
+		return nil
+	case webhook.FieldActive:
+		m.ResetActive()
+		return nil
+	case webhook.FieldSecret:
+		m.ResetSecret()
+		return nil
+	}
+	return fmt.Errorf("unknown Webhook field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *WebhookMutation) AddedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *WebhookMutation) AddedIDs(name string) []ent.Value {
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *WebhookMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *WebhookMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *WebhookMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 0)
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *WebhookMutation) EdgeCleared(name string) bool {
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *WebhookMutation) ClearEdge(name string) error {
+	return fmt.Errorf("unknown Webhook unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *WebhookMutation) ResetEdge(name string) error {
+	return fmt.Errorf("unknown Webhook edge %s", name)
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/openhandover/openhandover/ent/group"
 	"github.com/openhandover/openhandover/ent/handover"
 	"github.com/openhandover/openhandover/ent/member"
+	"github.com/openhandover/openhandover/ent/ruleset"
 	"github.com/openhandover/openhandover/ent/transfer"
 	"github.com/openhandover/openhandover/internal/nid"
 	"github.com/openhandover/openhandover/internal/siblings"
@@ -68,6 +69,8 @@ type Transfer struct {
 	Importance transfer.Importance `json:"importance,omitempty"`
 	// RuleSetID holds the value of the "rule_set_id" field.
 	RuleSetID nid.ID `json:"rule_set_id,omitempty"`
+	// RevertOfID holds the value of the "revert_of_id" field.
+	RevertOfID nid.ID `json:"revert_of_id,omitempty"`
 	// RuleIndex holds the value of the "rule_index" field.
 	RuleIndex *int `json:"rule_index,omitempty"`
 	// What a revert takes back: the follow that ended, tags and remark that a merge added.
@@ -102,13 +105,19 @@ type TransferEdges struct {
 	From *Member `json:"from,omitempty"`
 	// To holds the value of the to edge.
 	To *Member `json:"to,omitempty"`
+	// RuleSet holds the value of the rule_set edge.
+	RuleSet *RuleSet `json:"rule_set,omitempty"`
+	// RevertOf holds the value of the revert_of edge.
+	RevertOf *Transfer `json:"revert_of,omitempty"`
+	// Reversals holds the value of the reversals edge.
+	Reversals []*Transfer `json:"reversals,omitempty"`
 	// FromDepartment holds the value of the from_department edge.
 	FromDepartment *Department `json:"from_department,omitempty"`
 	// ToDepartment holds the value of the to_department edge.
 	ToDepartment *Department `json:"to_department,omitempty"`
 	// loadedTypes holds the information for reporting if a
 	// type was loaded (or requested) in eager-loading or not.
-	loadedTypes [8]bool
+	loadedTypes [11]bool
 }
 
 // HandoverOrErr returns the Handover value or an error if the edge
@@ -177,12 +186,43 @@ func (e TransferEdges) ToOrErr() (*Member, error) {
 	return nil, &NotLoadedError{edge: "to"}
 }
 
+// RuleSetOrErr returns the RuleSet value or an error if the edge
+// was not loaded in eager-loading, or loaded but was not found.
+func (e TransferEdges) RuleSetOrErr() (*RuleSet, error) {
+	if e.RuleSet != nil {
+		return e.RuleSet, nil
+	} else if e.loadedTypes[6] {
+		return nil, &NotFoundError{label: ruleset.Label}
+	}
+	return nil, &NotLoadedError{edge: "rule_set"}
+}
+
+// RevertOfOrErr returns the RevertOf value or an error if the edge
+// was not loaded in eager-loading, or loaded but was not found.
+func (e TransferEdges) RevertOfOrErr() (*Transfer, error) {
+	if e.RevertOf != nil {
+		return e.RevertOf, nil
+	} else if e.loadedTypes[7] {
+		return nil, &NotFoundError{label: transfer.Label}
+	}
+	return nil, &NotLoadedError{edge: "revert_of"}
+}
+
+// ReversalsOrErr returns the Reversals value or an error if the edge
+// was not loaded in eager-loading.
+func (e TransferEdges) ReversalsOrErr() ([]*Transfer, error) {
+	if e.loadedTypes[8] {
+		return e.Reversals, nil
+	}
+	return nil, &NotLoadedError{edge: "reversals"}
+}
+
 // FromDepartmentOrErr returns the FromDepartment value or an error if the edge
 // was not loaded in eager-loading, or loaded but was not found.
 func (e TransferEdges) FromDepartmentOrErr() (*Department, error) {
 	if e.FromDepartment != nil {
 		return e.FromDepartment, nil
-	} else if e.loadedTypes[6] {
+	} else if e.loadedTypes[9] {
 		return nil, &NotFoundError{label: department.Label}
 	}
 	return nil, &NotLoadedError{edge: "from_department"}
@@ -193,7 +233,7 @@ func (e TransferEdges) FromDepartmentOrErr() (*Department, error) {
 func (e TransferEdges) ToDepartmentOrErr() (*Department, error) {
 	if e.ToDepartment != nil {
 		return e.ToDepartment, nil
-	} else if e.loadedTypes[7] {
+	} else if e.loadedTypes[10] {
 		return nil, &NotFoundError{label: department.Label}
 	}
 	return nil, &NotLoadedError{edge: "to_department"}
@@ -206,7 +246,7 @@ func (*Transfer) scanValues(columns []string) ([]any, error) {
 		switch columns[i] {
 		case transfer.FieldUndo:
 			values[i] = new([]byte)
-		case transfer.FieldID, transfer.FieldCorpID, transfer.FieldHandoverID, transfer.FieldContactID, transfer.FieldGroupID, transfer.FieldFollowID, transfer.FieldFromID, transfer.FieldToID, transfer.FieldFromDepartmentID, transfer.FieldToDepartmentID, transfer.FieldRuleSetID:
+		case transfer.FieldID, transfer.FieldCorpID, transfer.FieldHandoverID, transfer.FieldContactID, transfer.FieldGroupID, transfer.FieldFollowID, transfer.FieldFromID, transfer.FieldToID, transfer.FieldFromDepartmentID, transfer.FieldToDepartmentID, transfer.FieldRuleSetID, transfer.FieldRevertOfID:
 			values[i] = new(nid.ID)
 		case transfer.FieldMerged:
 			values[i] = new(sql.NullBool)
@@ -366,6 +406,12 @@ func (_m *Transfer) assignValues(columns []string, values []any) error {
 			} else if value != nil {
 				_m.RuleSetID = *value
 			}
+		case transfer.FieldRevertOfID:
+			if value, ok := values[i].(*nid.ID); !ok {
+				return fmt.Errorf("unexpected type %T for field revert_of_id", values[i])
+			} else if value != nil {
+				_m.RevertOfID = *value
+			}
 		case transfer.FieldRuleIndex:
 			if value, ok := values[i].(*sql.NullInt64); !ok {
 				return fmt.Errorf("unexpected type %T for field rule_index", values[i])
@@ -449,6 +495,21 @@ func (_m *Transfer) QueryFrom() *MemberQuery {
 // QueryTo queries the "to" edge of the Transfer entity.
 func (_m *Transfer) QueryTo() *MemberQuery {
 	return NewTransferClient(_m.config).QueryTo(_m)
+}
+
+// QueryRuleSet queries the "rule_set" edge of the Transfer entity.
+func (_m *Transfer) QueryRuleSet() *RuleSetQuery {
+	return NewTransferClient(_m.config).QueryRuleSet(_m)
+}
+
+// QueryRevertOf queries the "revert_of" edge of the Transfer entity.
+func (_m *Transfer) QueryRevertOf() *TransferQuery {
+	return NewTransferClient(_m.config).QueryRevertOf(_m)
+}
+
+// QueryReversals queries the "reversals" edge of the Transfer entity.
+func (_m *Transfer) QueryReversals() *TransferQuery {
+	return NewTransferClient(_m.config).QueryReversals(_m)
 }
 
 // QueryFromDepartment queries the "from_department" edge of the Transfer entity.
@@ -552,6 +613,9 @@ func (_m *Transfer) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("rule_set_id=")
 	builder.WriteString(fmt.Sprintf("%v", _m.RuleSetID))
+	builder.WriteString(", ")
+	builder.WriteString("revert_of_id=")
+	builder.WriteString(fmt.Sprintf("%v", _m.RevertOfID))
 	builder.WriteString(", ")
 	if v := _m.RuleIndex; v != nil {
 		builder.WriteString("rule_index=")

@@ -17,6 +17,7 @@ import (
 	"github.com/openhandover/openhandover/ent/group"
 	"github.com/openhandover/openhandover/ent/handover"
 	"github.com/openhandover/openhandover/ent/member"
+	"github.com/openhandover/openhandover/ent/ruleset"
 	"github.com/openhandover/openhandover/ent/transfer"
 	"github.com/openhandover/openhandover/internal/nid"
 )
@@ -266,6 +267,20 @@ func (_c *TransferCreate) SetNillableRuleSetID(v *nid.ID) *TransferCreate {
 	return _c
 }
 
+// SetRevertOfID sets the "revert_of_id" field.
+func (_c *TransferCreate) SetRevertOfID(v nid.ID) *TransferCreate {
+	_c.mutation.SetRevertOfID(v)
+	return _c
+}
+
+// SetNillableRevertOfID sets the "revert_of_id" field if the given value is not nil.
+func (_c *TransferCreate) SetNillableRevertOfID(v *nid.ID) *TransferCreate {
+	if v != nil {
+		_c.SetRevertOfID(*v)
+	}
+	return _c
+}
+
 // SetRuleIndex sets the "rule_index" field.
 func (_c *TransferCreate) SetRuleIndex(v int) *TransferCreate {
 	_c.mutation.SetRuleIndex(v)
@@ -384,6 +399,31 @@ func (_c *TransferCreate) SetFrom(v *Member) *TransferCreate {
 // SetTo sets the "to" edge to the Member entity.
 func (_c *TransferCreate) SetTo(v *Member) *TransferCreate {
 	return _c.SetToID(v.ID)
+}
+
+// SetRuleSet sets the "rule_set" edge to the RuleSet entity.
+func (_c *TransferCreate) SetRuleSet(v *RuleSet) *TransferCreate {
+	return _c.SetRuleSetID(v.ID)
+}
+
+// SetRevertOf sets the "revert_of" edge to the Transfer entity.
+func (_c *TransferCreate) SetRevertOf(v *Transfer) *TransferCreate {
+	return _c.SetRevertOfID(v.ID)
+}
+
+// AddReversalIDs adds the "reversals" edge to the Transfer entity by IDs.
+func (_c *TransferCreate) AddReversalIDs(ids ...nid.ID) *TransferCreate {
+	_c.mutation.AddReversalIDs(ids...)
+	return _c
+}
+
+// AddReversals adds the "reversals" edges to the Transfer entity.
+func (_c *TransferCreate) AddReversals(v ...*Transfer) *TransferCreate {
+	ids := make([]nid.ID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _c.AddReversalIDs(ids...)
 }
 
 // SetFromDepartment sets the "from_department" edge to the Department entity.
@@ -626,10 +666,6 @@ func (_c *TransferCreate) createSpec() (*Transfer, *sqlgraph.CreateSpec) {
 		_spec.SetField(transfer.FieldImportance, field.TypeEnum, value)
 		_node.Importance = value
 	}
-	if value, ok := _c.mutation.RuleSetID(); ok {
-		_spec.SetField(transfer.FieldRuleSetID, field.TypeUUID, value)
-		_node.RuleSetID = value
-	}
 	if value, ok := _c.mutation.RuleIndex(); ok {
 		_spec.SetField(transfer.FieldRuleIndex, field.TypeInt, value)
 		_node.RuleIndex = &value
@@ -754,6 +790,56 @@ func (_c *TransferCreate) createSpec() (*Transfer, *sqlgraph.CreateSpec) {
 			edge.Target.Nodes = append(edge.Target.Nodes, k)
 		}
 		_node.ToID = nodes[0]
+		_spec.Edges = append(_spec.Edges, edge)
+	}
+	if nodes := _c.mutation.RuleSetIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   transfer.RuleSetTable,
+			Columns: []string{transfer.RuleSetColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(ruleset.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_node.RuleSetID = nodes[0]
+		_spec.Edges = append(_spec.Edges, edge)
+	}
+	if nodes := _c.mutation.RevertOfIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: true,
+			Table:   transfer.RevertOfTable,
+			Columns: []string{transfer.RevertOfColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(transfer.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_node.RevertOfID = nodes[0]
+		_spec.Edges = append(_spec.Edges, edge)
+	}
+	if nodes := _c.mutation.ReversalsIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   transfer.ReversalsTable,
+			Columns: []string{transfer.ReversalsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(transfer.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
 		_spec.Edges = append(_spec.Edges, edge)
 	}
 	if nodes := _c.mutation.FromDepartmentIDs(); len(nodes) > 0 {

@@ -4,6 +4,7 @@ package ent
 
 import (
 	"context"
+	"database/sql/driver"
 	"fmt"
 	"math"
 
@@ -19,6 +20,7 @@ import (
 	"github.com/openhandover/openhandover/ent/handover"
 	"github.com/openhandover/openhandover/ent/member"
 	"github.com/openhandover/openhandover/ent/predicate"
+	"github.com/openhandover/openhandover/ent/ruleset"
 	"github.com/openhandover/openhandover/ent/transfer"
 	"github.com/openhandover/openhandover/internal/nid"
 )
@@ -36,6 +38,9 @@ type TransferQuery struct {
 	withFollow         *FollowQuery
 	withFrom           *MemberQuery
 	withTo             *MemberQuery
+	withRuleSet        *RuleSetQuery
+	withRevertOf       *TransferQuery
+	withReversals      *TransferQuery
 	withFromDepartment *DepartmentQuery
 	withToDepartment   *DepartmentQuery
 	modifiers          []func(*sql.Selector)
@@ -200,6 +205,72 @@ func (_q *TransferQuery) QueryTo() *MemberQuery {
 			sqlgraph.From(transfer.Table, transfer.FieldID, selector),
 			sqlgraph.To(member.Table, member.FieldID),
 			sqlgraph.Edge(sqlgraph.M2O, false, transfer.ToTable, transfer.ToColumn),
+		)
+		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
+		return fromU, nil
+	}
+	return query
+}
+
+// QueryRuleSet chains the current query on the "rule_set" edge.
+func (_q *TransferQuery) QueryRuleSet() *RuleSetQuery {
+	query := (&RuleSetClient{config: _q.config}).Query()
+	query.path = func(ctx context.Context) (fromU *sql.Selector, err error) {
+		if err := _q.prepareQuery(ctx); err != nil {
+			return nil, err
+		}
+		selector := _q.sqlQuery(ctx)
+		if err := selector.Err(); err != nil {
+			return nil, err
+		}
+		step := sqlgraph.NewStep(
+			sqlgraph.From(transfer.Table, transfer.FieldID, selector),
+			sqlgraph.To(ruleset.Table, ruleset.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, transfer.RuleSetTable, transfer.RuleSetColumn),
+		)
+		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
+		return fromU, nil
+	}
+	return query
+}
+
+// QueryRevertOf chains the current query on the "revert_of" edge.
+func (_q *TransferQuery) QueryRevertOf() *TransferQuery {
+	query := (&TransferClient{config: _q.config}).Query()
+	query.path = func(ctx context.Context) (fromU *sql.Selector, err error) {
+		if err := _q.prepareQuery(ctx); err != nil {
+			return nil, err
+		}
+		selector := _q.sqlQuery(ctx)
+		if err := selector.Err(); err != nil {
+			return nil, err
+		}
+		step := sqlgraph.NewStep(
+			sqlgraph.From(transfer.Table, transfer.FieldID, selector),
+			sqlgraph.To(transfer.Table, transfer.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, true, transfer.RevertOfTable, transfer.RevertOfColumn),
+		)
+		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
+		return fromU, nil
+	}
+	return query
+}
+
+// QueryReversals chains the current query on the "reversals" edge.
+func (_q *TransferQuery) QueryReversals() *TransferQuery {
+	query := (&TransferClient{config: _q.config}).Query()
+	query.path = func(ctx context.Context) (fromU *sql.Selector, err error) {
+		if err := _q.prepareQuery(ctx); err != nil {
+			return nil, err
+		}
+		selector := _q.sqlQuery(ctx)
+		if err := selector.Err(); err != nil {
+			return nil, err
+		}
+		step := sqlgraph.NewStep(
+			sqlgraph.From(transfer.Table, transfer.FieldID, selector),
+			sqlgraph.To(transfer.Table, transfer.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, transfer.ReversalsTable, transfer.ReversalsColumn),
 		)
 		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
 		return fromU, nil
@@ -449,6 +520,9 @@ func (_q *TransferQuery) Clone() *TransferQuery {
 		withFollow:         _q.withFollow.Clone(),
 		withFrom:           _q.withFrom.Clone(),
 		withTo:             _q.withTo.Clone(),
+		withRuleSet:        _q.withRuleSet.Clone(),
+		withRevertOf:       _q.withRevertOf.Clone(),
+		withReversals:      _q.withReversals.Clone(),
 		withFromDepartment: _q.withFromDepartment.Clone(),
 		withToDepartment:   _q.withToDepartment.Clone(),
 		// clone intermediate query.
@@ -520,6 +594,39 @@ func (_q *TransferQuery) WithTo(opts ...func(*MemberQuery)) *TransferQuery {
 		opt(query)
 	}
 	_q.withTo = query
+	return _q
+}
+
+// WithRuleSet tells the query-builder to eager-load the nodes that are connected to
+// the "rule_set" edge. The optional arguments are used to configure the query builder of the edge.
+func (_q *TransferQuery) WithRuleSet(opts ...func(*RuleSetQuery)) *TransferQuery {
+	query := (&RuleSetClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	_q.withRuleSet = query
+	return _q
+}
+
+// WithRevertOf tells the query-builder to eager-load the nodes that are connected to
+// the "revert_of" edge. The optional arguments are used to configure the query builder of the edge.
+func (_q *TransferQuery) WithRevertOf(opts ...func(*TransferQuery)) *TransferQuery {
+	query := (&TransferClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	_q.withRevertOf = query
+	return _q
+}
+
+// WithReversals tells the query-builder to eager-load the nodes that are connected to
+// the "reversals" edge. The optional arguments are used to configure the query builder of the edge.
+func (_q *TransferQuery) WithReversals(opts ...func(*TransferQuery)) *TransferQuery {
+	query := (&TransferClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	_q.withReversals = query
 	return _q
 }
 
@@ -623,13 +730,16 @@ func (_q *TransferQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*Tra
 	var (
 		nodes       = []*Transfer{}
 		_spec       = _q.querySpec()
-		loadedTypes = [8]bool{
+		loadedTypes = [11]bool{
 			_q.withHandover != nil,
 			_q.withContact != nil,
 			_q.withGroup != nil,
 			_q.withFollow != nil,
 			_q.withFrom != nil,
 			_q.withTo != nil,
+			_q.withRuleSet != nil,
+			_q.withRevertOf != nil,
+			_q.withReversals != nil,
 			_q.withFromDepartment != nil,
 			_q.withToDepartment != nil,
 		}
@@ -688,6 +798,25 @@ func (_q *TransferQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*Tra
 	if query := _q.withTo; query != nil {
 		if err := _q.loadTo(ctx, query, nodes, nil,
 			func(n *Transfer, e *Member) { n.Edges.To = e }); err != nil {
+			return nil, err
+		}
+	}
+	if query := _q.withRuleSet; query != nil {
+		if err := _q.loadRuleSet(ctx, query, nodes, nil,
+			func(n *Transfer, e *RuleSet) { n.Edges.RuleSet = e }); err != nil {
+			return nil, err
+		}
+	}
+	if query := _q.withRevertOf; query != nil {
+		if err := _q.loadRevertOf(ctx, query, nodes, nil,
+			func(n *Transfer, e *Transfer) { n.Edges.RevertOf = e }); err != nil {
+			return nil, err
+		}
+	}
+	if query := _q.withReversals; query != nil {
+		if err := _q.loadReversals(ctx, query, nodes,
+			func(n *Transfer) { n.Edges.Reversals = []*Transfer{} },
+			func(n *Transfer, e *Transfer) { n.Edges.Reversals = append(n.Edges.Reversals, e) }); err != nil {
 			return nil, err
 		}
 	}
@@ -880,6 +1009,94 @@ func (_q *TransferQuery) loadTo(ctx context.Context, query *MemberQuery, nodes [
 	}
 	return nil
 }
+func (_q *TransferQuery) loadRuleSet(ctx context.Context, query *RuleSetQuery, nodes []*Transfer, init func(*Transfer), assign func(*Transfer, *RuleSet)) error {
+	ids := make([]nid.ID, 0, len(nodes))
+	nodeids := make(map[nid.ID][]*Transfer)
+	for i := range nodes {
+		fk := nodes[i].RuleSetID
+		if _, ok := nodeids[fk]; !ok {
+			ids = append(ids, fk)
+		}
+		nodeids[fk] = append(nodeids[fk], nodes[i])
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	query.Where(ruleset.IDIn(ids...))
+	neighbors, err := query.All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range neighbors {
+		nodes, ok := nodeids[n.ID]
+		if !ok {
+			return fmt.Errorf(`unexpected foreign-key "rule_set_id" returned %v`, n.ID)
+		}
+		for i := range nodes {
+			assign(nodes[i], n)
+		}
+	}
+	return nil
+}
+func (_q *TransferQuery) loadRevertOf(ctx context.Context, query *TransferQuery, nodes []*Transfer, init func(*Transfer), assign func(*Transfer, *Transfer)) error {
+	ids := make([]nid.ID, 0, len(nodes))
+	nodeids := make(map[nid.ID][]*Transfer)
+	for i := range nodes {
+		fk := nodes[i].RevertOfID
+		if _, ok := nodeids[fk]; !ok {
+			ids = append(ids, fk)
+		}
+		nodeids[fk] = append(nodeids[fk], nodes[i])
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	query.Where(transfer.IDIn(ids...))
+	neighbors, err := query.All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range neighbors {
+		nodes, ok := nodeids[n.ID]
+		if !ok {
+			return fmt.Errorf(`unexpected foreign-key "revert_of_id" returned %v`, n.ID)
+		}
+		for i := range nodes {
+			assign(nodes[i], n)
+		}
+	}
+	return nil
+}
+func (_q *TransferQuery) loadReversals(ctx context.Context, query *TransferQuery, nodes []*Transfer, init func(*Transfer), assign func(*Transfer, *Transfer)) error {
+	fks := make([]driver.Value, 0, len(nodes))
+	nodeids := make(map[nid.ID]*Transfer)
+	for i := range nodes {
+		fks = append(fks, nodes[i].ID)
+		nodeids[nodes[i].ID] = nodes[i]
+		if init != nil {
+			init(nodes[i])
+		}
+	}
+	if len(query.ctx.Fields) > 0 {
+		query.ctx.AppendFieldOnce(transfer.FieldRevertOfID)
+	}
+	query.Where(predicate.Transfer(func(s *sql.Selector) {
+		s.Where(sql.InValues(s.C(transfer.ReversalsColumn), fks...))
+	}))
+	neighbors, err := query.All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range neighbors {
+		fk := n.RevertOfID
+		node, ok := nodeids[fk]
+		if !ok {
+			return fmt.Errorf(`unexpected referenced foreign-key "revert_of_id" returned %v for node %v`, fk, n.ID)
+		}
+		assign(node, n)
+	}
+	return nil
+}
 func (_q *TransferQuery) loadFromDepartment(ctx context.Context, query *DepartmentQuery, nodes []*Transfer, init func(*Transfer), assign func(*Transfer, *Department)) error {
 	ids := make([]nid.ID, 0, len(nodes))
 	nodeids := make(map[nid.ID][]*Transfer)
@@ -984,6 +1201,12 @@ func (_q *TransferQuery) querySpec() *sqlgraph.QuerySpec {
 		}
 		if _q.withTo != nil {
 			_spec.Node.AddColumnOnce(transfer.FieldToID)
+		}
+		if _q.withRuleSet != nil {
+			_spec.Node.AddColumnOnce(transfer.FieldRuleSetID)
+		}
+		if _q.withRevertOf != nil {
+			_spec.Node.AddColumnOnce(transfer.FieldRevertOfID)
 		}
 		if _q.withFromDepartment != nil {
 			_spec.Node.AddColumnOnce(transfer.FieldFromDepartmentID)

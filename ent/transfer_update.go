@@ -20,6 +20,7 @@ import (
 	"github.com/openhandover/openhandover/ent/handover"
 	"github.com/openhandover/openhandover/ent/member"
 	"github.com/openhandover/openhandover/ent/predicate"
+	"github.com/openhandover/openhandover/ent/ruleset"
 	"github.com/openhandover/openhandover/ent/transfer"
 	"github.com/openhandover/openhandover/internal/nid"
 )
@@ -378,6 +379,26 @@ func (_u *TransferUpdate) ClearRuleSetID() *TransferUpdate {
 	return _u
 }
 
+// SetRevertOfID sets the "revert_of_id" field.
+func (_u *TransferUpdate) SetRevertOfID(v nid.ID) *TransferUpdate {
+	_u.mutation.SetRevertOfID(v)
+	return _u
+}
+
+// SetNillableRevertOfID sets the "revert_of_id" field if the given value is not nil.
+func (_u *TransferUpdate) SetNillableRevertOfID(v *nid.ID) *TransferUpdate {
+	if v != nil {
+		_u.SetRevertOfID(*v)
+	}
+	return _u
+}
+
+// ClearRevertOfID clears the value of the "revert_of_id" field.
+func (_u *TransferUpdate) ClearRevertOfID() *TransferUpdate {
+	_u.mutation.ClearRevertOfID()
+	return _u
+}
+
 // SetRuleIndex sets the "rule_index" field.
 func (_u *TransferUpdate) SetRuleIndex(v int) *TransferUpdate {
 	_u.mutation.ResetRuleIndex()
@@ -527,6 +548,31 @@ func (_u *TransferUpdate) SetTo(v *Member) *TransferUpdate {
 	return _u.SetToID(v.ID)
 }
 
+// SetRuleSet sets the "rule_set" edge to the RuleSet entity.
+func (_u *TransferUpdate) SetRuleSet(v *RuleSet) *TransferUpdate {
+	return _u.SetRuleSetID(v.ID)
+}
+
+// SetRevertOf sets the "revert_of" edge to the Transfer entity.
+func (_u *TransferUpdate) SetRevertOf(v *Transfer) *TransferUpdate {
+	return _u.SetRevertOfID(v.ID)
+}
+
+// AddReversalIDs adds the "reversals" edge to the Transfer entity by IDs.
+func (_u *TransferUpdate) AddReversalIDs(ids ...nid.ID) *TransferUpdate {
+	_u.mutation.AddReversalIDs(ids...)
+	return _u
+}
+
+// AddReversals adds the "reversals" edges to the Transfer entity.
+func (_u *TransferUpdate) AddReversals(v ...*Transfer) *TransferUpdate {
+	ids := make([]nid.ID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddReversalIDs(ids...)
+}
+
 // SetFromDepartment sets the "from_department" edge to the Department entity.
 func (_u *TransferUpdate) SetFromDepartment(v *Department) *TransferUpdate {
 	return _u.SetFromDepartmentID(v.ID)
@@ -576,6 +622,39 @@ func (_u *TransferUpdate) ClearFrom() *TransferUpdate {
 func (_u *TransferUpdate) ClearTo() *TransferUpdate {
 	_u.mutation.ClearTo()
 	return _u
+}
+
+// ClearRuleSet clears the "rule_set" edge to the RuleSet entity.
+func (_u *TransferUpdate) ClearRuleSet() *TransferUpdate {
+	_u.mutation.ClearRuleSet()
+	return _u
+}
+
+// ClearRevertOf clears the "revert_of" edge to the Transfer entity.
+func (_u *TransferUpdate) ClearRevertOf() *TransferUpdate {
+	_u.mutation.ClearRevertOf()
+	return _u
+}
+
+// ClearReversals clears all "reversals" edges to the Transfer entity.
+func (_u *TransferUpdate) ClearReversals() *TransferUpdate {
+	_u.mutation.ClearReversals()
+	return _u
+}
+
+// RemoveReversalIDs removes the "reversals" edge to Transfer entities by IDs.
+func (_u *TransferUpdate) RemoveReversalIDs(ids ...nid.ID) *TransferUpdate {
+	_u.mutation.RemoveReversalIDs(ids...)
+	return _u
+}
+
+// RemoveReversals removes "reversals" edges to Transfer entities.
+func (_u *TransferUpdate) RemoveReversals(v ...*Transfer) *TransferUpdate {
+	ids := make([]nid.ID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveReversalIDs(ids...)
 }
 
 // ClearFromDepartment clears the "from_department" edge to the Department entity.
@@ -710,12 +789,6 @@ func (_u *TransferUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if value, ok := _u.mutation.Importance(); ok {
 		_spec.SetField(transfer.FieldImportance, field.TypeEnum, value)
-	}
-	if value, ok := _u.mutation.RuleSetID(); ok {
-		_spec.SetField(transfer.FieldRuleSetID, field.TypeUUID, value)
-	}
-	if _u.mutation.RuleSetIDCleared() {
-		_spec.ClearField(transfer.FieldRuleSetID, field.TypeUUID)
 	}
 	if value, ok := _u.mutation.RuleIndex(); ok {
 		_spec.SetField(transfer.FieldRuleIndex, field.TypeInt, value)
@@ -925,6 +998,109 @@ func (_u *TransferUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(member.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.RuleSetCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   transfer.RuleSetTable,
+			Columns: []string{transfer.RuleSetColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(ruleset.FieldID, field.TypeUUID),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RuleSetIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   transfer.RuleSetTable,
+			Columns: []string{transfer.RuleSetColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(ruleset.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.RevertOfCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: true,
+			Table:   transfer.RevertOfTable,
+			Columns: []string{transfer.RevertOfColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(transfer.FieldID, field.TypeUUID),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RevertOfIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: true,
+			Table:   transfer.RevertOfTable,
+			Columns: []string{transfer.RevertOfColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(transfer.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.ReversalsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   transfer.ReversalsTable,
+			Columns: []string{transfer.ReversalsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(transfer.FieldID, field.TypeUUID),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedReversalsIDs(); len(nodes) > 0 && !_u.mutation.ReversalsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   transfer.ReversalsTable,
+			Columns: []string{transfer.ReversalsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(transfer.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.ReversalsIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   transfer.ReversalsTable,
+			Columns: []string{transfer.ReversalsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(transfer.FieldID, field.TypeUUID),
 			},
 		}
 		for _, k := range nodes {
@@ -1351,6 +1527,26 @@ func (_u *TransferUpdateOne) ClearRuleSetID() *TransferUpdateOne {
 	return _u
 }
 
+// SetRevertOfID sets the "revert_of_id" field.
+func (_u *TransferUpdateOne) SetRevertOfID(v nid.ID) *TransferUpdateOne {
+	_u.mutation.SetRevertOfID(v)
+	return _u
+}
+
+// SetNillableRevertOfID sets the "revert_of_id" field if the given value is not nil.
+func (_u *TransferUpdateOne) SetNillableRevertOfID(v *nid.ID) *TransferUpdateOne {
+	if v != nil {
+		_u.SetRevertOfID(*v)
+	}
+	return _u
+}
+
+// ClearRevertOfID clears the value of the "revert_of_id" field.
+func (_u *TransferUpdateOne) ClearRevertOfID() *TransferUpdateOne {
+	_u.mutation.ClearRevertOfID()
+	return _u
+}
+
 // SetRuleIndex sets the "rule_index" field.
 func (_u *TransferUpdateOne) SetRuleIndex(v int) *TransferUpdateOne {
 	_u.mutation.ResetRuleIndex()
@@ -1500,6 +1696,31 @@ func (_u *TransferUpdateOne) SetTo(v *Member) *TransferUpdateOne {
 	return _u.SetToID(v.ID)
 }
 
+// SetRuleSet sets the "rule_set" edge to the RuleSet entity.
+func (_u *TransferUpdateOne) SetRuleSet(v *RuleSet) *TransferUpdateOne {
+	return _u.SetRuleSetID(v.ID)
+}
+
+// SetRevertOf sets the "revert_of" edge to the Transfer entity.
+func (_u *TransferUpdateOne) SetRevertOf(v *Transfer) *TransferUpdateOne {
+	return _u.SetRevertOfID(v.ID)
+}
+
+// AddReversalIDs adds the "reversals" edge to the Transfer entity by IDs.
+func (_u *TransferUpdateOne) AddReversalIDs(ids ...nid.ID) *TransferUpdateOne {
+	_u.mutation.AddReversalIDs(ids...)
+	return _u
+}
+
+// AddReversals adds the "reversals" edges to the Transfer entity.
+func (_u *TransferUpdateOne) AddReversals(v ...*Transfer) *TransferUpdateOne {
+	ids := make([]nid.ID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddReversalIDs(ids...)
+}
+
 // SetFromDepartment sets the "from_department" edge to the Department entity.
 func (_u *TransferUpdateOne) SetFromDepartment(v *Department) *TransferUpdateOne {
 	return _u.SetFromDepartmentID(v.ID)
@@ -1549,6 +1770,39 @@ func (_u *TransferUpdateOne) ClearFrom() *TransferUpdateOne {
 func (_u *TransferUpdateOne) ClearTo() *TransferUpdateOne {
 	_u.mutation.ClearTo()
 	return _u
+}
+
+// ClearRuleSet clears the "rule_set" edge to the RuleSet entity.
+func (_u *TransferUpdateOne) ClearRuleSet() *TransferUpdateOne {
+	_u.mutation.ClearRuleSet()
+	return _u
+}
+
+// ClearRevertOf clears the "revert_of" edge to the Transfer entity.
+func (_u *TransferUpdateOne) ClearRevertOf() *TransferUpdateOne {
+	_u.mutation.ClearRevertOf()
+	return _u
+}
+
+// ClearReversals clears all "reversals" edges to the Transfer entity.
+func (_u *TransferUpdateOne) ClearReversals() *TransferUpdateOne {
+	_u.mutation.ClearReversals()
+	return _u
+}
+
+// RemoveReversalIDs removes the "reversals" edge to Transfer entities by IDs.
+func (_u *TransferUpdateOne) RemoveReversalIDs(ids ...nid.ID) *TransferUpdateOne {
+	_u.mutation.RemoveReversalIDs(ids...)
+	return _u
+}
+
+// RemoveReversals removes "reversals" edges to Transfer entities.
+func (_u *TransferUpdateOne) RemoveReversals(v ...*Transfer) *TransferUpdateOne {
+	ids := make([]nid.ID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveReversalIDs(ids...)
 }
 
 // ClearFromDepartment clears the "from_department" edge to the Department entity.
@@ -1713,12 +1967,6 @@ func (_u *TransferUpdateOne) sqlSave(ctx context.Context) (_node *Transfer, err 
 	}
 	if value, ok := _u.mutation.Importance(); ok {
 		_spec.SetField(transfer.FieldImportance, field.TypeEnum, value)
-	}
-	if value, ok := _u.mutation.RuleSetID(); ok {
-		_spec.SetField(transfer.FieldRuleSetID, field.TypeUUID, value)
-	}
-	if _u.mutation.RuleSetIDCleared() {
-		_spec.ClearField(transfer.FieldRuleSetID, field.TypeUUID)
 	}
 	if value, ok := _u.mutation.RuleIndex(); ok {
 		_spec.SetField(transfer.FieldRuleIndex, field.TypeInt, value)
@@ -1928,6 +2176,109 @@ func (_u *TransferUpdateOne) sqlSave(ctx context.Context) (_node *Transfer, err 
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(member.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.RuleSetCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   transfer.RuleSetTable,
+			Columns: []string{transfer.RuleSetColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(ruleset.FieldID, field.TypeUUID),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RuleSetIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   transfer.RuleSetTable,
+			Columns: []string{transfer.RuleSetColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(ruleset.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.RevertOfCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: true,
+			Table:   transfer.RevertOfTable,
+			Columns: []string{transfer.RevertOfColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(transfer.FieldID, field.TypeUUID),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RevertOfIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: true,
+			Table:   transfer.RevertOfTable,
+			Columns: []string{transfer.RevertOfColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(transfer.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.ReversalsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   transfer.ReversalsTable,
+			Columns: []string{transfer.ReversalsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(transfer.FieldID, field.TypeUUID),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedReversalsIDs(); len(nodes) > 0 && !_u.mutation.ReversalsCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   transfer.ReversalsTable,
+			Columns: []string{transfer.ReversalsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(transfer.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.ReversalsIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   transfer.ReversalsTable,
+			Columns: []string{transfer.ReversalsColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(transfer.FieldID, field.TypeUUID),
 			},
 		}
 		for _, k := range nodes {

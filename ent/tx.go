@@ -40,12 +40,16 @@ type Tx struct {
 	OwnershipPeriod *OwnershipPeriodClient
 	// Role is the client for interacting with the Role builders.
 	Role *RoleClient
+	// RuleSet is the client for interacting with the RuleSet builders.
+	RuleSet *RuleSetClient
 	// ServiceToken is the client for interacting with the ServiceToken builders.
 	ServiceToken *ServiceTokenClient
 	// Tag is the client for interacting with the Tag builders.
 	Tag *TagClient
 	// Transfer is the client for interacting with the Transfer builders.
 	Transfer *TransferClient
+	// Webhook is the client for interacting with the Webhook builders.
+	Webhook *WebhookClient
 
 	// lazily loaded.
 	client     *Client
@@ -191,9 +195,11 @@ func (tx *Tx) init() {
 	tx.Message = NewMessageClient(tx.config)
 	tx.OwnershipPeriod = NewOwnershipPeriodClient(tx.config)
 	tx.Role = NewRoleClient(tx.config)
+	tx.RuleSet = NewRuleSetClient(tx.config)
 	tx.ServiceToken = NewServiceTokenClient(tx.config)
 	tx.Tag = NewTagClient(tx.config)
 	tx.Transfer = NewTransferClient(tx.config)
+	tx.Webhook = NewWebhookClient(tx.config)
 }
 
 // txDriver wraps the given dialect.Tx with a nop dialect.Driver implementation.

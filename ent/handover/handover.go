@@ -55,6 +55,14 @@ const (
 	FieldApprovalReasons = "approval_reasons"
 	// FieldStartAt holds the string denoting the start_at field in the database.
 	FieldStartAt = "start_at"
+	// FieldExecutedByID holds the string denoting the executed_by_id field in the database.
+	FieldExecutedByID = "executed_by_id"
+	// FieldResumeAt holds the string denoting the resume_at field in the database.
+	FieldResumeAt = "resume_at"
+	// FieldHoldReason holds the string denoting the hold_reason field in the database.
+	FieldHoldReason = "hold_reason"
+	// FieldCancelRequestedAt holds the string denoting the cancel_requested_at field in the database.
+	FieldCancelRequestedAt = "cancel_requested_at"
 	// FieldSubmittedAt holds the string denoting the submitted_at field in the database.
 	FieldSubmittedAt = "submitted_at"
 	// FieldStartedAt holds the string denoting the started_at field in the database.
@@ -97,6 +105,8 @@ const (
 	EdgeLeaver = "leaver"
 	// EdgeRequestedBy holds the string denoting the requested_by edge name in mutations.
 	EdgeRequestedBy = "requested_by"
+	// EdgeExecutedBy holds the string denoting the executed_by edge name in mutations.
+	EdgeExecutedBy = "executed_by"
 	// EdgeRevertedBy holds the string denoting the reverted_by edge name in mutations.
 	EdgeRevertedBy = "reverted_by"
 	// EdgeReverts holds the string denoting the reverts edge name in mutations.
@@ -125,6 +135,13 @@ const (
 	RequestedByInverseTable = "members"
 	// RequestedByColumn is the table column denoting the requested_by relation/edge.
 	RequestedByColumn = "requested_by_id"
+	// ExecutedByTable is the table that holds the executed_by relation/edge.
+	ExecutedByTable = "handovers"
+	// ExecutedByInverseTable is the table name for the Member entity.
+	// It exists in this package in order to avoid circular dependency with the "member" package.
+	ExecutedByInverseTable = "members"
+	// ExecutedByColumn is the table column denoting the executed_by relation/edge.
+	ExecutedByColumn = "executed_by_id"
 	// RevertedByTable is the table that holds the reverted_by relation/edge.
 	RevertedByTable = "handovers"
 	// RevertedByColumn is the table column denoting the reverted_by relation/edge.
@@ -173,6 +190,10 @@ var Columns = []string{
 	FieldApprovalsRequired,
 	FieldApprovalReasons,
 	FieldStartAt,
+	FieldExecutedByID,
+	FieldResumeAt,
+	FieldHoldReason,
+	FieldCancelRequestedAt,
 	FieldSubmittedAt,
 	FieldStartedAt,
 	FieldFinishedAt,
@@ -421,6 +442,26 @@ func ByStartAt(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldStartAt, opts...).ToFunc()
 }
 
+// ByExecutedByID orders the results by the executed_by_id field.
+func ByExecutedByID(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldExecutedByID, opts...).ToFunc()
+}
+
+// ByResumeAt orders the results by the resume_at field.
+func ByResumeAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldResumeAt, opts...).ToFunc()
+}
+
+// ByHoldReason orders the results by the hold_reason field.
+func ByHoldReason(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldHoldReason, opts...).ToFunc()
+}
+
+// ByCancelRequestedAt orders the results by the cancel_requested_at field.
+func ByCancelRequestedAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldCancelRequestedAt, opts...).ToFunc()
+}
+
 // BySubmittedAt orders the results by the submitted_at field.
 func BySubmittedAt(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldSubmittedAt, opts...).ToFunc()
@@ -530,6 +571,13 @@ func ByRequestedByField(field string, opts ...sql.OrderTermOption) OrderOption {
 	}
 }
 
+// ByExecutedByField orders the results by executed_by field.
+func ByExecutedByField(field string, opts ...sql.OrderTermOption) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborTerms(s, newExecutedByStep(), sql.OrderByField(field, opts...))
+	}
+}
+
 // ByRevertedByField orders the results by reverted_by field.
 func ByRevertedByField(field string, opts ...sql.OrderTermOption) OrderOption {
 	return func(s *sql.Selector) {
@@ -604,6 +652,13 @@ func newRequestedByStep() *sqlgraph.Step {
 		sqlgraph.From(Table, FieldID),
 		sqlgraph.To(RequestedByInverseTable, FieldID),
 		sqlgraph.Edge(sqlgraph.M2O, false, RequestedByTable, RequestedByColumn),
+	)
+}
+func newExecutedByStep() *sqlgraph.Step {
+	return sqlgraph.NewStep(
+		sqlgraph.From(Table, FieldID),
+		sqlgraph.To(ExecutedByInverseTable, FieldID),
+		sqlgraph.Edge(sqlgraph.M2O, false, ExecutedByTable, ExecutedByColumn),
 	)
 }
 func newRevertedByStep() *sqlgraph.Step {

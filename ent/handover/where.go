@@ -126,6 +126,26 @@ func StartAt(v time.Time) predicate.Handover {
 	return predicate.Handover(sql.FieldEQ(FieldStartAt, v))
 }
 
+// ExecutedByID applies equality check predicate on the "executed_by_id" field. It's identical to ExecutedByIDEQ.
+func ExecutedByID(v nid.ID) predicate.Handover {
+	return predicate.Handover(sql.FieldEQ(FieldExecutedByID, v))
+}
+
+// ResumeAt applies equality check predicate on the "resume_at" field. It's identical to ResumeAtEQ.
+func ResumeAt(v time.Time) predicate.Handover {
+	return predicate.Handover(sql.FieldEQ(FieldResumeAt, v))
+}
+
+// HoldReason applies equality check predicate on the "hold_reason" field. It's identical to HoldReasonEQ.
+func HoldReason(v string) predicate.Handover {
+	return predicate.Handover(sql.FieldEQ(FieldHoldReason, v))
+}
+
+// CancelRequestedAt applies equality check predicate on the "cancel_requested_at" field. It's identical to CancelRequestedAtEQ.
+func CancelRequestedAt(v time.Time) predicate.Handover {
+	return predicate.Handover(sql.FieldEQ(FieldCancelRequestedAt, v))
+}
+
 // SubmittedAt applies equality check predicate on the "submitted_at" field. It's identical to SubmittedAtEQ.
 func SubmittedAt(v time.Time) predicate.Handover {
 	return predicate.Handover(sql.FieldEQ(FieldSubmittedAt, v))
@@ -956,6 +976,211 @@ func StartAtNotNil() predicate.Handover {
 	return predicate.Handover(sql.FieldNotNull(FieldStartAt))
 }
 
+// ExecutedByIDEQ applies the EQ predicate on the "executed_by_id" field.
+func ExecutedByIDEQ(v nid.ID) predicate.Handover {
+	return predicate.Handover(sql.FieldEQ(FieldExecutedByID, v))
+}
+
+// ExecutedByIDNEQ applies the NEQ predicate on the "executed_by_id" field.
+func ExecutedByIDNEQ(v nid.ID) predicate.Handover {
+	return predicate.Handover(sql.FieldNEQ(FieldExecutedByID, v))
+}
+
+// ExecutedByIDIn applies the In predicate on the "executed_by_id" field.
+func ExecutedByIDIn(vs ...nid.ID) predicate.Handover {
+	return predicate.Handover(sql.FieldIn(FieldExecutedByID, vs...))
+}
+
+// ExecutedByIDNotIn applies the NotIn predicate on the "executed_by_id" field.
+func ExecutedByIDNotIn(vs ...nid.ID) predicate.Handover {
+	return predicate.Handover(sql.FieldNotIn(FieldExecutedByID, vs...))
+}
+
+// ExecutedByIDIsNil applies the IsNil predicate on the "executed_by_id" field.
+func ExecutedByIDIsNil() predicate.Handover {
+	return predicate.Handover(sql.FieldIsNull(FieldExecutedByID))
+}
+
+// ExecutedByIDNotNil applies the NotNil predicate on the "executed_by_id" field.
+func ExecutedByIDNotNil() predicate.Handover {
+	return predicate.Handover(sql.FieldNotNull(FieldExecutedByID))
+}
+
+// ResumeAtEQ applies the EQ predicate on the "resume_at" field.
+func ResumeAtEQ(v time.Time) predicate.Handover {
+	return predicate.Handover(sql.FieldEQ(FieldResumeAt, v))
+}
+
+// ResumeAtNEQ applies the NEQ predicate on the "resume_at" field.
+func ResumeAtNEQ(v time.Time) predicate.Handover {
+	return predicate.Handover(sql.FieldNEQ(FieldResumeAt, v))
+}
+
+// ResumeAtIn applies the In predicate on the "resume_at" field.
+func ResumeAtIn(vs ...time.Time) predicate.Handover {
+	return predicate.Handover(sql.FieldIn(FieldResumeAt, vs...))
+}
+
+// ResumeAtNotIn applies the NotIn predicate on the "resume_at" field.
+func ResumeAtNotIn(vs ...time.Time) predicate.Handover {
+	return predicate.Handover(sql.FieldNotIn(FieldResumeAt, vs...))
+}
+
+// ResumeAtGT applies the GT predicate on the "resume_at" field.
+func ResumeAtGT(v time.Time) predicate.Handover {
+	return predicate.Handover(sql.FieldGT(FieldResumeAt, v))
+}
+
+// ResumeAtGTE applies the GTE predicate on the "resume_at" field.
+func ResumeAtGTE(v time.Time) predicate.Handover {
+	return predicate.Handover(sql.FieldGTE(FieldResumeAt, v))
+}
+
+// ResumeAtLT applies the LT predicate on the "resume_at" field.
+func ResumeAtLT(v time.Time) predicate.Handover {
+	return predicate.Handover(sql.FieldLT(FieldResumeAt, v))
+}
+
+// ResumeAtLTE applies the LTE predicate on the "resume_at" field.
+func ResumeAtLTE(v time.Time) predicate.Handover {
+	return predicate.Handover(sql.FieldLTE(FieldResumeAt, v))
+}
+
+// ResumeAtIsNil applies the IsNil predicate on the "resume_at" field.
+func ResumeAtIsNil() predicate.Handover {
+	return predicate.Handover(sql.FieldIsNull(FieldResumeAt))
+}
+
+// ResumeAtNotNil applies the NotNil predicate on the "resume_at" field.
+func ResumeAtNotNil() predicate.Handover {
+	return predicate.Handover(sql.FieldNotNull(FieldResumeAt))
+}
+
+// HoldReasonEQ applies the EQ predicate on the "hold_reason" field.
+func HoldReasonEQ(v string) predicate.Handover {
+	return predicate.Handover(sql.FieldEQ(FieldHoldReason, v))
+}
+
+// HoldReasonNEQ applies the NEQ predicate on the "hold_reason" field.
+func HoldReasonNEQ(v string) predicate.Handover {
+	return predicate.Handover(sql.FieldNEQ(FieldHoldReason, v))
+}
+
+// HoldReasonIn applies the In predicate on the "hold_reason" field.
+func HoldReasonIn(vs ...string) predicate.Handover {
+	return predicate.Handover(sql.FieldIn(FieldHoldReason, vs...))
+}
+
+// HoldReasonNotIn applies the NotIn predicate on the "hold_reason" field.
+func HoldReasonNotIn(vs ...string) predicate.Handover {
+	return predicate.Handover(sql.FieldNotIn(FieldHoldReason, vs...))
+}
+
+// HoldReasonGT applies the GT predicate on the "hold_reason" field.
+func HoldReasonGT(v string) predicate.Handover {
+	return predicate.Handover(sql.FieldGT(FieldHoldReason, v))
+}
+
+// HoldReasonGTE applies the GTE predicate on the "hold_reason" field.
+func HoldReasonGTE(v string) predicate.Handover {
+	return predicate.Handover(sql.FieldGTE(FieldHoldReason, v))
+}
+
+// HoldReasonLT applies the LT predicate on the "hold_reason" field.
+func HoldReasonLT(v string) predicate.Handover {
+	return predicate.Handover(sql.FieldLT(FieldHoldReason, v))
+}
+
+// HoldReasonLTE applies the LTE predicate on the "hold_reason" field.
+func HoldReasonLTE(v string) predicate.Handover {
+	return predicate.Handover(sql.FieldLTE(FieldHoldReason, v))
+}
+
+// HoldReasonContains applies the Contains predicate on the "hold_reason" field.
+func HoldReasonContains(v string) predicate.Handover {
+	return predicate.Handover(sql.FieldContains(FieldHoldReason, v))
+}
+
+// HoldReasonHasPrefix applies the HasPrefix predicate on the "hold_reason" field.
+func HoldReasonHasPrefix(v string) predicate.Handover {
+	return predicate.Handover(sql.FieldHasPrefix(FieldHoldReason, v))
+}
+
+// HoldReasonHasSuffix applies the HasSuffix predicate on the "hold_reason" field.
+func HoldReasonHasSuffix(v string) predicate.Handover {
+	return predicate.Handover(sql.FieldHasSuffix(FieldHoldReason, v))
+}
+
+// HoldReasonIsNil applies the IsNil predicate on the "hold_reason" field.
+func HoldReasonIsNil() predicate.Handover {
+	return predicate.Handover(sql.FieldIsNull(FieldHoldReason))
+}
+
+// HoldReasonNotNil applies the NotNil predicate on the "hold_reason" field.
+func HoldReasonNotNil() predicate.Handover {
+	return predicate.Handover(sql.FieldNotNull(FieldHoldReason))
+}
+
+// HoldReasonEqualFold applies the EqualFold predicate on the "hold_reason" field.
+func HoldReasonEqualFold(v string) predicate.Handover {
+	return predicate.Handover(sql.FieldEqualFold(FieldHoldReason, v))
+}
+
+// HoldReasonContainsFold applies the ContainsFold predicate on the "hold_reason" field.
+func HoldReasonContainsFold(v string) predicate.Handover {
+	return predicate.Handover(sql.FieldContainsFold(FieldHoldReason, v))
+}
+
+// CancelRequestedAtEQ applies the EQ predicate on the "cancel_requested_at" field.
+func CancelRequestedAtEQ(v time.Time) predicate.Handover {
+	return predicate.Handover(sql.FieldEQ(FieldCancelRequestedAt, v))
+}
+
+// CancelRequestedAtNEQ applies the NEQ predicate on the "cancel_requested_at" field.
+func CancelRequestedAtNEQ(v time.Time) predicate.Handover {
+	return predicate.Handover(sql.FieldNEQ(FieldCancelRequestedAt, v))
+}
+
+// CancelRequestedAtIn applies the In predicate on the "cancel_requested_at" field.
+func CancelRequestedAtIn(vs ...time.Time) predicate.Handover {
+	return predicate.Handover(sql.FieldIn(FieldCancelRequestedAt, vs...))
+}
+
+// CancelRequestedAtNotIn applies the NotIn predicate on the "cancel_requested_at" field.
+func CancelRequestedAtNotIn(vs ...time.Time) predicate.Handover {
+	return predicate.Handover(sql.FieldNotIn(FieldCancelRequestedAt, vs...))
+}
+
+// CancelRequestedAtGT applies the GT predicate on the "cancel_requested_at" field.
+func CancelRequestedAtGT(v time.Time) predicate.Handover {
+	return predicate.Handover(sql.FieldGT(FieldCancelRequestedAt, v))
+}
+
+// CancelRequestedAtGTE applies the GTE predicate on the "cancel_requested_at" field.
+func CancelRequestedAtGTE(v time.Time) predicate.Handover {
+	return predicate.Handover(sql.FieldGTE(FieldCancelRequestedAt, v))
+}
+
+// CancelRequestedAtLT applies the LT predicate on the "cancel_requested_at" field.
+func CancelRequestedAtLT(v time.Time) predicate.Handover {
+	return predicate.Handover(sql.FieldLT(FieldCancelRequestedAt, v))
+}
+
+// CancelRequestedAtLTE applies the LTE predicate on the "cancel_requested_at" field.
+func CancelRequestedAtLTE(v time.Time) predicate.Handover {
+	return predicate.Handover(sql.FieldLTE(FieldCancelRequestedAt, v))
+}
+
+// CancelRequestedAtIsNil applies the IsNil predicate on the "cancel_requested_at" field.
+func CancelRequestedAtIsNil() predicate.Handover {
+	return predicate.Handover(sql.FieldIsNull(FieldCancelRequestedAt))
+}
+
+// CancelRequestedAtNotNil applies the NotNil predicate on the "cancel_requested_at" field.
+func CancelRequestedAtNotNil() predicate.Handover {
+	return predicate.Handover(sql.FieldNotNull(FieldCancelRequestedAt))
+}
+
 // SubmittedAtEQ applies the EQ predicate on the "submitted_at" field.
 func SubmittedAtEQ(v time.Time) predicate.Handover {
 	return predicate.Handover(sql.FieldEQ(FieldSubmittedAt, v))
@@ -1774,6 +1999,29 @@ func HasRequestedBy() predicate.Handover {
 func HasRequestedByWith(preds ...predicate.Member) predicate.Handover {
 	return predicate.Handover(func(s *sql.Selector) {
 		step := newRequestedByStep()
+		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
+			for _, p := range preds {
+				p(s)
+			}
+		})
+	})
+}
+
+// HasExecutedBy applies the HasEdge predicate on the "executed_by" edge.
+func HasExecutedBy() predicate.Handover {
+	return predicate.Handover(func(s *sql.Selector) {
+		step := sqlgraph.NewStep(
+			sqlgraph.From(Table, FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, ExecutedByTable, ExecutedByColumn),
+		)
+		sqlgraph.HasNeighbors(s, step)
+	})
+}
+
+// HasExecutedByWith applies the HasEdge predicate on the "executed_by" edge with a given conditions (other predicates).
+func HasExecutedByWith(preds ...predicate.Member) predicate.Handover {
+	return predicate.Handover(func(s *sql.Selector) {
+		step := newExecutedByStep()
 		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
 			for _, p := range preds {
 				p(s)

@@ -23,9 +23,11 @@ import (
 	"github.com/openhandover/openhandover/ent/ownershipperiod"
 	"github.com/openhandover/openhandover/ent/predicate"
 	"github.com/openhandover/openhandover/ent/role"
+	"github.com/openhandover/openhandover/ent/ruleset"
 	"github.com/openhandover/openhandover/ent/servicetoken"
 	"github.com/openhandover/openhandover/ent/tag"
 	"github.com/openhandover/openhandover/ent/transfer"
+	"github.com/openhandover/openhandover/ent/webhook"
 )
 
 // The Query interface represents an operation that queries a graph.
@@ -462,6 +464,33 @@ func (f TraverseRole) Traverse(ctx context.Context, q ent.Query) error {
 	return fmt.Errorf("unexpected query type %T. expect *ent.RoleQuery", q)
 }
 
+// The RuleSetFunc type is an adapter to allow the use of ordinary function as a Querier.
+type RuleSetFunc func(context.Context, *ent.RuleSetQuery) (ent.Value, error)
+
+// Query calls f(ctx, q).
+func (f RuleSetFunc) Query(ctx context.Context, q ent.Query) (ent.Value, error) {
+	if q, ok := q.(*ent.RuleSetQuery); ok {
+		return f(ctx, q)
+	}
+	return nil, fmt.Errorf("unexpected query type %T. expect *ent.RuleSetQuery", q)
+}
+
+// The TraverseRuleSet type is an adapter to allow the use of ordinary function as Traverser.
+type TraverseRuleSet func(context.Context, *ent.RuleSetQuery) error
+
+// Intercept is a dummy implementation of Intercept that returns the next Querier in the pipeline.
+func (f TraverseRuleSet) Intercept(next ent.Querier) ent.Querier {
+	return next
+}
+
+// Traverse calls f(ctx, q).
+func (f TraverseRuleSet) Traverse(ctx context.Context, q ent.Query) error {
+	if q, ok := q.(*ent.RuleSetQuery); ok {
+		return f(ctx, q)
+	}
+	return fmt.Errorf("unexpected query type %T. expect *ent.RuleSetQuery", q)
+}
+
 // The ServiceTokenFunc type is an adapter to allow the use of ordinary function as a Querier.
 type ServiceTokenFunc func(context.Context, *ent.ServiceTokenQuery) (ent.Value, error)
 
@@ -543,6 +572,33 @@ func (f TraverseTransfer) Traverse(ctx context.Context, q ent.Query) error {
 	return fmt.Errorf("unexpected query type %T. expect *ent.TransferQuery", q)
 }
 
+// The WebhookFunc type is an adapter to allow the use of ordinary function as a Querier.
+type WebhookFunc func(context.Context, *ent.WebhookQuery) (ent.Value, error)
+
+// Query calls f(ctx, q).
+func (f WebhookFunc) Query(ctx context.Context, q ent.Query) (ent.Value, error) {
+	if q, ok := q.(*ent.WebhookQuery); ok {
+		return f(ctx, q)
+	}
+	return nil, fmt.Errorf("unexpected query type %T. expect *ent.WebhookQuery", q)
+}
+
+// The TraverseWebhook type is an adapter to allow the use of ordinary function as Traverser.
+type TraverseWebhook func(context.Context, *ent.WebhookQuery) error
+
+// Intercept is a dummy implementation of Intercept that returns the next Querier in the pipeline.
+func (f TraverseWebhook) Intercept(next ent.Querier) ent.Querier {
+	return next
+}
+
+// Traverse calls f(ctx, q).
+func (f TraverseWebhook) Traverse(ctx context.Context, q ent.Query) error {
+	if q, ok := q.(*ent.WebhookQuery); ok {
+		return f(ctx, q)
+	}
+	return fmt.Errorf("unexpected query type %T. expect *ent.WebhookQuery", q)
+}
+
 // NewQuery returns the generic Query interface for the given typed query.
 func NewQuery(q ent.Query) (Query, error) {
 	switch q := q.(type) {
@@ -574,12 +630,16 @@ func NewQuery(q ent.Query) (Query, error) {
 		return &query[*ent.OwnershipPeriodQuery, predicate.OwnershipPeriod, ownershipperiod.OrderOption]{typ: ent.TypeOwnershipPeriod, tq: q}, nil
 	case *ent.RoleQuery:
 		return &query[*ent.RoleQuery, predicate.Role, role.OrderOption]{typ: ent.TypeRole, tq: q}, nil
+	case *ent.RuleSetQuery:
+		return &query[*ent.RuleSetQuery, predicate.RuleSet, ruleset.OrderOption]{typ: ent.TypeRuleSet, tq: q}, nil
 	case *ent.ServiceTokenQuery:
 		return &query[*ent.ServiceTokenQuery, predicate.ServiceToken, servicetoken.OrderOption]{typ: ent.TypeServiceToken, tq: q}, nil
 	case *ent.TagQuery:
 		return &query[*ent.TagQuery, predicate.Tag, tag.OrderOption]{typ: ent.TypeTag, tq: q}, nil
 	case *ent.TransferQuery:
 		return &query[*ent.TransferQuery, predicate.Transfer, transfer.OrderOption]{typ: ent.TypeTransfer, tq: q}, nil
+	case *ent.WebhookQuery:
+		return &query[*ent.WebhookQuery, predicate.Webhook, webhook.OrderOption]{typ: ent.TypeWebhook, tq: q}, nil
 	default:
 		return nil, fmt.Errorf("unknown query type %T", q)
 	}

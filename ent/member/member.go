@@ -47,6 +47,8 @@ const (
 	FieldLastDay = "last_day"
 	// FieldDepartedAt holds the string denoting the departed_at field in the database.
 	FieldDepartedAt = "departed_at"
+	// FieldDepartureHeldAt holds the string denoting the departure_held_at field in the database.
+	FieldDepartureHeldAt = "departure_held_at"
 	// FieldCaretakerID holds the string denoting the caretaker_id field in the database.
 	FieldCaretakerID = "caretaker_id"
 	// FieldLastLoginAt holds the string denoting the last_login_at field in the database.
@@ -87,6 +89,7 @@ var Columns = []string{
 	FieldContactLimit,
 	FieldLastDay,
 	FieldDepartedAt,
+	FieldDepartureHeldAt,
 	FieldCaretakerID,
 	FieldLastLoginAt,
 	FieldEpoch,
@@ -233,6 +236,11 @@ func ByLastDay(opts ...sql.OrderTermOption) OrderOption {
 // ByDepartedAt orders the results by the departed_at field.
 func ByDepartedAt(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldDepartedAt, opts...).ToFunc()
+}
+
+// ByDepartureHeldAt orders the results by the departure_held_at field.
+func ByDepartureHeldAt(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldDepartureHeldAt, opts...).ToFunc()
 }
 
 // ByCaretakerID orders the results by the caretaker_id field.

@@ -126,6 +126,11 @@ func DepartedAt(v time.Time) predicate.Member {
 	return predicate.Member(sql.FieldEQ(FieldDepartedAt, v))
 }
 
+// DepartureHeldAt applies equality check predicate on the "departure_held_at" field. It's identical to DepartureHeldAtEQ.
+func DepartureHeldAt(v time.Time) predicate.Member {
+	return predicate.Member(sql.FieldEQ(FieldDepartureHeldAt, v))
+}
+
 // CaretakerID applies equality check predicate on the "caretaker_id" field. It's identical to CaretakerIDEQ.
 func CaretakerID(v nid.ID) predicate.Member {
 	return predicate.Member(sql.FieldEQ(FieldCaretakerID, v))
@@ -799,6 +804,56 @@ func DepartedAtIsNil() predicate.Member {
 // DepartedAtNotNil applies the NotNil predicate on the "departed_at" field.
 func DepartedAtNotNil() predicate.Member {
 	return predicate.Member(sql.FieldNotNull(FieldDepartedAt))
+}
+
+// DepartureHeldAtEQ applies the EQ predicate on the "departure_held_at" field.
+func DepartureHeldAtEQ(v time.Time) predicate.Member {
+	return predicate.Member(sql.FieldEQ(FieldDepartureHeldAt, v))
+}
+
+// DepartureHeldAtNEQ applies the NEQ predicate on the "departure_held_at" field.
+func DepartureHeldAtNEQ(v time.Time) predicate.Member {
+	return predicate.Member(sql.FieldNEQ(FieldDepartureHeldAt, v))
+}
+
+// DepartureHeldAtIn applies the In predicate on the "departure_held_at" field.
+func DepartureHeldAtIn(vs ...time.Time) predicate.Member {
+	return predicate.Member(sql.FieldIn(FieldDepartureHeldAt, vs...))
+}
+
+// DepartureHeldAtNotIn applies the NotIn predicate on the "departure_held_at" field.
+func DepartureHeldAtNotIn(vs ...time.Time) predicate.Member {
+	return predicate.Member(sql.FieldNotIn(FieldDepartureHeldAt, vs...))
+}
+
+// DepartureHeldAtGT applies the GT predicate on the "departure_held_at" field.
+func DepartureHeldAtGT(v time.Time) predicate.Member {
+	return predicate.Member(sql.FieldGT(FieldDepartureHeldAt, v))
+}
+
+// DepartureHeldAtGTE applies the GTE predicate on the "departure_held_at" field.
+func DepartureHeldAtGTE(v time.Time) predicate.Member {
+	return predicate.Member(sql.FieldGTE(FieldDepartureHeldAt, v))
+}
+
+// DepartureHeldAtLT applies the LT predicate on the "departure_held_at" field.
+func DepartureHeldAtLT(v time.Time) predicate.Member {
+	return predicate.Member(sql.FieldLT(FieldDepartureHeldAt, v))
+}
+
+// DepartureHeldAtLTE applies the LTE predicate on the "departure_held_at" field.
+func DepartureHeldAtLTE(v time.Time) predicate.Member {
+	return predicate.Member(sql.FieldLTE(FieldDepartureHeldAt, v))
+}
+
+// DepartureHeldAtIsNil applies the IsNil predicate on the "departure_held_at" field.
+func DepartureHeldAtIsNil() predicate.Member {
+	return predicate.Member(sql.FieldIsNull(FieldDepartureHeldAt))
+}
+
+// DepartureHeldAtNotNil applies the NotNil predicate on the "departure_held_at" field.
+func DepartureHeldAtNotNil() predicate.Member {
+	return predicate.Member(sql.FieldNotNull(FieldDepartureHeldAt))
 }
 
 // CaretakerIDEQ applies the EQ predicate on the "caretaker_id" field.

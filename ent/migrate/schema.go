@@ -557,6 +557,9 @@ var (
 		{Name: "approvals_required", Type: field.TypeInt, Default: 0},
 		{Name: "approval_reasons", Type: field.TypeJSON, Nullable: true},
 		{Name: "start_at", Type: field.TypeTime, Nullable: true},
+		{Name: "resume_at", Type: field.TypeTime, Nullable: true},
+		{Name: "hold_reason", Type: field.TypeString, Nullable: true},
+		{Name: "cancel_requested_at", Type: field.TypeTime, Nullable: true},
 		{Name: "submitted_at", Type: field.TypeTime, Nullable: true},
 		{Name: "started_at", Type: field.TypeTime, Nullable: true},
 		{Name: "finished_at", Type: field.TypeTime, Nullable: true},
@@ -575,6 +578,7 @@ var (
 		{Name: "reverted", Type: field.TypeInt, Default: 0},
 		{Name: "leaver_id", Type: field.TypeUUID},
 		{Name: "requested_by_id", Type: field.TypeUUID, Nullable: true},
+		{Name: "executed_by_id", Type: field.TypeUUID, Nullable: true},
 		{Name: "reverted_by_id", Type: field.TypeUUID, Nullable: true},
 		{Name: "revert_of_id", Type: field.TypeUUID, Nullable: true},
 		{Name: "follow_up_of_id", Type: field.TypeUUID, Nullable: true},
@@ -587,31 +591,37 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "handovers_members_leaver",
-				Columns:    []*schema.Column{HandoversColumns[34]},
+				Columns:    []*schema.Column{HandoversColumns[37]},
 				RefColumns: []*schema.Column{MembersColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
 			{
 				Symbol:     "handovers_members_requested_by",
-				Columns:    []*schema.Column{HandoversColumns[35]},
+				Columns:    []*schema.Column{HandoversColumns[38]},
+				RefColumns: []*schema.Column{MembersColumns[0]},
+				OnDelete:   schema.SetNull,
+			},
+			{
+				Symbol:     "handovers_members_executed_by",
+				Columns:    []*schema.Column{HandoversColumns[39]},
 				RefColumns: []*schema.Column{MembersColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
 			{
 				Symbol:     "handovers_handovers_reverts",
-				Columns:    []*schema.Column{HandoversColumns[36]},
+				Columns:    []*schema.Column{HandoversColumns[40]},
 				RefColumns: []*schema.Column{HandoversColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
 			{
 				Symbol:     "handovers_handovers_reversals",
-				Columns:    []*schema.Column{HandoversColumns[37]},
+				Columns:    []*schema.Column{HandoversColumns[41]},
 				RefColumns: []*schema.Column{HandoversColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
 			{
 				Symbol:     "handovers_handovers_follow_ups",
-				Columns:    []*schema.Column{HandoversColumns[38]},
+				Columns:    []*schema.Column{HandoversColumns[42]},
 				RefColumns: []*schema.Column{HandoversColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
@@ -640,27 +650,32 @@ var (
 			{
 				Name:    "handover_corp_id_leaver_id_id",
 				Unique:  false,
-				Columns: []*schema.Column{HandoversColumns[1], HandoversColumns[34], HandoversColumns[0]},
+				Columns: []*schema.Column{HandoversColumns[1], HandoversColumns[37], HandoversColumns[0]},
 			},
 			{
 				Name:    "handover_corp_id_requested_by_id_created_at",
 				Unique:  false,
-				Columns: []*schema.Column{HandoversColumns[1], HandoversColumns[35], HandoversColumns[2]},
+				Columns: []*schema.Column{HandoversColumns[1], HandoversColumns[38], HandoversColumns[2]},
+			},
+			{
+				Name:    "handover_corp_id_executed_by_id",
+				Unique:  false,
+				Columns: []*schema.Column{HandoversColumns[1], HandoversColumns[39]},
 			},
 			{
 				Name:    "handover_corp_id_reverted_by_id",
 				Unique:  false,
-				Columns: []*schema.Column{HandoversColumns[1], HandoversColumns[36]},
+				Columns: []*schema.Column{HandoversColumns[1], HandoversColumns[40]},
 			},
 			{
 				Name:    "handover_corp_id_revert_of_id",
 				Unique:  false,
-				Columns: []*schema.Column{HandoversColumns[1], HandoversColumns[37]},
+				Columns: []*schema.Column{HandoversColumns[1], HandoversColumns[41]},
 			},
 			{
 				Name:    "handover_corp_id_follow_up_of_id",
 				Unique:  false,
-				Columns: []*schema.Column{HandoversColumns[1], HandoversColumns[38]},
+				Columns: []*schema.Column{HandoversColumns[1], HandoversColumns[42]},
 			},
 		},
 	}
@@ -784,6 +799,7 @@ var (
 		{Name: "contact_limit", Type: field.TypeInt, Default: 5000},
 		{Name: "last_day", Type: field.TypeString, Nullable: true},
 		{Name: "departed_at", Type: field.TypeTime, Nullable: true},
+		{Name: "departure_held_at", Type: field.TypeTime, Nullable: true},
 		{Name: "last_login_at", Type: field.TypeTime, Nullable: true},
 		{Name: "epoch", Type: field.TypeInt, Default: 1},
 		{Name: "caretaker_id", Type: field.TypeUUID, Nullable: true},
@@ -796,7 +812,7 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "members_members_charges",
-				Columns:    []*schema.Column{MembersColumns[18]},
+				Columns:    []*schema.Column{MembersColumns[19]},
 				RefColumns: []*schema.Column{MembersColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
@@ -843,7 +859,7 @@ var (
 			{
 				Name:    "member_corp_id_caretaker_id",
 				Unique:  false,
-				Columns: []*schema.Column{MembersColumns[1], MembersColumns[18]},
+				Columns: []*schema.Column{MembersColumns[1], MembersColumns[19]},
 			},
 		},
 	}
@@ -1009,6 +1025,54 @@ var (
 			},
 		},
 	}
+	// RuleSetsColumns holds the columns for the "rule_sets" table.
+	RuleSetsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeUUID},
+		{Name: "corp_id", Type: field.TypeUUID},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "version", Type: field.TypeInt, Default: 1},
+		{Name: "updated_at", Type: field.TypeTime},
+		{Name: "name", Type: field.TypeString},
+		{Name: "rules", Type: field.TypeJSON, SchemaType: map[string]string{"postgres": "json"}},
+		{Name: "automatic", Type: field.TypeBool, Default: false},
+		{Name: "fallback_id", Type: field.TypeUUID, Nullable: true},
+	}
+	// RuleSetsTable holds the schema information for the "rule_sets" table.
+	RuleSetsTable = &schema.Table{
+		Name:       "rule_sets",
+		Columns:    RuleSetsColumns,
+		PrimaryKey: []*schema.Column{RuleSetsColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "rule_sets_members_fallback",
+				Columns:    []*schema.Column{RuleSetsColumns[8]},
+				RefColumns: []*schema.Column{MembersColumns[0]},
+				OnDelete:   schema.SetNull,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "ruleset_corp_id_id",
+				Unique:  true,
+				Columns: []*schema.Column{RuleSetsColumns[1], RuleSetsColumns[0]},
+			},
+			{
+				Name:    "ruleset_corp_id_name",
+				Unique:  true,
+				Columns: []*schema.Column{RuleSetsColumns[1], RuleSetsColumns[5]},
+			},
+			{
+				Name:    "ruleset_corp_id_fallback_id",
+				Unique:  false,
+				Columns: []*schema.Column{RuleSetsColumns[1], RuleSetsColumns[8]},
+			},
+			{
+				Name:    "ruleset_corp_id_created_at_id",
+				Unique:  false,
+				Columns: []*schema.Column{RuleSetsColumns[1], RuleSetsColumns[2], RuleSetsColumns[0]},
+			},
+		},
+	}
 	// ServiceTokensColumns holds the columns for the "service_tokens" table.
 	ServiceTokensColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeUUID},
@@ -1100,14 +1164,13 @@ var (
 		{Name: "position", Type: field.TypeInt},
 		{Name: "kind", Type: field.TypeEnum, Enums: []string{"CONTACT", "GROUP"}},
 		{Name: "status", Type: field.TypeEnum, Enums: []string{"PLANNED", "WAITING", "COMPLETED", "REFUSED", "LIMIT_REACHED", "SKIPPED", "FAILED", "CANCELLED", "REVERTED"}, Default: "PLANNED"},
-		{Name: "reason", Type: field.TypeEnum, Nullable: true, Enums: []string{"OWNER_CHANGED", "NOT_FOLLOWED", "SUCCESSOR_INELIGIBLE", "SUCCESSOR_FULL", "CUSTOMER_REFUSED", "COOL_DOWN", "IN_PROGRESS", "WINDOW_CLOSED", "PLATFORM_ERROR", "CHANGED_SINCE", "SUCCESSOR_NOT_ACTIVE", "SUCCESSOR_CONTACT_DISABLED", "SUCCESSOR_OUT_OF_SCOPE", "NO_SUCCESSOR", "GROUP_FULL", "NEEDS_APPROVAL"}},
+		{Name: "reason", Type: field.TypeEnum, Nullable: true, Enums: []string{"OWNER_CHANGED", "NOT_FOLLOWED", "SUCCESSOR_INELIGIBLE", "SUCCESSOR_FULL", "CUSTOMER_REFUSED", "COOL_DOWN", "IN_PROGRESS", "WINDOW_CLOSED", "PLATFORM_ERROR", "CHANGED_SINCE", "SUCCESSOR_NOT_ACTIVE", "SUCCESSOR_CONTACT_DISABLED", "SUCCESSOR_OUT_OF_SCOPE", "NO_SUCCESSOR", "GROUP_FULL", "NEEDS_APPROVAL", "NOT_PERMITTED", "UNEXPECTED"}},
 		{Name: "detail", Type: field.TypeString, Nullable: true},
 		{Name: "because", Type: field.TypeString, Nullable: true},
 		{Name: "merged", Type: field.TypeBool, Default: false},
 		{Name: "attempt", Type: field.TypeInt, Default: 0},
 		{Name: "expected_version", Type: field.TypeInt},
 		{Name: "importance", Type: field.TypeEnum, Enums: []string{"NORMAL", "KEY"}, Default: "NORMAL"},
-		{Name: "rule_set_id", Type: field.TypeUUID, Nullable: true},
 		{Name: "rule_index", Type: field.TypeInt, Nullable: true},
 		{Name: "undo", Type: field.TypeJSON, Nullable: true},
 		{Name: "assigned_at", Type: field.TypeTime, Nullable: true},
@@ -1120,6 +1183,8 @@ var (
 		{Name: "follow_id", Type: field.TypeUUID, Nullable: true},
 		{Name: "from_id", Type: field.TypeUUID},
 		{Name: "to_id", Type: field.TypeUUID},
+		{Name: "rule_set_id", Type: field.TypeUUID, Nullable: true},
+		{Name: "revert_of_id", Type: field.TypeUUID, Nullable: true},
 		{Name: "from_department_id", Type: field.TypeUUID, Nullable: true},
 		{Name: "to_department_id", Type: field.TypeUUID, Nullable: true},
 	}
@@ -1131,49 +1196,61 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "transfers_handovers_handover",
-				Columns:    []*schema.Column{TransfersColumns[20]},
+				Columns:    []*schema.Column{TransfersColumns[19]},
 				RefColumns: []*schema.Column{HandoversColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
 			{
 				Symbol:     "transfers_contacts_contact",
-				Columns:    []*schema.Column{TransfersColumns[21]},
+				Columns:    []*schema.Column{TransfersColumns[20]},
 				RefColumns: []*schema.Column{ContactsColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
 			{
 				Symbol:     "transfers_groups_group",
-				Columns:    []*schema.Column{TransfersColumns[22]},
+				Columns:    []*schema.Column{TransfersColumns[21]},
 				RefColumns: []*schema.Column{GroupsColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
 			{
 				Symbol:     "transfers_follows_follow",
-				Columns:    []*schema.Column{TransfersColumns[23]},
+				Columns:    []*schema.Column{TransfersColumns[22]},
 				RefColumns: []*schema.Column{FollowsColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
 			{
 				Symbol:     "transfers_members_from",
-				Columns:    []*schema.Column{TransfersColumns[24]},
+				Columns:    []*schema.Column{TransfersColumns[23]},
 				RefColumns: []*schema.Column{MembersColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
 			{
 				Symbol:     "transfers_members_to",
-				Columns:    []*schema.Column{TransfersColumns[25]},
+				Columns:    []*schema.Column{TransfersColumns[24]},
 				RefColumns: []*schema.Column{MembersColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
 			{
-				Symbol:     "transfers_departments_from_department",
+				Symbol:     "transfers_rule_sets_rule_set",
+				Columns:    []*schema.Column{TransfersColumns[25]},
+				RefColumns: []*schema.Column{RuleSetsColumns[0]},
+				OnDelete:   schema.SetNull,
+			},
+			{
+				Symbol:     "transfers_transfers_reversals",
 				Columns:    []*schema.Column{TransfersColumns[26]},
+				RefColumns: []*schema.Column{TransfersColumns[0]},
+				OnDelete:   schema.SetNull,
+			},
+			{
+				Symbol:     "transfers_departments_from_department",
+				Columns:    []*schema.Column{TransfersColumns[27]},
 				RefColumns: []*schema.Column{DepartmentsColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
 			{
 				Symbol:     "transfers_departments_to_department",
-				Columns:    []*schema.Column{TransfersColumns[27]},
+				Columns:    []*schema.Column{TransfersColumns[28]},
 				RefColumns: []*schema.Column{DepartmentsColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
@@ -1187,18 +1264,10 @@ var (
 			{
 				Name:    "transfer_corp_id_handover_id_position",
 				Unique:  true,
-				Columns: []*schema.Column{TransfersColumns[1], TransfersColumns[20], TransfersColumns[3]},
+				Columns: []*schema.Column{TransfersColumns[1], TransfersColumns[19], TransfersColumns[3]},
 			},
 			{
 				Name:    "transfers_open_follow",
-				Unique:  true,
-				Columns: []*schema.Column{TransfersColumns[1], TransfersColumns[23]},
-				Annotation: &entsql.IndexAnnotation{
-					Where: "status = 'WAITING'",
-				},
-			},
-			{
-				Name:    "transfers_open_group",
 				Unique:  true,
 				Columns: []*schema.Column{TransfersColumns[1], TransfersColumns[22]},
 				Annotation: &entsql.IndexAnnotation{
@@ -1206,29 +1275,37 @@ var (
 				},
 			},
 			{
+				Name:    "transfers_open_group",
+				Unique:  true,
+				Columns: []*schema.Column{TransfersColumns[1], TransfersColumns[21]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "status = 'WAITING'",
+				},
+			},
+			{
 				Name:    "transfer_corp_id_follow_id",
 				Unique:  false,
-				Columns: []*schema.Column{TransfersColumns[1], TransfersColumns[23]},
+				Columns: []*schema.Column{TransfersColumns[1], TransfersColumns[22]},
 			},
 			{
 				Name:    "transfer_corp_id_contact_id_id",
 				Unique:  false,
-				Columns: []*schema.Column{TransfersColumns[1], TransfersColumns[21], TransfersColumns[0]},
+				Columns: []*schema.Column{TransfersColumns[1], TransfersColumns[20], TransfersColumns[0]},
 			},
 			{
 				Name:    "transfer_corp_id_group_id_id",
 				Unique:  false,
-				Columns: []*schema.Column{TransfersColumns[1], TransfersColumns[22], TransfersColumns[0]},
+				Columns: []*schema.Column{TransfersColumns[1], TransfersColumns[21], TransfersColumns[0]},
 			},
 			{
 				Name:    "transfer_corp_id_from_id_id",
 				Unique:  false,
-				Columns: []*schema.Column{TransfersColumns[1], TransfersColumns[24], TransfersColumns[0]},
+				Columns: []*schema.Column{TransfersColumns[1], TransfersColumns[23], TransfersColumns[0]},
 			},
 			{
 				Name:    "transfer_corp_id_to_id_id",
 				Unique:  false,
-				Columns: []*schema.Column{TransfersColumns[1], TransfersColumns[25], TransfersColumns[0]},
+				Columns: []*schema.Column{TransfersColumns[1], TransfersColumns[24], TransfersColumns[0]},
 			},
 			{
 				Name:    "transfer_corp_id_status_id",
@@ -1243,17 +1320,68 @@ var (
 			{
 				Name:    "transfer_corp_id_assigned_at_id",
 				Unique:  false,
-				Columns: []*schema.Column{TransfersColumns[1], TransfersColumns[16], TransfersColumns[0]},
+				Columns: []*schema.Column{TransfersColumns[1], TransfersColumns[15], TransfersColumns[0]},
 			},
 			{
 				Name:    "transfer_corp_id_from_department_id",
+				Unique:  false,
+				Columns: []*schema.Column{TransfersColumns[1], TransfersColumns[27]},
+			},
+			{
+				Name:    "transfer_corp_id_rule_set_id",
+				Unique:  false,
+				Columns: []*schema.Column{TransfersColumns[1], TransfersColumns[25]},
+			},
+			{
+				Name:    "transfer_corp_id_revert_of_id",
 				Unique:  false,
 				Columns: []*schema.Column{TransfersColumns[1], TransfersColumns[26]},
 			},
 			{
 				Name:    "transfer_corp_id_to_department_id",
 				Unique:  false,
-				Columns: []*schema.Column{TransfersColumns[1], TransfersColumns[27]},
+				Columns: []*schema.Column{TransfersColumns[1], TransfersColumns[28]},
+			},
+		},
+	}
+	// WebhooksColumns holds the columns for the "webhooks" table.
+	WebhooksColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeUUID},
+		{Name: "corp_id", Type: field.TypeUUID},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "version", Type: field.TypeInt, Default: 1},
+		{Name: "updated_at", Type: field.TypeTime},
+		{Name: "archived_at", Type: field.TypeTime, Nullable: true},
+		{Name: "erased_at", Type: field.TypeTime, Nullable: true},
+		{Name: "name", Type: field.TypeString},
+		{Name: "url", Type: field.TypeString},
+		{Name: "events", Type: field.TypeJSON},
+		{Name: "active", Type: field.TypeBool, Default: true},
+		{Name: "secret", Type: field.TypeBytes},
+	}
+	// WebhooksTable holds the schema information for the "webhooks" table.
+	WebhooksTable = &schema.Table{
+		Name:       "webhooks",
+		Columns:    WebhooksColumns,
+		PrimaryKey: []*schema.Column{WebhooksColumns[0]},
+		Indexes: []*schema.Index{
+			{
+				Name:    "webhook_corp_id_id",
+				Unique:  true,
+				Columns: []*schema.Column{WebhooksColumns[1], WebhooksColumns[0]},
+			},
+			{
+				Name:    "webhook_corp_id_name",
+				Unique:  true,
+				Columns: []*schema.Column{WebhooksColumns[1], WebhooksColumns[7]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "archived_at IS NULL",
+				},
+			},
+			{
+				Name:    "webhook_corp_id_created_at_id",
+				Unique:  false,
+				Columns: []*schema.Column{WebhooksColumns[1], WebhooksColumns[2], WebhooksColumns[0]},
 			},
 		},
 	}
@@ -1273,9 +1401,11 @@ var (
 		MessagesTable,
 		OwnershipPeriodsTable,
 		RolesTable,
+		RuleSetsTable,
 		ServiceTokensTable,
 		TagsTable,
 		TransfersTable,
+		WebhooksTable,
 	}
 )
 
@@ -1306,9 +1436,10 @@ func init() {
 	}
 	HandoversTable.ForeignKeys[0].RefTable = MembersTable
 	HandoversTable.ForeignKeys[1].RefTable = MembersTable
-	HandoversTable.ForeignKeys[2].RefTable = HandoversTable
+	HandoversTable.ForeignKeys[2].RefTable = MembersTable
 	HandoversTable.ForeignKeys[3].RefTable = HandoversTable
 	HandoversTable.ForeignKeys[4].RefTable = HandoversTable
+	HandoversTable.ForeignKeys[5].RefTable = HandoversTable
 	HandoversTable.Annotation = &entsql.Annotation{}
 	HandoversTable.Annotation.Checks = map[string]string{
 		"handovers_history":  "(history_mode = 'WINDOW') = (history_from IS NOT NULL AND history_until IS NOT NULL)",
@@ -1337,6 +1468,7 @@ func init() {
 	OwnershipPeriodsTable.Annotation.Checks = map[string]string{
 		"ownership_periods_one": "(contact_id IS NULL) <> (group_id IS NULL)",
 	}
+	RuleSetsTable.ForeignKeys[0].RefTable = MembersTable
 	ServiceTokensTable.ForeignKeys[0].RefTable = DepartmentsTable
 	ServiceTokensTable.ForeignKeys[1].RefTable = MembersTable
 	TransfersTable.ForeignKeys[0].RefTable = HandoversTable
@@ -1345,8 +1477,10 @@ func init() {
 	TransfersTable.ForeignKeys[3].RefTable = FollowsTable
 	TransfersTable.ForeignKeys[4].RefTable = MembersTable
 	TransfersTable.ForeignKeys[5].RefTable = MembersTable
-	TransfersTable.ForeignKeys[6].RefTable = DepartmentsTable
-	TransfersTable.ForeignKeys[7].RefTable = DepartmentsTable
+	TransfersTable.ForeignKeys[6].RefTable = RuleSetsTable
+	TransfersTable.ForeignKeys[7].RefTable = TransfersTable
+	TransfersTable.ForeignKeys[8].RefTable = DepartmentsTable
+	TransfersTable.ForeignKeys[9].RefTable = DepartmentsTable
 	TransfersTable.Annotation = &entsql.Annotation{}
 	TransfersTable.Annotation.Checks = map[string]string{
 		"transfers_one": "(kind = 'CONTACT' AND contact_id IS NOT NULL AND follow_id IS NOT NULL AND group_id IS NULL) OR (kind = 'GROUP' AND group_id IS NOT NULL AND contact_id IS NULL AND follow_id IS NULL)",

@@ -48,6 +48,9 @@ type OwnershipPeriod func(*sql.Selector)
 // Role is the predicate function for role builders.
 type Role func(*sql.Selector)
 
+// RuleSet is the predicate function for ruleset builders.
+type RuleSet func(*sql.Selector)
+
 // ServiceToken is the predicate function for servicetoken builders.
 type ServiceToken func(*sql.Selector)
 
@@ -56,3 +59,6 @@ type Tag func(*sql.Selector)
 
 // Transfer is the predicate function for transfer builders.
 type Transfer func(*sql.Selector)
+
+// Webhook is the predicate function for webhook builders.
+type Webhook func(*sql.Selector)

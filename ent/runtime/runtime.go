@@ -19,10 +19,12 @@ import (
 	"github.com/openhandover/openhandover/ent/message"
 	"github.com/openhandover/openhandover/ent/ownershipperiod"
 	"github.com/openhandover/openhandover/ent/role"
+	"github.com/openhandover/openhandover/ent/ruleset"
 	"github.com/openhandover/openhandover/ent/schema"
 	"github.com/openhandover/openhandover/ent/servicetoken"
 	"github.com/openhandover/openhandover/ent/tag"
 	"github.com/openhandover/openhandover/ent/transfer"
+	"github.com/openhandover/openhandover/ent/webhook"
 	"github.com/openhandover/openhandover/internal/nid"
 )
 
@@ -298,47 +300,47 @@ func init() {
 	// handover.DefaultApprovalsRequired holds the default value on creation for the approvals_required field.
 	handover.DefaultApprovalsRequired = handoverDescApprovalsRequired.Default.(int)
 	// handoverDescRunToken is the schema descriptor for run_token field.
-	handoverDescRunToken := handoverFields[22].Descriptor()
+	handoverDescRunToken := handoverFields[26].Descriptor()
 	// handover.DefaultRunToken holds the default value on creation for the run_token field.
 	handover.DefaultRunToken = handoverDescRunToken.Default.(int)
 	// handoverDescTotal is the schema descriptor for total field.
-	handoverDescTotal := handoverFields[24].Descriptor()
+	handoverDescTotal := handoverFields[28].Descriptor()
 	// handover.DefaultTotal holds the default value on creation for the total field.
 	handover.DefaultTotal = handoverDescTotal.Default.(int)
 	// handoverDescPlanned is the schema descriptor for planned field.
-	handoverDescPlanned := handoverFields[25].Descriptor()
+	handoverDescPlanned := handoverFields[29].Descriptor()
 	// handover.DefaultPlanned holds the default value on creation for the planned field.
 	handover.DefaultPlanned = handoverDescPlanned.Default.(int)
 	// handoverDescWaiting is the schema descriptor for waiting field.
-	handoverDescWaiting := handoverFields[26].Descriptor()
+	handoverDescWaiting := handoverFields[30].Descriptor()
 	// handover.DefaultWaiting holds the default value on creation for the waiting field.
 	handover.DefaultWaiting = handoverDescWaiting.Default.(int)
 	// handoverDescCompleted is the schema descriptor for completed field.
-	handoverDescCompleted := handoverFields[27].Descriptor()
+	handoverDescCompleted := handoverFields[31].Descriptor()
 	// handover.DefaultCompleted holds the default value on creation for the completed field.
 	handover.DefaultCompleted = handoverDescCompleted.Default.(int)
 	// handoverDescRefused is the schema descriptor for refused field.
-	handoverDescRefused := handoverFields[28].Descriptor()
+	handoverDescRefused := handoverFields[32].Descriptor()
 	// handover.DefaultRefused holds the default value on creation for the refused field.
 	handover.DefaultRefused = handoverDescRefused.Default.(int)
 	// handoverDescLimitReached is the schema descriptor for limit_reached field.
-	handoverDescLimitReached := handoverFields[29].Descriptor()
+	handoverDescLimitReached := handoverFields[33].Descriptor()
 	// handover.DefaultLimitReached holds the default value on creation for the limit_reached field.
 	handover.DefaultLimitReached = handoverDescLimitReached.Default.(int)
 	// handoverDescFailed is the schema descriptor for failed field.
-	handoverDescFailed := handoverFields[30].Descriptor()
+	handoverDescFailed := handoverFields[34].Descriptor()
 	// handover.DefaultFailed holds the default value on creation for the failed field.
 	handover.DefaultFailed = handoverDescFailed.Default.(int)
 	// handoverDescSkipped is the schema descriptor for skipped field.
-	handoverDescSkipped := handoverFields[31].Descriptor()
+	handoverDescSkipped := handoverFields[35].Descriptor()
 	// handover.DefaultSkipped holds the default value on creation for the skipped field.
 	handover.DefaultSkipped = handoverDescSkipped.Default.(int)
 	// handoverDescCancelled is the schema descriptor for cancelled field.
-	handoverDescCancelled := handoverFields[32].Descriptor()
+	handoverDescCancelled := handoverFields[36].Descriptor()
 	// handover.DefaultCancelled holds the default value on creation for the cancelled field.
 	handover.DefaultCancelled = handoverDescCancelled.Default.(int)
 	// handoverDescReverted is the schema descriptor for reverted field.
-	handoverDescReverted := handoverFields[33].Descriptor()
+	handoverDescReverted := handoverFields[37].Descriptor()
 	// handover.DefaultReverted holds the default value on creation for the reverted field.
 	handover.DefaultReverted = handoverDescReverted.Default.(int)
 	// handoverDescID is the schema descriptor for id field.
@@ -394,7 +396,7 @@ func init() {
 	// member.DefaultContactLimit holds the default value on creation for the contact_limit field.
 	member.DefaultContactLimit = memberDescContactLimit.Default.(int)
 	// memberDescEpoch is the schema descriptor for epoch field.
-	memberDescEpoch := memberFields[11].Descriptor()
+	memberDescEpoch := memberFields[12].Descriptor()
 	// member.DefaultEpoch holds the default value on creation for the epoch field.
 	member.DefaultEpoch = memberDescEpoch.Default.(int)
 	// memberDescID is the schema descriptor for id field.
@@ -466,6 +468,37 @@ func init() {
 	roleDescID := roleMixinFields0[0].Descriptor()
 	// role.DefaultID holds the default value on creation for the id field.
 	role.DefaultID = roleDescID.Default.(func() nid.ID)
+	rulesetMixin := schema.RuleSet{}.Mixin()
+	rulesetMixinHooks0 := rulesetMixin[0].Hooks()
+	ruleset.Hooks[0] = rulesetMixinHooks0[0]
+	rulesetMixinInters0 := rulesetMixin[0].Interceptors()
+	ruleset.Interceptors[0] = rulesetMixinInters0[0]
+	rulesetMixinFields0 := rulesetMixin[0].Fields()
+	_ = rulesetMixinFields0
+	rulesetMixinFields1 := rulesetMixin[1].Fields()
+	_ = rulesetMixinFields1
+	rulesetFields := schema.RuleSet{}.Fields()
+	_ = rulesetFields
+	// rulesetDescCreatedAt is the schema descriptor for created_at field.
+	rulesetDescCreatedAt := rulesetMixinFields0[2].Descriptor()
+	// ruleset.DefaultCreatedAt holds the default value on creation for the created_at field.
+	ruleset.DefaultCreatedAt = rulesetDescCreatedAt.Default.(func() time.Time)
+	// rulesetDescVersion is the schema descriptor for version field.
+	rulesetDescVersion := rulesetMixinFields1[0].Descriptor()
+	// ruleset.DefaultVersion holds the default value on creation for the version field.
+	ruleset.DefaultVersion = rulesetDescVersion.Default.(int)
+	// rulesetDescUpdatedAt is the schema descriptor for updated_at field.
+	rulesetDescUpdatedAt := rulesetMixinFields1[1].Descriptor()
+	// ruleset.DefaultUpdatedAt holds the default value on creation for the updated_at field.
+	ruleset.DefaultUpdatedAt = rulesetDescUpdatedAt.Default.(func() time.Time)
+	// rulesetDescAutomatic is the schema descriptor for automatic field.
+	rulesetDescAutomatic := rulesetFields[3].Descriptor()
+	// ruleset.DefaultAutomatic holds the default value on creation for the automatic field.
+	ruleset.DefaultAutomatic = rulesetDescAutomatic.Default.(bool)
+	// rulesetDescID is the schema descriptor for id field.
+	rulesetDescID := rulesetMixinFields0[0].Descriptor()
+	// ruleset.DefaultID holds the default value on creation for the id field.
+	ruleset.DefaultID = rulesetDescID.Default.(func() nid.ID)
 	servicetokenMixin := schema.ServiceToken{}.Mixin()
 	servicetokenMixinHooks0 := servicetokenMixin[0].Hooks()
 	servicetoken.Hooks[0] = servicetokenMixinHooks0[0]
@@ -530,13 +563,44 @@ func init() {
 	// transfer.DefaultAttempt holds the default value on creation for the attempt field.
 	transfer.DefaultAttempt = transferDescAttempt.Default.(int)
 	// transferDescUpdatedAt is the schema descriptor for updated_at field.
-	transferDescUpdatedAt := transferFields[24].Descriptor()
+	transferDescUpdatedAt := transferFields[25].Descriptor()
 	// transfer.DefaultUpdatedAt holds the default value on creation for the updated_at field.
 	transfer.DefaultUpdatedAt = transferDescUpdatedAt.Default.(func() time.Time)
 	// transferDescID is the schema descriptor for id field.
 	transferDescID := transferMixinFields0[0].Descriptor()
 	// transfer.DefaultID holds the default value on creation for the id field.
 	transfer.DefaultID = transferDescID.Default.(func() nid.ID)
+	webhookMixin := schema.Webhook{}.Mixin()
+	webhookMixinHooks0 := webhookMixin[0].Hooks()
+	webhook.Hooks[0] = webhookMixinHooks0[0]
+	webhookMixinInters0 := webhookMixin[0].Interceptors()
+	webhook.Interceptors[0] = webhookMixinInters0[0]
+	webhookMixinFields0 := webhookMixin[0].Fields()
+	_ = webhookMixinFields0
+	webhookMixinFields1 := webhookMixin[1].Fields()
+	_ = webhookMixinFields1
+	webhookFields := schema.Webhook{}.Fields()
+	_ = webhookFields
+	// webhookDescCreatedAt is the schema descriptor for created_at field.
+	webhookDescCreatedAt := webhookMixinFields0[2].Descriptor()
+	// webhook.DefaultCreatedAt holds the default value on creation for the created_at field.
+	webhook.DefaultCreatedAt = webhookDescCreatedAt.Default.(func() time.Time)
+	// webhookDescVersion is the schema descriptor for version field.
+	webhookDescVersion := webhookMixinFields1[0].Descriptor()
+	// webhook.DefaultVersion holds the default value on creation for the version field.
+	webhook.DefaultVersion = webhookDescVersion.Default.(int)
+	// webhookDescUpdatedAt is the schema descriptor for updated_at field.
+	webhookDescUpdatedAt := webhookMixinFields1[1].Descriptor()
+	// webhook.DefaultUpdatedAt holds the default value on creation for the updated_at field.
+	webhook.DefaultUpdatedAt = webhookDescUpdatedAt.Default.(func() time.Time)
+	// webhookDescActive is the schema descriptor for active field.
+	webhookDescActive := webhookFields[3].Descriptor()
+	// webhook.DefaultActive holds the default value on creation for the active field.
+	webhook.DefaultActive = webhookDescActive.Default.(bool)
+	// webhookDescID is the schema descriptor for id field.
+	webhookDescID := webhookMixinFields0[0].Descriptor()
+	// webhook.DefaultID holds the default value on creation for the id field.
+	webhook.DefaultID = webhookDescID.Default.(func() nid.ID)
 }
 
 const (

@@ -59,6 +59,8 @@ const (
 	FieldImportance = "importance"
 	// FieldRuleSetID holds the string denoting the rule_set_id field in the database.
 	FieldRuleSetID = "rule_set_id"
+	// FieldRevertOfID holds the string denoting the revert_of_id field in the database.
+	FieldRevertOfID = "revert_of_id"
 	// FieldRuleIndex holds the string denoting the rule_index field in the database.
 	FieldRuleIndex = "rule_index"
 	// FieldUndo holds the string denoting the undo field in the database.
@@ -83,6 +85,12 @@ const (
 	EdgeFrom = "from"
 	// EdgeTo holds the string denoting the to edge name in mutations.
 	EdgeTo = "to"
+	// EdgeRuleSet holds the string denoting the rule_set edge name in mutations.
+	EdgeRuleSet = "rule_set"
+	// EdgeRevertOf holds the string denoting the revert_of edge name in mutations.
+	EdgeRevertOf = "revert_of"
+	// EdgeReversals holds the string denoting the reversals edge name in mutations.
+	EdgeReversals = "reversals"
 	// EdgeFromDepartment holds the string denoting the from_department edge name in mutations.
 	EdgeFromDepartment = "from_department"
 	// EdgeToDepartment holds the string denoting the to_department edge name in mutations.
@@ -131,6 +139,21 @@ const (
 	ToInverseTable = "members"
 	// ToColumn is the table column denoting the to relation/edge.
 	ToColumn = "to_id"
+	// RuleSetTable is the table that holds the rule_set relation/edge.
+	RuleSetTable = "transfers"
+	// RuleSetInverseTable is the table name for the RuleSet entity.
+	// It exists in this package in order to avoid circular dependency with the "ruleset" package.
+	RuleSetInverseTable = "rule_sets"
+	// RuleSetColumn is the table column denoting the rule_set relation/edge.
+	RuleSetColumn = "rule_set_id"
+	// RevertOfTable is the table that holds the revert_of relation/edge.
+	RevertOfTable = "transfers"
+	// RevertOfColumn is the table column denoting the revert_of relation/edge.
+	RevertOfColumn = "revert_of_id"
+	// ReversalsTable is the table that holds the reversals relation/edge.
+	ReversalsTable = "transfers"
+	// ReversalsColumn is the table column denoting the reversals relation/edge.
+	ReversalsColumn = "revert_of_id"
 	// FromDepartmentTable is the table that holds the from_department relation/edge.
 	FromDepartmentTable = "transfers"
 	// FromDepartmentInverseTable is the table name for the Department entity.
@@ -171,6 +194,7 @@ var Columns = []string{
 	FieldToDepartmentID,
 	FieldImportance,
 	FieldRuleSetID,
+	FieldRevertOfID,
 	FieldRuleIndex,
 	FieldUndo,
 	FieldAssignedAt,
@@ -286,6 +310,8 @@ const (
 	ReasonNO_SUCCESSOR               Reason = "NO_SUCCESSOR"
 	ReasonGROUP_FULL                 Reason = "GROUP_FULL"
 	ReasonNEEDS_APPROVAL             Reason = "NEEDS_APPROVAL"
+	ReasonNOT_PERMITTED              Reason = "NOT_PERMITTED"
+	ReasonUNEXPECTED                 Reason = "UNEXPECTED"
 )
 
 func (r Reason) String() string {
@@ -295,7 +321,7 @@ func (r Reason) String() string {
 // ReasonValidator is a validator for the "reason" field enum values. It is called by the builders before save.
 func ReasonValidator(r Reason) error {
 	switch r {
-	case ReasonOWNER_CHANGED, ReasonNOT_FOLLOWED, ReasonSUCCESSOR_INELIGIBLE, ReasonSUCCESSOR_FULL, ReasonCUSTOMER_REFUSED, ReasonCOOL_DOWN, ReasonIN_PROGRESS, ReasonWINDOW_CLOSED, ReasonPLATFORM_ERROR, ReasonCHANGED_SINCE, ReasonSUCCESSOR_NOT_ACTIVE, ReasonSUCCESSOR_CONTACT_DISABLED, ReasonSUCCESSOR_OUT_OF_SCOPE, ReasonNO_SUCCESSOR, ReasonGROUP_FULL, ReasonNEEDS_APPROVAL:
+	case ReasonOWNER_CHANGED, ReasonNOT_FOLLOWED, ReasonSUCCESSOR_INELIGIBLE, ReasonSUCCESSOR_FULL, ReasonCUSTOMER_REFUSED, ReasonCOOL_DOWN, ReasonIN_PROGRESS, ReasonWINDOW_CLOSED, ReasonPLATFORM_ERROR, ReasonCHANGED_SINCE, ReasonSUCCESSOR_NOT_ACTIVE, ReasonSUCCESSOR_CONTACT_DISABLED, ReasonSUCCESSOR_OUT_OF_SCOPE, ReasonNO_SUCCESSOR, ReasonGROUP_FULL, ReasonNEEDS_APPROVAL, ReasonNOT_PERMITTED, ReasonUNEXPECTED:
 		return nil
 	default:
 		return fmt.Errorf("transfer: invalid enum value for reason field: %q", r)
@@ -441,6 +467,11 @@ func ByRuleSetID(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldRuleSetID, opts...).ToFunc()
 }
 
+// ByRevertOfID orders the results by the revert_of_id field.
+func ByRevertOfID(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldRevertOfID, opts...).ToFunc()
+}
+
 // ByRuleIndex orders the results by the rule_index field.
 func ByRuleIndex(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldRuleIndex, opts...).ToFunc()
@@ -508,6 +539,34 @@ func ByToField(field string, opts ...sql.OrderTermOption) OrderOption {
 	}
 }
 
+// ByRuleSetField orders the results by rule_set field.
+func ByRuleSetField(field string, opts ...sql.OrderTermOption) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborTerms(s, newRuleSetStep(), sql.OrderByField(field, opts...))
+	}
+}
+
+// ByRevertOfField orders the results by revert_of field.
+func ByRevertOfField(field string, opts ...sql.OrderTermOption) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborTerms(s, newRevertOfStep(), sql.OrderByField(field, opts...))
+	}
+}
+
+// ByReversalsCount orders the results by reversals count.
+func ByReversalsCount(opts ...sql.OrderTermOption) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborsCount(s, newReversalsStep(), opts...)
+	}
+}
+
+// ByReversals orders the results by reversals terms.
+func ByReversals(term sql.OrderTerm, terms ...sql.OrderTerm) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborTerms(s, newReversalsStep(), append([]sql.OrderTerm{term}, terms...)...)
+	}
+}
+
 // ByFromDepartmentField orders the results by from_department field.
 func ByFromDepartmentField(field string, opts ...sql.OrderTermOption) OrderOption {
 	return func(s *sql.Selector) {
@@ -561,6 +620,27 @@ func newToStep() *sqlgraph.Step {
 		sqlgraph.From(Table, FieldID),
 		sqlgraph.To(ToInverseTable, FieldID),
 		sqlgraph.Edge(sqlgraph.M2O, false, ToTable, ToColumn),
+	)
+}
+func newRuleSetStep() *sqlgraph.Step {
+	return sqlgraph.NewStep(
+		sqlgraph.From(Table, FieldID),
+		sqlgraph.To(RuleSetInverseTable, FieldID),
+		sqlgraph.Edge(sqlgraph.M2O, false, RuleSetTable, RuleSetColumn),
+	)
+}
+func newRevertOfStep() *sqlgraph.Step {
+	return sqlgraph.NewStep(
+		sqlgraph.From(Table, FieldID),
+		sqlgraph.To(Table, FieldID),
+		sqlgraph.Edge(sqlgraph.M2O, true, RevertOfTable, RevertOfColumn),
+	)
+}
+func newReversalsStep() *sqlgraph.Step {
+	return sqlgraph.NewStep(
+		sqlgraph.From(Table, FieldID),
+		sqlgraph.To(Table, FieldID),
+		sqlgraph.Edge(sqlgraph.O2M, false, ReversalsTable, ReversalsColumn),
 	)
 }
 func newFromDepartmentStep() *sqlgraph.Step {

@@ -141,6 +141,11 @@ func RuleSetID(v nid.ID) predicate.Transfer {
 	return predicate.Transfer(sql.FieldEQ(FieldRuleSetID, v))
 }
 
+// RevertOfID applies equality check predicate on the "revert_of_id" field. It's identical to RevertOfIDEQ.
+func RevertOfID(v nid.ID) predicate.Transfer {
+	return predicate.Transfer(sql.FieldEQ(FieldRevertOfID, v))
+}
+
 // RuleIndex applies equality check predicate on the "rule_index" field. It's identical to RuleIndexEQ.
 func RuleIndex(v int) predicate.Transfer {
 	return predicate.Transfer(sql.FieldEQ(FieldRuleIndex, v))
@@ -846,26 +851,6 @@ func RuleSetIDNotIn(vs ...nid.ID) predicate.Transfer {
 	return predicate.Transfer(sql.FieldNotIn(FieldRuleSetID, vs...))
 }
 
-// RuleSetIDGT applies the GT predicate on the "rule_set_id" field.
-func RuleSetIDGT(v nid.ID) predicate.Transfer {
-	return predicate.Transfer(sql.FieldGT(FieldRuleSetID, v))
-}
-
-// RuleSetIDGTE applies the GTE predicate on the "rule_set_id" field.
-func RuleSetIDGTE(v nid.ID) predicate.Transfer {
-	return predicate.Transfer(sql.FieldGTE(FieldRuleSetID, v))
-}
-
-// RuleSetIDLT applies the LT predicate on the "rule_set_id" field.
-func RuleSetIDLT(v nid.ID) predicate.Transfer {
-	return predicate.Transfer(sql.FieldLT(FieldRuleSetID, v))
-}
-
-// RuleSetIDLTE applies the LTE predicate on the "rule_set_id" field.
-func RuleSetIDLTE(v nid.ID) predicate.Transfer {
-	return predicate.Transfer(sql.FieldLTE(FieldRuleSetID, v))
-}
-
 // RuleSetIDIsNil applies the IsNil predicate on the "rule_set_id" field.
 func RuleSetIDIsNil() predicate.Transfer {
 	return predicate.Transfer(sql.FieldIsNull(FieldRuleSetID))
@@ -874,6 +859,36 @@ func RuleSetIDIsNil() predicate.Transfer {
 // RuleSetIDNotNil applies the NotNil predicate on the "rule_set_id" field.
 func RuleSetIDNotNil() predicate.Transfer {
 	return predicate.Transfer(sql.FieldNotNull(FieldRuleSetID))
+}
+
+// RevertOfIDEQ applies the EQ predicate on the "revert_of_id" field.
+func RevertOfIDEQ(v nid.ID) predicate.Transfer {
+	return predicate.Transfer(sql.FieldEQ(FieldRevertOfID, v))
+}
+
+// RevertOfIDNEQ applies the NEQ predicate on the "revert_of_id" field.
+func RevertOfIDNEQ(v nid.ID) predicate.Transfer {
+	return predicate.Transfer(sql.FieldNEQ(FieldRevertOfID, v))
+}
+
+// RevertOfIDIn applies the In predicate on the "revert_of_id" field.
+func RevertOfIDIn(vs ...nid.ID) predicate.Transfer {
+	return predicate.Transfer(sql.FieldIn(FieldRevertOfID, vs...))
+}
+
+// RevertOfIDNotIn applies the NotIn predicate on the "revert_of_id" field.
+func RevertOfIDNotIn(vs ...nid.ID) predicate.Transfer {
+	return predicate.Transfer(sql.FieldNotIn(FieldRevertOfID, vs...))
+}
+
+// RevertOfIDIsNil applies the IsNil predicate on the "revert_of_id" field.
+func RevertOfIDIsNil() predicate.Transfer {
+	return predicate.Transfer(sql.FieldIsNull(FieldRevertOfID))
+}
+
+// RevertOfIDNotNil applies the NotNil predicate on the "revert_of_id" field.
+func RevertOfIDNotNil() predicate.Transfer {
+	return predicate.Transfer(sql.FieldNotNull(FieldRevertOfID))
 }
 
 // RuleIndexEQ applies the EQ predicate on the "rule_index" field.
@@ -1256,6 +1271,75 @@ func HasTo() predicate.Transfer {
 func HasToWith(preds ...predicate.Member) predicate.Transfer {
 	return predicate.Transfer(func(s *sql.Selector) {
 		step := newToStep()
+		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
+			for _, p := range preds {
+				p(s)
+			}
+		})
+	})
+}
+
+// HasRuleSet applies the HasEdge predicate on the "rule_set" edge.
+func HasRuleSet() predicate.Transfer {
+	return predicate.Transfer(func(s *sql.Selector) {
+		step := sqlgraph.NewStep(
+			sqlgraph.From(Table, FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, RuleSetTable, RuleSetColumn),
+		)
+		sqlgraph.HasNeighbors(s, step)
+	})
+}
+
+// HasRuleSetWith applies the HasEdge predicate on the "rule_set" edge with a given conditions (other predicates).
+func HasRuleSetWith(preds ...predicate.RuleSet) predicate.Transfer {
+	return predicate.Transfer(func(s *sql.Selector) {
+		step := newRuleSetStep()
+		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
+			for _, p := range preds {
+				p(s)
+			}
+		})
+	})
+}
+
+// HasRevertOf applies the HasEdge predicate on the "revert_of" edge.
+func HasRevertOf() predicate.Transfer {
+	return predicate.Transfer(func(s *sql.Selector) {
+		step := sqlgraph.NewStep(
+			sqlgraph.From(Table, FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, true, RevertOfTable, RevertOfColumn),
+		)
+		sqlgraph.HasNeighbors(s, step)
+	})
+}
+
+// HasRevertOfWith applies the HasEdge predicate on the "revert_of" edge with a given conditions (other predicates).
+func HasRevertOfWith(preds ...predicate.Transfer) predicate.Transfer {
+	return predicate.Transfer(func(s *sql.Selector) {
+		step := newRevertOfStep()
+		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
+			for _, p := range preds {
+				p(s)
+			}
+		})
+	})
+}
+
+// HasReversals applies the HasEdge predicate on the "reversals" edge.
+func HasReversals() predicate.Transfer {
+	return predicate.Transfer(func(s *sql.Selector) {
+		step := sqlgraph.NewStep(
+			sqlgraph.From(Table, FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, ReversalsTable, ReversalsColumn),
+		)
+		sqlgraph.HasNeighbors(s, step)
+	})
+}
+
+// HasReversalsWith applies the HasEdge predicate on the "reversals" edge with a given conditions (other predicates).
+func HasReversalsWith(preds ...predicate.Transfer) predicate.Transfer {
+	return predicate.Transfer(func(s *sql.Selector) {
+		step := newReversalsStep()
 		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
 			for _, p := range preds {
 				p(s)
