@@ -19,6 +19,7 @@ import (
 	"github.com/openhandover/openhandover/internal/identity"
 	"github.com/openhandover/openhandover/internal/identity/secret"
 	"github.com/openhandover/openhandover/internal/member"
+	"github.com/openhandover/openhandover/internal/rule"
 	"github.com/openhandover/openhandover/internal/store"
 	"github.com/openhandover/openhandover/internal/testcorp"
 )
@@ -42,6 +43,7 @@ func newAPI(t testing.TB, db *store.DB, c *testcorp.Corp) *api {
 	return &api{t, Handler(&Resolver{DB: db, Audit: audit.NewReader(box), Use: Cases{
 		Identity: &identity.Service{DB: db, Log: c.Log, TOTP: totp, Demo: true},
 		Grant:    &grant.Service{DB: db, Log: c.Log},
+		Rule:     &rule.Service{DB: db, Log: c.Log},
 		Member:   &member.Service{DB: db, Log: c.Log},
 		Contact:  &contact.Service{DB: db, Log: c.Log},
 		Group:    &group.Service{DB: db, Log: c.Log},

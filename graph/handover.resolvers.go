@@ -43,6 +43,26 @@ func (r *handoverResolver) Transfers(ctx context.Context, obj *ent.Handover, fil
 	return listOwn(ctx, n, handovers, obj, hangs("transfers", "transfers", "transfers.handover_id"), transfers, inPlanOrder, span{first: first, after: after, offset: offset})
 }
 
+func (r *handoverResolver) ExecutedBy(ctx context.Context, obj *ent.Handover) (*ent.Member, error) {
+	return one(ctx, obj, "executedBy", members, func(h *ent.Handover) nid.ID { return h.ExecutedByID })
+}
+
+func (r *handoverResolver) HoldReason(ctx context.Context, obj *ent.Handover) (*string, error) {
+	return heldBecause(ctx, obj), nil
+}
+
+func (r *handoverResolver) RevertedBy(ctx context.Context, obj *ent.Handover) (*ent.Handover, error) {
+	return one(ctx, obj, "revertedBy", handovers, func(h *ent.Handover) nid.ID { return h.RevertedByID })
+}
+
+func (r *handoverResolver) RevertOf(ctx context.Context, obj *ent.Handover) (*ent.Handover, error) {
+	return one(ctx, obj, "revertOf", handovers, func(h *ent.Handover) nid.ID { return h.RevertOfID })
+}
+
+func (r *handoverResolver) FollowUpOf(ctx context.Context, obj *ent.Handover) (*ent.Handover, error) {
+	return one(ctx, obj, "followUpOf", handovers, func(h *ent.Handover) nid.ID { return h.FollowUpOfID })
+}
+
 func (r *handoverResolver) AuditEntries(ctx context.Context, obj *ent.Handover, first *int, after *string) (*model.Connection[*ent.AuditEntry], error) {
 	return listOwn(ctx, r.narrow(), handovers, obj, hangs("auditEntries", "audit_entries", "audit_entries.handover_id"), entries, inLogOrder, span{first: first, after: after})
 }
@@ -85,7 +105,7 @@ func (r *mutationResolver) HandOver(ctx context.Context, input model.HandOverInp
 }
 
 func (r *mutationResolver) CreateHandover(ctx context.Context, input model.CreateHandoverInput) (*model.CreateHandoverPayload, error) {
-	id, err := r.Use.Handover.Create(ctx, *input.Plan, input.Digest, input.IdempotencyKey)
+	id, err := r.Use.Handover.Create(ctx, *input.Plan, input.StartAt, input.Digest, input.IdempotencyKey)
 	h, edge, err := handoverPayload(ctx, id, err)
 	if err != nil {
 		return nil, err
@@ -123,6 +143,24 @@ func (r *mutationResolver) CancelHandover(ctx context.Context, input model.Cance
 		return nil, err
 	}
 	return &model.CancelHandoverPayload{Handover: h}, nil
+}
+
+func (r *mutationResolver) RetryTransfers(ctx context.Context, input model.RetryTransfersInput) (*model.RetryTransfersPayload, error) {
+	id, err := r.Use.Handover.Retry(ctx, input.HandoverID, input.TransferIds, input.SuccessorID, input.IdempotencyKey)
+	h, _, err := handoverPayload(ctx, id, err)
+	if err != nil {
+		return nil, err
+	}
+	return &model.RetryTransfersPayload{Handover: h}, nil
+}
+
+func (r *mutationResolver) RevertHandover(ctx context.Context, input model.RevertHandoverInput) (*model.RevertHandoverPayload, error) {
+	id, err := r.Use.Handover.Revert(ctx, input.ID, input.Reason, input.IdempotencyKey)
+	h, _, err := handoverPayload(ctx, id, err)
+	if err != nil {
+		return nil, err
+	}
+	return &model.RevertHandoverPayload{Handover: h}, nil
 }
 
 func (r *planItemResolver) Contact(ctx context.Context, obj *model.PlanItem) (*ent.Contact, error) {
@@ -174,6 +212,14 @@ func (r *queryResolver) PreviewHandover(ctx context.Context, input handover.Inpu
 	return previewed(p), nil
 }
 
+func (r *retryTransfersPayloadResolver) Transfers(ctx context.Context, obj *model.RetryTransfersPayload, first *int) ([]*ent.Transfer, error) {
+	list, err := listOwn(ctx, r.narrow(), handovers, obj.Handover, hangs("transfers", "transfers", "transfers.handover_id"), transfers, inPlanOrder, span{first: first})
+	if err != nil {
+		return nil, err
+	}
+	return list.Nodes, nil
+}
+
 func (r *successorLoadResolver) Member(ctx context.Context, obj *model.SuccessorLoad) (*ent.Member, error) {
 	return one(ctx, obj, "member", members, func(l *model.SuccessorLoad) nid.ID { return l.Member })
 }
@@ -216,16 +262,21 @@ func (r *Resolver) PlanItem() generated.PlanItemResolver { return &planItemResol
 
 func (r *Resolver) PlanProblem() generated.PlanProblemResolver { return &planProblemResolver{r} }
 
+func (r *Resolver) RetryTransfersPayload() generated.RetryTransfersPayloadResolver {
+	return &retryTransfersPayloadResolver{r}
+}
+
 func (r *Resolver) SuccessorLoad() generated.SuccessorLoadResolver { return &successorLoadResolver{r} }
 
 func (r *Resolver) Transfer() generated.TransferResolver { return &transferResolver{r} }
 
 type (
-	handoverResolver         struct{ *Resolver }
-	handoverPreviewResolver  struct{ *Resolver }
-	handoverProgressResolver struct{ *Resolver }
-	planItemResolver         struct{ *Resolver }
-	planProblemResolver      struct{ *Resolver }
-	successorLoadResolver    struct{ *Resolver }
-	transferResolver         struct{ *Resolver }
+	handoverResolver              struct{ *Resolver }
+	handoverPreviewResolver       struct{ *Resolver }
+	handoverProgressResolver      struct{ *Resolver }
+	planItemResolver              struct{ *Resolver }
+	planProblemResolver           struct{ *Resolver }
+	retryTransfersPayloadResolver struct{ *Resolver }
+	successorLoadResolver         struct{ *Resolver }
+	transferResolver              struct{ *Resolver }
 )

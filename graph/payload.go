@@ -59,6 +59,10 @@ func grantOf(ctx context.Context, id nid.ID) (*ent.Grant, error) {
 	return reread(ctx, func(c *ent.Client) (*ent.Grant, error) { return c.Grant.Get(ctx, id) })
 }
 
+func ruleSetOf(ctx context.Context, id nid.ID) (*ent.RuleSet, error) {
+	return reread(ctx, func(c *ent.Client) (*ent.RuleSet, error) { return c.RuleSet.Get(ctx, id) })
+}
+
 func tokenOf(ctx context.Context, id nid.ID) (*ent.ServiceToken, error) {
 	return reread(ctx, func(c *ent.Client) (*ent.ServiceToken, error) { return c.ServiceToken.Get(ctx, id) })
 }

@@ -37,7 +37,6 @@ func previewed(p *handover.Preview) *model.HandoverPreview {
 	}
 	siblings.Join(v.Loads)
 	siblings.Join(v.Snags)
-	siblings.Join(v.Rows)
 	return v
 }
 
@@ -54,7 +53,7 @@ func about(s *model.PlanProblem, it *model.PlanItem) bool {
 	return s.Successor == it.To && !it.Busy
 }
 
-// items pages what a plan would do. It is in memory: a plan has 200 items at most.
+// items pages what a plan would do. It is in memory.
 func items(ctx context.Context, v *model.HandoverPreview, s span) (*model.PlanItemConnection, error) {
 	o := order[*model.PlanItem]{key: numberKey("POSITION", "", func(it *model.PlanItem) int64 { return int64(it.Position) })}
 	t := &table[*model.PlanItem]{name: "items " + v.Digest, id: func(it *model.PlanItem) nid.ID { return it.ID }}
@@ -71,6 +70,7 @@ func items(ctx context.Context, v *model.HandoverPreview, s span) (*model.PlanIt
 	}
 	begin = min(max(begin, 0), len(v.Rows))
 	end := min(begin+s.limit, len(v.Rows))
+	siblings.Join(v.Rows[begin:end]) // what is asked about these is not read for the whole plan
 	total := func(context.Context) (int, error) { return len(v.Rows), nil }
 	return connect(t, o, s, v.Rows[begin:end], end < len(v.Rows), total), nil
 }

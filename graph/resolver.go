@@ -14,6 +14,7 @@ import (
 	"github.com/openhandover/openhandover/internal/handover"
 	"github.com/openhandover/openhandover/internal/identity"
 	"github.com/openhandover/openhandover/internal/member"
+	"github.com/openhandover/openhandover/internal/rule"
 	"github.com/openhandover/openhandover/internal/store"
 )
 
@@ -31,6 +32,7 @@ type Resolver struct {
 type Cases struct {
 	Identity *identity.Service
 	Grant    *grant.Service
+	Rule     *rule.Service
 	Member   *member.Service
 	Contact  *contact.Service
 	Group    *group.Service

@@ -63,6 +63,8 @@ var (
 		func(c *ent.Client) *ent.TransferQuery { return c.Transfer.Query() })
 	approvals = tableOf("approvals", nid.Approval, func(v *ent.Approval) nid.ID { return v.ID },
 		func(c *ent.Client) *ent.ApprovalQuery { return c.Approval.Query() })
+	ruleSets = tableOf("rule_sets", nid.RuleSet, func(v *ent.RuleSet) nid.ID { return v.ID },
+		func(c *ent.Client) *ent.RuleSetQuery { return c.RuleSet.Query() })
 	roles = tableOf("roles", nid.Role, func(v *ent.Role) nid.ID { return v.ID },
 		func(c *ent.Client) *ent.RoleQuery { return c.Role.Query() })
 	grants = tableOf("grants", nid.Grant, func(v *ent.Grant) nid.ID { return v.ID },

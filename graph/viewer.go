@@ -81,6 +81,16 @@ func because(ctx context.Context, t *ent.Transfer) *string {
 	return &s
 }
 
+// heldBecause says why a handover did not begin by itself, in the viewer's language.
+func heldBecause(ctx context.Context, h *ent.Handover) *string {
+	t, ok := handover.HeldBecause(h.HoldReason)
+	if !ok {
+		return nil
+	}
+	s := said(ctx, t)
+	return &s
+}
+
 // firstOf gives the first of a list; nil for an empty one.
 func firstOf[T any](list []T) (first T) {
 	if len(list) > 0 {

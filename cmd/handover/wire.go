@@ -26,6 +26,7 @@ import (
 	"github.com/openhandover/openhandover/internal/identity/secret"
 	"github.com/openhandover/openhandover/internal/member"
 	"github.com/openhandover/openhandover/internal/nid"
+	"github.com/openhandover/openhandover/internal/rule"
 	"github.com/openhandover/openhandover/internal/store"
 	"github.com/openhandover/openhandover/internal/web"
 )
@@ -87,6 +88,7 @@ func (e *env) join(s setting) (*program, error) {
 	return &program{db: db, log: log, reader: audit.NewReader(subjects), use: graph.Cases{
 		Identity: &identity.Service{DB: db, Log: log, TOTP: totp, Demo: s.demo},
 		Grant:    &grant.Service{DB: db, Log: log},
+		Rule:     &rule.Service{DB: db, Log: log},
 		Member:   &member.Service{DB: db, Log: log},
 		Contact:  &contact.Service{DB: db, Log: log},
 		Group:    &group.Service{DB: db, Log: log},

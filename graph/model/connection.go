@@ -56,6 +56,8 @@ type (
 	HandoverEdge         = Edge[*ent.Handover]
 	TransferConnection   = Connection[*ent.Transfer]
 	TransferEdge         = Edge[*ent.Transfer]
+	RuleSetConnection    = Connection[*ent.RuleSet]
+	RuleSetEdge          = Edge[*ent.RuleSet]
 	RoleConnection       = Connection[*ent.Role]
 	RoleEdge             = Edge[*ent.Role]
 	GrantConnection      = Connection[*ent.Grant]

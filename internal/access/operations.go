@@ -33,6 +33,7 @@ var Operations = map[string]Rule{
 	"Query.transfers":          {},
 	"Query.previewHandover":    {Any: []Permission{PlanHandover}},
 	"Query.approvalPolicy":     {},
+	"Query.ruleSets":           {},
 	"Query.roles":              {},
 	"Query.grants":             {},
 	"Query.auditEntries":       {Any: []Permission{ReadAuditLog}},
@@ -51,6 +52,9 @@ var Operations = map[string]Rule{
 	"Mutation.rejectHandover":     {Any: []Permission{ApproveHandover}, StepUp: true, Person: true},
 	"Mutation.executeHandover":    {Any: execute, StepUp: true, Person: true},
 	"Mutation.cancelHandover":     {}, // the requester may always take the case back
+	"Mutation.retryTransfers":     {Any: append(slices.Clone(execute), RevertHandover), StepUp: true, Person: true},
+	"Mutation.revertHandover":     {Any: []Permission{RevertHandover}, StepUp: true, Person: true},
+	"Mutation.saveRuleSet":        {Any: []Permission{ManageRules}, StepUp: true, Person: true},
 	"Mutation.updateContact":      {}, // who follows the contact may, without a permission
 	"Mutation.updateFollow":       {}, // so may the follower
 	"Mutation.updateGroup":        {}, // and the owner

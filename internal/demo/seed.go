@@ -187,7 +187,7 @@ func (p *seeding) past(ctx context.Context, n int, h *PastHandover) error {
 	}
 	var id nid.ID
 	if err := p.as(ctx, h.PlannedAt, h.Requester, func(ctx context.Context) (err error) {
-		if id, err = p.Handovers.Create(ctx, p.plan(h), nil, key); err != nil {
+		if id, err = p.Handovers.Create(ctx, p.plan(h), nil, nil, key); err != nil {
 			return err
 		}
 		c, err := p.handover(ctx, id)

@@ -2,7 +2,7 @@ package handover
 
 import (
 	"context"
-	"encoding/json"
+	"slices"
 
 	"github.com/openhandover/openhandover/internal/history"
 	"github.com/openhandover/openhandover/internal/nid"
@@ -25,50 +25,64 @@ func (o owned) is(t *Transfer) bool { return o.follow == t.Follow && o.version =
 
 // heldItems are the locked rows of a handover's items.
 type heldItems struct {
-	owned    map[nid.ID]owned // by contact or group, where the leaver still has it
-	followed map[pair]*nid.ID // the successors' own open follows
+	owned    map[nid.ID]owned // by contact or group, where the giver still has it
+	followed map[pair]*nid.ID // the receivers' own open follows
+	// ended are the follows that a merge ended, by id, where it is to be undone.
+	ended map[nid.ID]owned
 	// importance is what each contact has now.
 	importance map[nid.ID]string
 }
 
-// lockItems locks the follows of leaver and successors together with their
+// lockItems locks the follows of givers and receivers together with their
 // contacts, in one order for all transactions, then the groups.
-func lockItems(ctx context.Context, tx *store.Tx, leaver nid.ID, ts []Transfer) (*heldItems, error) {
-	h := &heldItems{owned: map[nid.ID]owned{}, followed: map[pair]*nid.ID{}, importance: map[nid.ID]string{}}
-	var contacts, groups []nid.ID
+func lockItems(ctx context.Context, tx *store.Tx, ts []Transfer) (*heldItems, error) {
+	h := &heldItems{owned: map[nid.ID]owned{}, followed: map[pair]*nid.ID{}, ended: map[nid.ID]owned{}, importance: map[nid.ID]string{}}
+	giver := map[nid.ID]nid.ID{}
+	var contacts, groups, ended []nid.ID
 	for _, t := range ts {
-		if t.Kind == Contact {
-			contacts = append(contacts, t.Item.ID)
-		} else {
+		giver[t.Item.ID] = t.From
+		if t.Kind == Group {
 			groups = append(groups, t.Item.ID)
+			continue
+		}
+		contacts = append(contacts, t.Item.ID)
+		if t.Back != nil && t.Back.Merged {
+			ended = append(ended, t.Follow)
 		}
 	}
-	db := tx.DB()
+	db, o := tx.DB(), outlined(ts)
 	if len(contacts) > 0 {
 		type row struct {
 			id, contact, member nid.ID
 			version             int
-			busy                bool
+			busy, open          bool
 			importance          string
 		}
 		lock := ""
 		if db.Postgres() {
 			lock = db.ForUpdate() + " OF follows, contacts"
 		}
+		which, args := "follows.ended_at IS NULL AND follows.member_id "+db.In(3), []any{tx.Corp(), db.IDs(contacts), db.IDs(slices.Concat(o.successors, o.givers))}
+		if len(ended) > 0 {
+			which, args = "("+which+" OR follows.id "+db.In(4)+")", append(args, db.IDs(ended))
+		}
 		rows, err := store.Select(ctx, tx, func(r *row) []any {
-			return []any{&r.id, &r.contact, &r.member, &r.version, &r.busy, &r.importance}
-		}, `SELECT follows.id, follows.contact_id, follows.member_id, follows.owner_version, follows.reserved_by_id IS NOT NULL, contacts.importance
+			return []any{&r.id, &r.contact, &r.member, &r.version, &r.busy, &r.open, &r.importance}
+		}, `SELECT follows.id, follows.contact_id, follows.member_id, follows.owner_version, follows.reserved_by_id IS NOT NULL, follows.ended_at IS NULL, contacts.importance
 			FROM follows JOIN contacts ON contacts.corp_id = follows.corp_id AND contacts.id = follows.contact_id
-			WHERE follows.corp_id = $1 AND follows.ended_at IS NULL AND follows.contact_id `+db.In(2)+` AND follows.member_id `+db.In(3)+`
-			ORDER BY follows.contact_id, follows.id`+lock, tx.Corp(), db.IDs(contacts), db.IDs(append(successorsOf(ts), leaver)))
+			WHERE follows.corp_id = $1 AND follows.contact_id `+db.In(2)+` AND `+which+`
+			ORDER BY follows.contact_id, follows.id`+lock, args...)
 		if err != nil {
 			return nil, err
 		}
 		for _, r := range rows {
 			h.importance[r.contact] = r.importance
-			if r.member == leaver {
+			switch {
+			case !r.open:
+				h.ended[r.id] = owned{r.id, r.version, r.busy}
+			case r.member == giver[r.contact]:
 				h.owned[r.contact] = owned{r.id, r.version, r.busy}
-			} else {
+			default:
 				id := r.id
 				h.followed[pair{r.contact, r.member}] = &id
 			}
@@ -87,7 +101,7 @@ func lockItems(ctx context.Context, tx *store.Tx, leaver nid.ID, ts []Transfer) 
 			return nil, err
 		}
 		for _, r := range rows {
-			if r.owner == leaver {
+			if r.owner == giver[r.id] {
 				h.owned[r.id] = owned{version: r.version, busy: r.busy}
 			}
 		}
@@ -116,20 +130,31 @@ func apply(ctx context.Context, tx *store.Tx, r *record, ts []Transfer, who map[
 		}
 		row := map[string]any{"corp": tx.Corp(), "item": t.Item.ID, "follow": t.Follow, "from_id": t.From, "to_id": t.To, "version": t.Version, "transfer": t.ID, "period": tx.NewID(nid.Period),
 			"answers": who[t.To].answers(), "caretaker": who[t.To].Caretaker}
+		if t.Back != nil {
+			row["back"] = t.Back.ID
+		}
 		switch {
 		case t.Kind == Group:
 			a.groups = append(a.groups, row)
 			t.Undo = &undo{}
+		case t.Back != nil && t.Back.Merged:
+			a.reopened = append(a.reopened, row)
+			a.undone = append(a.undone, t)
+			t.Undo = &undo{Reopened: true}
 		case t.Merged:
-			row["kept"] = *held.followed[pair{t.Item.ID, t.To}]
+			kept := *held.followed[pair{t.Item.ID, t.To}]
+			row["kept"] = kept
 			a.merged = append(a.merged, row)
-			t.Undo = &undo{}
+			t.Undo = &undo{Kept: kept}
 		default:
 			a.moved = append(a.moved, row)
 		}
 		a.of[t.Item.ID] = t.ID
 		a.of[t.Follow] = t.ID
 		a.of[t.ID] = t.ID
+		if t.Back != nil {
+			a.of[t.Back.ID] = t.ID
+		}
 		g := history.Grant{ID: tx.NewID(nid.HistoryGrant), Successor: t.To, Leaver: t.From, Transfer: t.ID}
 		if t.Kind == Contact {
 			g.Contact = t.Item.ID
@@ -141,13 +166,13 @@ func apply(ctx context.Context, tx *store.Tx, r *record, ts []Transfer, who map[
 	if len(a.of) == 0 {
 		return a.covers, nil
 	}
-	for _, step := range []func() error{a.endMerged, a.uniteTags, a.fillRemarks, a.moveFollows, a.moveGroups, a.joinGroups, a.closePeriods, a.openPeriods, a.freeContacts} {
+	for _, step := range []func() error{a.endMerged, a.uniteTags, a.fillRemarks, a.reopen, a.takeTags, a.takeRemarks, a.moveFollows, a.moveGroups, a.joinGroups, a.leaveGroups, a.endHistory, a.closePeriods, a.openPeriods, a.freeContacts} {
 		if err := step(); err != nil {
 			return nil, err
 		}
 	}
 	for i := range ts {
-		if t := &ts[i]; t.Undo != nil {
+		if t := &ts[i]; t.Status == TransferCompleted && t.Undo != nil {
 			t.Undo.Tags, t.Undo.Remark, t.Undo.Joined = a.tags[t.ID], a.remarks[t.ID], a.joined[t.ID]
 		}
 	}
@@ -161,9 +186,4 @@ func apply(ctx context.Context, tx *store.Tx, r *record, ts []Transfer, who map[
 		}
 	}
 	return a.covers, nil
-}
-
-func (u *undo) json() json.RawMessage {
-	b, _ := json.Marshal(u)
-	return b
 }

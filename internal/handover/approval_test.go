@@ -17,7 +17,7 @@ import (
 // bound makes a handover of a KEY contact to wang and submits it.
 func (s *scene) bound(key string) (id nid.ID, digest string) {
 	s.t.Helper()
-	id, err := s.s.Create(s.admin, s.all(s.wang), nil, key)
+	id, err := s.s.Create(s.admin, s.all(s.wang), nil, nil, key)
 	ok(s.t, err)
 	ok(s.t, s.s.Submit(s.admin, id, 1))
 	return id, s.digest(id)

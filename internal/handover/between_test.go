@@ -31,7 +31,7 @@ func TestAFollowBegunAnewIsAnother(t *testing.T) {
 	each(t, func(t *testing.T, s *scene) {
 		ids := s.Contacts(2, s.lina)
 		s.Depart(s.lina)
-		id, err := s.s.Create(s.admin, s.all(s.wang), nil, "k")
+		id, err := s.s.Create(s.admin, s.all(s.wang), nil, nil, "k")
 		ok(t, err)
 		ok(t, s.s.Submit(s.admin, id, 1))
 		s.raw("follows", `UPDATE follows SET ended_at = $3, protected = false WHERE contact_id = $1 AND member_id = $2 RETURNING id`, ids[0], s.lina, s.DB.Now())
@@ -88,7 +88,7 @@ func TestStatisticsAreOfTheAssignment(t *testing.T) {
 		s.s.Platform = func(nid.ID) bool { return true }
 		in := s.all(s.wang)
 		in.Kind = handover.OnJob
-		id, err := s.s.Create(s.admin, in, nil, "k")
+		id, err := s.s.Create(s.admin, in, nil, nil, "k")
 		ok(t, err)
 		become("NORMAL")
 		s.raw("member_departments", `UPDATE member_departments SET department_id = $3 WHERE corp_id = $1 AND member_id = $2 RETURNING member_id`, s.ID, s.wang, sales)

@@ -75,6 +75,9 @@ func count(ctx context.Context, tx *store.Tx, ts []Transfer, from Status) error 
 			successor.groups += n
 		case t.Kind == Group && s == TransferWaiting:
 			leaver.waitingGroups += n
+		case s == TransferCompleted && t.Undo != nil && t.Undo.Reopened:
+			successor.contacts += n // who gives back keeps a follow of their own
+			successor.keys += key
 		case s == TransferCompleted:
 			leaver.contacts -= n
 			leaver.keys -= key
@@ -122,29 +125,41 @@ func byID(rows []map[string]any) {
 
 // cell is one combination of the statistics.
 type cell struct {
-	from, to, fromDepartment, toDepartment nid.ID
-	kind                                   ItemKind
-	importance                             string
-	status                                 Status
-	reason                                 Reason
-	slot                                   int
+	bucket                                          time.Time
+	from, to, fromDepartment, toDepartment, ruleSet nid.ID
+	rule                                            int
+	kind                                            ItemKind
+	importance                                      string
+	status                                          Status
+	reason                                          Reason
+	slot                                            int
 }
 
-// roll keeps the statistics: transfers by quarter-hour of assignment and what
-// they were like then.
-func roll(ctx context.Context, tx *store.Tx, r *record, ts []Transfer, assigned time.Time, from Status) error {
+// cellOf is where a transfer is counted: in the quarter-hour of its assignment, as
+// it was then.
+func cellOf(t Transfer) cell {
+	c := cell{
+		t.Assigned.Truncate(15 * time.Minute), t.From, t.To, t.FromDepartment, t.ToDepartment, t.RuleSet, t.Rule,
+		t.Kind, t.Importance, t.Status, t.Reason, histogram.None,
+	}
+	if t.RuleSet.IsZero() {
+		c.rule = -1
+	}
+	if t.Status == TransferCompleted {
+		c.slot = histogram.Slot(t.Finished.Sub(*t.Assigned))
+	}
+	return c
+}
+
+// roll keeps the statistics: transfers that are no longer what they were, and what
+// they are now.
+func roll(ctx context.Context, tx *store.Tx, r *record, gone, come []Transfer) error {
 	cells := map[cell]int{}
-	for _, t := range ts {
-		c := cell{t.From, t.To, t.FromDepartment, t.ToDepartment, t.Kind, t.Importance, t.Status, t.Reason, histogram.None}
-		if from == TransferWaiting {
-			was := c
-			was.status, was.reason = from, ""
-			cells[was]--
-		}
-		if t.Status == TransferCompleted {
-			c.slot = histogram.Slot(tx.Now().Sub(assigned))
-		}
-		cells[c]++
+	for _, t := range gone {
+		cells[cellOf(t)]--
+	}
+	for _, t := range come {
+		cells[cellOf(t)]++
 	}
 	none := nid.ID{}.UUID()
 	text := func(id nid.ID) string {
@@ -155,18 +170,22 @@ func roll(ctx context.Context, tx *store.Tx, r *record, ts []Transfer, assigned 
 	}
 	rows := make([]map[string]any, 0, len(cells))
 	for c, n := range cells {
-		rows = append(rows, map[string]any{
-			"from_id": text(c.from), "to_id": text(c.to), "from_department": text(c.fromDepartment), "to_department": text(c.toDepartment),
-			"kind": string(c.kind), "importance": c.importance, "status": string(c.status), "reason": string(c.reason), "slot": c.slot, "n": n,
-		})
+		if n != 0 {
+			rows = append(rows, map[string]any{
+				"bucket": c.bucket, "from_id": text(c.from), "to_id": text(c.to), "from_department": text(c.fromDepartment), "to_department": text(c.toDepartment),
+				"rule_set": text(c.ruleSet), "rule": c.rule,
+				"kind": string(c.kind), "importance": c.importance, "status": string(c.status), "reason": string(c.reason), "slot": c.slot, "n": n,
+			})
+		}
 	}
 	slices.SortFunc(rows, func(a, b map[string]any) int { return bytes.Compare([]byte(fmt.Sprint(a)), []byte(fmt.Sprint(b))) })
 	_, err := tx.Keep(ctx, "transfer_rollups", `INSERT INTO transfer_rollups (corp_id, bucket, leaver_id, successor_id, from_department_id, to_department_id,
 		kind, handover_kind, importance, status, reason, rule_set_id, rule_index, takeover_slot, n)
-		SELECT $2, $3, from_id, to_id, from_department, to_department, kind, $4, importance, status, reason, $5, -1, slot, n
-		FROM `+tx.DB().Rows(1, "v", "from_id uuid", "to_id uuid", "from_department uuid", "to_department uuid", "kind text", "importance text", "status text", "reason text", "slot int", "n int")+`
+		SELECT $2, bucket, from_id, to_id, from_department, to_department, kind, $3, importance, status, reason, rule_set, rule, slot, n
+		FROM `+tx.DB().Rows(1, "v", "bucket time", "from_id uuid", "to_id uuid", "from_department uuid", "to_department uuid", "rule_set uuid", "rule int",
+		"kind text", "importance text", "status text", "reason text", "slot int", "n int")+`
 		WHERE true ON CONFLICT (corp_id, bucket, leaver_id, successor_id, from_department_id, to_department_id, kind, handover_kind, importance, status, reason, rule_set_id, rule_index, takeover_slot)
 		DO UPDATE SET n = transfer_rollups.n + excluded.n`,
-		tx.DB().Batch(rows), tx.Corp(), assigned.Truncate(15*time.Minute), string(r.Kind), none)
+		tx.DB().Batch(rows), tx.Corp(), string(r.Kind))
 	return err
 }

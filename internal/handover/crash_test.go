@@ -94,7 +94,7 @@ func TestKilledAtAnyMoment(t *testing.T) {
 			for i := range cases {
 				in := handover.Input{Kind: handover.Resigned, LeaverID: lina, Successors: handover.Choice{MemberID: &wang},
 					Select: &handover.Selection{ContactIDs: contacts[i*each : (i+1)*each]}}
-				id, err := s.Create(admin, in, nil, fmt.Sprint("create-", i))
+				id, err := s.Create(admin, in, nil, nil, fmt.Sprint("create-", i))
 				ok(t, err)
 				ok(t, s.Submit(admin, id, 1))
 				digest := testcorp.Value[string](c, `SELECT digest FROM handovers WHERE id = $1`, id)

@@ -2,6 +2,7 @@ package handover
 
 import (
 	"context"
+	"time"
 
 	"github.com/openhandover/openhandover/internal/access"
 	"github.com/openhandover/openhandover/internal/audit"
@@ -13,12 +14,12 @@ import (
 
 // Create stores a plan as a DRAFT. seen is the digest of the preview, if the
 // caller had one: a plan that has changed since is a CONFLICT and nothing is
-// written. Replaying the key returns the first answer.
-// Fails with what planning fails with.
-func (s *Service) Create(ctx context.Context, in Input, seen *string, key string) (nid.ID, error) {
+// written. A start time makes executing it schedule it. Replaying the key returns the
+// first answer. Fails with what planning fails with.
+func (s *Service) Create(ctx context.Context, in Input, startAt *time.Time, seen *string, key string) (nid.ID, error) {
 	id := nid.New(nid.Handover)
 	err := s.Log.Tx(ctx, s.DB, access.HandoverCreate, func(ctx context.Context, tx *store.Tx) error {
-		first, done, err := tx.Claim(ctx, "createHandover", key, []any{in, seen}, id)
+		first, done, err := tx.Claim(ctx, "createHandover", key, []any{in, startAt, seen}, id)
 		if id = first; err != nil || done {
 			return err
 		}
@@ -29,11 +30,22 @@ func (s *Service) Create(ctx context.Context, in Input, seen *string, key string
 		if !actor.Can(whoMayPlan...) {
 			return fault.Denied("you may not plan handovers", "您无权规划交接")
 		}
-		p, err := work(ctx, tx, actor, in, "input.plan")
+		if err := checkStart(startAt, tx.Now()); err != nil {
+			return err
+		}
+		p, err := work(ctx, tx, actor, in, "input.plan", "")
 		if err != nil {
 			return err
 		}
+		// The preview knows no start; what was seen is the plan without it.
 		if err := p.same(seen); err != nil {
+			return err
+		}
+		if startAt != nil {
+			p.StartAt = startAt
+			p.Digest = digest(tx.Corp(), p)
+		}
+		if err := p.complete("input.plan"); err != nil {
 			return err
 		}
 		ts, err := p.store(ctx, tx, id, requester(actor), Draft, nil)
@@ -100,11 +112,21 @@ func (s *Service) Replan(ctx context.Context, id nid.ID, version int, in Input) 
 		if err != nil {
 			return err
 		}
+		if r.reverse() {
+			return fault.Clash("", "what is taken back cannot be planned anew", "撤销的交接不能重新规划")
+		}
 		if in.LeaverID != r.Leaver {
 			return fault.Bad("input.plan.leaverId", "a handover keeps its leaver; create another one", "交接的离开成员不可更改,请新建交接")
 		}
-		p, err := work(ctx, tx, actor, in, "input.plan")
+		p, err := work(ctx, tx, actor, in, "input.plan", "")
 		if err != nil {
+			return err
+		}
+		if r.StartAt != nil {
+			p.StartAt = r.StartAt
+			p.Digest = digest(tx.Corp(), p)
+		}
+		if err := p.complete("input.plan"); err != nil {
 			return err
 		}
 		// Nothing refers to a transfer that was only planned.
@@ -119,53 +141,5 @@ func (s *Service) Replan(ctx context.Context, id nid.ID, version int, in Input) 
 		e := p.entry(access.HandoverReplan, r.ID, to, ts, map[string]any{"state": string(r.State), "digest": r.Digest, "transfers": r.Totals.Total})
 		e.Covers = append(e.Covers, gone...)
 		return s.Log.Append(ctx, tx, e)
-	})
-}
-
-// Cancel ends a handover that is not running. Its planned transfers are CANCELLED.
-// The requester may always take the case back; others need PLAN_HANDOVER or the
-// permission to execute. Fails with INVALID on input.reason, CONFLICT for a stale
-// version or wrong state.
-func (s *Service) Cancel(ctx context.Context, id nid.ID, version int, reason *string) error {
-	return s.Log.Tx(ctx, s.DB, access.HandoverCancel, func(ctx context.Context, tx *store.Tx) error {
-		actor, err := identity.Confirm(ctx, tx)
-		if err != nil {
-			return err
-		}
-		if bad := words("input.reason", reason, maxReason); bad != nil {
-			return bad
-		}
-		r, err := lockCase(ctx, tx, actor, id, "input.id")
-		if err != nil {
-			return err
-		}
-		if actor.ID != r.Requester || r.Requester.IsZero() {
-			if err := r.may(ctx, tx, actor, access.PlanHandover, access.ExecuteResignedContacts, access.ExecuteResignedGroups, access.ExecuteOnJob); err != nil {
-				return err
-			}
-		}
-		if err := r.expect(version); err != nil {
-			return err
-		}
-		from, err := r.move(ctx, tx, Cancel)
-		if err != nil {
-			return err
-		}
-		ids, err := tx.Change(ctx, "transfers", `UPDATE transfers SET status = 'CANCELLED', finished_at = $3, updated_at = $3
-			WHERE corp_id = $1 AND handover_id = $2 AND status = 'PLANNED' RETURNING id`, tx.Corp(), r.ID, tx.Now())
-		if err != nil {
-			return err
-		}
-		if _, err := tx.Change(ctx, "handovers", `UPDATE handovers SET planned = planned - $3, cancelled = cancelled + $3, finished_at = $4
-			WHERE corp_id = $1 AND id = $2 RETURNING id`, tx.Corp(), r.ID, len(ids), tx.Now()); err != nil {
-			return err
-		}
-		after := map[string]any{"state": string(r.State), "transfers": len(ids)}
-		if reason != nil {
-			after["reason"] = audit.Personal{Subject: r.Leaver, Value: *reason}
-		}
-		return s.Log.Append(ctx, tx, audit.Entry{
-			Action: access.HandoverCancel, Subject: r.ID, Handover: r.ID, Before: map[string]any{"state": string(from)}, After: after, Covers: ids,
-		})
 	})
 }

@@ -3,6 +3,8 @@ package handover
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
+	"io"
 	"slices"
 	"strings"
 
@@ -15,39 +17,57 @@ import (
 // scope, message and start. No random id and no "now" is in it, so a preview and
 // the plan stored from it agree. docs/plan-digest.md has a test vector.
 func digest(corp nid.ID, p *planned) string {
-	sum := sha256.Sum256(canonical(corp, p))
-	return hex.EncodeToString(sum[:])
+	h := sha256.New()
+	canonical(h, corp, p)
+	return hex.EncodeToString(h.Sum(nil))
 }
 
-// canonical is what the digest is over.
-func canonical(corp nid.ID, p *planned) []byte {
-	sorted := slices.Clone(p.Items)
-	slices.SortFunc(sorted, func(a, b Item) int {
+// canonical writes what the digest is over, piece by piece: a plan may have a
+// hundred thousand items. The keys come in the order of RFC 8785.
+func canonical(w io.Writer, corp nid.ID, p *planned) {
+	order := make([]int, len(p.Items))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(i, j int) int {
+		a, b := &p.Items[i], &p.Items[j]
 		if c := strings.Compare(string(a.Kind), string(b.Kind)); c != 0 {
 			return c
 		}
 		return slices.Compare(a.ID[:], b.ID[:])
 	})
-	items := make([]any, len(sorted))
-	for i, it := range sorted {
-		items[i] = map[string]any{
-			"kind": string(it.Kind), "id": it.ID.String(), "version": it.Version, "from": it.From.String(), "to": it.To.String(),
+	_, _ = fmt.Fprintf(w, `{"corp":"%s","history":%s,"items":[`, corp, text(scopeText(p.history())))
+	for n, i := range order {
+		it := &p.Items[i]
+		if n > 0 {
+			_, _ = io.WriteString(w, ",")
 		}
-	}
-	history := map[string]any{"mode": "NONE", "from": nil, "until": nil, "expiresAt": nil}
-	if h := p.History; h != nil {
-		history = map[string]any{"mode": h.Mode, "from": stamp(h.From), "until": stamp(h.Until), "expiresAt": stamp(h.ExpiresAt)}
+		_, _ = fmt.Fprintf(w, `{"from":"%s","id":"%s","kind":"%s","to":"%s","version":%d}`, it.From, it.ID, it.Kind, it.To, it.Version)
 	}
 	var message any
 	if p.Message != nil {
 		message = *p.Message
 	}
-	b, err := canon.Marshal(map[string]any{
-		"v": 1, "corp": corp.String(), "kind": string(p.Kind), "leaver": p.LeaverID.String(), "items": items,
-		"history": history, "message": message, "start": nil,
-	})
+	_, _ = fmt.Fprintf(w, `],"kind":"%s","leaver":"%s","message":%s,"start":%s,"v":1}`, p.Kind, p.LeaverID, text(message), text(stamp(p.StartAt)))
+}
+
+func scopeText(h HistoryScope) map[string]any {
+	return map[string]any{"mode": h.Mode, "from": stamp(h.From), "until": stamp(h.Until), "expiresAt": stamp(h.ExpiresAt)}
+}
+
+// text is the canonical JSON of a part.
+func text(v any) []byte {
+	b, err := canon.Marshal(v)
 	if err != nil {
 		panic("handover: a checked plan is not canonical: " + err.Error())
 	}
 	return b
+}
+
+// history is the plan's scope; absent is NONE.
+func (p *planned) history() HistoryScope {
+	if p.History == nil {
+		return HistoryScope{Mode: "NONE"}
+	}
+	return *p.History
 }

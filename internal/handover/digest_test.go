@@ -13,6 +13,12 @@ import (
 
 func id(k nid.Kind, n byte) nid.ID { return nid.ID{1, 2, 3, 4, 5, 6, 0x70, n, 0x80, 15: byte(k)} }
 
+func written(corp nid.ID, p *planned) string {
+	var b strings.Builder
+	canonical(&b, corp, p)
+	return b.String()
+}
+
 // example is the plan of docs/plan-digest.md.
 func example() *planned {
 	from, until := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
@@ -33,7 +39,7 @@ func TestDigestIsTheOneInTheDocs(t *testing.T) {
 		t.Fatal(err)
 	}
 	corp := id(nid.Corp, 9)
-	for _, part := range []string{string(canonical(corp, example())), digest(corp, example())} {
+	for _, part := range []string{written(corp, example()), digest(corp, example())} {
 		if !strings.Contains(string(doc), part) {
 			t.Errorf("docs/plan-digest.md lacks %s", part)
 		}
@@ -51,7 +57,7 @@ func TestDigestSeesEveryDecision(t *testing.T) {
 			t.Fatal("the order of items changed the digest")
 		}
 	})
-	message := "hello"
+	message, start := "hello", time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	for name, change := range map[string]func(*planned){
 		"kind":      func(p *planned) { p.Kind = OnJob },
 		"leaver":    func(p *planned) { p.LeaverID = id(nid.Member, 7) },
@@ -64,6 +70,7 @@ func TestDigestSeesEveryDecision(t *testing.T) {
 			p.History = &HistoryScope{Mode: "WINDOW", From: p.History.From, Until: &u}
 		},
 		"message": func(p *planned) { p.Message = &message },
+		"start":   func(p *planned) { p.StartAt = &start },
 	} {
 		p := example()
 		change(p)

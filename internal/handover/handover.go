@@ -16,12 +16,17 @@ import (
 	"github.com/openhandover/openhandover/internal/contact"
 	"github.com/openhandover/openhandover/internal/group"
 	"github.com/openhandover/openhandover/internal/nid"
+	"github.com/openhandover/openhandover/internal/rule"
 	"github.com/openhandover/openhandover/internal/store"
 )
 
-// MaxTransfers is how many transfers one handover may have: what takes effect in
-// one transaction.
-const MaxTransfers = 200
+const (
+	// MaxAtOnce is how many transfers take effect in one transaction: up to so many
+	// inside the mutation, and each chunk of a larger handover in the background.
+	MaxAtOnce = 200
+	// MaxTransfers is how many transfers one handover may have.
+	MaxTransfers = 100_000
+)
 
 // Service is the use cases of handovers.
 type Service struct {
@@ -31,6 +36,15 @@ type Service struct {
 	// up to a day to tell their outcome. nil: the product is its own system of
 	// record and every transfer takes effect at once.
 	Platform func(corp nid.ID) bool
+	// AtOnce is how many transfers take effect in one transaction; 0 is MaxAtOnce.
+	AtOnce int
+}
+
+func (s *Service) atOnce() int {
+	if s.AtOnce > 0 {
+		return s.AtOnce
+	}
+	return MaxAtOnce
 }
 
 // Kind of a handover: of somebody who has left, or of somebody still at work.
@@ -82,6 +96,13 @@ const (
 	NeedsApproval            Reason = "NEEDS_APPROVAL"
 	CustomerRefused          Reason = "CUSTOMER_REFUSED"
 	PlatformError            Reason = "PLATFORM_ERROR"
+	CoolDown                 Reason = "COOL_DOWN"
+	ChangedSince             Reason = "CHANGED_SINCE"
+	NoSuccessor              Reason = "NO_SUCCESSOR"
+	// NotPermitted: who executes may not any more, or the leaver's status no longer allows it.
+	NotPermitted Reason = "NOT_PERMITTED"
+	// Unexpected: carrying it out failed by a mistake of the program or of the data.
+	Unexpected Reason = "UNEXPECTED"
 )
 
 // Input is a plan as somebody gives it.
@@ -105,10 +126,20 @@ type Selection struct {
 	Groups     *group.Filter   `json:"groups,omitzero"`
 }
 
-// Choice names the successors: one for all, or each with what is theirs.
+// Choice names the successors: one for all, each with what is theirs, some who share,
+// or those whom preset rules choose.
 type Choice struct {
 	MemberID    *nid.ID      `json:"memberId,omitzero"`
 	Assignments []Assignment `json:"assignments,omitzero"`
+	Split       *Split       `json:"split,omitzero"`
+	RuleSetID   *nid.ID      `json:"ruleSetId,omitzero"`
+}
+
+// Split shares the items out among some members.
+type Split struct {
+	Method    rule.Method `json:"method"` // EVEN, LEAST_LOADED or WEIGHTED
+	MemberIDs []nid.ID    `json:"memberIds"`
+	Weights   []int       `json:"weights,omitzero"`
 }
 
 // Assignment gives some contacts and groups to one successor.

@@ -152,7 +152,7 @@ func TestKeyContactsNeedSomebodyElse(t *testing.T) {
 		if n := s.count(`SELECT count(*) FROM handovers`); n != 0 {
 			t.Fatal("a refused handover was stored")
 		}
-		id, err := s.s.Create(admin, s.all(s.wang), nil, "k1")
+		id, err := s.s.Create(admin, s.all(s.wang), nil, nil, "k1")
 		ok(t, err)
 		ok(t, s.s.Submit(admin, id, 1))
 		if got := s.state(id); got != "AWAITING_APPROVAL" {
@@ -233,7 +233,7 @@ func TestOneWinner(t *testing.T) {
 		s.Contacts(5, s.lina)
 		s.Depart(s.lina)
 		admin := s.Verified(s.Corp.Admin)
-		id, err := s.s.Create(admin, s.all(s.wang), nil, "k")
+		id, err := s.s.Create(admin, s.all(s.wang), nil, nil, "k")
 		ok(t, err)
 		ok(t, s.s.Submit(admin, id, 1))
 		d := s.digest(id)
@@ -264,7 +264,7 @@ func TestOneKeyOneEffect(t *testing.T) {
 		s.Contacts(5, s.lina)
 		s.Depart(s.lina)
 		admin := s.Verified(s.Corp.Admin)
-		id, err := s.s.Create(admin, s.all(s.wang), nil, "k")
+		id, err := s.s.Create(admin, s.all(s.wang), nil, nil, "k")
 		ok(t, err)
 		ok(t, s.s.Submit(admin, id, 1))
 		d := s.digest(id)
@@ -290,7 +290,7 @@ func TestRoomForOne(t *testing.T) {
 		for i, leaver := range []nid.ID{s.lina, zhao} {
 			in := s.all(s.wang)
 			in.LeaverID = leaver
-			id, err := s.s.Create(admin, in, nil, fmt.Sprint("k", i))
+			id, err := s.s.Create(admin, in, nil, nil, fmt.Sprint("k", i))
 			ok(t, err)
 			ok(t, s.s.Submit(admin, id, 1))
 			cases = append(cases, id)
@@ -341,7 +341,7 @@ func TestAnOwnerThatChangedIsSkipped(t *testing.T) {
 		zhao := s.Member("zhao", s.Root)
 		s.Depart(s.lina)
 		admin := s.Verified(s.Corp.Admin)
-		first, err := s.s.Create(admin, s.all(s.wang), nil, "k1")
+		first, err := s.s.Create(admin, s.all(s.wang), nil, nil, "k1")
 		ok(t, err)
 		ok(t, s.s.Submit(admin, first, 1))
 		in := s.all(zhao)
@@ -367,7 +367,7 @@ func TestReplanVoidsVotesAndCancelEnds(t *testing.T) {
 		s.Depart(s.lina)
 		zhao := s.Member("zhao", s.Root)
 		admin := s.Verified(s.Corp.Admin)
-		id, err := s.s.Create(admin, s.all(s.wang), nil, "k")
+		id, err := s.s.Create(admin, s.all(s.wang), nil, nil, "k")
 		ok(t, err)
 		want(t, s.s.Submit(admin, id, 7), fault.Conflict, "input.version")
 		ok(t, s.s.Submit(admin, id, 1))
@@ -408,7 +408,7 @@ func TestHandingOver200CostsFewStatements(t *testing.T) {
 			mu.Lock()
 			defer mu.Unlock()
 			n++
-			texts = append(texts, strings.Join(strings.Fields(q)[:4], " "))
+			texts = append(texts, strings.Join(strings.Fields(q)[:min(4, len(strings.Fields(q)))], " "))
 		})
 		in := s.all(s.wang)
 		in.History = &handover.HistoryScope{Mode: "ALL"}
@@ -420,15 +420,6 @@ func TestHandingOver200CostsFewStatements(t *testing.T) {
 		if c := s.count(`SELECT count(*) FROM history_grants`); c != 200 {
 			t.Errorf("%d history grants, want 200", c)
 		}
-	})
-}
-
-func TestMoreThan200IsRefused(t *testing.T) {
-	each(t, func(t *testing.T, s *scene) {
-		s.Contacts(201, s.lina)
-		s.Depart(s.lina)
-		_, err := s.s.HandOver(s.Verified(s.Corp.Admin), s.all(s.wang), nil, "k")
-		want(t, err, fault.Limit, "input.plan.select")
 	})
 }
 

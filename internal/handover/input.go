@@ -9,6 +9,7 @@ import (
 	"github.com/openhandover/openhandover/internal/fault"
 	"github.com/openhandover/openhandover/internal/name"
 	"github.com/openhandover/openhandover/internal/nid"
+	"github.com/openhandover/openhandover/internal/rule"
 	"github.com/openhandover/openhandover/internal/store"
 )
 
@@ -23,13 +24,22 @@ const (
 func (in *Input) check(field string) error {
 	var l fault.List
 	bad := func(f, en, zh string, args ...any) { l = append(l, fault.Bad(field+f, en, zh, args...)) }
+	ways := 0
+	c := &in.Successors
+	for _, given := range []bool{c.MemberID != nil, c.Assignments != nil, c.Split != nil, c.RuleSetID != nil} {
+		if given {
+			ways++
+		}
+	}
 	switch {
-	case in.Successors.MemberID != nil && in.Successors.Assignments != nil:
+	case ways > 1:
 		bad(".successors", "choose the successors in exactly one way", "只能选择一种指定接替成员的方式")
-	case in.Successors.MemberID == nil && in.Successors.Assignments == nil:
-		bad(".successors", "say who takes over: memberId or assignments", "请指定接替成员:memberId 或 assignments")
-	case in.Successors.MemberID == nil && len(in.Successors.Assignments) == 0:
+	case ways == 0:
+		bad(".successors", "say who takes over: memberId, assignments, split or ruleSetId", "请指定接替成员:memberId、assignments、split 或 ruleSetId")
+	case c.Assignments != nil && len(c.Assignments) == 0:
 		bad(".successors.assignments", "give at least one assignment", "请至少提供一条分配")
+	case c.Split != nil:
+		c.Split.check(bad)
 	}
 	ids := 0
 	list := func(f string, list []nid.ID) {
@@ -77,6 +87,30 @@ func (in *Input) check(field string) error {
 	return l.Err()
 }
 
+// maxSplit is how many members can share.
+const maxSplit = 200
+
+func (sp *Split) check(bad func(field, en, zh string, args ...any)) {
+	const f = ".successors.split"
+	switch n := len(sp.MemberIDs); {
+	case n == 0:
+		bad(f+".memberIds", "say who shares", "请指定参与分配的成员")
+	case n > maxSplit:
+		bad(f+".memberIds", "at most %d members", "最多 %d 名成员", maxSplit)
+	case len(sorted(slices.Clone(sp.MemberIDs))) < n:
+		bad(f+".memberIds", "a member is named twice", "成员重复")
+	case sp.Method == rule.Weighted && len(sp.Weights) != n:
+		bad(f+".weights", "WEIGHTED needs one weight for each member", "WEIGHTED 需要为每位成员提供一个权重")
+	case sp.Method != rule.Weighted && sp.Weights != nil:
+		bad(f+".weights", "weights go with WEIGHTED only", "仅 WEIGHTED 可以使用权重")
+	}
+	for i, w := range sp.Weights {
+		if w < 1 || w > 1000 {
+			bad(fmt.Sprintf("%s.weights.%d", f, i), "a weight is from 1 to 1000", "权重范围为 1 到 1000")
+		}
+	}
+}
+
 // words checks what somebody wrote; nil is fine.
 func words(field string, s *string, limit int) *fault.Error {
 	if s == nil {
@@ -88,17 +122,26 @@ func words(field string, s *string, limit int) *fault.Error {
 	return nil
 }
 
-// successors lists the members who take over, each once, in the order given.
-func (in *Input) successors() (ids []nid.ID) {
-	if in.Successors.MemberID != nil {
-		return []nid.ID{*in.Successors.MemberID}
-	}
-	for _, a := range in.Successors.Assignments {
-		if !slices.Contains(ids, a.MemberID) {
-			ids = append(ids, a.MemberID)
+// named lists the members whom the input names as successors, each once, in the
+// order given, with the field of each.
+func (in *Input) named(field string) (ids []nid.ID, fields []string) {
+	add := func(id nid.ID, f string, args ...any) {
+		if !slices.Contains(ids, id) {
+			ids, fields = append(ids, id), append(fields, field+".successors"+fmt.Sprintf(f, args...))
 		}
 	}
-	return ids
+	if in.Successors.MemberID != nil {
+		add(*in.Successors.MemberID, ".memberId")
+	}
+	for i, a := range in.Successors.Assignments {
+		add(a.MemberID, ".assignments.%d.memberId", i)
+	}
+	if sp := in.Successors.Split; sp != nil {
+		for i, m := range sp.MemberIDs {
+			add(m, ".split.memberIds.%d", i)
+		}
+	}
+	return ids, fields
 }
 
 // wanted is what the selection comes to for one kind.
@@ -170,20 +213,20 @@ func items(ctx context.Context, q store.Querier, in Input, field string) ([]Item
 		}
 		conditions, args := where.SQL(4)
 		found, err := store.Select(ctx, q, func(it *Item) []any {
-			return []any{&it.ID, &it.Follow, &it.Version, &it.Importance, &it.Busy}
+			return []any{&it.ID, &it.Follow, &it.Version, &it.Importance, &it.Busy, &it.addWay}
 		}, query+conditions+" ELSE false END ORDER BY 1 LIMIT $3", append([]any{access.From(ctx).Corp, in.LeaverID, MaxTransfers + 1}, args...)...)
 		if err != nil {
 			return err
 		}
 		there := map[nid.ID]bool{}
 		for i := range found {
-			found[i].Kind, found[i].From = kind, in.LeaverID
+			found[i].Kind, found[i].From, found[i].Rule = kind, in.LeaverID, -1
 			there[found[i].ID] = true
 		}
 		if len(found) <= MaxTransfers && w.ids != nil {
 			if filtered { // a filter may leave out what is the leaver's all the same
 				rest, err := store.Select(ctx, q, func(it *Item) []any {
-					return []any{&it.ID, &it.Follow, &it.Version, &it.Importance, &it.Busy}
+					return []any{&it.ID, &it.Follow, &it.Version, &it.Importance, &it.Busy, &it.addWay}
 				}, query+column+db.In(3)+" ELSE false END", access.From(ctx).Corp, in.LeaverID, db.IDs(w.order))
 				if err != nil {
 					return err
@@ -208,13 +251,13 @@ func items(ctx context.Context, q store.Querier, in Input, field string) ([]Item
 	}
 	// CASE keeps PostgreSQL, where it has no statistics yet, from reading all contacts
 	// of the corp by another index for each of the leaver's.
-	if err := read(Contact, contacts, `SELECT contacts.id, follows.id, follows.owner_version, contacts.importance, follows.reserved_by_id IS NOT NULL
+	if err := read(Contact, contacts, `SELECT contacts.id, follows.id, follows.owner_version, contacts.importance, follows.reserved_by_id IS NOT NULL, follows.add_way
 		FROM follows JOIN contacts ON contacts.corp_id = follows.corp_id AND contacts.id = follows.contact_id
 		WHERE follows.corp_id = $1 AND follows.member_id = $2 AND follows.ended_at IS NULL AND CASE WHEN contacts.archived_at IS NULL THEN `,
 		"follows.contact_id ", "follows.reserved_by_id", in.Select != nil && in.Select.Contacts != nil, &cw); err != nil {
 		return nil, err
 	}
-	if err := read(Group, groups, `SELECT groups.id, NULL, groups.owner_version, 'NORMAL', groups.reserved_by_id IS NOT NULL
+	if err := read(Group, groups, `SELECT groups.id, NULL, groups.owner_version, 'NORMAL', groups.reserved_by_id IS NOT NULL, NULL
 		FROM groups WHERE groups.corp_id = $1 AND groups.owner_id = $2 AND CASE WHEN groups.archived_at IS NULL THEN `,
 		"groups.id ", "groups.reserved_by_id", in.Select != nil && in.Select.Groups != nil, &gw); err != nil {
 		return nil, err
@@ -225,6 +268,9 @@ func items(ctx context.Context, q store.Querier, in Input, field string) ([]Item
 	if len(out) > MaxTransfers {
 		return nil, fault.New(fault.Limit, field+".select", fault.T(
 			"this selects more than %d contacts and groups; hand them over in several goes", "选中的客户和客户群超过 %d 个,请分多次交接", MaxTransfers)).With("limit", MaxTransfers)
+	}
+	if in.Successors.MemberID == nil && in.Successors.Assignments == nil {
+		return out, nil // a split or rules choose; see choose.go
 	}
 	return out, in.assign(out, field)
 }

@@ -76,6 +76,7 @@ func newModel(t *testing.T, db *store.DB, clock *storetest.Clock, title string) 
 		contacts: &contact.Service{DB: db, Log: c.Log}, groups: &group.Service{DB: db, Log: c.Log},
 	}
 	m.s.Platform = func(nid.ID) bool { return m.platform }
+	m.s.AtOnce = []int{2, 200}[len(title)%2] // small: more of it happens in the background
 	sales := c.Department("sales", c.Root)
 	for i := range 4 {
 		m.staff = append(m.staff, c.Member(fmt.Sprint("staff ", i), []nid.ID{c.Root, sales}[i%2]))
@@ -109,12 +110,12 @@ func (m *model) step() {
 	var err error
 	// What people do most stands here more often.
 	act := pick(m, "act", []string{"hand over", "hand over", "create", "create", "submit", "approve", "execute", "execute", "cancel", "replan", "reject",
-		"deactivate", "deactivate", "reinstate", "importance", "importance", "rename", "platform", "settle", "settle"})
+		"deactivate", "deactivate", "reinstate", "importance", "importance", "rename", "platform", "settle", "settle", "work", "work", "work", "retry", "retry elsewhere", "revert", "revert", "schedule", "split"})
 	switch act {
 	case "hand over":
 		_, err = m.s.HandOver(admin, m.input(), nil, key)
 	case "create":
-		_, err = m.s.Create(admin, m.input(), nil, key)
+		_, err = m.s.Create(admin, m.input(), nil, nil, key)
 	case "submit":
 		if id, version, _ := m.aCase("DRAFT"); !id.IsZero() {
 			err = m.s.Submit(admin, id, version)
@@ -157,6 +158,31 @@ func (m *model) step() {
 		m.platform = !m.platform
 	case "settle":
 		err = m.settle()
+	case "work":
+		if m.platform {
+			break // a platform's transfers go on by what it says
+		}
+		_, err = m.s.Work(context.Background(), m.ID)
+	case "retry":
+		if id, _, _ := m.aCase("PARTIAL", "FAILED"); !id.IsZero() {
+			_, err = m.s.Retry(admin, id, nil, nil, key)
+		}
+	case "retry elsewhere":
+		if id, _, _ := m.aCase("PARTIAL", "FAILED"); !id.IsZero() {
+			to := pick(m, "successor", m.staff)
+			_, err = m.s.Retry(admin, id, nil, &to, key)
+		}
+	case "revert":
+		if id, _, _ := m.aCase("COMPLETED", "PARTIAL"); !id.IsZero() {
+			_, err = m.s.Revert(admin, id, "a mistake", key)
+		}
+	case "schedule":
+		at := m.DB.Now().Add(time.Minute)
+		_, err = m.s.Create(admin, m.input(), &at, nil, key)
+	case "split":
+		in := m.input()
+		in.Successors = handover.Choice{Split: &handover.Split{Method: "EVEN", MemberIDs: slices.DeleteFunc(slices.Clone(m.staff), func(id nid.ID) bool { return id == in.LeaverID })}}
+		_, err = m.s.HandOver(admin, in, nil, key)
 	}
 	m.log = append(m.log, fmt.Sprintf("%s: %v", act, err))
 	switch fault.CodeOf(err) {
@@ -252,7 +278,7 @@ var wrongs = map[string]string{
 		OR waiting_key_contacts <> (SELECT count(*) FROM transfers AS t JOIN contacts AS k ON k.corp_id = $1 AND k.id = t.contact_id WHERE t.corp_id = $1 AND t.from_id = c.member_id AND t.status = 'WAITING' AND k.importance = 'KEY')
 		OR waiting_groups <> (SELECT count(*) FROM transfers AS t WHERE t.corp_id = $1 AND t.from_id = c.member_id AND t.kind = 'GROUP' AND t.status = 'WAITING'))`,
 	"more contacts than the limit": `SELECT m.id FROM members AS m JOIN member_counters AS c ON c.corp_id = $1 AND c.member_id = m.id
-		WHERE m.corp_id = $1 AND m.contact_limit = 5 AND c.contacts + c.reserved_contacts > 5 + (SELECT count(*) FROM transfers AS t WHERE t.corp_id = $1 AND t.to_id = m.id AND t.assigned_at < t.finished_at)`,
+		WHERE m.corp_id = $1 AND m.contact_limit = 5 AND c.contacts + c.reserved_contacts > 5 + (SELECT count(*) FROM transfers AS t WHERE t.corp_id = $1 AND t.to_id = m.id AND (t.assigned_at < t.finished_at OR t.revert_of_id IS NOT NULL))`,
 	"a contact is protected without a leaver, or the other way round": `SELECT k.id FROM contacts AS k WHERE k.corp_id = $1
 		AND protected <> EXISTS (SELECT 1 FROM follows AS f WHERE f.corp_id = $1 AND f.contact_id = k.id AND f.ended_at IS NULL AND f.protected)`,
 	"a follow is protected without a leaver, or the other way round": `SELECT f.id FROM follows AS f JOIN members AS m ON m.corp_id = $1 AND m.id = f.member_id
@@ -284,13 +310,18 @@ var wrongs = map[string]string{
 	"totals are not a recount": `SELECT h.id FROM handovers AS h WHERE h.corp_id = $1 AND (` + totals + `
 		OR total <> (SELECT count(*) FROM transfers AS t WHERE t.corp_id = $1 AND t.handover_id = h.id))`,
 	"a state does not fit the totals": `SELECT id FROM handovers WHERE corp_id = $1 AND CASE state WHEN 'RUNNING' THEN waiting + planned = 0
-		WHEN 'COMPLETED' THEN completed <> total WHEN 'PARTIAL' THEN completed = 0 OR completed = total OR waiting + planned > 0 WHEN 'FAILED' THEN completed + waiting + planned > 0
-		WHEN 'CANCELLED' THEN cancelled <> total ELSE planned <> total END`,
+		WHEN 'COMPLETED' THEN completed + reverted <> total WHEN 'PARTIAL' THEN completed + reverted = 0 OR completed = total OR waiting + planned > 0
+		WHEN 'REVERTED' THEN reverted = 0 OR waiting + planned > 0 OR reverted_by_id IS NULL WHEN 'FAILED' THEN completed + waiting + planned > 0
+		WHEN 'CANCELLED' THEN cancelled = 0 OR completed + waiting + planned > 0 ELSE planned <> total END`,
 	"a completed transfer has not its history": `SELECT t.id FROM transfers AS t JOIN handovers AS h ON h.corp_id = $1 AND h.id = t.handover_id WHERE t.corp_id = $1
 		AND (SELECT count(*) FROM history_grants AS g WHERE g.corp_id = $1 AND g.transfer_id = t.id AND g.successor_id = t.to_id)
-		<> CASE WHEN t.status = 'COMPLETED' AND h.history_mode <> 'NONE' THEN 1 ELSE 0 END`,
+		<> CASE WHEN t.status IN ('COMPLETED', 'REVERTED') AND h.history_mode <> 'NONE' THEN 1 ELSE 0 END`,
+	"a reverted transfer was not taken back": `SELECT t.id FROM transfers AS t WHERE t.corp_id = $1 AND (t.status = 'REVERTED')
+		<> EXISTS (SELECT 1 FROM transfers AS b WHERE b.corp_id = $1 AND b.revert_of_id = t.id AND b.status IN ('COMPLETED', 'REVERTED'))`,
+	"a history grant outlives its transfer": `SELECT g.id FROM history_grants AS g JOIN transfers AS t ON t.corp_id = $1 AND t.id = g.transfer_id
+		WHERE g.corp_id = $1 AND (t.status = 'REVERTED') <> (g.ended_at IS NOT NULL)`,
 	"an open RESIGNED handover of somebody at work": `SELECT h.id FROM handovers AS h JOIN members AS m ON m.corp_id = $1 AND m.id = h.leaver_id
-		WHERE h.corp_id = $1 AND h.kind = 'RESIGNED' AND h.state IN ('DRAFT', 'AWAITING_APPROVAL', 'READY', 'RUNNING') AND m.status = 'ACTIVE'`,
+		WHERE h.corp_id = $1 AND h.kind = 'RESIGNED' AND h.state IN ('DRAFT', 'AWAITING_APPROVAL', 'READY', 'RUNNING') AND m.status = 'ACTIVE' AND h.revert_of_id IS NULL`,
 }
 
 var totals = func() (or string) {

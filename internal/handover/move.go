@@ -14,10 +14,13 @@ type application struct {
 	ctx                   context.Context
 	tx                    *store.Tx
 	moved, merged, groups []map[string]any
-	of                    map[nid.ID]nid.ID // transfer by item, follow or transfer
-	covers                map[nid.ID][]nid.ID
-	tags                  map[nid.ID][]nid.ID // by transfer
-	remarks, joined       map[nid.ID]bool     // by transfer
+	// What a reverse handover opens again, and the transfers that do.
+	reopened        []map[string]any
+	undone          []*Transfer
+	of              map[nid.ID]nid.ID // transfer by item, follow or transfer
+	covers          map[nid.ID][]nid.ID
+	tags            map[nid.ID][]nid.ID // by transfer
+	remarks, joined map[nid.ID]bool     // by transfer
 }
 
 // cover notes that an id changed for the transfer of the item.
@@ -34,7 +37,7 @@ func changedID(c *changed) nid.ID { return c.id }
 // rows is the batch's table for the FROM clause. The corp is a column of it: compared
 // with a constant, SQLite takes the corp for a handful of rows and reads them all.
 func (a *application) rows() string {
-	return a.tx.DB().Rows(1, "v", "corp uuid", "item uuid", "follow uuid", "kept uuid", "from_id uuid", "to_id uuid", "version int", "transfer uuid", "period uuid", "answers bool", "caretaker uuid")
+	return a.tx.DB().Rows(1, "v", "corp uuid", "item uuid", "follow uuid", "kept uuid", "from_id uuid", "to_id uuid", "version int", "transfer uuid", "back uuid", "period uuid", "answers bool", "caretaker uuid")
 }
 
 // change runs one statement over a batch; it returns (id, item).
@@ -150,7 +153,7 @@ func (a *application) closePeriods() error {
 func (a *application) openPeriods() error {
 	_, err := a.change("ownership_periods", `INSERT INTO ownership_periods (id, corp_id, created_at, contact_id, group_id, member_id, from_at, transfer_id)
 		SELECT v.period, v.corp, $2, CASE WHEN v.follow IS NULL THEN NULL ELSE v.item END, CASE WHEN v.follow IS NULL THEN v.item END, v.to_id, $2, v.transfer
-		FROM `+a.rows()+` WHERE true RETURNING id, coalesce(contact_id, group_id)`, slices.Concat(a.moved, a.groups), a.tx.Now())
+		FROM `+a.rows()+` WHERE true RETURNING id, coalesce(contact_id, group_id)`, slices.Concat(a.moved, a.reopened, a.groups), a.tx.Now())
 	return err
 }
 
@@ -165,6 +168,6 @@ func (a *application) freeContacts() error {
 			v.caretaker, contacts.accountable_id) END,
 		protected = EXISTS (SELECT 1 FROM follows AS f WHERE f.corp_id = contacts.corp_id AND f.contact_id = contacts.id AND CASE WHEN f.ended_at IS NULL THEN f.protected ELSE false END)
 		FROM `+a.rows()+` WHERE contacts.corp_id = v.corp AND contacts.id = v.item RETURNING contacts.id, contacts.id`,
-		a.contacts(), a.tx.Now())
+		slices.Concat(a.contacts(), a.reopened), a.tx.Now())
 	return err
 }

@@ -3,7 +3,6 @@ package handover
 import (
 	"context"
 	"database/sql"
-	"fmt"
 	"slices"
 	"time"
 
@@ -11,6 +10,7 @@ import (
 	"github.com/openhandover/openhandover/internal/approval"
 	"github.com/openhandover/openhandover/internal/fault"
 	"github.com/openhandover/openhandover/internal/nid"
+	"github.com/openhandover/openhandover/internal/rule"
 	"github.com/openhandover/openhandover/internal/store"
 )
 
@@ -31,15 +31,31 @@ type Item struct {
 	Merged bool
 	// Busy: a platform is still deciding an earlier transfer of it.
 	Busy bool
+	// RuleSet and Rule are which rule chose the successor; zero and -1: none did.
+	RuleSet nid.ID
+	Rule    int
+	// RevertOf is the transfer that this one takes back.
+	RevertOf nid.ID
+	addWay   *int
 }
 
-// ByHand is why a successor got an item whom the planner named.
-const ByHand = "BY_HAND"
+// Why a successor got an item, where no rule decided: the planner named them, or a
+// reverse handover gives it back.
+const (
+	ByHand    = "BY_HAND"
+	GoingBack = "GOING_BACK"
+)
 
 // Because puts the code in words.
 func Because(code string) fault.Text {
-	if code == ByHand {
+	switch code {
+	case ByHand:
 		return fault.T("chosen by hand", "人工指定")
+	case GoingBack:
+		return fault.T("goes back to whom it came from", "归还原归属人")
+	}
+	if t, ok := rule.Because(code); ok {
+		return t
 	}
 	return fault.T("%s", "%s", code)
 }
@@ -60,6 +76,14 @@ type person struct {
 
 // room is how many more contacts the person can take.
 func (p *person) room() int { return max(p.Limit-p.Contacts-p.Reserved, 0) }
+
+// department is the main one at the time; zero for nobody.
+func (p *person) department() nid.ID {
+	if p == nil {
+		return nid.ID{}
+	}
+	return p.Department
+}
 
 // answers reports whether the person is at work and can be accountable.
 func (p *person) answers() bool { return p.Status == "ACTIVE" || p.Status == "LEAVING" }
@@ -83,11 +107,13 @@ func (p *person) unfit() Reason {
 // planned is a plan worked out against the database.
 type planned struct {
 	Input
-	Items  []Item
-	People map[nid.ID]*person
-	Policy approval.Policy
-	Need   approval.Need
-	Digest string
+	StartAt              *time.Time
+	RevertOf, FollowUpOf nid.ID
+	Items                []Item
+	People               map[nid.ID]*person
+	Policy               approval.Policy
+	Need                 approval.Need
+	Digest               string
 }
 
 // whoMayPlan are the permissions of which one is needed over the leaver.
@@ -98,7 +124,8 @@ var whoMayPlan = []access.Permission{access.PlanHandover}
 func people(ctx context.Context, q store.Querier, scope access.Scope, lock string, ids ...nid.ID) (map[nid.ID]*person, error) {
 	db := store.EngineOf(q)
 	if lock != "" {
-		lock += " OF m"
+		// The counters too: after a wait PostgreSQL reads anew only what is locked.
+		lock += " OF m, c"
 	}
 	rows, err := store.Select(ctx, q, func(p *person) []any {
 		return []any{&p.ID, &p.Status, &p.Enabled, &p.Limit, &p.Contacts, &p.Reserved, &p.Groups, &p.Department, &p.Caretaker}
@@ -125,15 +152,15 @@ func people(ctx context.Context, q store.Querier, scope access.Scope, lock strin
 // successor, and computes approvals and digest. It writes nothing. It fails with
 // INVALID naming the field, NOT_FOUND for an unknown leaver or successor,
 // FORBIDDEN where the leaver is outside the actor's scope, LIMIT beyond
-// MaxTransfers.
-func work(ctx context.Context, q store.Querier, actor *access.Actor, in Input, field string) (*planned, error) {
+// MaxTransfers. lock is as for people.
+func work(ctx context.Context, q store.Querier, actor *access.Actor, in Input, field, lock string) (*planned, error) {
 	if err := in.check(field); err != nil {
 		return nil, err
 	}
 	p := &planned{Input: in}
-	successors := in.successors()
+	successors, fields := in.named(field)
 	var err error
-	if p.People, err = people(ctx, q, actor.Scope(whoMayPlan...), "", append([]nid.ID{in.LeaverID}, successors...)...); err != nil {
+	if p.People, err = people(ctx, q, actor.Scope(whoMayPlan...), lock, sorted(append([]nid.ID{in.LeaverID}, successors...))...); err != nil {
 		return nil, err
 	}
 	leaver := p.People[in.LeaverID]
@@ -147,18 +174,17 @@ func work(ctx context.Context, q store.Querier, actor *access.Actor, in Input, f
 		return nil, err
 	}
 	for i, s := range successors {
-		where := field + ".successors.memberId"
-		if in.Successors.MemberID == nil {
-			where = fmt.Sprintf("%s.successors.assignments.%d.memberId", field, i)
-		}
 		if s == in.LeaverID {
-			return nil, fault.Bad(where, "the leaver cannot take over from themselves", "离开的成员不能接替自己")
+			return nil, fault.Bad(fields[i], "the leaver cannot take over from themselves", "离开的成员不能接替自己")
 		}
 		if p.People[s] == nil {
-			return nil, fault.Missing(where)
+			return nil, fault.Missing(fields[i])
 		}
 	}
 	if p.Items, err = items(ctx, q, in, field); err != nil {
+		return nil, err
+	}
+	if err := p.choose(ctx, q, actor, field); err != nil {
 		return nil, err
 	}
 	if err := p.mergers(ctx, q); err != nil {
@@ -231,6 +257,34 @@ func (p *planned) mergers(ctx context.Context, q store.Querier) error {
 	return nil
 }
 
+// successors lists who gets something, or was named to, in the order given or of ids.
+func (p *planned) successors() []nid.ID {
+	out, _ := p.named("")
+	seen := map[nid.ID]bool{{}: true}
+	for _, id := range out {
+		seen[id] = true
+	}
+	n := len(out)
+	for _, it := range p.Items {
+		if !seen[it.To] {
+			seen[it.To] = true
+			out = append(out, it.To)
+		}
+	}
+	sorted(out[n:])
+	return out
+}
+
+// complete refuses a plan in which something has no successor.
+func (p *planned) complete(field string) error {
+	for _, b := range p.problems() {
+		if b.Reason == NoSuccessor {
+			return fault.New(fault.Limit, field+".successors", b.Reason.Text()).With("reason", string(b.Reason)).With("items", b.Items)
+		}
+	}
+	return nil
+}
+
 // Problem is something wrong with part of a plan, the same for all its items.
 type Problem struct {
 	Reason    Reason
@@ -262,6 +316,8 @@ func (p *planned) problems() []Problem {
 		switch {
 		case it.Busy:
 			add(group{InProgress, nid.ID{}, it.Kind})
+		case it.To.IsZero():
+			add(group{NoSuccessor, nid.ID{}, it.Kind})
 		case to.unfit() != "":
 			add(group{to.unfit(), it.To, it.Kind})
 		case it.Kind == Contact && !it.Merged:
@@ -285,7 +341,7 @@ func (p *planned) blocked(field string) error {
 			continue
 		}
 		code := fault.Invalid
-		if b.Reason == SuccessorFull {
+		if b.Reason == SuccessorFull || b.Reason == NoSuccessor {
 			code = fault.Limit
 		}
 		return fault.New(code, field, b.Text).With("reason", string(b.Reason)).With("successorId", b.Successor.String()).With("items", b.Items)
@@ -310,6 +366,16 @@ func (r Reason) Text() fault.Text {
 		return fault.T("the successor may not have customer contacts", "接替成员未开通客户联系功能")
 	case SuccessorOutOfScope:
 		return fault.T("the successor is outside the departments you may hand over to", "接替成员不在您的权限范围内")
+	case CoolDown:
+		return fault.T("the contact was moved too often lately; it can move again later", "该客户近期转移次数过多,需稍后再转移")
+	case ChangedSince:
+		return fault.T("it has been changed since, and is left alone", "此后已被变更,不予处理")
+	case NoSuccessor:
+		return fault.T("no rule finds a successor who can take it", "没有规则能为其找到可接替的成员")
+	case NotPermitted:
+		return fault.T("who executes the handover may not do so any more", "执行人已无权执行该交接")
+	case Unexpected:
+		return fault.T("it could not be carried out; the service's log says why", "执行时发生意外错误,详见服务日志")
 	case NeedsApproval:
 		return fault.T("it needs approval by somebody else", "需要他人审批")
 	}

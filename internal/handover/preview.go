@@ -39,7 +39,7 @@ func (s *Service) Preview(ctx context.Context, in Input) (*Preview, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, err := work(ctx, q, actor, in, "input")
+	p, err := work(ctx, q, actor, in, "input", "")
 	if err != nil {
 		return nil, err
 	}

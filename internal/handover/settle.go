@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/openhandover/openhandover/internal/access"
 	"github.com/openhandover/openhandover/internal/audit"
@@ -35,12 +34,14 @@ func (s *Service) Settle(ctx context.Context, handover nid.ID, outcomes []Outcom
 			return err
 		}
 		var ts []Transfer
+		now := tx.Now()
 		for _, t := range all {
 			i := slices.IndexFunc(outcomes, func(o Outcome) bool { return o.Transfer == t.ID })
 			if i < 0 {
 				continue
 			}
 			t.Status, t.Reason = outcomes[i].Status, outcomes[i].Reason
+			t.Finished = &now
 			if !slices.Contains([]Status{TransferCompleted, TransferRefused, TransferLimitReached, TransferFailed}, t.Status) {
 				return fmt.Errorf("handover: %s is not an outcome", t.Status)
 			}
@@ -49,21 +50,17 @@ func (s *Service) Settle(ctx context.Context, handover nid.ID, outcomes []Outcom
 		if len(ts) == 0 {
 			return nil
 		}
-		who, err := people(ctx, tx, access.Scope{All: true}, tx.DB().ForNoKeyUpdate(), append(successorsOf(ts), r.Leaver)...)
+		who, err := people(ctx, tx, access.Scope{All: true}, tx.DB().ForNoKeyUpdate(), sorted(append(outlined(ts).successors, r.Leaver))...)
 		if err != nil {
 			return err
 		}
-		held, err := lockItems(ctx, tx, r.Leaver, ts)
+		held, err := lockItems(ctx, tx, ts)
 		if err != nil {
 			return err
 		}
-		assigned, promised, err := waited(ctx, tx, r.ID)
-		if err != nil {
-			return err
-		}
-		before := slices.Clone(ts)
+		before, waiting := slices.Clone(ts), slices.Clone(ts)
 		for i := range ts {
-			before[i].Merged = promised[ts[i].ID]
+			waiting[i].Status, waiting[i].Reason = TransferWaiting, ""
 			ts[i].Merged = ts[i].Kind == Contact && held.followed[pair{ts[i].Item.ID, ts[i].To}] != nil
 			if own, ok := held.owned[ts[i].Item.ID]; !ok || !own.is(&ts[i]) {
 				ts[i].Status, ts[i].Reason = TransferSkipped, OwnerChanged
@@ -77,7 +74,7 @@ func (s *Service) Settle(ctx context.Context, handover nid.ID, outcomes []Outcom
 		if err != nil {
 			return err
 		}
-		if err := settled(ctx, tx, r, ts); err != nil {
+		if err := s.settled(ctx, tx, r, ts); err != nil {
 			return err
 		}
 		// What was promised is taken back as it was promised, then what came is counted.
@@ -94,10 +91,8 @@ func (s *Service) Settle(ctx context.Context, handover nid.ID, outcomes []Outcom
 		if err := count(ctx, tx, come, TransferPlanned); err != nil {
 			return err
 		}
-		for at, group := range byTime(ts, assigned) {
-			if err := roll(ctx, tx, r, group, at, TransferWaiting); err != nil {
-				return err
-			}
+		if err := roll(ctx, tx, r, waiting, ts); err != nil {
+			return err
 		}
 		entries := entriesOf(r, ts, covers)
 		// The handover's counters and the reservations follow from the outcomes.
@@ -108,31 +103,6 @@ func (s *Service) Settle(ctx context.Context, handover nid.ID, outcomes []Outcom
 		}
 		return s.Log.Append(ctx, tx, entries...)
 	})
-}
-
-// waited reads when the handover's waiting transfers were assigned, and whether
-// they were promised as mergers.
-func waited(ctx context.Context, tx *store.Tx, handover nid.ID) (map[nid.ID]time.Time, map[nid.ID]bool, error) {
-	type row struct {
-		id     nid.ID
-		at     time.Time
-		merged bool
-	}
-	rows, err := store.Select(ctx, tx, func(r *row) []any { return []any{&r.id, &r.at, &r.merged} },
-		`SELECT id, assigned_at, merged FROM transfers WHERE corp_id = $1 AND handover_id = $2 AND status = 'WAITING'`, tx.Corp(), handover)
-	at, merged := map[nid.ID]time.Time{}, map[nid.ID]bool{}
-	for _, r := range rows {
-		at[r.id], merged[r.id] = r.at, r.merged
-	}
-	return at, merged, err
-}
-
-func byTime(ts []Transfer, assigned map[nid.ID]time.Time) map[time.Time][]Transfer {
-	out := map[time.Time][]Transfer{}
-	for _, t := range ts {
-		out[assigned[t.ID]] = append(out[assigned[t.ID]], t)
-	}
-	return out
 }
 
 // release takes the reservation from what did not move.
@@ -152,7 +122,7 @@ func release(ctx context.Context, tx *store.Tx, ts []Transfer) (freed []nid.ID, 
 }
 
 // settled writes the outcomes to the transfers and the handover.
-func settled(ctx context.Context, tx *store.Tx, r *record, ts []Transfer) error {
+func (s *Service) settled(ctx context.Context, tx *store.Tx, r *record, ts []Transfer) error {
 	rows := make([]map[string]any, len(ts))
 	for i, t := range ts {
 		row := map[string]any{"corp": tx.Corp(), "id": t.ID, "status": string(t.Status), "merged": t.Merged}
@@ -171,5 +141,5 @@ func settled(ctx context.Context, tx *store.Tx, r *record, ts []Transfer) error 
 		WHERE transfers.corp_id = v.corp AND transfers.id = v.id AND transfers.status = 'WAITING' RETURNING transfers.id`, tx.DB().Batch(rows), tx.Now()); err != nil {
 		return err
 	}
-	return r.save(ctx, tx, tx.Now())
+	return s.save(ctx, tx, r, tx.Now())
 }

@@ -22,7 +22,7 @@ func TestWhoSeesIsForbiddenWhoDoesNotFindsNothing(t *testing.T) {
 		north, south, leaver, successor := s.regions()
 		s.Contacts(1, leaver)
 		s.Depart(leaver)
-		id, err := s.s.Create(s.admin, handover.Input{Kind: handover.Resigned, LeaverID: leaver, Successors: handover.Choice{MemberID: &successor}}, nil, "k")
+		id, err := s.s.Create(s.admin, handover.Input{Kind: handover.Resigned, LeaverID: leaver, Successors: handover.Choice{MemberID: &successor}}, nil, nil, "k")
 		ok(t, err)
 		ok(t, s.s.Submit(s.admin, id, 1))
 		east := s.Department("east", s.Root)

@@ -50,8 +50,8 @@ func (s *Service) Submit(ctx context.Context, id nid.ID, version int) error {
 		if err := current(ctx, tx, p.Items); err != nil {
 			return err
 		}
-		p.Successors.Assignments = assignments(ts)
-		if p.People, err = people(ctx, tx, actor.Scope(whoMayPlan...), "", append([]nid.ID{r.Leaver}, p.successors()...)...); err != nil {
+		o := outlined(ts)
+		if p.People, err = people(ctx, tx, actor.Scope(whoMayPlan...), "", append(o.successors, r.Leaver)...); err != nil {
 			return err
 		}
 		if err := p.mergers(ctx, tx); err != nil {
@@ -76,9 +76,14 @@ func (s *Service) Submit(ctx context.Context, id nid.ID, version int) error {
 		if err != nil {
 			return err
 		}
-		if _, err := tx.Change(ctx, "handovers", `UPDATE handovers SET submitted_at = $3, approvals_required = $4, approval_reasons = $5
+		if _, err := tx.Change(ctx, "handovers", `UPDATE handovers SET submitted_at = $3, approvals_required = $4, approval_reasons = $5, hold_reason = NULL
 			WHERE corp_id = $1 AND id = $2 RETURNING id`, tx.Corp(), r.ID, tx.Now(), need.Votes, string(reasons)); err != nil {
 			return err
+		}
+		if r.State == AwaitingApproval {
+			if err := tx.Wake(ctx, WorkHandovers, tx.Now().Add(policy.ExpiresAfter)); err != nil {
+				return err
+			}
 		}
 		// Votes are for this submission: the same plan, replanned, has the same digest.
 		void, err := tx.Change(ctx, "approvals", `UPDATE approvals SET expires_at = decided_at WHERE corp_id = $1 AND handover_id = $2 RETURNING id`, tx.Corp(), r.ID)
@@ -121,13 +126,6 @@ func current(ctx context.Context, tx *store.Tx, items []Item) error {
 	return err
 }
 
-func assignments(ts []Transfer) (out []Assignment) {
-	for _, id := range successorsOf(ts) {
-		out = append(out, Assignment{MemberID: id})
-	}
-	return out
-}
-
 // Approve votes for the plan with the given digest. The voter needs
 // APPROVE_HANDOVER over the leaver and a fresh proof of identity, and is neither
 // requester, leaver nor successor. Voting twice is one vote: the first is
@@ -166,11 +164,11 @@ func (s *Service) vote(ctx context.Context, id nid.ID, digest, decision string, 
 		if err := identity.Fresh(actor, tx.Now()); err != nil {
 			return err
 		}
-		ts, err := transfers(ctx, tx, r.ID, TransferPlanned)
+		o, err := outlineOf(ctx, tx, r)
 		if err != nil {
 			return err
 		}
-		excluded := r.excluded(ts)
+		excluded := r.excluded(o)
 		for _, e := range excluded {
 			if e == actor.ID {
 				return fault.Denied("who asked for a handover, leaves or takes over cannot vote on it", "发起人、离开成员和接替成员不能审批该交接")
@@ -228,9 +226,4 @@ func (s *Service) vote(ctx context.Context, id nid.ID, digest, decision string, 
 		})
 	})
 	return vote, err
-}
-
-// excluded are those who cannot vote: requester, leaver and successors.
-func (r *record) excluded(ts []Transfer) []nid.ID {
-	return append(successorsOf(ts), r.Leaver, r.Requester)
 }

@@ -39,9 +39,9 @@ func TestReinstate(t *testing.T) {
 		one.Select = &handover.Selection{ContactIDs: []nid.ID{moved}}
 		_, err := handovers.HandOver(s.proven(), one, nil, "one")
 		s.must(err)
-		draft, err := handovers.Create(s.admin, plan, nil, "draft")
+		draft, err := handovers.Create(s.admin, plan, nil, nil, "draft")
 		s.must(err)
-		waiting, err := handovers.Create(s.admin, plan, nil, "waiting")
+		waiting, err := handovers.Create(s.admin, plan, nil, nil, "waiting")
 		s.must(err)
 		s.must(handovers.Submit(s.admin, waiting, 1))
 

@@ -2,8 +2,11 @@ package store
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
+
+	"github.com/lib/pq"
 )
 
 // channel is PostgreSQL's, on which every replica of the program hears topics.
@@ -17,18 +20,25 @@ func (tx *Tx) Wake(ctx context.Context, kind string, at time.Time) error {
 		ON CONFLICT (corp, kind) DO UPDATE SET due_at = excluded.due_at WHERE alarms.due_at > excluded.due_at`, tx.corp, kind, at); err != nil {
 		return err
 	}
-	return tx.Tell(ctx, kind)
+	tx.Tell(kind)
+	return nil
 }
 
 // Tell says a topic to everybody who listens, in every replica, if and when the
 // transaction commits.
-func (tx *Tx) Tell(ctx context.Context, topic string) error {
-	if tx.db.Postgres() {
-		_, err := tx.exec(ctx, "SELECT pg_notify($1, $2)", channel, topic)
-		return err
+func (tx *Tx) Tell(topic string) {
+	if !slices.Contains(tx.told, topic) {
+		tx.told = append(tx.told, topic)
 	}
-	tx.told = append(tx.told, topic)
-	return nil
+}
+
+// notify hands what was told to PostgreSQL, which passes it on at commit.
+func (tx *Tx) notify(ctx context.Context) error {
+	if len(tx.told) == 0 || !tx.db.Postgres() {
+		return nil
+	}
+	_, err := tx.tx.ExecContext(ctx, "SELECT pg_notify($1, topic) FROM unnest($2::text[]) AS topic", channel, pq.Array(tx.told))
+	return err
 }
 
 // Hear gives a channel that gets a value after every Tell of the topic; values

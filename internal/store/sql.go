@@ -29,6 +29,15 @@ func (db *DB) ForNoKeyUpdate(of ...string) string {
 	return db.onPostgres(" FOR NO KEY UPDATE")
 }
 
+// Clock is the database's own time plus a span, as an expression: leases of several
+// replicas compare on one clock, whatever theirs say.
+func (db *DB) Clock(plus time.Duration) string {
+	if db.Postgres() {
+		return fmt.Sprintf("(clock_timestamp() + interval '%d milliseconds')", plus.Milliseconds())
+	}
+	return fmt.Sprintf("(strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now', '%+.3f seconds') || '+00:00')", plus.Seconds())
+}
+
 // OrSkip follows a lock word and passes over rows that somebody else has locked.
 func (db *DB) OrSkip() string { return db.onPostgres(" SKIP LOCKED") }
 

@@ -91,6 +91,9 @@ func (db *DB) once(ctx context.Context, corp nid.ID, fn func(context.Context, *T
 		slog.ErrorContext(ctx, "a change was refused because no audit entry covers it", "err", err, "request", access.From(ctx).RequestID)
 		return fault.New(fault.Internal, "", fault.T("internal error", "内部错误")).Because(err)
 	}
+	if err := tx.notify(ctx); err != nil {
+		return err
+	}
 	done = true
 	if err := c.tx.Commit(); err != nil {
 		_ = c.tx.Rollback() // SQLite keeps a transaction open whose deferred checks failed
@@ -99,8 +102,10 @@ func (db *DB) once(ctx context.Context, corp nid.ID, fn func(context.Context, *T
 		}
 		return &commitLost{err}
 	}
-	for _, topic := range tx.told {
-		db.hub.tell(topic)
+	if !db.Postgres() {
+		for _, topic := range tx.told {
+			db.hub.tell(topic)
+		}
 	}
 	return nil
 }
@@ -191,6 +196,37 @@ func KeepInto[T any](ctx context.Context, tx *Tx, dest func(*T) []any, table, qu
 		return nil, fmt.Errorf("store: Keep of %s got a statement on %q", table, target(query))
 	}
 	return Select(ctx, tx, dest, query, args...)
+}
+
+// bookkeeping lists the columns of recorded tables that say who works on a row, not
+// what anybody decided.
+var bookkeeping = map[string][]string{"handovers": {"run_token", "lease_until"}}
+
+var column = regexp.MustCompile(`(\w+) = `)
+
+var assigned = regexp.MustCompile(`(?is)\bset\s+(.*?)\s+where\b`)
+
+// Lease runs an UPDATE that sets nothing but bookkeeping columns of a recorded
+// table and returns whose they are, with the run token: it needs no audit entry.
+func (tx *Tx) Lease(ctx context.Context, table, query string, args ...any) (ids []nid.ID, tokens []int, err error) {
+	m := assigned.FindStringSubmatch(query)
+	if target(query) != table || m == nil {
+		return nil, nil, fmt.Errorf("store: Lease of %s got a statement on %q", table, target(query))
+	}
+	for _, column := range column.FindAllStringSubmatch(m[1], -1) {
+		if !slices.Contains(bookkeeping[table], column[1]) {
+			return nil, nil, fmt.Errorf("store: Lease of %s sets %q", table, column[1])
+		}
+	}
+	type row struct {
+		id    nid.ID
+		token int
+	}
+	rows, err := Select(ctx, tx, func(r *row) []any { return []any{&r.id, &r.token} }, query, args...)
+	for _, r := range rows {
+		ids, tokens = append(ids, r.id), append(tokens, r.token)
+	}
+	return ids, tokens, err
 }
 
 // TouchToken notes when a service token was last used: the one column of a

@@ -1,0 +1,226 @@
+package rule_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/openhandover/openhandover/internal/nid"
+	"github.com/openhandover/openhandover/internal/rule"
+)
+
+func id(k nid.Kind, n int) nid.ID { return nid.ID{1, byte(n >> 8), byte(n), 15: byte(k)} }
+
+func member(n int) nid.ID { return id(nid.Member, n) }
+
+func aCase(t *rapid.T) (rule.Case, []rule.Item, rule.Set) {
+	c := rule.Case{Members: map[nid.ID]rule.Member{}, Departments: []nid.ID{id(nid.Department, 1), id(nid.Department, 2)}}
+	people := rapid.IntRange(1, 6).Draw(t, "people")
+	var ids []nid.ID
+	for i := range people {
+		m := rule.Member{ID: member(i), Contacts: rapid.IntRange(0, 9).Draw(t, "contacts"), Groups: rapid.IntRange(0, 3).Draw(t, "groups"),
+			Room: rapid.IntRange(0, 12).Draw(t, "room"), Fit: rapid.IntRange(0, 4).Draw(t, "fit") > 0}
+		c.Members[m.ID] = m
+		ids = append(ids, m.ID)
+	}
+	some := func(what string) []nid.ID { return ids[:rapid.IntRange(1, len(ids)).Draw(t, what)] }
+	c.Managers = some("managers")
+	var items []rule.Item
+	for i := range rapid.IntRange(0, 40).Draw(t, "items") {
+		it := rule.Item{Kind: rule.Contact, ID: id(nid.Contact, i), Key: rapid.Bool().Draw(t, "key")}
+		if rapid.IntRange(0, 4).Draw(t, "kind") == 0 {
+			it.Kind, it.ID = rule.Group, id(nid.Group, i)
+		}
+		it.Tags = []string{"a", "b"}[:rapid.IntRange(0, 2).Draw(t, "tags")]
+		if it.Kind == rule.Contact {
+			it.FollowedBy = ids[:rapid.IntRange(0, len(ids)).Draw(t, "followed")]
+		}
+		it.Earlier = ids[:rapid.IntRange(0, len(ids)).Draw(t, "earlier")]
+		items = append(items, it)
+	}
+	s := rule.Set{ID: id(nid.RuleSet, 1)}
+	if rapid.Bool().Draw(t, "has fallback") {
+		s.Fallback = rapid.SampledFrom(ids).Draw(t, "fallback")
+	}
+	for range rapid.IntRange(1, 4).Draw(t, "rules") {
+		r := rule.Rule{Method: rapid.SampledFrom(rule.Methods).Draw(t, "method"), Members: some("members")}
+		for range r.Members {
+			r.Weights = append(r.Weights, rapid.IntRange(1, 5).Draw(t, "weight"))
+		}
+		switch rapid.IntRange(0, 4).Draw(t, "condition") {
+		case 0:
+			r.Tags = []string{"a"}
+		case 1:
+			r.Importance = "KEY"
+		case 2:
+			r.Kinds = []rule.Kind{rule.Group}
+		case 3:
+			r.Departments = []nid.ID{id(nid.Department, rapid.IntRange(1, 4).Draw(t, "department"))}
+		}
+		s.Rules = append(s.Rules, r)
+	}
+	return c, items, s
+}
+
+// Nothing is lost, nobody gets more than they have room for or may not take over, and
+// the order in which items are given means nothing.
+func TestPlansAreWhole(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		c, items, s := aCase(t)
+		plan := s.Plan(c, items)
+		if len(plan) != len(items) {
+			t.Fatalf("%d choices for %d items", len(plan), len(items))
+		}
+		took := map[nid.ID]int{}
+		for i, choice := range plan {
+			if choice.To.IsZero() {
+				if choice.Because != "" || choice.Rule != -1 {
+					t.Fatalf("nobody, but because %q", choice.Because)
+				}
+				continue
+			}
+			if !c.Members[choice.To].Fit {
+				t.Fatalf("%s may not take over", choice.To)
+			}
+			if _, ok := rule.Because(choice.Because); !ok {
+				t.Fatalf("%q has no words", choice.Because)
+			}
+			if items[i].Kind == rule.Contact && !slices.Contains(items[i].FollowedBy, choice.To) {
+				took[choice.To]++
+			}
+		}
+		for m, n := range took {
+			if n > c.Members[m].Room {
+				t.Fatalf("%s got %d with room for %d", m, n, c.Members[m].Room)
+			}
+		}
+		order := rapid.Permutation(slices.Collect(numbers(len(items)))).Draw(t, "order")
+		shuffled := make([]rule.Item, len(items))
+		for at, i := range order {
+			shuffled[at] = items[i]
+		}
+		for at, choice := range s.Plan(c, shuffled) {
+			if choice != plan[order[at]] {
+				t.Fatalf("item %d: %v, and in another order %v", order[at], plan[order[at]], choice)
+			}
+		}
+	})
+}
+
+func numbers(n int) func(func(int) bool) {
+	return func(yield func(int) bool) {
+		for i := range n {
+			if !yield(i) {
+				return
+			}
+		}
+	}
+}
+
+// The first rule that matches decides, and no later one is asked.
+func TestTheFirstThatMatchesDecides(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		c, items, s := aCase(t)
+		for i, choice := range s.Plan(c, items) {
+			first := -1
+			for n, r := range s.Rules {
+				one := rule.Set{ID: s.ID, Rules: []rule.Rule{{Tags: r.Tags, Importance: r.Importance, Departments: r.Departments, Kinds: r.Kinds, Method: rule.ToMember, Members: []nid.ID{member(99)}}}}
+				about := rule.Case{Departments: c.Departments, Members: map[nid.ID]rule.Member{member(99): {Fit: true, Room: 1}}}
+				if one.Plan(about, items[i:i+1])[0].Rule == 0 {
+					first = n
+					break
+				}
+			}
+			if choice.Rule != first && choice.Rule != -1 {
+				t.Fatalf("rule %d decided, the first that matches is %d", choice.Rule, first)
+			}
+		}
+	})
+}
+
+func share(t *rapid.T, m rule.Method, weights []int, n int) []int {
+	c := rule.Case{Members: map[nid.ID]rule.Member{}}
+	var ids []nid.ID
+	for i := range weights {
+		c.Members[member(i)] = rule.Member{ID: member(i), Contacts: 7 * i, Room: n, Fit: true}
+		ids = append(ids, member(i))
+	}
+	var items []rule.Item
+	for i := range n {
+		items = append(items, rule.Item{Kind: rule.Contact, ID: id(nid.Contact, i)})
+	}
+	got := make([]int, len(weights))
+	for _, choice := range rule.Split(m, ids, weights).Plan(c, items) {
+		got[slices.Index(ids, choice.To)]++
+	}
+	return got
+}
+
+func TestSharesAreFair(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		weights := rapid.SliceOfN(rapid.IntRange(1, 9), 1, 8).Draw(t, "weights")
+		n := rapid.IntRange(0, 200).Draw(t, "items")
+		even := share(t, rule.Even, weights, n)
+		if slices.Max(even)-slices.Min(even) > 1 {
+			t.Fatalf("even shares are %v", even)
+		}
+		sum := 0
+		for _, w := range weights {
+			sum += w
+		}
+		for i, got := range share(t, rule.Weighted, weights, n) {
+			if ideal := float64(n*weights[i]) / float64(sum); float64(got) > ideal+1 || float64(got) < ideal-1 {
+				t.Fatalf("weight %d of %v got %d of %d, the ideal is %.2f", weights[i], weights, got, n, ideal)
+			}
+		}
+		loaded := share(t, rule.LeastLoaded, weights, n)
+		for i := range loaded {
+			for j := range loaded {
+				if loaded[i] > 0 && 7*i+loaded[i] > 7*j+loaded[j]+1 {
+					t.Fatalf("%v: somebody with more was given more", loaded)
+				}
+			}
+		}
+	})
+}
+
+func TestWordsForEveryMethod(t *testing.T) {
+	for _, m := range rule.Methods {
+		for _, code := range []string{"split:" + string(m) + ":3", "rule:2:" + string(m) + ":3"} {
+			if text, ok := rule.Because(code); !ok || text.EN == "" || text.ZH == "" {
+				t.Errorf("%s: %v", code, text)
+			}
+		}
+	}
+	for _, code := range []string{"", "BY_HAND", "split:", "rule:1:NONE"} {
+		if _, ok := rule.Because(code); ok {
+			t.Errorf("%q is not one of ours", code)
+		}
+	}
+}
+
+// BenchmarkPlan plans 100,000 contacts for 20 members by three rules.
+func BenchmarkPlan(b *testing.B) {
+	random := rand.New(rand.NewPCG(1, 2))
+	c := rule.Case{Members: map[nid.ID]rule.Member{}}
+	var ids []nid.ID
+	for i := range 20 {
+		c.Members[member(i)] = rule.Member{ID: member(i), Contacts: i, Room: 20_000, Fit: true}
+		ids = append(ids, member(i))
+	}
+	items := make([]rule.Item, 100_000)
+	for i := range items {
+		items[i] = rule.Item{Kind: rule.Contact, ID: nid.New(nid.Contact), Key: random.IntN(20) == 0, Tags: []string{fmt.Sprint(random.IntN(5))}}
+	}
+	s := rule.Set{ID: id(nid.RuleSet, 1), Rules: []rule.Rule{
+		{Importance: "KEY", Method: rule.Weighted, Members: ids[:3], Weights: []int{1, 2, 3}},
+		{Tags: []string{"1"}, Method: rule.LeastLoaded, Members: ids}, {Method: rule.Even, Members: ids},
+	}}
+	b.ReportAllocs()
+	for b.Loop() {
+		s.Plan(c, items)
+	}
+}

@@ -1,0 +1,50 @@
+// Package setting is what a corp decides beyond its approval policy: how often a
+// customer may be moved, how many departures are plausible, how long a handover can
+// be taken back.
+package setting
+
+import (
+	"context"
+
+	"github.com/openhandover/openhandover/internal/access"
+	"github.com/openhandover/openhandover/internal/store"
+)
+
+// Settings are a corp's. The zero value is none; Load gives the defaults where the
+// corp has decided nothing.
+type Settings struct {
+	// MovesPerContact is how often a contact may be handed over in service within
+	// MovesWithinDays days.
+	MovesPerContact, MovesWithinDays int
+	// GroupsPerDay is how many groups of one owner may be handed over on a day of the
+	// corp's time zone.
+	GroupsPerDay int
+	// DeparturesPerHour and DeparturesPercent (of those at work) are how many members
+	// may depart or be disabled within an hour before a person has to confirm.
+	DeparturesPerHour, DeparturesPercent int
+	// RevertibleDays is for how many days a finished handover can be taken back.
+	RevertibleDays int
+	// Version is 0 while the corp has decided nothing.
+	Version int
+}
+
+// Defaults are the figures of a corp that has decided nothing. The first three are
+// WeCom's: 2 moves of a customer in 90 days, 300 groups a day from one owner.
+var Defaults = Settings{
+	MovesPerContact: 2, MovesWithinDays: 90, GroupsPerDay: 300,
+	DeparturesPerHour: 20, DeparturesPercent: 10, RevertibleDays: 30,
+}
+
+// Load reads the settings of the actor's corp.
+func Load(ctx context.Context, q store.Querier) (Settings, error) { return load(ctx, q, "") }
+
+func load(ctx context.Context, q store.Querier, lock string) (Settings, error) {
+	s, ok, err := store.SelectOne(ctx, q, func(s *Settings) []any {
+		return []any{&s.MovesPerContact, &s.MovesWithinDays, &s.GroupsPerDay, &s.DeparturesPerHour, &s.DeparturesPercent, &s.RevertibleDays, &s.Version}
+	}, `SELECT moves_per_contact, moves_within_days, groups_per_day, departures_per_hour, departures_percent, revertible_days, version
+		FROM corp_settings WHERE corp_id = $1`+lock, access.From(ctx).Corp)
+	if err == nil && !ok {
+		s = Defaults
+	}
+	return s, err
+}
