@@ -46,6 +46,10 @@ type ResolverRoot interface {
 	PlanItem() PlanItemResolver
 	PlanProblem() PlanProblemResolver
 	Query() QueryResolver
+	RetryTransfersPayload() RetryTransfersPayloadResolver
+	Rule() RuleResolver
+	RuleCondition() RuleConditionResolver
+	RuleSet() RuleSetResolver
 	ServiceToken() ServiceTokenResolver
 	SuccessorLoad() SuccessorLoadResolver
 	Transfer() TransferResolver
@@ -276,10 +280,14 @@ type ComplexityRoot struct {
 		Approvals         func(childComplexity int) int
 		ApprovalsRequired func(childComplexity int) int
 		AuditEntries      func(childComplexity int, first *int, after *string) int
+		CancelRequestedAt func(childComplexity int) int
 		CreatedAt         func(childComplexity int) int
 		Digest            func(childComplexity int) int
+		ExecutedBy        func(childComplexity int) int
 		FinishedAt        func(childComplexity int) int
+		FollowUpOf        func(childComplexity int) int
 		History           func(childComplexity int) int
+		HoldReason        func(childComplexity int) int
 		ID                func(childComplexity int) int
 		Kind              func(childComplexity int) int
 		Leaver            func(childComplexity int) int
@@ -288,6 +296,11 @@ type ComplexityRoot struct {
 		Progress          func(childComplexity int) int
 		Reason            func(childComplexity int) int
 		RequestedBy       func(childComplexity int) int
+		ResumeAt          func(childComplexity int) int
+		RevertOf          func(childComplexity int) int
+		RevertedBy        func(childComplexity int) int
+		RevertibleUntil   func(childComplexity int) int
+		StartAt           func(childComplexity int) int
 		StartedAt         func(childComplexity int) int
 		State             func(childComplexity int) int
 		SubmittedAt       func(childComplexity int) int
@@ -390,8 +403,11 @@ type ComplexityRoot struct {
 		ReinstateMember    func(childComplexity int, input model.ReinstateMemberInput) int
 		RejectHandover     func(childComplexity int, input model.RejectHandoverInput) int
 		ReplanHandover     func(childComplexity int, input model.ReplanHandoverInput) int
+		RetryTransfers     func(childComplexity int, input model.RetryTransfersInput) int
+		RevertHandover     func(childComplexity int, input model.RevertHandoverInput) int
 		RevokeGrant        func(childComplexity int, input model.RevokeGrantInput) int
 		RevokeServiceToken func(childComplexity int, input model.RevokeServiceTokenInput) int
+		SaveRuleSet        func(childComplexity int, input model.SaveRuleSetInput) int
 		SignIn             func(childComplexity int, input model.SignInInput) int
 		SignOut            func(childComplexity int) int
 		SubmitHandover     func(childComplexity int, input model.SubmitHandoverInput) int
@@ -459,6 +475,7 @@ type ComplexityRoot struct {
 		Nodes              func(childComplexity int, ids []nid.ID) int
 		PreviewHandover    func(childComplexity int, input handover.Input) int
 		Roles              func(childComplexity int, first *int, after *string, offset *int) int
+		RuleSets           func(childComplexity int, first *int, after *string, offset *int) int
 		TransferStatistics func(childComplexity int, filter *report.Filter, bucket report.Bucket, timeZone *string, groupBy []report.Dimension, fill bool) int
 		Transfers          func(childComplexity int, filter *model.TransferFilter, orderBy *model.TransferOrder, first *int, after *string, last *int, before *string, offset *int) int
 		Viewer             func(childComplexity int) int
@@ -474,6 +491,15 @@ type ComplexityRoot struct {
 	}
 
 	ReplanHandoverPayload struct {
+		Handover func(childComplexity int) int
+	}
+
+	RetryTransfersPayload struct {
+		Handover  func(childComplexity int) int
+		Transfers func(childComplexity int, first *int) int
+	}
+
+	RevertHandoverPayload struct {
 		Handover func(childComplexity int) int
 	}
 
@@ -504,6 +530,48 @@ type ComplexityRoot struct {
 	RoleEdge struct {
 		Cursor func(childComplexity int) int
 		Node   func(childComplexity int) int
+	}
+
+	Rule struct {
+		Members func(childComplexity int) int
+		Method  func(childComplexity int) int
+		Weights func(childComplexity int) int
+		When    func(childComplexity int) int
+	}
+
+	RuleCondition struct {
+		AddWay      func(childComplexity int) int
+		Departments func(childComplexity int) int
+		Importance  func(childComplexity int) int
+		Kinds       func(childComplexity int) int
+		Tags        func(childComplexity int) int
+	}
+
+	RuleSet struct {
+		Automatic func(childComplexity int) int
+		CreatedAt func(childComplexity int) int
+		Fallback  func(childComplexity int) int
+		ID        func(childComplexity int) int
+		Name      func(childComplexity int) int
+		Rules     func(childComplexity int) int
+		UpdatedAt func(childComplexity int) int
+		Version   func(childComplexity int) int
+	}
+
+	RuleSetConnection struct {
+		Edges      func(childComplexity int) int
+		Nodes      func(childComplexity int) int
+		PageInfo   func(childComplexity int) int
+		TotalCount func(childComplexity int) int
+	}
+
+	RuleSetEdge struct {
+		Cursor func(childComplexity int) int
+		Node   func(childComplexity int) int
+	}
+
+	SaveRuleSetPayload struct {
+		RuleSet func(childComplexity int) int
 	}
 
 	ServiceToken struct {
@@ -1542,6 +1610,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Handover.AuditEntries(childComplexity, args["first"].(*int), args["after"].(*string)), true
+	case "Handover.cancelRequestedAt":
+		if e.ComplexityRoot.Handover.CancelRequestedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Handover.CancelRequestedAt(childComplexity), true
 	case "Handover.createdAt":
 		if e.ComplexityRoot.Handover.CreatedAt == nil {
 			break
@@ -1554,18 +1628,36 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Handover.Digest(childComplexity), true
+	case "Handover.executedBy":
+		if e.ComplexityRoot.Handover.ExecutedBy == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Handover.ExecutedBy(childComplexity), true
 	case "Handover.finishedAt":
 		if e.ComplexityRoot.Handover.FinishedAt == nil {
 			break
 		}
 
 		return e.ComplexityRoot.Handover.FinishedAt(childComplexity), true
+	case "Handover.followUpOf":
+		if e.ComplexityRoot.Handover.FollowUpOf == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Handover.FollowUpOf(childComplexity), true
 	case "Handover.history":
 		if e.ComplexityRoot.Handover.History == nil {
 			break
 		}
 
 		return e.ComplexityRoot.Handover.History(childComplexity), true
+	case "Handover.holdReason":
+		if e.ComplexityRoot.Handover.HoldReason == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Handover.HoldReason(childComplexity), true
 	case "Handover.id":
 		if e.ComplexityRoot.Handover.ID == nil {
 			break
@@ -1614,6 +1706,36 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Handover.RequestedBy(childComplexity), true
+	case "Handover.resumeAt":
+		if e.ComplexityRoot.Handover.ResumeAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Handover.ResumeAt(childComplexity), true
+	case "Handover.revertOf":
+		if e.ComplexityRoot.Handover.RevertOf == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Handover.RevertOf(childComplexity), true
+	case "Handover.revertedBy":
+		if e.ComplexityRoot.Handover.RevertedBy == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Handover.RevertedBy(childComplexity), true
+	case "Handover.revertibleUntil":
+		if e.ComplexityRoot.Handover.RevertibleUntil == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Handover.RevertibleUntil(childComplexity), true
+	case "Handover.startAt":
+		if e.ComplexityRoot.Handover.StartAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Handover.StartAt(childComplexity), true
 	case "Handover.startedAt":
 		if e.ComplexityRoot.Handover.StartedAt == nil {
 			break
@@ -2143,6 +2265,28 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.ReplanHandover(childComplexity, args["input"].(model.ReplanHandoverInput)), true
+	case "Mutation.retryTransfers":
+		if e.ComplexityRoot.Mutation.RetryTransfers == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_retryTransfers_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.RetryTransfers(childComplexity, args["input"].(model.RetryTransfersInput)), true
+	case "Mutation.revertHandover":
+		if e.ComplexityRoot.Mutation.RevertHandover == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_revertHandover_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.RevertHandover(childComplexity, args["input"].(model.RevertHandoverInput)), true
 	case "Mutation.revokeGrant":
 		if e.ComplexityRoot.Mutation.RevokeGrant == nil {
 			break
@@ -2165,6 +2309,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.RevokeServiceToken(childComplexity, args["input"].(model.RevokeServiceTokenInput)), true
+	case "Mutation.saveRuleSet":
+		if e.ComplexityRoot.Mutation.SaveRuleSet == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_saveRuleSet_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.SaveRuleSet(childComplexity, args["input"].(model.SaveRuleSetInput)), true
 	case "Mutation.signIn":
 		if e.ComplexityRoot.Mutation.SignIn == nil {
 			break
@@ -2534,6 +2689,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Roles(childComplexity, args["first"].(*int), args["after"].(*string), args["offset"].(*int)), true
+	case "Query.ruleSets":
+		if e.ComplexityRoot.Query.RuleSets == nil {
+			break
+		}
+
+		args, err := ec.field_Query_ruleSets_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.RuleSets(childComplexity, args["first"].(*int), args["after"].(*string), args["offset"].(*int)), true
 	case "Query.transferStatistics":
 		if e.ComplexityRoot.Query.TransferStatistics == nil {
 			break
@@ -2589,6 +2755,31 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.ReplanHandoverPayload.Handover(childComplexity), true
+
+	case "RetryTransfersPayload.handover":
+		if e.ComplexityRoot.RetryTransfersPayload.Handover == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RetryTransfersPayload.Handover(childComplexity), true
+	case "RetryTransfersPayload.transfers":
+		if e.ComplexityRoot.RetryTransfersPayload.Transfers == nil {
+			break
+		}
+
+		args, err := ec.field_RetryTransfersPayload_transfers_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.RetryTransfersPayload.Transfers(childComplexity, args["first"].(*int)), true
+
+	case "RevertHandoverPayload.handover":
+		if e.ComplexityRoot.RevertHandoverPayload.Handover == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RevertHandoverPayload.Handover(childComplexity), true
 
 	case "RevokeGrantPayload.revokedGrantId":
 		if e.ComplexityRoot.RevokeGrantPayload.RevokedGrantID == nil {
@@ -2678,6 +2869,156 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.RoleEdge.Node(childComplexity), true
+
+	case "Rule.members":
+		if e.ComplexityRoot.Rule.Members == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Rule.Members(childComplexity), true
+	case "Rule.method":
+		if e.ComplexityRoot.Rule.Method == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Rule.Method(childComplexity), true
+	case "Rule.weights":
+		if e.ComplexityRoot.Rule.Weights == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Rule.Weights(childComplexity), true
+	case "Rule.when":
+		if e.ComplexityRoot.Rule.When == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Rule.When(childComplexity), true
+
+	case "RuleCondition.addWay":
+		if e.ComplexityRoot.RuleCondition.AddWay == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RuleCondition.AddWay(childComplexity), true
+	case "RuleCondition.departments":
+		if e.ComplexityRoot.RuleCondition.Departments == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RuleCondition.Departments(childComplexity), true
+	case "RuleCondition.importance":
+		if e.ComplexityRoot.RuleCondition.Importance == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RuleCondition.Importance(childComplexity), true
+	case "RuleCondition.kinds":
+		if e.ComplexityRoot.RuleCondition.Kinds == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RuleCondition.Kinds(childComplexity), true
+	case "RuleCondition.tags":
+		if e.ComplexityRoot.RuleCondition.Tags == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RuleCondition.Tags(childComplexity), true
+
+	case "RuleSet.automatic":
+		if e.ComplexityRoot.RuleSet.Automatic == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RuleSet.Automatic(childComplexity), true
+	case "RuleSet.createdAt":
+		if e.ComplexityRoot.RuleSet.CreatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RuleSet.CreatedAt(childComplexity), true
+	case "RuleSet.fallback":
+		if e.ComplexityRoot.RuleSet.Fallback == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RuleSet.Fallback(childComplexity), true
+	case "RuleSet.id":
+		if e.ComplexityRoot.RuleSet.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RuleSet.ID(childComplexity), true
+	case "RuleSet.name":
+		if e.ComplexityRoot.RuleSet.Name == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RuleSet.Name(childComplexity), true
+	case "RuleSet.rules":
+		if e.ComplexityRoot.RuleSet.Rules == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RuleSet.Rules(childComplexity), true
+	case "RuleSet.updatedAt":
+		if e.ComplexityRoot.RuleSet.UpdatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RuleSet.UpdatedAt(childComplexity), true
+	case "RuleSet.version":
+		if e.ComplexityRoot.RuleSet.Version == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RuleSet.Version(childComplexity), true
+
+	case "RuleSetConnection.edges":
+		if e.ComplexityRoot.RuleSetConnection.Edges == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RuleSetConnection.Edges(childComplexity), true
+	case "RuleSetConnection.nodes":
+		if e.ComplexityRoot.RuleSetConnection.Nodes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RuleSetConnection.Nodes(childComplexity), true
+	case "RuleSetConnection.pageInfo":
+		if e.ComplexityRoot.RuleSetConnection.PageInfo == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RuleSetConnection.PageInfo(childComplexity), true
+	case "RuleSetConnection.totalCount":
+		if e.ComplexityRoot.RuleSetConnection.TotalCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RuleSetConnection.TotalCount(childComplexity), true
+
+	case "RuleSetEdge.cursor":
+		if e.ComplexityRoot.RuleSetEdge.Cursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RuleSetEdge.Cursor(childComplexity), true
+	case "RuleSetEdge.node":
+		if e.ComplexityRoot.RuleSetEdge.Node == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RuleSetEdge.Node(childComplexity), true
+
+	case "SaveRuleSetPayload.ruleSet":
+		if e.ComplexityRoot.SaveRuleSetPayload.RuleSet == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SaveRuleSetPayload.RuleSet(childComplexity), true
 
 	case "ServiceToken.department":
 		if e.ComplexityRoot.ServiceToken.Department == nil {
@@ -3292,9 +3633,14 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputReinstateMemberInput,
 		ec.unmarshalInputRejectHandoverInput,
 		ec.unmarshalInputReplanHandoverInput,
+		ec.unmarshalInputRetryTransfersInput,
+		ec.unmarshalInputRevertHandoverInput,
 		ec.unmarshalInputRevokeGrantInput,
 		ec.unmarshalInputRevokeServiceTokenInput,
+		ec.unmarshalInputRuleInput,
+		ec.unmarshalInputSaveRuleSetInput,
 		ec.unmarshalInputSignInInput,
+		ec.unmarshalInputSplitInput,
 		ec.unmarshalInputSubmitHandoverInput,
 		ec.unmarshalInputSuccessorChoice,
 		ec.unmarshalInputTransferFilter,
@@ -4627,11 +4973,21 @@ extend type Mutation {
     "Which plan, and a key that makes repeating it safe."
     input: ExecuteHandoverInput!
   ): ExecuteHandoverPayload
-  "Give a handover up that has not begun."
+  "Give a handover up. What is still planned is CANCELLED: at once where it has not begun, after the part that is being carried out where it runs."
   cancelHandover(
     "Which handover, and why."
     input: CancelHandoverInput!
   ): CancelHandoverPayload
+  "Try unfinished transfers of a PARTIAL or FAILED handover again, to the same or another successor. Needs the permission to execute over the leaver and a fresh proof of identity."
+  retryTransfers(
+    "Which transfers, and a key that makes repeating it safe."
+    input: RetryTransfersInput!
+  ): RetryTransfersPayload
+  "Take a handover back, by a reverse handover that leaves alone what people changed since. It needs as many approvals as the original and is executed at once where that is none. Needs REVERT_HANDOVER over the leaver and a fresh proof of identity."
+  revertHandover(
+    "Which handover, why, and a key that makes repeating it safe."
+    input: RevertHandoverInput!
+  ): RevertHandoverPayload
 }
 
 "Why something is handed over."
@@ -4711,10 +5067,28 @@ type Handover implements Node {
   ): TransferConnection!
   "When it was put forward."
   submittedAt: Time
+  "When it is to begin by itself, once it has been executed; null: at once."
+  startAt: Time
+  "Who executed or scheduled it."
+  executedBy: Member
+  "Why it did not begin by itself at its time."
+  holdReason: String
+  "When it goes on, where a daily limit has been reached."
+  resumeAt: Time
+  "When somebody asked for it to stop while it ran."
+  cancelRequestedAt: Time
   "When it began."
   startedAt: Time
   "When its last transfer ended."
   finishedAt: Time
+  "Until when it can be taken back; null where it cannot: nothing was moved, or a platform moved it, which takes nothing back."
+  revertibleUntil: Time
+  "The reverse handover that took it back."
+  revertedBy: Handover
+  "The handover that this one takes back."
+  revertOf: Handover
+  "The handover whose unfinished transfers this one tries with another successor."
+  followUpOf: Handover
   "When it was planned."
   createdAt: Time!
   "When it last changed."
@@ -4826,6 +5200,10 @@ enum TransferReason {
   GROUP_FULL
   "Somebody else has to approve first."
   NEEDS_APPROVAL
+  "Who executed the handover may not do so any more, or the leaver's status no longer allows it."
+  NOT_PERMITTED
+  "It could not be carried out, by a mistake of the service or in its data; the service's log says why."
+  UNEXPECTED
 }
 
 "One contact or group moving from one member to another inside a handover."
@@ -4938,6 +5316,30 @@ input SuccessorChoice {
   memberId: ID
   "Each member takes over what is named."
   assignments: [AssignmentInput!]
+  "Some members share."
+  split: SplitInput
+  "Preset rules choose; see ruleSets."
+  ruleSetId: ID
+}
+
+"How members share what is handed over."
+enum SplitMethod {
+  "Each gets as many."
+  EVEN
+  "Who has the fewest contacts gets the next."
+  LEAST_LOADED
+  "Each gets a share in proportion to a weight."
+  WEIGHTED
+}
+
+"Who shares, and how."
+input SplitInput {
+  "How they share."
+  method: SplitMethod!
+  "Who shares; 200 members at most."
+  memberIds: [ID!]!
+  "For WEIGHTED: a weight from 1 to 1,000 for each member, in their order."
+  weights: [Int!]
 }
 
 "What one successor takes over."
@@ -5129,6 +5531,8 @@ input CreateHandoverInput {
   plan: HandoverPlanInput!
   "As previewed; a plan that has changed since is a CONFLICT."
   digest: String
+  "Absent: as soon as it is executed. Otherwise executing it schedules it, and it begins by itself."
+  startAt: Time
   "Any text of 1 to 200 characters, new for each thing you do: the same key and input give the same handover, however often they are sent."
   idempotencyKey: String!
 }
@@ -5261,6 +5665,45 @@ type PlanItemEdge {
   node: PlanItem
   "Its place in the list."
   cursor: Cursor!
+}
+
+"Which transfers to try again."
+input RetryTransfersInput {
+  "The handover."
+  handoverId: ID!
+  "Absent: all that can be tried again. 5,000 at most."
+  transferIds: [ID!]
+  "Another successor makes a follow-up handover with its own digest and approvals."
+  successorId: ID
+  "Any text of 1 to 200 characters, new for each thing you do."
+  idempotencyKey: String!
+}
+
+"What retryTransfers did."
+type RetryTransfersPayload {
+  "The handover that tries them: the same, or its follow-up."
+  handover: Handover
+  "Its transfers, in the order of the plan."
+  transfers(
+    "How many, 100 at most; 25 if absent."
+    first: Int
+  ): [Transfer!]!
+}
+
+"Which handover to take back."
+input RevertHandoverInput {
+  "The handover."
+  id: ID!
+  "Why."
+  reason: String!
+  "Any text of 1 to 200 characters, new for each thing you do."
+  idempotencyKey: String!
+}
+
+"What revertHandover did."
+type RevertHandoverPayload {
+  "The reverse handover; transfers left alone are SKIPPED with CHANGED_SINCE."
+  handover: Handover
 }
 `, BuiltIn: false},
 	{Name: "../node.graphqls", Input: `"Anything that has an id of its own and can be read again by it."
@@ -5459,6 +5902,150 @@ type TransferStatisticsRow {
   takeoverHoursP50: Float
   "Nine in ten of the takeovers took no longer than this from assignment, in hours, to about 5 per cent."
   takeoverHoursP90: Float
+}
+`, BuiltIn: false},
+	{Name: "../rule.graphqls", Input: `extend type Query {
+  "The preset rules of the corp."
+  ruleSets(
+    "How many, 100 at most; 25 if absent."
+    first: Int
+    "Only what comes after this cursor."
+    after: Cursor
+    "How many to leave out, instead of a cursor; 10,000 at most."
+    offset: Int
+  ): RuleSetConnection!
+}
+
+extend type Mutation {
+  "Create or change preset rules. Needs MANAGE_RULES over the whole corp and a fresh proof of identity."
+  saveRuleSet(
+    "The rules."
+    input: SaveRuleSetInput!
+  ): SaveRuleSetPayload
+}
+
+"Preset rules that choose the successor of each contact and group. They are tried in order, and the first that matches decides."
+type RuleSet implements Node {
+  "The rule set's id."
+  id: ID!
+  "What people call it."
+  name: String!
+  "The rules, in the order in which they are tried."
+  rules: [Rule!]!
+  "Who gets what no rule finds anybody for."
+  fallback: Member
+  "Plans by itself when a member departs. Of several, the oldest does."
+  automatic: Boolean!
+  "When it was made."
+  createdAt: Time!
+  "When it last changed."
+  updatedAt: Time!
+  "Raised by every change; a change names the version it was made from."
+  version: Int!
+}
+
+"One preset rule."
+type Rule {
+  "What it is for."
+  when: RuleCondition!
+  "How it picks."
+  method: RuleMethod!
+  "Among whom it picks."
+  members: [Member!]!
+  "For WEIGHTED: the weight of each member, in their order."
+  weights: [Int!]
+}
+
+"What a rule is for. All that is given must hold; a rule without any is for everything."
+type RuleCondition {
+  "The contact has all of these tags."
+  tags: [String!]
+  "The contact's importance."
+  importance: Importance
+  "The leaver is in one of these departments, or in one below."
+  departments: [Department!]
+  "What moves."
+  kinds: [TransferKind!]
+  "The contact was added in one of these ways; the numbers are WeCom's add_way."
+  addWay: [Int!]
+}
+
+"How a rule picks a successor."
+enum RuleMethod {
+  "The one member it names."
+  MEMBER
+  "Each gets as many."
+  EVEN
+  "Who has the fewest gets the next."
+  LEAST_LOADED
+  "Each gets a share in proportion to a weight."
+  WEIGHTED
+  "The manager of the leaver's department, or the nearest above who can."
+  MANAGER
+  "Who looked after it before; among the rule's members, where it names any."
+  EARLIER_RELATIONSHIP
+}
+
+"A page of rule sets."
+type RuleSetConnection {
+  "The rule sets with their cursors."
+  edges: [RuleSetEdge]
+  "The rule sets."
+  nodes: [RuleSet!]!
+  "Where this page lies."
+  pageInfo: PageInfo!
+  "How many there are in all."
+  totalCount: Int!
+}
+
+"A rule set in a page."
+type RuleSetEdge {
+  "The rule set."
+  node: RuleSet
+  "Where it lies."
+  cursor: Cursor!
+}
+
+"Preset rules to save."
+input SaveRuleSetInput {
+  "Absent: a new one."
+  id: ID
+  "The version that was read; with id."
+  version: Int
+  "What people call it; 128 characters at most, and no two alike."
+  name: String!
+  "The rules, in the order in which they are tried; 50 at most."
+  rules: [RuleInput!]!
+  "Who gets what no rule finds anybody for; absent: nobody."
+  fallbackId: ID
+  "Plan by itself when a member departs."
+  automatic: Boolean! = false
+}
+
+"One preset rule."
+input RuleInput {
+  "The contact has all of these tags; 20 at most."
+  tags: [String!]
+  "The contact's importance."
+  importance: Importance
+  "The leaver is in one of these departments, or in one below."
+  departmentIds: [ID!]
+  "What moves."
+  kinds: [TransferKind!]
+  "The contact was added in one of these ways; the numbers are WeCom's add_way."
+  addWay: [Int!]
+  "How it picks."
+  method: RuleMethod!
+  "Among whom it picks: one for MEMBER, none for MANAGER; 200 at most."
+  memberIds: [ID!]
+  "For WEIGHTED: a weight from 1 to 1,000 for each member, in their order."
+  weights: [Int!]
+}
+
+"What saveRuleSet did."
+type SaveRuleSetPayload {
+  "The rule set."
+  ruleSet: RuleSet
 }
 `, BuiltIn: false},
 }
@@ -5932,10 +6519,28 @@ func (ec *executionContext) childFields_Handover(ctx context.Context, field grap
 		return ec.fieldContext_Handover_transfers(ctx, field)
 	case "submittedAt":
 		return ec.fieldContext_Handover_submittedAt(ctx, field)
+	case "startAt":
+		return ec.fieldContext_Handover_startAt(ctx, field)
+	case "executedBy":
+		return ec.fieldContext_Handover_executedBy(ctx, field)
+	case "holdReason":
+		return ec.fieldContext_Handover_holdReason(ctx, field)
+	case "resumeAt":
+		return ec.fieldContext_Handover_resumeAt(ctx, field)
+	case "cancelRequestedAt":
+		return ec.fieldContext_Handover_cancelRequestedAt(ctx, field)
 	case "startedAt":
 		return ec.fieldContext_Handover_startedAt(ctx, field)
 	case "finishedAt":
 		return ec.fieldContext_Handover_finishedAt(ctx, field)
+	case "revertibleUntil":
+		return ec.fieldContext_Handover_revertibleUntil(ctx, field)
+	case "revertedBy":
+		return ec.fieldContext_Handover_revertedBy(ctx, field)
+	case "revertOf":
+		return ec.fieldContext_Handover_revertOf(ctx, field)
+	case "followUpOf":
+		return ec.fieldContext_Handover_followUpOf(ctx, field)
 	case "createdAt":
 		return ec.fieldContext_Handover_createdAt(ctx, field)
 	case "updatedAt":
@@ -6228,6 +6833,24 @@ func (ec *executionContext) childFields_ReplanHandoverPayload(ctx context.Contex
 	return nil, fmt.Errorf("no field named %q was found under type ReplanHandoverPayload", field.Name)
 }
 
+func (ec *executionContext) childFields_RetryTransfersPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "handover":
+		return ec.fieldContext_RetryTransfersPayload_handover(ctx, field)
+	case "transfers":
+		return ec.fieldContext_RetryTransfersPayload_transfers(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type RetryTransfersPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_RevertHandoverPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "handover":
+		return ec.fieldContext_RevertHandoverPayload_handover(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type RevertHandoverPayload", field.Name)
+}
+
 func (ec *executionContext) childFields_RevokeGrantPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "revokedGrantId":
@@ -6284,6 +6907,90 @@ func (ec *executionContext) childFields_RoleEdge(ctx context.Context, field grap
 		return ec.fieldContext_RoleEdge_cursor(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type RoleEdge", field.Name)
+}
+
+func (ec *executionContext) childFields_Rule(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "when":
+		return ec.fieldContext_Rule_when(ctx, field)
+	case "method":
+		return ec.fieldContext_Rule_method(ctx, field)
+	case "members":
+		return ec.fieldContext_Rule_members(ctx, field)
+	case "weights":
+		return ec.fieldContext_Rule_weights(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Rule", field.Name)
+}
+
+func (ec *executionContext) childFields_RuleCondition(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "tags":
+		return ec.fieldContext_RuleCondition_tags(ctx, field)
+	case "importance":
+		return ec.fieldContext_RuleCondition_importance(ctx, field)
+	case "departments":
+		return ec.fieldContext_RuleCondition_departments(ctx, field)
+	case "kinds":
+		return ec.fieldContext_RuleCondition_kinds(ctx, field)
+	case "addWay":
+		return ec.fieldContext_RuleCondition_addWay(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type RuleCondition", field.Name)
+}
+
+func (ec *executionContext) childFields_RuleSet(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_RuleSet_id(ctx, field)
+	case "name":
+		return ec.fieldContext_RuleSet_name(ctx, field)
+	case "rules":
+		return ec.fieldContext_RuleSet_rules(ctx, field)
+	case "fallback":
+		return ec.fieldContext_RuleSet_fallback(ctx, field)
+	case "automatic":
+		return ec.fieldContext_RuleSet_automatic(ctx, field)
+	case "createdAt":
+		return ec.fieldContext_RuleSet_createdAt(ctx, field)
+	case "updatedAt":
+		return ec.fieldContext_RuleSet_updatedAt(ctx, field)
+	case "version":
+		return ec.fieldContext_RuleSet_version(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type RuleSet", field.Name)
+}
+
+func (ec *executionContext) childFields_RuleSetConnection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "edges":
+		return ec.fieldContext_RuleSetConnection_edges(ctx, field)
+	case "nodes":
+		return ec.fieldContext_RuleSetConnection_nodes(ctx, field)
+	case "pageInfo":
+		return ec.fieldContext_RuleSetConnection_pageInfo(ctx, field)
+	case "totalCount":
+		return ec.fieldContext_RuleSetConnection_totalCount(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type RuleSetConnection", field.Name)
+}
+
+func (ec *executionContext) childFields_RuleSetEdge(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "node":
+		return ec.fieldContext_RuleSetEdge_node(ctx, field)
+	case "cursor":
+		return ec.fieldContext_RuleSetEdge_cursor(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type RuleSetEdge", field.Name)
+}
+
+func (ec *executionContext) childFields_SaveRuleSetPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "ruleSet":
+		return ec.fieldContext_SaveRuleSetPayload_ruleSet(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type SaveRuleSetPayload", field.Name)
 }
 
 func (ec *executionContext) childFields_ServiceToken(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {

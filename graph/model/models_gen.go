@@ -17,6 +17,7 @@ import (
 	"github.com/openhandover/openhandover/internal/access"
 	"github.com/openhandover/openhandover/internal/handover"
 	"github.com/openhandover/openhandover/internal/nid"
+	"github.com/openhandover/openhandover/internal/rule"
 )
 
 // What approveHandover is told.
@@ -83,6 +84,8 @@ type CreateHandoverInput struct {
 	Plan *handover.Input `json:"plan"`
 	// As previewed; a plan that has changed since is a CONFLICT.
 	Digest *string `json:"digest,omitempty"`
+	// Absent: as soon as it is executed. Otherwise executing it schedules it, and it begins by itself.
+	StartAt *time.Time `json:"startAt,omitempty"`
 	// Any text of 1 to 200 characters, new for each thing you do: the same key and input give the same handover, however often they are sent.
 	IdempotencyKey string `json:"idempotencyKey"`
 }
@@ -331,6 +334,42 @@ type ReplanHandoverPayload struct {
 	Handover *ent.Handover `json:"handover,omitempty"`
 }
 
+// Which transfers to try again.
+type RetryTransfersInput struct {
+	// The handover.
+	HandoverID nid.ID `json:"handoverId"`
+	// Absent: all that can be tried again. 5,000 at most.
+	TransferIds []nid.ID `json:"transferIds,omitempty"`
+	// Another successor makes a follow-up handover with its own digest and approvals.
+	SuccessorID *nid.ID `json:"successorId,omitempty"`
+	// Any text of 1 to 200 characters, new for each thing you do.
+	IdempotencyKey string `json:"idempotencyKey"`
+}
+
+// What retryTransfers did.
+type RetryTransfersPayload struct {
+	// The handover that tries them: the same, or its follow-up.
+	Handover *ent.Handover `json:"handover,omitempty"`
+	// Its transfers, in the order of the plan.
+	Transfers []*ent.Transfer `json:"transfers"`
+}
+
+// Which handover to take back.
+type RevertHandoverInput struct {
+	// The handover.
+	ID nid.ID `json:"id"`
+	// Why.
+	Reason string `json:"reason"`
+	// Any text of 1 to 200 characters, new for each thing you do.
+	IdempotencyKey string `json:"idempotencyKey"`
+}
+
+// What revertHandover did.
+type RevertHandoverPayload struct {
+	// The reverse handover; transfers left alone are SKIPPED with CHANGED_SINCE.
+	Handover *ent.Handover `json:"handover,omitempty"`
+}
+
 // What revokeGrant is told.
 type RevokeGrantInput struct {
 	// The grant.
@@ -355,6 +394,48 @@ type RevokeServiceTokenInput struct {
 type RevokeServiceTokenPayload struct {
 	// The id of the token that no longer lets anybody in.
 	RevokedServiceTokenID *nid.ID `json:"revokedServiceTokenId,omitempty"`
+}
+
+// One preset rule.
+type RuleInput struct {
+	// The contact has all of these tags; 20 at most.
+	Tags []string `json:"tags,omitempty"`
+	// The contact's importance.
+	Importance *contact.Importance `json:"importance,omitempty"`
+	// The leaver is in one of these departments, or in one below.
+	DepartmentIds []nid.ID `json:"departmentIds,omitempty"`
+	// What moves.
+	Kinds []transfer.Kind `json:"kinds,omitempty"`
+	// The contact was added in one of these ways; the numbers are WeCom's add_way.
+	AddWay []int `json:"addWay,omitempty"`
+	// How it picks.
+	Method rule.Method `json:"method"`
+	// Among whom it picks: one for MEMBER, none for MANAGER; 200 at most.
+	MemberIds []nid.ID `json:"memberIds,omitempty"`
+	// For WEIGHTED: a weight from 1 to 1,000 for each member, in their order.
+	Weights []int `json:"weights,omitempty"`
+}
+
+// Preset rules to save.
+type SaveRuleSetInput struct {
+	// Absent: a new one.
+	ID *nid.ID `json:"id,omitempty"`
+	// The version that was read; with id.
+	Version *int `json:"version,omitempty"`
+	// What people call it; 128 characters at most, and no two alike.
+	Name string `json:"name"`
+	// The rules, in the order in which they are tried; 50 at most.
+	Rules []*RuleInput `json:"rules"`
+	// Who gets what no rule finds anybody for; absent: nobody.
+	FallbackID *nid.ID `json:"fallbackId,omitempty"`
+	// Plan by itself when a member departs.
+	Automatic bool `json:"automatic"`
+}
+
+// What saveRuleSet did.
+type SaveRuleSetPayload struct {
+	// The rule set.
+	RuleSet *ent.RuleSet `json:"ruleSet,omitempty"`
 }
 
 // What signIn is told.
