@@ -109,17 +109,23 @@ func TestNothingThatCouldBeANameLeaves(t *testing.T) {
 	for name, data := range map[string]map[string]any{
 		"name": {"name": "Li Na"}, "Chinese": {"x": "李娜"}, "one word": {"x": "anna"}, "deep": {"x": []any{map[string]any{"y": "a@b.example"}}}, "number": {"x": "13800138000"},
 	} {
-		err := db(c, func(ctx context.Context, tx *store.Tx) error { return notify.Emit(ctx, tx, notify.HandoverStarted, c.Admin, data) })
+		err := db(c, func(ctx context.Context, tx *store.Tx) error {
+			return notify.Emit(ctx, tx, notify.HandoverStarted, c.Admin, data)
+		})
 		if err == nil {
 			t.Errorf("%s: %v was taken", name, data)
 		}
 	}
-	if err := db(c, func(ctx context.Context, tx *store.Tx) error { return notify.Emit(ctx, tx, "handover.invented", c.Admin, nil) }); err == nil {
+	if err := db(c, func(ctx context.Context, tx *store.Tx) error {
+		return notify.Emit(ctx, tx, "handover.invented", c.Admin, nil)
+	}); err == nil {
 		t.Error("an event that is not in the list was taken")
 	}
 	type state string
 	ok := map[string]any{"a": 1, "b": true, "c": time.Now(), "d": []nid.ID{c.Admin, c.Root}, "e": state("AWAITING_APPROVAL"), "f": nid.ID{}, "g": nil}
-	if err := db(c, func(ctx context.Context, tx *store.Tx) error { return notify.Emit(ctx, tx, notify.HandoverStarted, c.Admin, ok) }); err != nil {
+	if err := db(c, func(ctx context.Context, tx *store.Tx) error {
+		return notify.Emit(ctx, tx, notify.HandoverStarted, c.Admin, ok)
+	}); err != nil {
 		t.Error(err)
 	}
 }
