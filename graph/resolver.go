@@ -15,6 +15,7 @@ import (
 	"github.com/openhandover/openhandover/internal/identity"
 	"github.com/openhandover/openhandover/internal/member"
 	"github.com/openhandover/openhandover/internal/store"
+	"github.com/openhandover/openhandover/internal/webhook"
 )
 
 // Resolver is the root of all resolvers.
@@ -35,4 +36,5 @@ type Cases struct {
 	Contact  *contact.Service
 	Group    *group.Service
 	Handover *handover.Service
+	Webhook  *webhook.Service
 }

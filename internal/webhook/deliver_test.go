@@ -235,13 +235,15 @@ func TestALateAnswerChangesNothing(t *testing.T) {
 		go func() { _, err := s.s.Deliver(context.Background(), s.ID); done <- err }()
 		<-reached
 		clock.Add(time.Minute)
-		s.r.answers(nil)
-		s.deliver()
+		s.r.answers(status(http.StatusBadGateway))
+		next := s.deliver()
 		close(release)
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
-		s.only(webhook.Delivered, 2, http.StatusOK, "")
+		if d := s.only(webhook.Waiting, 2, http.StatusBadGateway, webhook.BadStatus); d.next.Sub(clock.Now()) != next {
+			t.Errorf("the next is in %s, no longer in %s", d.next.Sub(clock.Now()), next)
+		}
 	})
 }
 

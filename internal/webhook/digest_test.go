@@ -150,6 +150,9 @@ func TestTwoWorkersTellNobodyTwice(t *testing.T) {
 		}
 		s.given(h, to)
 		clock.Add(10 * time.Minute)
+		if next := s.digests(); next != 0 {
+			t.Errorf("thirty are still to be told, and the next is in %s", next)
+		}
 		var wg sync.WaitGroup
 		for range 4 {
 			wg.Go(func() {
