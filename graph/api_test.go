@@ -22,6 +22,7 @@ import (
 	"github.com/openhandover/openhandover/internal/rule"
 	"github.com/openhandover/openhandover/internal/store"
 	"github.com/openhandover/openhandover/internal/testcorp"
+	"github.com/openhandover/openhandover/internal/webhook"
 )
 
 // api is the whole API over one database.
@@ -40,6 +41,10 @@ func newAPI(t testing.TB, db *store.DB, c *testcorp.Corp) *api {
 	if err != nil {
 		t.Fatal(err)
 	}
+	hooks, err := secret.NewBox(secret.ForWebhooks, secret.DemoKey())
+	if err != nil {
+		t.Fatal(err)
+	}
 	return &api{t, Handler(&Resolver{DB: db, Audit: audit.NewReader(box), Use: Cases{
 		Identity: &identity.Service{DB: db, Log: c.Log, TOTP: totp, Demo: true},
 		Grant:    &grant.Service{DB: db, Log: c.Log},
@@ -48,6 +53,7 @@ func newAPI(t testing.TB, db *store.DB, c *testcorp.Corp) *api {
 		Contact:  &contact.Service{DB: db, Log: c.Log},
 		Group:    &group.Service{DB: db, Log: c.Log},
 		Handover: &handover.Service{DB: db, Log: c.Log},
+		Webhook:  &webhook.Service{DB: db, Log: c.Log, Box: hooks, Client: webhook.NewClient(false)},
 	}}, Options{})}
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/openhandover/openhandover/internal/member"
 	"github.com/openhandover/openhandover/internal/rule"
 	"github.com/openhandover/openhandover/internal/store"
+	"github.com/openhandover/openhandover/internal/webhook"
 )
 
 // Resolver is the root of all resolvers.
@@ -37,4 +38,5 @@ type Cases struct {
 	Contact  *contact.Service
 	Group    *group.Service
 	Handover *handover.Service
+	Webhook  *webhook.Service
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/openhandover/openhandover/graph/generated"
 	"github.com/openhandover/openhandover/internal/access"
+	"github.com/openhandover/openhandover/internal/webhook"
 )
 
 func served() *ast.Schema { return generated.NewExecutableSchema(generated.Config{}).Schema() }
@@ -81,6 +82,10 @@ var added = []string{
 	"GrantConnection", "GrantEdge", "AuditEntryConnection", "AuditEntryEdge", "PlanItemConnection", "PlanItemEdge",
 	"MemberOrder", "MemberOrderField", "GroupOrder", "GroupOrderField", "HandoverOrder", "HandoverOrderField",
 	"TransferOrder", "TransferOrderField",
+	"Query.webhooks", "Mutation.saveWebhook", "Mutation.deleteWebhook", "Mutation.replayDelivery",
+	"Webhook", "WebhookConnection", "WebhookEdge", "WebhookDelivery", "WebhookDeliveryConnection", "WebhookDeliveryEdge",
+	"WebhookDeliveryState", "WebhookProblem", "SaveWebhookInput", "SaveWebhookPayload", "DeleteWebhookInput", "DeleteWebhookPayload",
+	"ReplayDeliveryInput", "ReplayDeliveryPayload",
 }
 
 func TestServedSchemaIsASubsetOfTheContract(t *testing.T) {
@@ -157,6 +162,16 @@ func TestEnumsOfTheDomainAreServedWhole(t *testing.T) {
 		if values[i].Name != string(p) {
 			t.Errorf("permission %d is %s in the schema and %s in the domain", i, values[i].Name, p)
 		}
+	}
+}
+
+func TestProblemsOfWebhooksAreServedWhole(t *testing.T) {
+	var got []webhook.Problem
+	for _, v := range served().Types["WebhookProblem"].EnumValues {
+		got = append(got, webhook.Problem(v.Name))
+	}
+	if !slices.Equal(got, webhook.Problems) {
+		t.Errorf("the schema has %v, the domain %v", got, webhook.Problems)
 	}
 }
 

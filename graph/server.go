@@ -32,6 +32,7 @@ type Options struct {
 var standAlone = []string{
 	"signIn", "verifyIdentity", "handOver", "approveHandover", "rejectHandover", "executeHandover",
 	"deactivateMember", "reinstateMember", "grantRole", "revokeGrant", "createServiceToken", "revokeServiceToken",
+	"saveWebhook", "deleteWebhook", "replayDelivery",
 }
 
 // Handler serves the API.

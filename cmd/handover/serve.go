@@ -107,9 +107,12 @@ func (p *program) sweep(ctx context.Context, log *slog.Logger) {
 			if err == nil {
 				err = p.use.Identity.Sweep(store.System(ctx, c, "sweep"))
 			}
+			if err == nil {
+				_, err = p.use.Webhook.Sweep(store.System(ctx, c, "sweep"))
+			}
 		}
 		if err != nil && ctx.Err() == nil {
-			log.Warn("could not forget expired sessions; the next try is in an hour", "err", err)
+			log.Warn("could not forget what has expired; the next try is in an hour", "err", err)
 		}
 	}
 }

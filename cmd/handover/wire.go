@@ -29,6 +29,7 @@ import (
 	"github.com/openhandover/openhandover/internal/rule"
 	"github.com/openhandover/openhandover/internal/store"
 	"github.com/openhandover/openhandover/internal/web"
+	"github.com/openhandover/openhandover/internal/webhook"
 )
 
 // program is everything, joined.
@@ -77,6 +78,10 @@ func (e *env) join(s setting) (*program, error) {
 	if err != nil {
 		return nil, err
 	}
+	hooks, err := secret.NewBox(secret.ForWebhooks, s.keys...)
+	if err != nil {
+		return nil, err
+	}
 	if err := private(s.url); err != nil {
 		return nil, err
 	}
@@ -85,6 +90,7 @@ func (e *env) join(s setting) (*program, error) {
 		return nil, err
 	}
 	log := audit.New(subjects)
+	near := s.demo || e.config.PrivateWebhooks // whoever tries the demo has the receiver at hand
 	return &program{db: db, log: log, reader: audit.NewReader(subjects), use: graph.Cases{
 		Identity: &identity.Service{DB: db, Log: log, TOTP: totp, Demo: s.demo},
 		Grant:    &grant.Service{DB: db, Log: log},
@@ -93,6 +99,7 @@ func (e *env) join(s setting) (*program, error) {
 		Contact:  &contact.Service{DB: db, Log: log},
 		Group:    &group.Service{DB: db, Log: log},
 		Handover: &handover.Service{DB: db, Log: log},
+		Webhook:  &webhook.Service{DB: db, Log: log, Box: hooks, Client: webhook.NewClient(near), AllowPrivate: near},
 	}}, nil
 }
 

@@ -1589,6 +1589,22 @@ func (ec *executionContext) marshalNID2githubᚗcomᚋopenhandoverᚋopenhandove
 	return v
 }
 
+func (ec *executionContext) unmarshalNID2string(ctx context.Context, v any) (string, error) {
+	res, err := graphql.UnmarshalID(v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNID2string(ctx context.Context, sel ast.SelectionSet, v string) graphql.Marshaler {
+	_ = sel
+	res := graphql.MarshalID(v)
+	if res == graphql.Null {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+	}
+	return res
+}
+
 func (ec *executionContext) unmarshalNID2ᚕgithubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋnidᚐIDᚄ(ctx context.Context, v any) ([]nid.ID, error) {
 	vSlice := graphql.CoerceList(v)
 	var err error

@@ -54,6 +54,7 @@ type ResolverRoot interface {
 	SuccessorLoad() SuccessorLoadResolver
 	Transfer() TransferResolver
 	Viewer() ViewerResolver
+	Webhook() WebhookResolver
 }
 
 type DirectiveRoot struct {
@@ -170,6 +171,10 @@ type ComplexityRoot struct {
 		ProtectedGroups   func(childComplexity int) int
 		RevokedGrants     func(childComplexity int) int
 		RevokedSessions   func(childComplexity int) int
+	}
+
+	DeleteWebhookPayload struct {
+		DeletedWebhookID func(childComplexity int) int
 	}
 
 	Department struct {
@@ -397,17 +402,20 @@ type ComplexityRoot struct {
 		CreateHandover     func(childComplexity int, input model.CreateHandoverInput) int
 		CreateServiceToken func(childComplexity int, input model.CreateServiceTokenInput) int
 		DeactivateMember   func(childComplexity int, input model.DeactivateMemberInput) int
+		DeleteWebhook      func(childComplexity int, input model.DeleteWebhookInput) int
 		ExecuteHandover    func(childComplexity int, input model.ExecuteHandoverInput) int
 		GrantRole          func(childComplexity int, input model.GrantRoleInput) int
 		HandOver           func(childComplexity int, input model.HandOverInput) int
 		ReinstateMember    func(childComplexity int, input model.ReinstateMemberInput) int
 		RejectHandover     func(childComplexity int, input model.RejectHandoverInput) int
 		ReplanHandover     func(childComplexity int, input model.ReplanHandoverInput) int
+		ReplayDelivery     func(childComplexity int, input model.ReplayDeliveryInput) int
 		RetryTransfers     func(childComplexity int, input model.RetryTransfersInput) int
 		RevertHandover     func(childComplexity int, input model.RevertHandoverInput) int
 		RevokeGrant        func(childComplexity int, input model.RevokeGrantInput) int
 		RevokeServiceToken func(childComplexity int, input model.RevokeServiceTokenInput) int
 		SaveRuleSet        func(childComplexity int, input model.SaveRuleSetInput) int
+		SaveWebhook        func(childComplexity int, input model.SaveWebhookInput) int
 		SignIn             func(childComplexity int, input model.SignInInput) int
 		SignOut            func(childComplexity int) int
 		SubmitHandover     func(childComplexity int, input model.SubmitHandoverInput) int
@@ -479,6 +487,7 @@ type ComplexityRoot struct {
 		TransferStatistics func(childComplexity int, filter *report.Filter, bucket report.Bucket, timeZone *string, groupBy []report.Dimension, fill bool) int
 		Transfers          func(childComplexity int, filter *model.TransferFilter, orderBy *model.TransferOrder, first *int, after *string, last *int, before *string, offset *int) int
 		Viewer             func(childComplexity int) int
+		Webhooks           func(childComplexity int, first *int, after *string, offset *int) int
 	}
 
 	ReinstateMemberPayload struct {
@@ -492,6 +501,10 @@ type ComplexityRoot struct {
 
 	ReplanHandoverPayload struct {
 		Handover func(childComplexity int) int
+	}
+
+	ReplayDeliveryPayload struct {
+		Delivery func(childComplexity int) int
 	}
 
 	RetryTransfersPayload struct {
@@ -572,6 +585,11 @@ type ComplexityRoot struct {
 
 	SaveRuleSetPayload struct {
 		RuleSet func(childComplexity int) int
+	}
+
+	SaveWebhookPayload struct {
+		Secret  func(childComplexity int) int
+		Webhook func(childComplexity int) int
 	}
 
 	ServiceToken struct {
@@ -713,6 +731,55 @@ type ComplexityRoot struct {
 		Permissions   func(childComplexity int) int
 		ScopeOf       func(childComplexity int, permission access.Permission) int
 		VerifiedUntil func(childComplexity int) int
+	}
+
+	Webhook struct {
+		Active     func(childComplexity int) int
+		CreatedAt  func(childComplexity int) int
+		Deliveries func(childComplexity int, first *int, after *string, offset *int) int
+		Events     func(childComplexity int) int
+		ID         func(childComplexity int) int
+		Name       func(childComplexity int) int
+		URL        func(childComplexity int) int
+		UpdatedAt  func(childComplexity int) int
+		Version    func(childComplexity int) int
+	}
+
+	WebhookConnection struct {
+		Edges      func(childComplexity int) int
+		Nodes      func(childComplexity int) int
+		PageInfo   func(childComplexity int) int
+		TotalCount func(childComplexity int) int
+	}
+
+	WebhookDelivery struct {
+		Attempts   func(childComplexity int) int
+		CreatedAt  func(childComplexity int) int
+		Event      func(childComplexity int) int
+		FinishedAt func(childComplexity int) int
+		ID         func(childComplexity int) int
+		NextAt     func(childComplexity int) int
+		Problem    func(childComplexity int) int
+		State      func(childComplexity int) int
+		Status     func(childComplexity int) int
+		SubjectID  func(childComplexity int) int
+	}
+
+	WebhookDeliveryConnection struct {
+		Edges      func(childComplexity int) int
+		Nodes      func(childComplexity int) int
+		PageInfo   func(childComplexity int) int
+		TotalCount func(childComplexity int) int
+	}
+
+	WebhookDeliveryEdge struct {
+		Cursor func(childComplexity int) int
+		Node   func(childComplexity int) int
+	}
+
+	WebhookEdge struct {
+		Cursor func(childComplexity int) int
+		Node   func(childComplexity int) int
 	}
 }
 
@@ -1173,6 +1240,13 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.DeactivateMemberPayload.RevokedSessions(childComplexity), true
+
+	case "DeleteWebhookPayload.deletedWebhookId":
+		if e.ComplexityRoot.DeleteWebhookPayload.DeletedWebhookID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DeleteWebhookPayload.DeletedWebhookID(childComplexity), true
 
 	case "Department.externalId":
 		if e.ComplexityRoot.Department.ExternalID == nil {
@@ -2199,6 +2273,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.DeactivateMember(childComplexity, args["input"].(model.DeactivateMemberInput)), true
+	case "Mutation.deleteWebhook":
+		if e.ComplexityRoot.Mutation.DeleteWebhook == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_deleteWebhook_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.DeleteWebhook(childComplexity, args["input"].(model.DeleteWebhookInput)), true
 	case "Mutation.executeHandover":
 		if e.ComplexityRoot.Mutation.ExecuteHandover == nil {
 			break
@@ -2265,6 +2350,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.ReplanHandover(childComplexity, args["input"].(model.ReplanHandoverInput)), true
+	case "Mutation.replayDelivery":
+		if e.ComplexityRoot.Mutation.ReplayDelivery == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_replayDelivery_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.ReplayDelivery(childComplexity, args["input"].(model.ReplayDeliveryInput)), true
 	case "Mutation.retryTransfers":
 		if e.ComplexityRoot.Mutation.RetryTransfers == nil {
 			break
@@ -2320,6 +2416,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.SaveRuleSet(childComplexity, args["input"].(model.SaveRuleSetInput)), true
+	case "Mutation.saveWebhook":
+		if e.ComplexityRoot.Mutation.SaveWebhook == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_saveWebhook_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.SaveWebhook(childComplexity, args["input"].(model.SaveWebhookInput)), true
 	case "Mutation.signIn":
 		if e.ComplexityRoot.Mutation.SignIn == nil {
 			break
@@ -2728,6 +2835,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Viewer(childComplexity), true
+	case "Query.webhooks":
+		if e.ComplexityRoot.Query.Webhooks == nil {
+			break
+		}
+
+		args, err := ec.field_Query_webhooks_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.Webhooks(childComplexity, args["first"].(*int), args["after"].(*string), args["offset"].(*int)), true
 
 	case "ReinstateMemberPayload.member":
 		if e.ComplexityRoot.ReinstateMemberPayload.Member == nil {
@@ -2755,6 +2873,13 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.ReplanHandoverPayload.Handover(childComplexity), true
+
+	case "ReplayDeliveryPayload.delivery":
+		if e.ComplexityRoot.ReplayDeliveryPayload.Delivery == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReplayDeliveryPayload.Delivery(childComplexity), true
 
 	case "RetryTransfersPayload.handover":
 		if e.ComplexityRoot.RetryTransfersPayload.Handover == nil {
@@ -3019,6 +3144,19 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.SaveRuleSetPayload.RuleSet(childComplexity), true
+
+	case "SaveWebhookPayload.secret":
+		if e.ComplexityRoot.SaveWebhookPayload.Secret == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SaveWebhookPayload.Secret(childComplexity), true
+	case "SaveWebhookPayload.webhook":
+		if e.ComplexityRoot.SaveWebhookPayload.Webhook == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SaveWebhookPayload.Webhook(childComplexity), true
 
 	case "ServiceToken.department":
 		if e.ComplexityRoot.ServiceToken.Department == nil {
@@ -3599,6 +3737,203 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.Viewer.VerifiedUntil(childComplexity), true
 
+	case "Webhook.active":
+		if e.ComplexityRoot.Webhook.Active == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Webhook.Active(childComplexity), true
+	case "Webhook.createdAt":
+		if e.ComplexityRoot.Webhook.CreatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Webhook.CreatedAt(childComplexity), true
+	case "Webhook.deliveries":
+		if e.ComplexityRoot.Webhook.Deliveries == nil {
+			break
+		}
+
+		args, err := ec.field_Webhook_deliveries_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Webhook.Deliveries(childComplexity, args["first"].(*int), args["after"].(*string), args["offset"].(*int)), true
+	case "Webhook.events":
+		if e.ComplexityRoot.Webhook.Events == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Webhook.Events(childComplexity), true
+	case "Webhook.id":
+		if e.ComplexityRoot.Webhook.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Webhook.ID(childComplexity), true
+	case "Webhook.name":
+		if e.ComplexityRoot.Webhook.Name == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Webhook.Name(childComplexity), true
+	case "Webhook.url":
+		if e.ComplexityRoot.Webhook.URL == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Webhook.URL(childComplexity), true
+	case "Webhook.updatedAt":
+		if e.ComplexityRoot.Webhook.UpdatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Webhook.UpdatedAt(childComplexity), true
+	case "Webhook.version":
+		if e.ComplexityRoot.Webhook.Version == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Webhook.Version(childComplexity), true
+
+	case "WebhookConnection.edges":
+		if e.ComplexityRoot.WebhookConnection.Edges == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WebhookConnection.Edges(childComplexity), true
+	case "WebhookConnection.nodes":
+		if e.ComplexityRoot.WebhookConnection.Nodes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WebhookConnection.Nodes(childComplexity), true
+	case "WebhookConnection.pageInfo":
+		if e.ComplexityRoot.WebhookConnection.PageInfo == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WebhookConnection.PageInfo(childComplexity), true
+	case "WebhookConnection.totalCount":
+		if e.ComplexityRoot.WebhookConnection.TotalCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WebhookConnection.TotalCount(childComplexity), true
+
+	case "WebhookDelivery.attempts":
+		if e.ComplexityRoot.WebhookDelivery.Attempts == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WebhookDelivery.Attempts(childComplexity), true
+	case "WebhookDelivery.createdAt":
+		if e.ComplexityRoot.WebhookDelivery.CreatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WebhookDelivery.CreatedAt(childComplexity), true
+	case "WebhookDelivery.event":
+		if e.ComplexityRoot.WebhookDelivery.Event == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WebhookDelivery.Event(childComplexity), true
+	case "WebhookDelivery.finishedAt":
+		if e.ComplexityRoot.WebhookDelivery.FinishedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WebhookDelivery.FinishedAt(childComplexity), true
+	case "WebhookDelivery.id":
+		if e.ComplexityRoot.WebhookDelivery.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WebhookDelivery.ID(childComplexity), true
+	case "WebhookDelivery.nextAt":
+		if e.ComplexityRoot.WebhookDelivery.NextAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WebhookDelivery.NextAt(childComplexity), true
+	case "WebhookDelivery.problem":
+		if e.ComplexityRoot.WebhookDelivery.Problem == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WebhookDelivery.Problem(childComplexity), true
+	case "WebhookDelivery.state":
+		if e.ComplexityRoot.WebhookDelivery.State == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WebhookDelivery.State(childComplexity), true
+	case "WebhookDelivery.status":
+		if e.ComplexityRoot.WebhookDelivery.Status == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WebhookDelivery.Status(childComplexity), true
+	case "WebhookDelivery.subjectId":
+		if e.ComplexityRoot.WebhookDelivery.SubjectID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WebhookDelivery.SubjectID(childComplexity), true
+
+	case "WebhookDeliveryConnection.edges":
+		if e.ComplexityRoot.WebhookDeliveryConnection.Edges == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WebhookDeliveryConnection.Edges(childComplexity), true
+	case "WebhookDeliveryConnection.nodes":
+		if e.ComplexityRoot.WebhookDeliveryConnection.Nodes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WebhookDeliveryConnection.Nodes(childComplexity), true
+	case "WebhookDeliveryConnection.pageInfo":
+		if e.ComplexityRoot.WebhookDeliveryConnection.PageInfo == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WebhookDeliveryConnection.PageInfo(childComplexity), true
+	case "WebhookDeliveryConnection.totalCount":
+		if e.ComplexityRoot.WebhookDeliveryConnection.TotalCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WebhookDeliveryConnection.TotalCount(childComplexity), true
+
+	case "WebhookDeliveryEdge.cursor":
+		if e.ComplexityRoot.WebhookDeliveryEdge.Cursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WebhookDeliveryEdge.Cursor(childComplexity), true
+	case "WebhookDeliveryEdge.node":
+		if e.ComplexityRoot.WebhookDeliveryEdge.Node == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WebhookDeliveryEdge.Node(childComplexity), true
+
+	case "WebhookEdge.cursor":
+		if e.ComplexityRoot.WebhookEdge.Cursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WebhookEdge.Cursor(childComplexity), true
+	case "WebhookEdge.node":
+		if e.ComplexityRoot.WebhookEdge.Node == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WebhookEdge.Node(childComplexity), true
+
 	}
 	return 0, false
 }
@@ -3616,6 +3951,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputCreateHandoverInput,
 		ec.unmarshalInputCreateServiceTokenInput,
 		ec.unmarshalInputDeactivateMemberInput,
+		ec.unmarshalInputDeleteWebhookInput,
 		ec.unmarshalInputDepartmentFilter,
 		ec.unmarshalInputExecuteHandoverInput,
 		ec.unmarshalInputGrantFilter,
@@ -3633,12 +3969,14 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputReinstateMemberInput,
 		ec.unmarshalInputRejectHandoverInput,
 		ec.unmarshalInputReplanHandoverInput,
+		ec.unmarshalInputReplayDeliveryInput,
 		ec.unmarshalInputRetryTransfersInput,
 		ec.unmarshalInputRevertHandoverInput,
 		ec.unmarshalInputRevokeGrantInput,
 		ec.unmarshalInputRevokeServiceTokenInput,
 		ec.unmarshalInputRuleInput,
 		ec.unmarshalInputSaveRuleSetInput,
+		ec.unmarshalInputSaveWebhookInput,
 		ec.unmarshalInputSignInInput,
 		ec.unmarshalInputSplitInput,
 		ec.unmarshalInputSubmitHandoverInput,
@@ -6048,6 +6386,209 @@ type SaveRuleSetPayload {
   ruleSet: RuleSet
 }
 `, BuiltIn: false},
+	{Name: "../webhook.graphqls", Input: `extend type Query {
+  "The corp's webhooks, oldest first. Needs MANAGE_CONNECTOR in the whole corp."
+  webhooks(
+    "How many, 100 at most; 25 if absent."
+    first: Int
+    "Only what comes after this cursor."
+    after: Cursor
+    "How many to leave out, instead of a cursor; 10,000 at most."
+    offset: Int
+  ): WebhookConnection!
+}
+
+extend type Mutation {
+  "Make a webhook, or change one. Needs MANAGE_CONNECTOR in the whole corp and a fresh proof of identity."
+  saveWebhook(
+    "The webhook as it shall be."
+    input: SaveWebhookInput!
+  ): SaveWebhookPayload
+  "Take a webhook away for good. Needs MANAGE_CONNECTOR in the whole corp and a fresh proof of identity."
+  deleteWebhook(
+    "Which webhook."
+    input: DeleteWebhookInput!
+  ): DeleteWebhookPayload
+  "Send a finished delivery once more, with the same message and the same webhook-id. Needs MANAGE_CONNECTOR in the whole corp and a fresh proof of identity."
+  replayDelivery(
+    "Which delivery."
+    input: ReplayDeliveryInput!
+  ): ReplayDeliveryPayload
+}
+
+"An address that is told what happens, in messages signed after the Standard Webhooks specification."
+type Webhook implements Node {
+  "The webhook's id."
+  id: ID!
+  "What it is called."
+  name: String!
+  "Where messages go."
+  url: String!
+  "The events that it is told; empty: all, those of later releases too."
+  events: [String!]!
+  "Whether messages are sent. A receiver that answers 410 Gone switches it off."
+  active: Boolean!
+  "When it was made."
+  createdAt: Time!
+  "When it was changed last."
+  updatedAt: Time!
+  "Raised by every change."
+  version: Int!
+  "What was sent or is to be sent, newest first; 30 days after its end a delivery is forgotten."
+  deliveries(
+    "How many, 100 at most; 25 if absent."
+    first: Int
+    "Only what comes after this cursor."
+    after: Cursor
+    "How many to leave out, instead of a cursor; 10,000 at most."
+    offset: Int
+  ): WebhookDeliveryConnection!
+}
+
+"One message to one webhook."
+type WebhookDelivery {
+  "The delivery's id, for replayDelivery; node(id) does not know it."
+  id: ID!
+  "Where it stands."
+  state: WebhookDeliveryState!
+  "The event, such as handover.finished."
+  event: String!
+  "The id of what the event is about: a member or a handover."
+  subjectId: ID!
+  "How often it was sent, including once that is under way."
+  attempts: Int!
+  "The HTTP status of the last answer; null: there was none."
+  status: Int
+  "Why the last attempt failed; null: it did not, or there was none."
+  problem: WebhookProblem
+  "When the event happened, or the replay was asked for."
+  createdAt: Time!
+  "When it is sent next; null: never again."
+  nextAt: Time
+  "When it was delivered or given up."
+  finishedAt: Time
+}
+
+"Where a delivery stands."
+enum WebhookDeliveryState {
+  "It is still to be sent, for the first time or again."
+  WAITING
+  "The receiver answered 2xx."
+  DELIVERED
+  "It was given up: after ten attempts, or because the webhook is off or gone."
+  FAILED
+}
+
+"Why an attempt failed."
+enum WebhookProblem {
+  "There was no answer within ten seconds."
+  NO_ANSWER
+  "The host's name leads nowhere, or to an address that webhooks may not have."
+  NO_ADDRESS
+  "The connection was refused or broke off."
+  NO_CONTACT
+  "TLS could not be agreed on, such as for an expired certificate."
+  NO_TRUST
+  "The answer was neither 2xx nor one of those below."
+  STATUS
+  "The answer was a redirect, which is not followed."
+  REDIRECTED
+  "The answer was 410 Gone; the webhook was switched off for it."
+  GONE
+  "The webhook was off or deleted when the message was due."
+  OFF
+  "The secret key with which the signing secret was sealed is no longer configured."
+  UNSIGNABLE
+}
+
+"What saveWebhook is told."
+input SaveWebhookInput {
+  "The webhook to change; absent: a new one."
+  id: ID
+  "The version that the caller saw; needed to change a webhook."
+  version: Int
+  "What it is called; no other webhook has this name."
+  name: String!
+  "An https address of at most 2,000 bytes, without user, password and fragment."
+  url: String!
+  "The events to be told; absent or empty: all, those of later releases too."
+  events: [String!]
+  "Whether messages are sent."
+  active: Boolean! = true
+}
+
+"What saveWebhook did."
+type SaveWebhookPayload {
+  "The webhook."
+  webhook: Webhook
+  "What messages are signed with; shown this one time, for a new webhook only."
+  secret: String
+}
+
+"What deleteWebhook is told."
+input DeleteWebhookInput {
+  "The webhook."
+  id: ID!
+}
+
+"What deleteWebhook did."
+type DeleteWebhookPayload {
+  "The webhook that is no more."
+  deletedWebhookId: ID
+}
+
+"What replayDelivery is told."
+input ReplayDeliveryInput {
+  "The delivery."
+  id: ID!
+}
+
+"What replayDelivery did."
+type ReplayDeliveryPayload {
+  "The new delivery."
+  delivery: WebhookDelivery
+}
+
+"One page of webhooks."
+type WebhookConnection {
+  "The rows with their cursors."
+  edges: [WebhookEdge]
+  "The rows without their cursors."
+  nodes: [Webhook!]!
+  "Where the page stands in the list."
+  pageInfo: PageInfo!
+  "How many rows the whole list has; counted only when asked for."
+  totalCount: Int!
+}
+
+"One row of a page of webhooks."
+type WebhookEdge {
+  "The webhook."
+  node: Webhook
+  "Its place in the list."
+  cursor: Cursor!
+}
+
+"One page of deliveries."
+type WebhookDeliveryConnection {
+  "The rows with their cursors."
+  edges: [WebhookDeliveryEdge]
+  "The rows without their cursors."
+  nodes: [WebhookDelivery!]!
+  "Where the page stands in the list."
+  pageInfo: PageInfo!
+  "How many rows the whole list has; counted only when asked for."
+  totalCount: Int!
+}
+
+"One row of a page of deliveries."
+type WebhookDeliveryEdge {
+  "The delivery."
+  node: WebhookDelivery
+  "Its place in the list."
+  cursor: Cursor!
+}
+`, BuiltIn: false},
 }
 var parsedSchema = gqlparser.MustLoadSchema(sources...)
 
@@ -6277,6 +6818,14 @@ func (ec *executionContext) childFields_DeactivateMemberPayload(ctx context.Cont
 		return ec.fieldContext_DeactivateMemberPayload_revokedGrants(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type DeactivateMemberPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_DeleteWebhookPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "deletedWebhookId":
+		return ec.fieldContext_DeleteWebhookPayload_deletedWebhookId(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type DeleteWebhookPayload", field.Name)
 }
 
 func (ec *executionContext) childFields_Department(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -6833,6 +7382,14 @@ func (ec *executionContext) childFields_ReplanHandoverPayload(ctx context.Contex
 	return nil, fmt.Errorf("no field named %q was found under type ReplanHandoverPayload", field.Name)
 }
 
+func (ec *executionContext) childFields_ReplayDeliveryPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "delivery":
+		return ec.fieldContext_ReplayDeliveryPayload_delivery(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ReplayDeliveryPayload", field.Name)
+}
+
 func (ec *executionContext) childFields_RetryTransfersPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "handover":
@@ -6991,6 +7548,16 @@ func (ec *executionContext) childFields_SaveRuleSetPayload(ctx context.Context, 
 		return ec.fieldContext_SaveRuleSetPayload_ruleSet(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type SaveRuleSetPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_SaveWebhookPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "webhook":
+		return ec.fieldContext_SaveWebhookPayload_webhook(ctx, field)
+	case "secret":
+		return ec.fieldContext_SaveWebhookPayload_secret(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type SaveWebhookPayload", field.Name)
 }
 
 func (ec *executionContext) childFields_ServiceToken(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -7273,6 +7840,104 @@ func (ec *executionContext) childFields_Viewer(ctx context.Context, field graphq
 		return ec.fieldContext_Viewer_verifiedUntil(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Viewer", field.Name)
+}
+
+func (ec *executionContext) childFields_Webhook(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_Webhook_id(ctx, field)
+	case "name":
+		return ec.fieldContext_Webhook_name(ctx, field)
+	case "url":
+		return ec.fieldContext_Webhook_url(ctx, field)
+	case "events":
+		return ec.fieldContext_Webhook_events(ctx, field)
+	case "active":
+		return ec.fieldContext_Webhook_active(ctx, field)
+	case "createdAt":
+		return ec.fieldContext_Webhook_createdAt(ctx, field)
+	case "updatedAt":
+		return ec.fieldContext_Webhook_updatedAt(ctx, field)
+	case "version":
+		return ec.fieldContext_Webhook_version(ctx, field)
+	case "deliveries":
+		return ec.fieldContext_Webhook_deliveries(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Webhook", field.Name)
+}
+
+func (ec *executionContext) childFields_WebhookConnection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "edges":
+		return ec.fieldContext_WebhookConnection_edges(ctx, field)
+	case "nodes":
+		return ec.fieldContext_WebhookConnection_nodes(ctx, field)
+	case "pageInfo":
+		return ec.fieldContext_WebhookConnection_pageInfo(ctx, field)
+	case "totalCount":
+		return ec.fieldContext_WebhookConnection_totalCount(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type WebhookConnection", field.Name)
+}
+
+func (ec *executionContext) childFields_WebhookDelivery(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_WebhookDelivery_id(ctx, field)
+	case "state":
+		return ec.fieldContext_WebhookDelivery_state(ctx, field)
+	case "event":
+		return ec.fieldContext_WebhookDelivery_event(ctx, field)
+	case "subjectId":
+		return ec.fieldContext_WebhookDelivery_subjectId(ctx, field)
+	case "attempts":
+		return ec.fieldContext_WebhookDelivery_attempts(ctx, field)
+	case "status":
+		return ec.fieldContext_WebhookDelivery_status(ctx, field)
+	case "problem":
+		return ec.fieldContext_WebhookDelivery_problem(ctx, field)
+	case "createdAt":
+		return ec.fieldContext_WebhookDelivery_createdAt(ctx, field)
+	case "nextAt":
+		return ec.fieldContext_WebhookDelivery_nextAt(ctx, field)
+	case "finishedAt":
+		return ec.fieldContext_WebhookDelivery_finishedAt(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type WebhookDelivery", field.Name)
+}
+
+func (ec *executionContext) childFields_WebhookDeliveryConnection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "edges":
+		return ec.fieldContext_WebhookDeliveryConnection_edges(ctx, field)
+	case "nodes":
+		return ec.fieldContext_WebhookDeliveryConnection_nodes(ctx, field)
+	case "pageInfo":
+		return ec.fieldContext_WebhookDeliveryConnection_pageInfo(ctx, field)
+	case "totalCount":
+		return ec.fieldContext_WebhookDeliveryConnection_totalCount(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type WebhookDeliveryConnection", field.Name)
+}
+
+func (ec *executionContext) childFields_WebhookDeliveryEdge(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "node":
+		return ec.fieldContext_WebhookDeliveryEdge_node(ctx, field)
+	case "cursor":
+		return ec.fieldContext_WebhookDeliveryEdge_cursor(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type WebhookDeliveryEdge", field.Name)
+}
+
+func (ec *executionContext) childFields_WebhookEdge(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "node":
+		return ec.fieldContext_WebhookEdge_node(ctx, field)
+	case "cursor":
+		return ec.fieldContext_WebhookEdge_cursor(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type WebhookEdge", field.Name)
 }
 
 func (ec *executionContext) childFields___Directive(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {

@@ -66,4 +66,9 @@ type (
 	AuditEntryEdge       = Edge[*ent.AuditEntry]
 	PlanItemConnection   = Connection[*PlanItem]
 	PlanItemEdge         = Edge[*PlanItem]
+	WebhookConnection    = Connection[*ent.Webhook]
+	WebhookEdge          = Edge[*ent.Webhook]
+
+	WebhookDeliveryConnection = Connection[*WebhookDelivery]
+	WebhookDeliveryEdge       = Edge[*WebhookDelivery]
 )

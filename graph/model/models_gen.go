@@ -144,6 +144,18 @@ type DeactivateMemberPayload struct {
 	RevokedGrants int `json:"revokedGrants"`
 }
 
+// What deleteWebhook is told.
+type DeleteWebhookInput struct {
+	// The webhook.
+	ID nid.ID `json:"id"`
+}
+
+// What deleteWebhook did.
+type DeleteWebhookPayload struct {
+	// The webhook that is no more.
+	DeletedWebhookID *nid.ID `json:"deletedWebhookId,omitempty"`
+}
+
 // Narrows a list of departments. Every part that is given must hold.
 type DepartmentFilter struct {
 	// One of these; an empty list selects nothing. 5,000 at most.
@@ -334,6 +346,12 @@ type ReplanHandoverPayload struct {
 	Handover *ent.Handover `json:"handover,omitempty"`
 }
 
+// What replayDelivery did.
+type ReplayDeliveryPayload struct {
+	// The new delivery.
+	Delivery *WebhookDelivery `json:"delivery,omitempty"`
+}
+
 // Which transfers to try again.
 type RetryTransfersInput struct {
 	// The handover.
@@ -436,6 +454,30 @@ type SaveRuleSetInput struct {
 type SaveRuleSetPayload struct {
 	// The rule set.
 	RuleSet *ent.RuleSet `json:"ruleSet,omitempty"`
+}
+
+// What saveWebhook is told.
+type SaveWebhookInput struct {
+	// The webhook to change; absent: a new one.
+	ID *nid.ID `json:"id,omitempty"`
+	// The version that the caller saw; needed to change a webhook.
+	Version *int `json:"version,omitempty"`
+	// What it is called; no other webhook has this name.
+	Name string `json:"name"`
+	// An https address of at most 2,000 bytes, without user, password and fragment.
+	URL string `json:"url"`
+	// The events to be told; absent or empty: all, those of later releases too.
+	Events []string `json:"events,omitempty"`
+	// Whether messages are sent.
+	Active bool `json:"active"`
+}
+
+// What saveWebhook did.
+type SaveWebhookPayload struct {
+	// The webhook.
+	Webhook *ent.Webhook `json:"webhook,omitempty"`
+	// What messages are signed with; shown this one time, for a new webhook only.
+	Secret *string `json:"secret,omitempty"`
 }
 
 // What signIn is told.

@@ -38,6 +38,7 @@ var Operations = map[string]Rule{
 	"Query.grants":             {},
 	"Query.auditEntries":       {Any: []Permission{ReadAuditLog}},
 	"Query.transferStatistics": {Any: []Permission{ViewStatistics}},
+	"Query.webhooks":           {Any: []Permission{ManageConnector}, Person: true},
 
 	"Mutation.signIn":             {Open: true},
 	"Mutation.signOut":            {Person: true},
@@ -62,6 +63,9 @@ var Operations = map[string]Rule{
 	"Mutation.revokeGrant":        {Any: []Permission{ManageRoles}, StepUp: true, Person: true},
 	"Mutation.createServiceToken": {Any: []Permission{ManageTokens}, StepUp: true, Person: true},
 	"Mutation.revokeServiceToken": {Any: []Permission{ManageTokens}, StepUp: true, Person: true},
+	"Mutation.saveWebhook":        {Any: []Permission{ManageConnector}, StepUp: true, Person: true},
+	"Mutation.deleteWebhook":      {Any: []Permission{ManageConnector}, StepUp: true, Person: true},
+	"Mutation.replayDelivery":     {Any: []Permission{ManageConnector}, StepUp: true, Person: true},
 }
 
 // Allows reports whether the rule lets the actor try. A step-up that is still to

@@ -50,6 +50,8 @@ type Config struct {
 	AllowOrigin []string       `name:"allow-origin" env:"HANDOVER_ALLOW_ORIGINS" placeholder:"ORIGIN" help:"Origin whose pages may call the API, such as https://console.example.com; repeatable."`
 	BehindProxy []netip.Prefix `name:"behind-proxy" env:"HANDOVER_BEHIND_PROXY" placeholder:"CIDR" help:"Network of proxies whose X-Forwarded-For is believed, such as 10.0.0.0/8; repeatable."`
 
+	PrivateWebhooks bool `name:"private-webhooks" env:"HANDOVER_PRIVATE_WEBHOOKS" help:"Let webhooks be in private networks and on this machine."`
+
 	Introspection        string `name:"introspection" env:"HANDOVER_INTROSPECTION" default:"signed-in" enum:"signed-in,everyone,nobody" help:"Who may read the schema: ${enum} (${default})."`
 	TrustedDocuments     string `name:"trusted-documents" env:"HANDOVER_TRUSTED_DOCUMENTS" placeholder:"PATH" help:"Trusted documents that clients may name instead of sending a query."`
 	TrustedDocumentsOnly bool   `name:"trusted-documents-only" env:"HANDOVER_TRUSTED_DOCUMENTS_ONLY" help:"Refuse every document that is not trusted."`

@@ -9,6 +9,7 @@ import (
 	"github.com/openhandover/openhandover/internal/fault"
 	"github.com/openhandover/openhandover/internal/identity"
 	"github.com/openhandover/openhandover/internal/nid"
+	"github.com/openhandover/openhandover/internal/notify"
 	"github.com/openhandover/openhandover/internal/store"
 )
 
@@ -23,6 +24,13 @@ const (
 	// handing over starts.
 	Depart Mode = "DEPART"
 )
+
+func (m Mode) event() notify.Event {
+	if m == Depart {
+		return notify.MemberDeparted
+	}
+	return notify.MemberDisabled
+}
 
 // DeactivateInput says who is deactivated, and how.
 type DeactivateInput struct {
@@ -78,6 +86,9 @@ func (s *Service) Deactivate(ctx context.Context, in DeactivateInput) (out Resul
 			if err := step(); err != nil {
 				return err
 			}
+		}
+		if err := notify.Emit(ctx, tx, in.Mode.event(), in.MemberID, map[string]any{"contacts": out.ProtectedContacts, "groups": out.ProtectedGroups}); err != nil {
+			return err
 		}
 		return s.Log.Append(ctx, tx, d.entry())
 	})

@@ -298,7 +298,7 @@ func TestDeactivateCountsStatements(t *testing.T) {
 			if _, err := s.s.Deactivate(ctx, member.DeactivateInput{MemberID: id, Mode: member.Depart}); err != nil {
 				t.Fatal(err)
 			}
-			if len(seen) > 23 {
+			if len(seen) > 24 {
 				t.Errorf("%d statements:\n%s", len(seen), strings.Join(seen, "\n"))
 			}
 		}

@@ -9,6 +9,7 @@ import (
 	"github.com/openhandover/openhandover/internal/fault"
 	"github.com/openhandover/openhandover/internal/identity"
 	"github.com/openhandover/openhandover/internal/nid"
+	"github.com/openhandover/openhandover/internal/notify"
 	"github.com/openhandover/openhandover/internal/store"
 )
 
@@ -57,6 +58,9 @@ func (s *Service) Reinstate(ctx context.Context, in ReinstateInput) error {
 		}
 		if r.was.departedAt.Valid {
 			before["departedAt"] = r.was.departedAt.Time
+		}
+		if err := notify.Emit(ctx, tx, notify.MemberReinstated, in.MemberID, map[string]any{"contacts": r.contacts, "groups": r.groups}); err != nil {
+			return err
 		}
 		return s.Log.Append(ctx, tx, append([]audit.Entry{{
 			Action: access.MemberReinstate, Subject: in.MemberID, Before: before, Covers: r.covers,

@@ -18,6 +18,8 @@ const (
 	ForTOTP Purpose = "totp"
 	// ForSubjects wraps the keys under which the audit log keeps personal values.
 	ForSubjects Purpose = "audit-subject"
+	// ForWebhooks seals what webhook messages are signed with.
+	ForWebhooks Purpose = "webhook"
 )
 
 var (
