@@ -80,6 +80,7 @@ var added = []string{
 	"GrantConnection", "GrantEdge", "AuditEntryConnection", "AuditEntryEdge", "PlanItemConnection", "PlanItemEdge",
 	"MemberOrder", "MemberOrderField", "GroupOrder", "GroupOrderField", "HandoverOrder", "HandoverOrderField",
 	"TransferOrder", "TransferOrderField",
+	"Query.transferItems", "TransferItem", "TransferItemConnection", "TransferItemEdge",
 }
 
 func TestServedSchemaIsASubsetOfTheContract(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"context"
 
 	"github.com/openhandover/openhandover/ent"
+	"github.com/openhandover/openhandover/internal/report"
 )
 
 // Connection is one page of a list, whatever is in it.
@@ -64,4 +65,7 @@ type (
 	AuditEntryEdge       = Edge[*ent.AuditEntry]
 	PlanItemConnection   = Connection[*PlanItem]
 	PlanItemEdge         = Edge[*PlanItem]
+
+	TransferItemConnection = Connection[*report.Item]
+	TransferItemEdge       = Edge[*report.Item]
 )

@@ -37,6 +37,7 @@ var Operations = map[string]Rule{
 	"Query.grants":             {},
 	"Query.auditEntries":       {Any: []Permission{ReadAuditLog}},
 	"Query.transferStatistics": {Any: []Permission{ViewStatistics}},
+	"Query.transferItems":      {Any: []Permission{ViewStatistics}},
 
 	"Mutation.signIn":             {Open: true},
 	"Mutation.signOut":            {Person: true},
