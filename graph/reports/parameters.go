@@ -75,8 +75,8 @@ func (a *question) parameters(r *http.Request) (url.Values, error) {
 	if err != nil {
 		return nil, fault.Bad("", "the URL's query cannot be read", "无法解析 URL 查询参数")
 	}
-	if v := values["lang"]; len(v) == 1 && slices.Contains(languages, v[0]) {
-		a.lang = v[0]
+	if lang, err := oneOf("lang", values.Get("lang"), languages); err == nil {
+		a.lang = lang
 	}
 	a.query = values
 	return values, nil
@@ -308,7 +308,7 @@ var parameters = map[string]parameter{
 		map[string]any{"type": "array", "items": words(dimensions, ""), "default": []string{"DEPARTMENT", "KIND"}},
 		func(a *question, v string) (err error) { a.groupBy, err = dims(v); return err }},
 	"lang": {fault.T("The language of labels, reasons in words and errors; absent: by Accept-Language.", "标签、说明文字与错误信息的语言;缺省按 Accept-Language。"), "zh-CN", words(languages, ""),
-		func(a *question, v string) (err error) { a.lang, err = oneOf("lang", v, languages); return err }},
+		func(_ *question, v string) error { _, err := oneOf("lang", v, languages); return err }}, // parameters has read it
 	"headers": {fault.T("Columns by their names, or by labels for people in lang.", "列名使用字段名,或使用 lang 语言的标签。"), "label", words(headers, "name"),
 		func(a *question, v string) error {
 			h, err := oneOf("headers", v, headers)
