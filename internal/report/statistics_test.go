@@ -54,8 +54,11 @@ func name(b report.Bucket, at time.Time, zone *time.Location) string {
 	return ""
 }
 
-// key names a row by its time and values.
-func key(label string, values []string) string { return label + " | " + strings.Join(values, " | ") }
+// key names a row by its time and values. What parts them sorts before every letter,
+// as the end of a name does.
+func key(label string, values []string) string {
+	return label + "\x01" + strings.Join(values, "\x01")
+}
 
 func shown(r report.Row, by []report.Dimension) string {
 	text := func(s *string) string {
