@@ -129,7 +129,7 @@ func (n *narrow) members(ctx context.Context, f *model.MemberFilter) {
 		// Counters are for those only in whose scope the member is; others have none.
 		condition, args := `EXISTS (SELECT 1 FROM member_counters AS fn WHERE fn.corp_id = members.corp_id AND fn.member_id = members.id
 			AND (fn.contacts > fn.waiting_contacts OR fn.groups > fn.waiting_groups)) AND members.status IN ('DISABLED', 'DEPARTED')`, []any(nil)
-		if scope, more := rule.InScope(access.From(ctx), "members.corp_id", "members.id", access.ViewContacts); scope != "" {
+		if scope, more := rule.InScope(access.From(ctx), "members.corp_id", "members.id", seesCounts...); scope != "" {
 			condition, args = condition+" AND ("+scope+")", more
 		}
 		if !*f.HasUnassigned {

@@ -7,6 +7,7 @@ import (
 	"entgo.io/ent/dialect/sql"
 	"github.com/99designs/gqlgen/graphql"
 
+	"github.com/openhandover/openhandover/graph/edge"
 	"github.com/openhandover/openhandover/graph/model"
 	"github.com/openhandover/openhandover/internal/access"
 	"github.com/openhandover/openhandover/internal/fault"
@@ -19,6 +20,7 @@ const (
 	defaultPage   = 25
 	maxPage       = 100
 	maxReportPage = 500
+	maxSavedPage  = 1000 // of the reports' own documents, which ask for little of each row
 	maxOffset     = 10_000
 )
 
@@ -46,6 +48,9 @@ func (s *span) read(ctx context.Context, stamp string) error {
 	most := maxPage
 	if a := access.From(ctx); a.Kind == access.Token && a.Can(access.ViewStatistics) {
 		most = maxReportPage
+	}
+	if edge.Saved(ctx) {
+		most = maxSavedPage
 	}
 	for name, n := range map[string]*int{"first": s.first, "last": s.last} {
 		if n == nil {

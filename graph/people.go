@@ -22,6 +22,10 @@ type counter struct {
 	waitContacts, waitKey, waitingGroups int
 }
 
+// seesCounts are the permissions that show how much a member has: to see it all is
+// to be able to count it, and counting is what statistics are for.
+var seesCounts = []access.Permission{access.ViewContacts, access.ViewStatistics}
+
 type countersOf struct{}
 
 // counters gives what a member has; false outside the viewer's scope.
@@ -34,7 +38,7 @@ func counters(ctx context.Context, m *ent.Member) (counter, bool, error) {
 		var w store.Where
 		w.And("c.corp_id = ?", corpOf(ctx))
 		w.And("c.member_id "+q.DB().InList(), q.DB().IDs(idsOf(rows, members.id)))
-		if scope, args := rule.InScope(access.From(ctx), "c.corp_id", "c.member_id", access.ViewContacts); scope != "" {
+		if scope, args := rule.InScope(access.From(ctx), "c.corp_id", "c.member_id", seesCounts...); scope != "" {
 			w.And(scope, args...)
 		}
 		where, args := w.SQL(1)

@@ -8,6 +8,10 @@ package graph
 import (
 	"context"
 
+	"github.com/openhandover/openhandover/ent"
+	"github.com/openhandover/openhandover/graph/generated"
+	"github.com/openhandover/openhandover/graph/model"
+	"github.com/openhandover/openhandover/internal/nid"
 	"github.com/openhandover/openhandover/internal/report"
 	"github.com/openhandover/openhandover/internal/store"
 )
@@ -20,3 +24,39 @@ func (r *queryResolver) TransferStatistics(ctx context.Context, filter *report.F
 	v, err := report.Statistics(ctx, q, orZero(filter), bucket, orZero(timeZone), groupBy, fill)
 	return &v, err
 }
+
+func (r *queryResolver) TransferItems(ctx context.Context, filter *report.Filter, first *int, after *string) (*model.Connection[*report.Item], error) {
+	return r.listItems(ctx, orZero(filter), span{first: first, after: after})
+}
+
+func (r *transferItemResolver) Contact(ctx context.Context, obj *report.Item) (*ent.Contact, error) {
+	return one(ctx, obj, "contact", contacts, func(i *report.Item) nid.ID { return i.ContactID })
+}
+
+func (r *transferItemResolver) Group(ctx context.Context, obj *report.Item) (*ent.Group, error) {
+	return one(ctx, obj, "group", groups, func(i *report.Item) nid.ID { return i.GroupID })
+}
+
+func (r *transferItemResolver) From(ctx context.Context, obj *report.Item) (*ent.Member, error) {
+	return one(ctx, obj, "from", members, func(i *report.Item) nid.ID { return i.FromID })
+}
+
+func (r *transferItemResolver) To(ctx context.Context, obj *report.Item) (*ent.Member, error) {
+	return one(ctx, obj, "to", members, func(i *report.Item) nid.ID { return i.ToID })
+}
+
+func (r *transferItemResolver) FromDepartment(ctx context.Context, obj *report.Item) (*ent.Department, error) {
+	return one(ctx, obj, "fromDepartment", departments, func(i *report.Item) nid.ID { return i.FromDepartmentID })
+}
+
+func (r *transferItemResolver) ToDepartment(ctx context.Context, obj *report.Item) (*ent.Department, error) {
+	return one(ctx, obj, "toDepartment", departments, func(i *report.Item) nid.ID { return i.ToDepartmentID })
+}
+
+func (r *transferItemResolver) Because(ctx context.Context, obj *report.Item) (*string, error) {
+	return reasoned(ctx, obj.Because), nil
+}
+
+func (r *Resolver) TransferItem() generated.TransferItemResolver { return &transferItemResolver{r} }
+
+type transferItemResolver struct{ *Resolver }

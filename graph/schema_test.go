@@ -86,6 +86,7 @@ var added = []string{
 	"Webhook", "WebhookConnection", "WebhookEdge", "WebhookDelivery", "WebhookDeliveryConnection", "WebhookDeliveryEdge",
 	"WebhookDeliveryState", "WebhookProblem", "SaveWebhookInput", "SaveWebhookPayload", "DeleteWebhookInput", "DeleteWebhookPayload",
 	"ReplayDeliveryInput", "ReplayDeliveryPayload",
+	"Query.transferItems", "TransferItem", "TransferItemConnection", "TransferItemEdge",
 }
 
 func TestServedSchemaIsASubsetOfTheContract(t *testing.T) {

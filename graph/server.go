@@ -2,7 +2,6 @@ package graph
 
 import (
 	"context"
-	"net/http"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/ast"
@@ -36,7 +35,7 @@ var standAlone = []string{
 }
 
 // Handler serves the API.
-func Handler(r *Resolver, o Options) http.Handler {
+func Handler(r *Resolver, o Options) *edge.Handler {
 	if o.Introspection == nil {
 		o.Introspection = func(ctx context.Context) bool { return access.From(ctx).SignedIn() }
 	}

@@ -77,7 +77,15 @@ func because(ctx context.Context, t *ent.Transfer) *string {
 	if t.Because == nil {
 		return nil
 	}
-	s := said(ctx, handover.Because(*t.Because))
+	return reasoned(ctx, *t.Because)
+}
+
+// reasoned puts the code of why a successor was chosen into the viewer's language.
+func reasoned(ctx context.Context, code string) *string {
+	if code == "" {
+		return nil
+	}
+	s := said(ctx, handover.Because(code))
 	return &s
 }
 

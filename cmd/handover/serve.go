@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/openhandover/openhandover/graph"
+	"github.com/openhandover/openhandover/graph/reports"
 	"github.com/openhandover/openhandover/internal/store"
 	"github.com/openhandover/openhandover/internal/web"
 )
@@ -54,6 +55,7 @@ func (s *serveCmd) Run(e *env) error {
 	}
 	server, err := web.New(web.Options{
 		Listen: e.config.Listen, GraphQL: api, Authenticator: authenticator{p.use.Identity}, Schema: []byte(graph.SDL()),
+		Reports: reports.New(api, p.db.Now), OpenAPI: reports.OpenAPI(),
 		Checks: []web.Check{{Name: "database", Run: p.db.Ping}, {Name: "migrations", Run: p.db.Fits}},
 		Build:  web.BuildFacts(), Log: log, Metrics: metrics, AllowOrigin: e.config.AllowOrigin, BehindProxy: e.config.BehindProxy,
 		Ready: func(a net.Addr) {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -204,7 +203,7 @@ func (p *program) corp(ctx context.Context, name string) (context.Context, nid.I
 }
 
 // handler serves the API over the program.
-func (p *program) handler(c *config.Config, stop <-chan struct{}) (http.Handler, error) {
+func (p *program) handler(c *config.Config, stop <-chan struct{}) (*edge.Handler, error) {
 	o := graph.Options{Stop: stop, TrustedOnly: c.TrustedDocumentsOnly}
 	switch c.Introspection {
 	case config.Everyone:

@@ -61,6 +61,9 @@ type Options struct {
 	Stop <-chan struct{}
 }
 
+// Handler serves one schema over HTTP, and runs documents of the program's own.
+type Handler struct{ *edge }
+
 // edge is what the transports share.
 type edge struct {
 	Options
@@ -72,7 +75,7 @@ type edge struct {
 
 // New makes the handler of one schema. It panics when Sizes or StandAlone name
 // what the schema does not have: that is a mistake in the program.
-func New(schema graphql.ExecutableSchema, o Options) http.Handler {
+func New(schema graphql.ExecutableSchema, o Options) *Handler {
 	if o.Limits == (Limits{}) {
 		o.Limits = Defaults
 	}
@@ -109,7 +112,7 @@ func New(schema graphql.ExecutableSchema, o Options) http.Handler {
 	for _, x := range o.Extensions {
 		e.exec.Use(x)
 	}
-	return e
+	return &Handler{e}
 }
 
 // ServeHTTP hands the request to the first transport that takes it.

@@ -53,6 +53,7 @@ type ResolverRoot interface {
 	ServiceToken() ServiceTokenResolver
 	SuccessorLoad() SuccessorLoadResolver
 	Transfer() TransferResolver
+	TransferItem() TransferItemResolver
 	Viewer() ViewerResolver
 	Webhook() WebhookResolver
 }
@@ -484,6 +485,7 @@ type ComplexityRoot struct {
 		PreviewHandover    func(childComplexity int, input handover.Input) int
 		Roles              func(childComplexity int, first *int, after *string, offset *int) int
 		RuleSets           func(childComplexity int, first *int, after *string, offset *int) int
+		TransferItems      func(childComplexity int, filter *report.Filter, first *int, after *string) int
 		TransferStatistics func(childComplexity int, filter *report.Filter, bucket report.Bucket, timeZone *string, groupBy []report.Dimension, fill bool) int
 		Transfers          func(childComplexity int, filter *model.TransferFilter, orderBy *model.TransferOrder, first *int, after *string, last *int, before *string, offset *int) int
 		Viewer             func(childComplexity int) int
@@ -657,6 +659,39 @@ type ComplexityRoot struct {
 		Node   func(childComplexity int) int
 	}
 
+	TransferItem struct {
+		AssignedAt     func(childComplexity int) int
+		Because        func(childComplexity int) int
+		Contact        func(childComplexity int) int
+		FinishedAt     func(childComplexity int) int
+		From           func(childComplexity int) int
+		FromDepartment func(childComplexity int) int
+		Group          func(childComplexity int) int
+		HandoverID     func(childComplexity int) int
+		HandoverKind   func(childComplexity int) int
+		ID             func(childComplexity int) int
+		Importance     func(childComplexity int) int
+		Kind           func(childComplexity int) int
+		Reason         func(childComplexity int) int
+		Rule           func(childComplexity int) int
+		Status         func(childComplexity int) int
+		TakeoverHours  func(childComplexity int) int
+		To             func(childComplexity int) int
+		ToDepartment   func(childComplexity int) int
+	}
+
+	TransferItemConnection struct {
+		Edges      func(childComplexity int) int
+		Nodes      func(childComplexity int) int
+		PageInfo   func(childComplexity int) int
+		TotalCount func(childComplexity int) int
+	}
+
+	TransferItemEdge struct {
+		Cursor func(childComplexity int) int
+		Node   func(childComplexity int) int
+	}
+
 	TransferStatistics struct {
 		AsOf      func(childComplexity int) int
 		Rows      func(childComplexity int) int
@@ -688,6 +723,7 @@ type ComplexityRoot struct {
 		RefusalRate      func(childComplexity int) int
 		Refused          func(childComplexity int) int
 		Reverted         func(childComplexity int) int
+		Rule             func(childComplexity int) int
 		Skipped          func(childComplexity int) int
 		Status           func(childComplexity int) int
 		SuccessRate      func(childComplexity int) int
@@ -2807,6 +2843,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.RuleSets(childComplexity, args["first"].(*int), args["after"].(*string), args["offset"].(*int)), true
+	case "Query.transferItems":
+		if e.ComplexityRoot.Query.TransferItems == nil {
+			break
+		}
+
+		args, err := ec.field_Query_transferItems_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.TransferItems(childComplexity, args["filter"].(*report.Filter), args["first"].(*int), args["after"].(*string)), true
 	case "Query.transferStatistics":
 		if e.ComplexityRoot.Query.TransferStatistics == nil {
 			break
@@ -3412,6 +3459,153 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.TransferEdge.Node(childComplexity), true
 
+	case "TransferItem.assignedAt":
+		if e.ComplexityRoot.TransferItem.AssignedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TransferItem.AssignedAt(childComplexity), true
+	case "TransferItem.because":
+		if e.ComplexityRoot.TransferItem.Because == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TransferItem.Because(childComplexity), true
+	case "TransferItem.contact":
+		if e.ComplexityRoot.TransferItem.Contact == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TransferItem.Contact(childComplexity), true
+	case "TransferItem.finishedAt":
+		if e.ComplexityRoot.TransferItem.FinishedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TransferItem.FinishedAt(childComplexity), true
+	case "TransferItem.from":
+		if e.ComplexityRoot.TransferItem.From == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TransferItem.From(childComplexity), true
+	case "TransferItem.fromDepartment":
+		if e.ComplexityRoot.TransferItem.FromDepartment == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TransferItem.FromDepartment(childComplexity), true
+	case "TransferItem.group":
+		if e.ComplexityRoot.TransferItem.Group == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TransferItem.Group(childComplexity), true
+	case "TransferItem.handoverId":
+		if e.ComplexityRoot.TransferItem.HandoverID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TransferItem.HandoverID(childComplexity), true
+	case "TransferItem.handoverKind":
+		if e.ComplexityRoot.TransferItem.HandoverKind == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TransferItem.HandoverKind(childComplexity), true
+	case "TransferItem.id":
+		if e.ComplexityRoot.TransferItem.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TransferItem.ID(childComplexity), true
+	case "TransferItem.importance":
+		if e.ComplexityRoot.TransferItem.Importance == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TransferItem.Importance(childComplexity), true
+	case "TransferItem.kind":
+		if e.ComplexityRoot.TransferItem.Kind == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TransferItem.Kind(childComplexity), true
+	case "TransferItem.reason":
+		if e.ComplexityRoot.TransferItem.Reason == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TransferItem.Reason(childComplexity), true
+	case "TransferItem.rule":
+		if e.ComplexityRoot.TransferItem.Rule == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TransferItem.Rule(childComplexity), true
+	case "TransferItem.status":
+		if e.ComplexityRoot.TransferItem.Status == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TransferItem.Status(childComplexity), true
+	case "TransferItem.takeoverHours":
+		if e.ComplexityRoot.TransferItem.TakeoverHours == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TransferItem.TakeoverHours(childComplexity), true
+	case "TransferItem.to":
+		if e.ComplexityRoot.TransferItem.To == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TransferItem.To(childComplexity), true
+	case "TransferItem.toDepartment":
+		if e.ComplexityRoot.TransferItem.ToDepartment == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TransferItem.ToDepartment(childComplexity), true
+
+	case "TransferItemConnection.edges":
+		if e.ComplexityRoot.TransferItemConnection.Edges == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TransferItemConnection.Edges(childComplexity), true
+	case "TransferItemConnection.nodes":
+		if e.ComplexityRoot.TransferItemConnection.Nodes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TransferItemConnection.Nodes(childComplexity), true
+	case "TransferItemConnection.pageInfo":
+		if e.ComplexityRoot.TransferItemConnection.PageInfo == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TransferItemConnection.PageInfo(childComplexity), true
+	case "TransferItemConnection.totalCount":
+		if e.ComplexityRoot.TransferItemConnection.TotalCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TransferItemConnection.TotalCount(childComplexity), true
+
+	case "TransferItemEdge.cursor":
+		if e.ComplexityRoot.TransferItemEdge.Cursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TransferItemEdge.Cursor(childComplexity), true
+	case "TransferItemEdge.node":
+		if e.ComplexityRoot.TransferItemEdge.Node == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TransferItemEdge.Node(childComplexity), true
+
 	case "TransferStatistics.asOf":
 		if e.ComplexityRoot.TransferStatistics.AsOf == nil {
 			break
@@ -3575,6 +3769,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.TransferStatisticsRow.Reverted(childComplexity), true
+	case "TransferStatisticsRow.rule":
+		if e.ComplexityRoot.TransferStatisticsRow.Rule == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TransferStatisticsRow.Rule(childComplexity), true
 	case "TransferStatisticsRow.skipped":
 		if e.ComplexityRoot.TransferStatisticsRow.Skipped == nil {
 			break
@@ -6110,6 +6310,15 @@ type Corp implements Node {
     "Whether stretches of time without a transfer have a row."
     fill: Boolean! = true
   ): TransferStatistics!
+  "The transfers that statistics count, one by one, in the order of assignment. Needs VIEW_STATISTICS; those whose successor's or leaver's department, as at assignment, is within its scope."
+  transferItems(
+    "Which transfers; absent: all. From and until bound the moment of assignment itself."
+    filter: TransferStatisticsFilter
+    "How many, 100 at most, 500 for service tokens; 25 if absent."
+    first: Int
+    "Only what comes after this cursor."
+    after: Cursor
+  ): TransferItemConnection!
 }
 
 "Which transfers are counted. Every part that is given must hold."
@@ -6120,6 +6329,8 @@ input TransferStatisticsFilter {
   until: Time
   "To a member of this department or below it."
   departmentId: ID
+  "Of this handover."
+  handoverId: ID
   "Of one of these kinds; an empty list selects nothing."
   kinds: [TransferKind!]
   "Of handovers of one of these kinds; an empty list selects nothing."
@@ -6160,6 +6371,8 @@ enum StatisticsDimension {
   IMPORTANCE
   "Why it did not simply complete."
   REASON
+  "The rule that chose the successor."
+  RULE
 }
 
 "Statistics as flat rows."
@@ -6208,6 +6421,8 @@ type TransferStatisticsRow {
   importance: Importance
   "Why it did not simply complete."
   reason: TransferReason
+  "The rule that chose the successor: the rule set's name and the rule's place in it, or the name alone where its fallback did."
+  rule: String
   "Resigned or on the job."
   handoverKind: HandoverKind
   "All transfers."
@@ -6240,6 +6455,66 @@ type TransferStatisticsRow {
   takeoverHoursP50: Float
   "Nine in ten of the takeovers took no longer than this from assignment, in hours, to about 5 per cent."
   takeoverHoursP90: Float
+}
+
+"A transfer as statistics count it."
+type TransferItem {
+  "The transfer's id."
+  id: ID!
+  "The handover's id."
+  handoverId: ID!
+  "Contact or group."
+  kind: TransferKind!
+  "Resigned or on the job."
+  handoverKind: HandoverKind!
+  "The contact's importance at assignment."
+  importance: Importance!
+  "The contact; null for a group, and where the viewer may not see it."
+  contact: Contact
+  "The group; null for a contact, and where the viewer may not see it."
+  group: Group
+  "The leaver."
+  from: Member!
+  "The successor."
+  to: Member!
+  "The leaver's main department as at assignment."
+  fromDepartment: Department
+  "The successor's main department as at assignment."
+  toDepartment: Department
+  "What became of it."
+  status: TransferStatus!
+  "Why it did not simply complete."
+  reason: TransferReason
+  "Which rule chose the successor, in words."
+  because: String
+  "The rule that chose the successor: the rule set's name and the rule's place in it, or the name alone where its fallback did."
+  rule: String
+  "When it was assigned."
+  assignedAt: Time!
+  "When it ended."
+  finishedAt: Time
+  "Hours from assignment to completion; null unless it is completed."
+  takeoverHours: Float
+}
+
+"A page of transfers as statistics count them."
+type TransferItemConnection {
+  "The rows with their cursors."
+  edges: [TransferItemEdge]
+  "The rows."
+  nodes: [TransferItem!]!
+  "Where the page stands in the list."
+  pageInfo: PageInfo!
+  "How many there are in all."
+  totalCount: Int!
+}
+
+"One row of a page."
+type TransferItemEdge {
+  "The row."
+  node: TransferItem
+  "Its place in the list."
+  cursor: Cursor!
 }
 `, BuiltIn: false},
 	{Name: "../rule.graphqls", Input: `extend type Query {
@@ -7690,6 +7965,72 @@ func (ec *executionContext) childFields_TransferEdge(ctx context.Context, field 
 	return nil, fmt.Errorf("no field named %q was found under type TransferEdge", field.Name)
 }
 
+func (ec *executionContext) childFields_TransferItem(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_TransferItem_id(ctx, field)
+	case "handoverId":
+		return ec.fieldContext_TransferItem_handoverId(ctx, field)
+	case "kind":
+		return ec.fieldContext_TransferItem_kind(ctx, field)
+	case "handoverKind":
+		return ec.fieldContext_TransferItem_handoverKind(ctx, field)
+	case "importance":
+		return ec.fieldContext_TransferItem_importance(ctx, field)
+	case "contact":
+		return ec.fieldContext_TransferItem_contact(ctx, field)
+	case "group":
+		return ec.fieldContext_TransferItem_group(ctx, field)
+	case "from":
+		return ec.fieldContext_TransferItem_from(ctx, field)
+	case "to":
+		return ec.fieldContext_TransferItem_to(ctx, field)
+	case "fromDepartment":
+		return ec.fieldContext_TransferItem_fromDepartment(ctx, field)
+	case "toDepartment":
+		return ec.fieldContext_TransferItem_toDepartment(ctx, field)
+	case "status":
+		return ec.fieldContext_TransferItem_status(ctx, field)
+	case "reason":
+		return ec.fieldContext_TransferItem_reason(ctx, field)
+	case "because":
+		return ec.fieldContext_TransferItem_because(ctx, field)
+	case "rule":
+		return ec.fieldContext_TransferItem_rule(ctx, field)
+	case "assignedAt":
+		return ec.fieldContext_TransferItem_assignedAt(ctx, field)
+	case "finishedAt":
+		return ec.fieldContext_TransferItem_finishedAt(ctx, field)
+	case "takeoverHours":
+		return ec.fieldContext_TransferItem_takeoverHours(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type TransferItem", field.Name)
+}
+
+func (ec *executionContext) childFields_TransferItemConnection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "edges":
+		return ec.fieldContext_TransferItemConnection_edges(ctx, field)
+	case "nodes":
+		return ec.fieldContext_TransferItemConnection_nodes(ctx, field)
+	case "pageInfo":
+		return ec.fieldContext_TransferItemConnection_pageInfo(ctx, field)
+	case "totalCount":
+		return ec.fieldContext_TransferItemConnection_totalCount(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type TransferItemConnection", field.Name)
+}
+
+func (ec *executionContext) childFields_TransferItemEdge(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "node":
+		return ec.fieldContext_TransferItemEdge_node(ctx, field)
+	case "cursor":
+		return ec.fieldContext_TransferItemEdge_cursor(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type TransferItemEdge", field.Name)
+}
+
 func (ec *executionContext) childFields_TransferStatistics(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "timeZone":
@@ -7738,6 +8079,8 @@ func (ec *executionContext) childFields_TransferStatisticsRow(ctx context.Contex
 		return ec.fieldContext_TransferStatisticsRow_importance(ctx, field)
 	case "reason":
 		return ec.fieldContext_TransferStatisticsRow_reason(ctx, field)
+	case "rule":
+		return ec.fieldContext_TransferStatisticsRow_rule(ctx, field)
 	case "handoverKind":
 		return ec.fieldContext_TransferStatisticsRow_handoverKind(ctx, field)
 	case "assigned":

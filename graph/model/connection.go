@@ -6,6 +6,7 @@ import (
 	"context"
 
 	"github.com/openhandover/openhandover/ent"
+	"github.com/openhandover/openhandover/internal/report"
 )
 
 // Connection is one page of a list, whatever is in it.
@@ -71,4 +72,7 @@ type (
 
 	WebhookDeliveryConnection = Connection[*WebhookDelivery]
 	WebhookDeliveryEdge       = Edge[*WebhookDelivery]
+
+	TransferItemConnection = Connection[*report.Item]
+	TransferItemEdge       = Edge[*report.Item]
 )

@@ -39,6 +39,7 @@ var Operations = map[string]Rule{
 	"Query.auditEntries":       {Any: []Permission{ReadAuditLog}},
 	"Query.transferStatistics": {Any: []Permission{ViewStatistics}},
 	"Query.webhooks":           {Any: []Permission{ManageConnector}, Person: true},
+	"Query.transferItems":      {Any: []Permission{ViewStatistics}},
 
 	"Mutation.signIn":             {Open: true},
 	"Mutation.signOut":            {Person: true},

@@ -56,11 +56,11 @@ func (b Bucket) floor(t time.Time, zone *time.Location) time.Time {
 		}
 		return hour
 	case Week:
-		return midnight(year, month, day-(int(t.Weekday())+6)%7, zone)
+		return Midnight(year, month, day-(int(t.Weekday())+6)%7, zone)
 	case Month:
-		return midnight(year, month, 1, zone)
+		return Midnight(year, month, 1, zone)
 	default:
-		return midnight(year, month, day, zone)
+		return Midnight(year, month, day, zone)
 	}
 }
 
@@ -76,17 +76,17 @@ func (b Bucket) next(start time.Time, zone *time.Location) time.Time {
 		}
 		return hour
 	case Week:
-		return midnight(year, month, day+7, zone)
+		return Midnight(year, month, day+7, zone)
 	case Month:
-		return midnight(year, month+1, 1, zone)
+		return Midnight(year, month+1, 1, zone)
 	default:
-		return midnight(year, month, day+1, zone)
+		return Midnight(year, month, day+1, zone)
 	}
 }
 
-// midnight is the first moment of a date. It need not read 00:00: in some zones
+// Midnight is the first moment of a date. It need not read 00:00: in some zones
 // clocks are set forward at midnight, or a whole date was left out.
-func midnight(year int, month time.Month, day int, zone *time.Location) time.Time {
+func Midnight(year int, month time.Month, day int, zone *time.Location) time.Time {
 	date := time.Date(year, month, day, 0, 0, 0, 0, time.UTC)
 	earliest := date.Add(-15 * time.Hour) // no zone is further ahead of UTC
 	quarters := sort.Search(int(3*24*time.Hour/quarter), func(i int) bool {

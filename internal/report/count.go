@@ -51,12 +51,20 @@ func (a *question) count(ctx context.Context, spans []span, by []Dimension, limi
 	}
 	condition, args := a.where.SQL(3)
 	args = append([]any{a.db.Batch(rows), a.now.Add(-24*time.Hour - quarter)}, args...)
+	most := fmt.Sprintf(" LIMIT $%d", len(args)+1)
+	matching := "transfer_rollups.bucket >= span.lo AND transfer_rollups.bucket < span.hi AND " + condition
 	args = append(args, limit)
+	joined := a.db.Lookup("transfer_rollups", matching)
+	if a.one != nil { // a few rows in memory, and no index
+		var cells string
+		cells, args = a.rollups(args)
+		joined = " JOIN " + cells + " ON " + matching
+	}
 	keys, stored, named := "i", "span.i", "span.i AS i"
 	for n, d := range by {
 		keys += fmt.Sprintf(", d%d", n)
-		stored += ", transfer_rollups." + columns[d]
-		named += fmt.Sprintf(", transfer_rollups.%s AS d%d", columns[d], n)
+		stored += ", " + columns[d]
+		named += fmt.Sprintf(", %s AS d%d", columns[d], n)
 	}
 	var inner, outer strings.Builder
 	for _, s := range sums {
@@ -74,14 +82,13 @@ func (a *question) count(ctx context.Context, spans []span, by []Dimension, limi
 		return append(dest, &c.assigned, &c.completed, &c.refused, &c.waiting, &c.overdue, &c.limited, &c.skipped, &c.failed, &c.cancelled, &c.reverted, &c.half, &c.nine)
 	}, `WITH slots AS (
 			SELECT `+named+`, takeover_slot AS slot`+inner.String()+`
-			FROM `+a.db.Rows(1, "span", "i int", "lo time", "hi time")+` CROSS JOIN transfer_rollups
-			WHERE transfer_rollups.bucket >= span.lo AND transfer_rollups.bucket < span.hi AND `+condition+`
+			FROM `+a.db.Rows(1, "span", "i int", "lo time", "hi time")+joined+`
 			GROUP BY `+stored+`, takeover_slot),
 		running AS (
 			SELECT slots.*, sum(timed) OVER (PARTITION BY `+keys+` ORDER BY slot) AS seen, sum(timed) OVER (PARTITION BY `+keys+`) AS whole FROM slots)
 		SELECT `+keys+outer.String()+`,
 			min(CASE WHEN timed > 0 AND seen * 2 >= whole THEN slot END), min(CASE WHEN timed > 0 AND seen * 10 >= whole * 9 THEN slot END)
-		FROM running GROUP BY `+keys+` ORDER BY `+keys+fmt.Sprintf(" LIMIT $%d", len(args)), args...)
+		FROM running GROUP BY `+keys+` ORDER BY `+keys+most, args...)
 }
 
 // fill puts the counts into the row.

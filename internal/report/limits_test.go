@@ -142,17 +142,18 @@ func TestWhoMayAskWhat(t *testing.T) {
 			code   fault.Code
 			field  string
 		}{
-			"an unknown department":      {func(a *ask) { a.filter.DepartmentID = new(nid.New(nid.Department)) }, fault.NotFound, "filter.departmentId"},
-			"another corp's department":  {func(a *ask) { a.filter.DepartmentID = &other.Root }, fault.NotFound, "filter.departmentId"},
-			"an end before the start":    {func(a *ask) { a.filter.From, a.filter.Until = new(storetest.Epoch), new(storetest.Epoch) }, fault.Invalid, "filter.until"},
-			"an unknown kind":            {func(a *ask) { a.filter.Kinds = []transfer.Kind{"x"} }, fault.Invalid, "filter.kinds"},
-			"an unknown kind of case":    {func(a *ask) { a.filter.HandoverKinds = []enthandover.Kind{"x"} }, fault.Invalid, "filter.handoverKinds"},
-			"an unknown bucket":          {func(a *ask) { a.bucket = "YEAR" }, fault.Invalid, "bucket"},
-			"an unknown zone":            {func(a *ask) { a.zone = "Europe/Atlantis" }, fault.Invalid, "timeZone"},
-			"the machine's zone":         {func(a *ask) { a.zone = "Local" }, fault.Invalid, "timeZone"},
-			"a path for a zone":          {func(a *ask) { a.zone = "../../etc/passwd" }, fault.Invalid, "timeZone"},
-			"what cannot be grouped yet": {func(a *ask) { a.by = []report.Dimension{"RULE"} }, fault.Invalid, "groupBy"},
-			"a dimension twice":          {func(a *ask) { a.by = []report.Dimension{report.Kind, report.Kind} }, fault.Invalid, "groupBy"},
+			"an unknown department":     {func(a *ask) { a.filter.DepartmentID = new(nid.New(nid.Department)) }, fault.NotFound, "filter.departmentId"},
+			"another corp's department": {func(a *ask) { a.filter.DepartmentID = &other.Root }, fault.NotFound, "filter.departmentId"},
+			"an end before the start":   {func(a *ask) { a.filter.From, a.filter.Until = new(storetest.Epoch), new(storetest.Epoch) }, fault.Invalid, "filter.until"},
+			"an unknown kind":           {func(a *ask) { a.filter.Kinds = []transfer.Kind{"x"} }, fault.Invalid, "filter.kinds"},
+			"an unknown kind of case":   {func(a *ask) { a.filter.HandoverKinds = []enthandover.Kind{"x"} }, fault.Invalid, "filter.handoverKinds"},
+			"an unknown bucket":         {func(a *ask) { a.bucket = "YEAR" }, fault.Invalid, "bucket"},
+			"an unknown zone":           {func(a *ask) { a.zone = "Europe/Atlantis" }, fault.Invalid, "timeZone"},
+			"the machine's zone":        {func(a *ask) { a.zone = "Local" }, fault.Invalid, "timeZone"},
+			"a path for a zone":         {func(a *ask) { a.zone = "../../etc/passwd" }, fault.Invalid, "timeZone"},
+			"an unknown dimension":      {func(a *ask) { a.by = []report.Dimension{"COLOUR"} }, fault.Invalid, "groupBy"},
+			"an unknown handover":       {func(a *ask) { a.filter.HandoverID = new(nid.New(nid.Handover)) }, fault.NotFound, "filter.handoverId"},
+			"a dimension twice":         {func(a *ask) { a.by = []report.Dimension{report.Kind, report.Kind} }, fault.Invalid, "groupBy"},
 		} {
 			a := ask{bucket: report.Day}
 			c.change(&a)

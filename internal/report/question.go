@@ -28,6 +28,7 @@ type question struct {
 	zone   *time.Location
 	by     []Dimension
 	where  store.Where // all but the time
+	one    any         // the cells of the one handover asked about; nil: all rollups
 	asked  []byte      // what makes this question another than others
 }
 
@@ -35,9 +36,9 @@ func ask(ctx context.Context, q store.Querier, f Filter, bucket Bucket, timeZone
 	actor := access.From(ctx)
 	db := store.EngineOf(q)
 	a := &question{q: q, db: db, corp: actor.Corp, now: db.Now(), bucket: bucket, by: by}
-	scope := actor.Scope(access.ViewStatistics)
-	if scope.Empty() {
-		return nil, fault.Denied("you may not see statistics", "您无权查看统计")
+	scope, err := mayCount(actor)
+	if err != nil {
+		return nil, err
 	}
 	if err := a.check(f); err != nil {
 		return nil, err
@@ -51,9 +52,17 @@ func ask(ctx context.Context, q store.Querier, f Filter, bucket Bucket, timeZone
 	if err := a.period(ctx, f); err != nil {
 		return nil, err
 	}
-	var err error
 	a.asked, err = json.Marshal([]any{a.corp, f, bucket, a.zone.String(), by})
 	return a, err
+}
+
+// mayCount is where the actor may see statistics.
+func mayCount(actor *access.Actor) (access.Scope, error) {
+	scope := actor.Scope(access.ViewStatistics)
+	if scope.Empty() {
+		return scope, fault.Denied("you may not see statistics", "您无权查看统计")
+	}
+	return scope, nil
 }
 
 // check is what can be said without the database.
@@ -63,12 +72,17 @@ func (a *question) check(f Filter) error {
 	}
 	for i, d := range a.by {
 		if columns[d] == "" {
-			return fault.Bad("groupBy", "statistics cannot be grouped by %[1]s yet", "暂不支持按 %[1]s 分组", string(d))
+			return fault.Bad("groupBy", "statistics cannot be grouped by that", "统计不支持按此分组")
 		}
 		if slices.Contains(a.by[:i], d) {
 			return fault.Bad("groupBy", "%[1]s is named twice", "%[1]s 重复", string(d))
 		}
 	}
+	return f.check()
+}
+
+// check is what is wrong with a filter whatever it is for.
+func (f Filter) check() error {
 	if f.From != nil && f.Until != nil && !f.From.Before(*f.Until) {
 		return fault.Bad("filter.until", "the end must be after the beginning", "结束时间必须晚于开始时间")
 	}
@@ -101,30 +115,59 @@ func (a *question) place(ctx context.Context, name string) (err error) {
 
 // narrow gathers the conditions of filter and scope.
 func (a *question) narrow(ctx context.Context, f Filter, scope access.Scope) error {
-	below := `IN (SELECT descendant_id FROM department_closure WHERE corp_id = ? AND ancestor_id ` + a.db.InList() + `)`
 	a.where.And("transfer_rollups.corp_id = ? AND transfer_rollups.n <> 0", a.corp)
-	if !scope.All {
-		roots := a.db.IDs(scope.Departments)
-		a.where.And("transfer_rollups.to_department_id "+below+" OR transfer_rollups.from_department_id "+below, a.corp, roots, a.corp, roots)
+	err := narrow(ctx, a.q, &a.where, f, scope, stored{"transfer_rollups.to_department_id", "transfer_rollups.from_department_id", "transfer_rollups.kind", "transfer_rollups.handover_kind"})
+	if err != nil || f.HandoverID == nil {
+		return err
 	}
+	a.one, err = ofHandover(ctx, a.q, *f.HandoverID)
+	return err
+}
+
+// stored names the columns that a filter and a scope are about.
+type stored struct{ to, from, kind, handoverKind string }
+
+// narrow adds the conditions of a filter, but for its time, and of a scope. What is
+// in scope is decided here alone, for counts and for items.
+func narrow(ctx context.Context, q store.Querier, w *store.Where, f Filter, scope access.Scope, in stored) error {
+	db, corp := store.EngineOf(q), access.From(ctx).Corp
+	within(db, w, corp, scope, in.to, in.from)
 	if f.DepartmentID != nil {
-		_, found, err := store.SelectOne(ctx, a.q, func(id *nid.ID) []any { return []any{id} },
-			`SELECT id FROM departments WHERE corp_id = $1 AND id = $2`, a.corp, *f.DepartmentID)
+		_, found, err := store.SelectOne(ctx, q, func(id *nid.ID) []any { return []any{id} },
+			`SELECT id FROM departments WHERE corp_id = $1 AND id = $2`, corp, *f.DepartmentID)
 		if err != nil {
 			return err
 		}
 		if !found {
 			return fault.Missing("filter.departmentId")
 		}
-		a.where.And("transfer_rollups.to_department_id "+below, a.corp, a.db.IDs([]nid.ID{*f.DepartmentID}))
+		w.And(in.to+" "+below(db), corp, db.IDs([]nid.ID{*f.DepartmentID}))
+	}
+	if f.HandoverID != nil {
+		if err := countable(ctx, q, *f.HandoverID, scope); err != nil {
+			return err
+		}
 	}
 	if f.Kinds != nil {
-		a.where.And("transfer_rollups.kind "+a.db.InTexts(), a.db.Texts(texts(f.Kinds)))
+		w.And(in.kind+" "+db.InTexts(), db.Texts(texts(f.Kinds)))
 	}
 	if f.HandoverKinds != nil {
-		a.where.And("transfer_rollups.handover_kind "+a.db.InTexts(), a.db.Texts(texts(f.HandoverKinds)))
+		w.And(in.handoverKind+" "+db.InTexts(), db.Texts(texts(f.HandoverKinds)))
 	}
 	return nil
+}
+
+// below is the condition that a department is one of a list or below it.
+func below(db *store.DB) string {
+	return `IN (SELECT descendant_id FROM department_closure WHERE corp_id = ? AND ancestor_id ` + db.InList() + `)`
+}
+
+// within adds the condition that the successor's or the leaver's department is in scope.
+func within(db *store.DB, w *store.Where, corp nid.ID, scope access.Scope, to, from string) {
+	if !scope.All {
+		roots := db.IDs(scope.Departments)
+		w.And(to+" "+below(db)+" OR "+from+" "+below(db), corp, roots, corp, roots)
+	}
 }
 
 func texts[T ~string](in []T) []string {
@@ -169,8 +212,10 @@ func (a *question) edge(ctx context.Context, from time.Time, order string) (time
 		where.And("transfer_rollups.bucket < ?", a.until)
 	}
 	condition, args := where.SQL(1)
-	return store.SelectOne(ctx, a.q, func(t *time.Time) []any { return []any{t} },
-		`SELECT bucket FROM transfer_rollups WHERE `+condition+` ORDER BY bucket `+order+` LIMIT 1`, args...)
+	rollups, args := a.rollups(args)
+	t, found, err := store.SelectOne(ctx, a.q, func(t *moment) []any { return []any{t} },
+		`SELECT bucket FROM `+rollups+` WHERE `+condition+` ORDER BY bucket `+order+` LIMIT 1`, args...)
+	return t.Time, found, err
 }
 
 // rowID makes a row's id of the question and what the row is about.

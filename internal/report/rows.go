@@ -22,7 +22,14 @@ func (a *question) rows(ctx context.Context, lines []line) ([]Row, error) {
 	if err != nil {
 		return nil, err
 	}
-	shown := func(i int, value string) string { return cmp.Or(names[nameKey{a.table(i), value}].name, value) }
+	shown := func(i int, value string) string {
+		table, id, place := a.reference(i, value)
+		n := names[nameKey{table, id}].name
+		if place > 0 && n != "" {
+			return ruleLabel(n, place)
+		}
+		return cmp.Or(n, value)
+	}
 	slices.SortStableFunc(lines, func(x, y line) int {
 		order := x.from.Compare(y.from)
 		for i := 0; order == 0 && i < len(a.by); i++ {
@@ -41,7 +48,8 @@ func (a *question) rows(ctx context.Context, lines []line) ([]Row, error) {
 		r.ID = a.rowID(about...)
 		r.fill(&l.cell)
 		for i, d := range a.by {
-			if err := r.set(d, l.by[i], names[nameKey{a.table(i), l.by[i]}]); err != nil {
+			table, id, place := a.reference(i, l.by[i])
+			if err := r.set(d, id, place, names[nameKey{table, id}]); err != nil {
 				return nil, err
 			}
 		}
@@ -49,8 +57,8 @@ func (a *question) rows(ctx context.Context, lines []line) ([]Row, error) {
 	return out, nil
 }
 
-// set puts the value of a dimension into the row.
-func (r *Row) set(d Dimension, value string, n named) error {
+// set puts the value of a dimension into the row; place is a rule's in its set.
+func (r *Row) set(d Dimension, value string, place int, n named) error {
 	if value == "" || value == none {
 		return nil
 	}
@@ -65,6 +73,8 @@ func (r *Row) set(d Dimension, value string, n named) error {
 		r.Importance = new(contact.Importance(value))
 	case Reason:
 		r.Reason = new(transfer.Reason(value))
+	case Rule:
+		r.Rule = new(ruleLabel(n.name, place))
 	default:
 		id, err := nid.FromUUID(value)
 		if err != nil {
@@ -84,28 +94,33 @@ func (r *Row) set(d Dimension, value string, n named) error {
 	return nil
 }
 
-// table is where the names of a dimension's values are, empty if they are words.
-func (a *question) table(i int) string {
+// reference is where the name of a dimension's value is: the table, empty for words,
+// and the id in it.
+func (a *question) reference(i int, value string) (table, id string, place int) {
 	switch a.by[i] {
 	case Department, FromDepartment:
-		return "departments"
+		return "departments", value, 0
 	case Leaver, Successor:
-		return "members"
+		return "members", value, 0
+	case Rule:
+		set, place := ruleOf(value)
+		return "rule_sets", set, place
 	}
-	return ""
+	return "", value, 0
 }
 
 type nameKey struct{ table, id string }
 
 type named struct{ id, name string }
 
-// names reads the names of all members and of all departments, a statement each.
+// names reads the names of all members, departments and rule sets, a statement each.
 func (a *question) names(ctx context.Context, lines []line) (map[nameKey]named, error) {
-	wanted := map[string]map[string]bool{"departments": {}, "members": {}}
+	wanted := map[string]map[string]bool{"departments": {}, "members": {}, "rule_sets": {}}
 	for _, l := range lines {
 		for i, value := range l.by {
-			if ids := wanted[a.table(i)]; ids != nil && value != none {
-				ids[value] = true
+			table, id, _ := a.reference(i, value)
+			if ids := wanted[table]; ids != nil && id != none {
+				ids[id] = true
 			}
 		}
 	}
@@ -122,8 +137,12 @@ func (a *question) names(ctx context.Context, lines []line) (map[nameKey]named, 
 			}
 			ids = append(ids, id)
 		}
+		name, args := "CASE WHEN erased_at IS NULL THEN name ELSE $3 END", []any{a.corp, a.db.IDs(ids), leaf.Erased}
+		if table == "rule_sets" { // nobody's name
+			name, args = "name", args[:2]
+		}
 		found, err := store.Select(ctx, a.q, func(n *named) []any { return []any{&n.id, &n.name} },
-			`SELECT id, CASE WHEN erased_at IS NULL THEN name ELSE $3 END FROM `+table+` WHERE corp_id = $1 AND id `+a.db.In(2), a.corp, a.db.IDs(ids), leaf.Erased)
+			`SELECT id, `+name+` FROM `+table+` WHERE corp_id = $1 AND id `+a.db.In(2), args...)
 		if err != nil {
 			return nil, err
 		}

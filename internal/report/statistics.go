@@ -28,7 +28,9 @@ type Filter struct {
 	// begins, so periods that follow one another never count anything twice.
 	From, Until *time.Time
 	// DepartmentID is the successor's department or one above it.
-	DepartmentID  *nid.ID
+	DepartmentID *nid.ID
+	// HandoverID is the one handover that is counted.
+	HandoverID    *nid.ID
 	Kinds         []transfer.Kind
 	HandoverKinds []handover.Kind
 }
@@ -59,12 +61,17 @@ const (
 	Status         Dimension = "STATUS"
 	Importance     Dimension = "IMPORTANCE"
 	Reason         Dimension = "REASON"
+	Rule           Dimension = "RULE" // which one of which rule set chose the successor
 )
 
-// columns are where the dimensions are stored.
+// columns are where the dimensions are stored. A rule is a set's id and its place
+// in the set, which ruleOf takes apart again.
 var columns = map[Dimension]string{
-	Department: "to_department_id", FromDepartment: "from_department_id", Leaver: "leaver_id", Successor: "successor_id",
-	Kind: "kind", HandoverKind: "handover_kind", Status: "status", Importance: "importance", Reason: "reason",
+	Department: "transfer_rollups.to_department_id", FromDepartment: "transfer_rollups.from_department_id",
+	Leaver: "transfer_rollups.leaver_id", Successor: "transfer_rollups.successor_id",
+	Kind: "transfer_rollups.kind", HandoverKind: "transfer_rollups.handover_kind", Status: "transfer_rollups.status",
+	Importance: "transfer_rollups.importance", Reason: "transfer_rollups.reason",
+	Rule: "CAST(transfer_rollups.rule_set_id AS text) || '#' || CAST(transfer_rollups.rule_index AS text)",
 }
 
 // Result is statistics as flat rows.
@@ -87,21 +94,24 @@ type Row struct {
 	// of every question. It is no object's id.
 	ID nid.ID
 	// BucketStart is nil with bucket NONE and in totals.
-	BucketStart        *time.Time
-	BucketLabel        *string
-	Department         *string
-	DepartmentID       *nid.ID
-	FromDepartment     *string
-	FromDepartmentID   *nid.ID
-	Leaver             *string
-	LeaverID           *nid.ID
-	Successor          *string
-	SuccessorID        *nid.ID
-	Kind               *transfer.Kind
-	HandoverKind       *handover.Kind
-	Status             *transfer.Status
-	Importance         *contact.Importance
-	Reason             *transfer.Reason
+	BucketStart      *time.Time
+	BucketLabel      *string
+	Department       *string
+	DepartmentID     *nid.ID
+	FromDepartment   *string
+	FromDepartmentID *nid.ID
+	Leaver           *string
+	LeaverID         *nid.ID
+	Successor        *string
+	SuccessorID      *nid.ID
+	Kind             *transfer.Kind
+	HandoverKind     *handover.Kind
+	Status           *transfer.Status
+	Importance       *contact.Importance
+	Reason           *transfer.Reason
+	// Rule is the rule set's name and the rule's place in it, from 1: "VIP #2"; the
+	// name alone where the set's fallback was taken.
+	Rule               *string
 	Assigned           int
 	Completed, Refused int
 	// Waiting are undecided; WaitingOver24h of them were assigned in a quarter-hour
@@ -125,8 +135,9 @@ type Row struct {
 // fill also gives the buckets in which nothing was assigned, for each combination
 // of dimensions that occurs at all.
 //
-// Fails with FORBIDDEN without the permission, NOT_FOUND for an unknown department,
-// INVALID for what cannot be asked.
+// Fails with FORBIDDEN without the permission, NOT_FOUND for an unknown department
+// and for a handover of which the actor may not count anything, INVALID for what
+// cannot be asked.
 func Statistics(ctx context.Context, q store.Querier, f Filter, bucket Bucket, timeZone string, groupBy []Dimension, fill bool) (Result, error) {
 	a, err := ask(ctx, q, f, bucket, timeZone, groupBy)
 	if err != nil {

@@ -105,6 +105,37 @@ func (w *world) live() {
 		}
 	}
 	w.Clock.Add(30 * time.Hour)
+	w.rules()
+}
+
+// rules says of what wang handed over that the second rule of a set chose, and of
+// what lina did that the set's fallback did.
+func (w *world) rules() {
+	w.t.Helper()
+	set := nid.New(nid.RuleSet)
+	w.system(func(ctx context.Context, tx *store.Tx) error {
+		ids, err := tx.Change(ctx, "rule_sets", `INSERT INTO rule_sets (id, corp_id, created_at, updated_at, version, name, rules, automatic) VALUES ($1, $2, $3, $3, 1, 'VIP', '[]', false) RETURNING id`,
+			set, tx.Corp(), tx.Now())
+		if err != nil {
+			return err
+		}
+		tx.Cover(ids...)
+		for leaver, index := range map[nid.ID]any{w.wang: 1, w.lina: nil} {
+			ids, err := tx.Change(ctx, "transfers", `UPDATE transfers SET rule_set_id = $3, rule_index = $4 WHERE corp_id = $1 AND from_id = $2 RETURNING id`, tx.Corp(), leaver, set, index)
+			if err != nil {
+				return err
+			}
+			tx.Cover(ids...)
+			stored := -1
+			if n, ok := index.(int); ok {
+				stored = n
+			}
+			if _, err := tx.Keep(ctx, "transfer_rollups", `UPDATE transfer_rollups SET rule_set_id = $3, rule_index = $4 WHERE corp_id = $1 AND leaver_id = $2`, tx.Corp(), leaver, set, stored); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 func (w *world) until(at string) {
@@ -170,6 +201,9 @@ type fact struct {
 	leaver, successor                       string
 	from, to                                nid.ID // departments
 	fromName, toName                        string
+	handover                                nid.ID
+	set                                     sql.NullString
+	rule                                    sql.NullInt64
 }
 
 // facts scans all transfers: what the statistics must say, without the rollups.
@@ -177,10 +211,11 @@ func (w *world) facts() (facts []fact) {
 	w.t.Helper()
 	w.read(store.System(context.Background(), w.ID, "test"), func(ctx context.Context, r *store.Read) (err error) {
 		facts, err = store.Select(ctx, r, func(f *fact) []any {
-			return []any{&f.assigned, &f.finished, &f.status, &f.reason, &f.kind, &f.importance, &f.case_, &f.leaver, &f.successor, &f.from, &f.to, &f.fromName, &f.toName}
-		}, `SELECT t.assigned_at, t.finished_at, t.status, coalesce(t.reason, ''), t.kind, t.importance, h.kind, a.name, b.name, t.from_department_id, t.to_department_id, c.name, d.name
+			return []any{&f.assigned, &f.finished, &f.status, &f.reason, &f.kind, &f.importance, &f.case_, &f.leaver, &f.successor, &f.from, &f.to, &f.fromName, &f.toName, &f.handover, &f.set, &f.rule}
+		}, `SELECT t.assigned_at, t.finished_at, t.status, coalesce(t.reason, ''), t.kind, t.importance, h.kind, a.name, b.name, t.from_department_id, t.to_department_id, c.name, d.name, t.handover_id, s.name, t.rule_index
 			FROM transfers AS t JOIN handovers AS h ON h.id = t.handover_id JOIN members AS a ON a.id = t.from_id JOIN members AS b ON b.id = t.to_id
 			JOIN departments AS c ON c.id = t.from_department_id JOIN departments AS d ON d.id = t.to_department_id
+			LEFT JOIN rule_sets AS s ON s.id = t.rule_set_id
 			WHERE t.corp_id = $1 AND t.assigned_at IS NOT NULL`, w.ID)
 		return err
 	})
@@ -191,8 +226,12 @@ func (w *world) facts() (facts []fact) {
 }
 
 func (f *fact) value(d report.Dimension) string {
+	rule := f.set.String
+	if f.rule.Valid {
+		rule = fmt.Sprintf("%s #%d", f.set.String, f.rule.Int64+1)
+	}
 	return map[report.Dimension]string{
 		report.Department: f.toName, report.FromDepartment: f.fromName, report.Leaver: f.leaver, report.Successor: f.successor, report.Kind: f.kind,
-		report.HandoverKind: f.case_, report.Status: f.status, report.Importance: f.importance, report.Reason: f.reason,
+		report.HandoverKind: f.case_, report.Status: f.status, report.Importance: f.importance, report.Reason: f.reason, report.Rule: rule,
 	}[d]
 }

@@ -172,6 +172,16 @@ func (db *DB) Rows(n int, alias string, columns ...string) string {
 	return b.String()
 }
 
+// Lookup follows a table in a FROM clause and joins the rows of another table that
+// match each of its rows, found by an index one by one. PostgreSQL is made to do so:
+// where it expects few rows it compares all with all, and there may be many.
+func (db *DB) Lookup(table, condition string) string {
+	if db.Postgres() {
+		return " CROSS JOIN LATERAL (SELECT * FROM " + table + " WHERE " + condition + " OFFSET 0) AS " + table
+	}
+	return " CROSS JOIN " + table + " ON " + condition // in SQLite, CROSS is what fixes the order
+}
+
 // Batch makes the argument for Rows: one map for each row, by column name.
 func (db *DB) Batch(rows []map[string]any) any {
 	for _, r := range rows {

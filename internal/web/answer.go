@@ -5,6 +5,7 @@ import (
 	"math"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/openhandover/openhandover/internal/access"
@@ -61,7 +62,7 @@ var statuses = map[fault.Code]int{
 }
 
 // fail answers with a fault in the shape of a GraphQL error, which is what the
-// clients of the API read.
+// clients of the API read, and below /api/ as a problem.
 func fail(w http.ResponseWriter, r *http.Request, f *fault.Error) {
 	failWith(w, r, or(statuses[f.Code], http.StatusInternalServerError), f)
 }
@@ -74,17 +75,25 @@ func failWith(w http.ResponseWriter, r *http.Request, status int, f *fault.Error
 		extensions["retryAfterSeconds"] = seconds
 		w.Header().Set("Retry-After", strconv.Itoa(seconds))
 	}
+	if strings.HasPrefix(r.URL.Path, "/api/") {
+		writeAs(w, "application/problem+json; charset=utf-8", status, f.Problem(actor.Lang, status, actor.RequestID))
+		return
+	}
 	writeJSON(w, status, map[string]any{
 		"errors": []any{map[string]any{"message": f.Text.In(actor.Lang), "extensions": extensions}},
 	})
 }
 
 func writeJSON(w http.ResponseWriter, status int, v any) {
+	writeAs(w, "application/json; charset=utf-8", status, v)
+}
+
+func writeAs(w http.ResponseWriter, mediaType string, status int, v any) {
 	b, err := json.Marshal(v)
 	if err != nil { // only values made here are written
 		panic(err)
 	}
-	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.Header().Set("Content-Type", mediaType)
 	w.WriteHeader(status)
 	_, _ = w.Write(append(b, '\n'))
 }

@@ -53,9 +53,9 @@ type Authenticator interface {
 const maxSecret = 512
 
 // credential reads what the request shows. ok is false for something that can be
-// no credential of ours. What a client says in Authorization goes before the
-// cookie that its browser adds by itself.
-func credential(r *http.Request) (c Credential, shown, ok bool) {
+// no credential of ours here; basic says whether Basic can. What a client says in
+// Authorization goes before the cookie that its browser adds by itself.
+func credential(r *http.Request, basic bool) (c Credential, shown, ok bool) {
 	values := r.Header.Values("Authorization")
 	if len(values) == 0 {
 		cookies := r.CookiesNamed(cookieName)
@@ -75,7 +75,7 @@ func credential(r *http.Request) (c Credential, shown, ok bool) {
 	case strings.EqualFold(scheme, "Basic"):
 		// Only for reading: a browser would send it along with any form.
 		user, password, valid := r.BasicAuth()
-		if !valid || user != "token" || r.Method != http.MethodGet {
+		if !basic || !valid || user != "token" || r.Method != http.MethodGet && r.Method != http.MethodHead {
 			return Credential{}, true, false
 		}
 		c = Credential{Basic, password}
@@ -94,9 +94,9 @@ func plausible(secret string) bool {
 
 // authenticate puts the actor into the context. An invalid credential leaves the
 // request anonymous and marked (access.Refused), so that signing in again works.
-func (s *Server) authenticate(r *http.Request) (*http.Request, *fault.Error) {
+func (s *Server) authenticate(r *http.Request, basic bool) (*http.Request, *fault.Error) {
 	ctx := r.Context()
-	c, shown, ok := credential(r)
+	c, shown, ok := credential(r, basic)
 	if !shown {
 		return r, nil
 	}

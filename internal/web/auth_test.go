@@ -1,6 +1,7 @@
 package web
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
@@ -27,7 +28,7 @@ func TestCredentials(t *testing.T) {
 		"bearer in any case":      {headers: []string{"Authorization: bEARER  good"}, want: Credential{Bearer, "good"}},
 		"cookie":                  {headers: []string{"Cookie: a=b; handover_session=good"}, want: Credential{Cookie, "good"}},
 		"bearer before cookie":    {headers: []string{"Authorization: Bearer good", "Cookie: handover_session=bad"}, want: Credential{Bearer, "good"}},
-		"basic on GET":            {method: "GET", headers: []string{basic}, want: Credential{Basic, "good"}},
+		"basic on GET":            {method: "GET", headers: []string{basic}, refused: true},
 		"basic on POST":           {headers: []string{basic}, refused: true},
 		"basic with another name": {method: "GET", headers: []string{"Authorization: Basic YWRtaW46Z29vZA=="}, refused: true},
 		"basic that is no base64": {method: "GET", headers: []string{"Authorization: Basic !"}, refused: true},
@@ -151,5 +152,62 @@ func TestSessionCookie(t *testing.T) {
 	f.api.HandlerFunc = nil
 	if c = f.do("POST", "/graphql", "").Result().Cookies(); len(c) != 0 {
 		t.Errorf("nobody asked for %v", c)
+	}
+}
+
+// Basic is for reports, which are only read, and for nothing else.
+func TestBasicIsForReports(t *testing.T) {
+	const basic = "Authorization: Basic dG9rZW46Z29vZA==" // token:good
+	for _, c := range []struct {
+		method, path string
+		asked        bool
+	}{
+		{"GET", "/api/v1/reports/a.csv", true},
+		{"HEAD", "/api/v1/reports/a.csv", true},
+		{"POST", "/api/v1/reports/a.csv", false},
+		{"GET", "/graphql", false},
+		{"HEAD", "/graphql", false},
+		{"POST", "/graphql", false},
+	} {
+		f := newServer(t, func(o *Options) { o.Reports = o.GraphQL })
+		f.do(c.method, c.path, "", basic)
+		if asked := f.doorman.seen != nil; asked != c.asked {
+			t.Errorf("%s %s: asked who it is: %v", c.method, c.path, asked)
+		}
+	}
+}
+
+// What is wrong below /api/ is said as a problem, whoever says it.
+func TestProblems(t *testing.T) {
+	f := newServer(t, func(o *Options) {
+		o.Reports, o.OpenAPI, o.Limits.Rate, o.Limits.Burst = o.GraphQL, []byte("{}"), 0.001, 1
+	})
+	for _, c := range []struct {
+		method, path string
+		status       int
+	}{
+		{"GET", "/api/v1/openapi.json", 200},
+		{"GET", "/api/v2", 404},
+		{"GET", "/api/v1/reports/a/b", 404},
+		{"DELETE", "/api/v1/reports/a.csv", 405},
+		{"POST", "/api/v1/openapi.json", 405},
+		{"GET", "/api/v1/reports/a.csv", 200},
+		{"GET", "/api/v1/reports/a.csv", 429}, // too often
+	} {
+		w := f.do(c.method, c.path, "", "Accept-Language: zh-CN")
+		if w.Code != c.status {
+			t.Errorf("%s %s: %d", c.method, c.path, w.Code)
+		}
+		if c.status == 200 {
+			continue
+		}
+		var p fault.Problem
+		if err := json.Unmarshal(w.Body.Bytes(), &p); err != nil || p.Status != c.status || p.Detail == "" || p.RequestID == "" || w.Header().Get("Content-Type") != "application/problem+json; charset=utf-8" {
+			t.Errorf("%s %s: %s", c.method, c.path, w.Body)
+		}
+	}
+	without := newServer(t, nil)
+	if w := without.do("GET", "/api/v1/reports/a.csv", ""); w.Code != 404 {
+		t.Errorf("without reports: %d", w.Code)
 	}
 }

@@ -19,8 +19,9 @@ import (
 	"github.com/openhandover/openhandover/internal/fault"
 )
 
-// api puts the limits and the actor before the API.
-func (s *Server) api(next http.Handler) http.Handler {
+// api puts the limits and the actor before the API. basic: a service token may come
+// as the password of Basic.
+func (s *Server) api(next http.Handler, basic bool) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if wait := s.rate.take(clientAddress(r, s.o.BehindProxy)); wait > 0 {
 			s.refuse(w, r, "rate", tooOften(wait))
@@ -41,7 +42,7 @@ func (s *Server) api(next http.Handler) http.Handler {
 		defer room.leave()
 		ctx, cancel := s.bounded(w, r)
 		defer cancel()
-		r, f := s.authenticate(r.WithContext(ctx))
+		r, f := s.authenticate(r.WithContext(ctx), basic)
 		if f != nil {
 			s.refuse(w, r, "authentication", f)
 			return

@@ -8,6 +8,7 @@
 //
 //	everything  id → log, metrics, panics → headers → cross-origin, CORS → path
 //	/graphql    rate of the address → body → room → deadline → actor → API
+//	/api/v1/reports/…  the same, for GET, with problems instead of GraphQL's errors
 package web
 
 import (
@@ -29,6 +30,11 @@ type Options struct {
 	// GraphQL answers /graphql. Its context has the actor, the cookie
 	// (access.CookieFrom) and a deadline, save for event streams.
 	GraphQL http.Handler
+	// Reports answers below /api/v1/reports/, in a context like GraphQL's; nil
+	// answers 404 there.
+	Reports http.Handler
+	// OpenAPI is the description of the reports served at /api/v1/openapi.json.
+	OpenAPI []byte
 	// Authenticator recognises credentials.
 	Authenticator Authenticator
 	// Schema is the SDL served at /schema.graphql; nil answers 404 there.
@@ -136,7 +142,12 @@ func New(o Options) (*Server, error) {
 }
 
 func (s *Server) routes() {
-	s.mux.Handle("/graphql", s.api(s.o.GraphQL))
+	s.mux.Handle("/graphql", s.api(s.o.GraphQL, false))
+	if s.o.Reports != nil {
+		// The one place that takes Basic: spreadsheets know nothing else.
+		s.mux.Handle("/api/v1/reports/{file}", reading(s.api(s.o.Reports, true)))
+		s.mux.Handle("/api/v1/openapi.json", reading(fixed("openapi.json", "application/json; charset=utf-8", s.o.OpenAPI)))
+	}
 	s.mux.Handle("/schema.graphql", reading(s.schema()))
 	s.mux.Handle("/graphiql", reading(graphiqlPage()))
 	s.mux.Handle("/graphiql/{file}", reading(graphiqlFile()))
