@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -13,6 +15,7 @@ import (
 
 	"github.com/openhandover/openhandover/graph"
 	"github.com/openhandover/openhandover/graph/reports"
+	"github.com/openhandover/openhandover/internal/job"
 	"github.com/openhandover/openhandover/internal/store"
 	"github.com/openhandover/openhandover/internal/web"
 )
@@ -20,6 +23,9 @@ import (
 type serveCmd struct {
 	Demo  bool `help:"Serve demo data from an SQLite file in the data folder, on this machine only."`
 	Reset bool `help:"Make the demo data anew."`
+
+	NoWorkers   bool `help:"Answer requests only; another replica does the work in the background." xor:"workers"`
+	WorkersOnly bool `help:"Do the work in the background only; health and metrics are still served." xor:"workers"`
 }
 
 // Run serves until it is told to stop, then drains.
@@ -53,8 +59,14 @@ func (s *serveCmd) Run(e *env) error {
 	if err := metrics.Register(collectors.NewDBStatsCollector(p.db.Pool(), "handover")); err != nil {
 		return err
 	}
+	var answers http.Handler = api
+	if s.WorkersOnly {
+		answers = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			http.Error(w, "this replica works in the background only; ask another", http.StatusServiceUnavailable)
+		})
+	}
 	server, err := web.New(web.Options{
-		Listen: e.config.Listen, GraphQL: api, Authenticator: authenticator{p.use.Identity}, Schema: []byte(graph.SDL()),
+		Listen: e.config.Listen, GraphQL: answers, Authenticator: authenticator{p.use.Identity}, Schema: []byte(graph.SDL()),
 		Reports: reports.New(api, p.db.Now), OpenAPI: reports.OpenAPI(),
 		Checks: []web.Check{{Name: "database", Run: p.db.Ping}, {Name: "migrations", Run: p.db.Fits}},
 		Build:  web.BuildFacts(), Log: log, Metrics: metrics, AllowOrigin: e.config.AllowOrigin, BehindProxy: e.config.BehindProxy,
@@ -69,8 +81,16 @@ func (s *serveCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	go p.sweep(e.ctx, log)
-	return server.Run(e.ctx)
+	var workers sync.WaitGroup
+	defer workers.Wait() // before the database is closed
+	ctx, cancel := context.WithCancel(e.ctx)
+	defer cancel()
+	go p.sweep(ctx, log)
+	go p.listen(ctx, log)
+	if !s.NoWorkers {
+		workers.Go(func() { (&job.Runner{DB: p.db, Kinds: p.works(), Log: log}).Run(ctx) })
+	}
+	return server.Run(ctx)
 }
 
 // base is a URL that a browser on this machine can open.

@@ -2,11 +2,14 @@ package store
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/lib/pq"
+
+	"github.com/openhandover/openhandover/internal/nid"
 )
 
 // channel is PostgreSQL's, on which every replica of the program hears topics.
@@ -16,8 +19,9 @@ const channel = "handover"
 // work. The note is a hint: what is to be done stands in the rows themselves, so
 // losing, doubling or delaying it changes nothing but time.
 func (tx *Tx) Wake(ctx context.Context, kind string, at time.Time) error {
-	if _, err := tx.Keep(ctx, "alarms", `INSERT INTO alarms (corp, kind, due_at) VALUES ($1, $2, $3)
-		ON CONFLICT (corp, kind) DO UPDATE SET due_at = excluded.due_at WHERE alarms.due_at > excluded.due_at`, tx.corp, kind, at); err != nil {
+	if _, err := tx.Keep(ctx, "alarms", `INSERT INTO alarms (corp, kind, due_at, n) VALUES ($1, $2, $3, 1)
+		ON CONFLICT (corp, kind) DO UPDATE SET n = alarms.n + 1, due_at = CASE WHEN excluded.due_at < alarms.due_at THEN excluded.due_at ELSE alarms.due_at END`,
+		tx.corp, kind, at.UTC()); err != nil {
 		return err
 	}
 	tx.Tell(kind)
@@ -39,6 +43,68 @@ func (tx *Tx) notify(ctx context.Context) error {
 	}
 	_, err := tx.tx.ExecContext(ctx, "SELECT pg_notify($1, topic) FROM unnest($2::text[]) AS topic", channel, pq.Array(tx.told))
 	return err
+}
+
+// Alarm says that a corp has work of a kind at a time.
+type Alarm struct {
+	Corp nid.ID
+	Kind string
+	Due  time.Time
+	n    int
+}
+
+// Alarms lists the alarms of some kinds that are due, the longest overdue first.
+func (db *DB) Alarms(ctx context.Context, kinds []string) (due []Alarm, err error) {
+	err = db.snapshot(ctx, nid.ID{}, func(c *conn) error {
+		due, err = Select(ctx, c, func(a *Alarm) []any { return []any{&a.Corp, &a.Kind, &a.Due, &a.n} },
+			`SELECT corp, kind, due_at, n FROM alarms WHERE due_at <= $1 AND kind `+db.InText(2)+` ORDER BY due_at, corp, kind`, db.Now(), db.Texts(kinds))
+		return err
+	})
+	return due, err
+}
+
+// Quiet sets an alarm that was seen to when there is work again, or removes it where
+// none is known (zero); not if somebody has woken it since.
+func (db *DB) Quiet(ctx context.Context, seen Alarm, next time.Time) error {
+	return db.Tx(System(ctx, seen.Corp, "alarms"), func(ctx context.Context, tx *Tx) error {
+		query, args := `DELETE FROM alarms WHERE corp = $1 AND kind = $2 AND n = $3`, []any{seen.Corp, seen.Kind, seen.n}
+		if !next.IsZero() {
+			query, args = `UPDATE alarms SET due_at = $4 WHERE corp = $1 AND kind = $2 AND n = $3`, append(args, next.UTC())
+		}
+		_, err := tx.Keep(ctx, "alarms", query, args...)
+		return err
+	})
+}
+
+// Listen passes on what other processes Tell, on one connection of its own, until ctx
+// ends. Where the connection was lost something may have been missed, so everybody is
+// told. SQLite has one process only.
+func (db *DB) Listen(ctx context.Context) error {
+	if !db.Postgres() {
+		<-ctx.Done()
+		return nil
+	}
+	l := pq.NewListener(db.url, 100*time.Millisecond, 10*time.Second, nil)
+	defer func() { _ = l.Close() }()
+	if err := l.Listen(channel); err != nil {
+		return explain(ctx, err)
+	}
+	check := time.NewTicker(time.Minute)
+	defer check.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case n := <-l.Notify:
+			if n == nil {
+				db.hub.all()
+				continue
+			}
+			db.hub.tell(n.Extra)
+		case <-check.C:
+			_ = l.Ping() // a dead connection is noticed, and made anew
+		}
+	}
 }
 
 // Hear gives a channel that gets a value after every Tell of the topic; values
@@ -68,6 +134,15 @@ func (h *hub) hear(topic string) (<-chan struct{}, func()) {
 		if delete(h.heard[topic], c); len(h.heard[topic]) == 0 {
 			delete(h.heard, topic)
 		}
+	}
+}
+
+func (h *hub) all() {
+	h.mu.Lock()
+	topics := slices.Collect(maps.Keys(h.heard))
+	h.mu.Unlock()
+	for _, t := range topics {
+		h.tell(t)
 	}
 }
 

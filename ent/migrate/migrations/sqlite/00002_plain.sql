@@ -130,10 +130,12 @@ CREATE TABLE corp_settings (
 
 -- When a corp has work of a kind to be looked for. A hint, nothing more: what is to be done stands in the rows
 -- themselves. Without corp_id, since whoever wakes looks for corps before it is in one; it tells nothing about them.
+-- n is raised by whoever wakes, so that who has looked does not silence a later one.
 CREATE TABLE alarms (
   corp uuid NOT NULL,
   kind text NOT NULL,
   due_at datetime NOT NULL,
+  n integer NOT NULL,
   PRIMARY KEY (corp, kind)
 );
 CREATE INDEX alarms_due ON alarms (due_at);
