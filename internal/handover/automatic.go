@@ -10,6 +10,7 @@ import (
 	"github.com/openhandover/openhandover/internal/audit"
 	"github.com/openhandover/openhandover/internal/fault"
 	"github.com/openhandover/openhandover/internal/nid"
+	"github.com/openhandover/openhandover/internal/notify"
 	"github.com/openhandover/openhandover/internal/rule"
 	"github.com/openhandover/openhandover/internal/store"
 )
@@ -85,6 +86,9 @@ func (s *Service) planBy(ctx context.Context, set rule.Set, leaver nid.ID) error
 			return err
 		}
 		if _, err := tx.Change(ctx, "handovers", `UPDATE handovers SET submitted_at = $3 WHERE corp_id = $1 AND id = $2 RETURNING id`, tx.Corp(), id, tx.Now()); err != nil {
+			return err
+		}
+		if err := p.record(id, nid.ID{}, state).emit(ctx, tx, notify.HandoverSubmitted); err != nil {
 			return err
 		}
 		return s.Log.Append(ctx, tx, []audit.Entry{p.entry(access.HandoverCreate, id, state, ts, nil)}...)

@@ -248,6 +248,9 @@ func (s *Service) poisoned(ctx context.Context, id nid.ID, token int, cause erro
 		if err := roll(ctx, tx, r, nil, ts); err != nil {
 			return err
 		}
+		if err := r.tell(ctx, tx, ts); err != nil {
+			return err
+		}
 		return s.Log.Append(ctx, tx, r.progressed(entriesOf(r, ts, nil))...)
 	})
 }
@@ -264,6 +267,9 @@ func (s *Service) stop(ctx context.Context, tx *store.Tx, r *record) error {
 	r.Totals.add(TransferCancelled, len(ids))
 	r.Resume = nil
 	if err := s.save(ctx, tx, r, tx.Now()); err != nil {
+		return err
+	}
+	if err := r.tell(ctx, tx, nil); err != nil {
 		return err
 	}
 	entries := []audit.Entry{{Action: access.HandoverFinish, Subject: r.ID, Handover: r.ID, Before: map[string]any{"state": string(Running)},

@@ -8,6 +8,7 @@ import (
 	"github.com/openhandover/openhandover/internal/fault"
 	"github.com/openhandover/openhandover/internal/identity"
 	"github.com/openhandover/openhandover/internal/nid"
+	"github.com/openhandover/openhandover/internal/notify"
 	"github.com/openhandover/openhandover/internal/store"
 )
 
@@ -59,6 +60,11 @@ func (s *Service) Cancel(ctx context.Context, id nid.ID, version int, reason *st
 		}
 		after["state"], after["transfers"] = string(r.State), len(ids)
 		tx.Tell(Topic(r.ID))
+		r.Totals.add(TransferPlanned, -len(ids))
+		r.Totals.add(TransferCancelled, len(ids))
+		if err := r.emit(ctx, tx, notify.HandoverCancelled); err != nil {
+			return err
+		}
 		return s.Log.Append(ctx, tx, audit.Entry{
 			Action: access.HandoverCancel, Subject: r.ID, Handover: r.ID, Before: map[string]any{"state": string(from)}, After: after, Covers: ids,
 		})

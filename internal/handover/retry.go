@@ -10,6 +10,7 @@ import (
 	"github.com/openhandover/openhandover/internal/fault"
 	"github.com/openhandover/openhandover/internal/identity"
 	"github.com/openhandover/openhandover/internal/nid"
+	"github.com/openhandover/openhandover/internal/notify"
 	"github.com/openhandover/openhandover/internal/store"
 )
 
@@ -195,6 +196,9 @@ func (s *Service) submitted(ctx context.Context, tx *store.Tx, actor *access.Act
 	}
 	entries := []audit.Entry{p.entry(access.HandoverCreate, id, state, ts, nil)}
 	if state == AwaitingApproval {
+		if err := p.record(id, requester(actor), state).emit(ctx, tx, notify.HandoverSubmitted); err != nil {
+			return nil, err
+		}
 		return entries, tx.Wake(ctx, WorkHandovers, tx.Now().Add(p.Policy.ExpiresAfter))
 	}
 	r := p.record(id, requester(actor), Ready)

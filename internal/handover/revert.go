@@ -11,6 +11,7 @@ import (
 	"github.com/openhandover/openhandover/internal/fault"
 	"github.com/openhandover/openhandover/internal/identity"
 	"github.com/openhandover/openhandover/internal/nid"
+	"github.com/openhandover/openhandover/internal/notify"
 	"github.com/openhandover/openhandover/internal/setting"
 	"github.com/openhandover/openhandover/internal/store"
 )
@@ -209,6 +210,14 @@ func (s *Service) takeBack(ctx context.Context, tx *store.Tx, r *record, ts []Tr
 		return nil, err
 	}
 	tx.Tell(Topic(origin.ID))
+	if state != before {
+		origin.State = state
+		origin.Totals.add(TransferCompleted, -len(ids))
+		origin.Totals.add(TransferReverted, len(ids))
+		if err := origin.emit(ctx, tx, notify.HandoverReverted); err != nil {
+			return nil, err
+		}
+	}
 	return []audit.Entry{{Action: access.HandoverRevert, Subject: origin.ID, Handover: origin.ID, Before: map[string]any{"state": string(before)},
 		After: map[string]any{"state": string(state), "reverted": len(ids), "by": r.ID}, Covers: ids}}, nil
 }

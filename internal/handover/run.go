@@ -90,6 +90,9 @@ func (s *Service) carry(ctx context.Context, tx *store.Tx, r *record, ts []Trans
 			return nil, err
 		}
 	}
+	if err := r.tell(ctx, tx, ts); err != nil {
+		return nil, err
+	}
 	entries := entriesOf(r, ts, covers)
 	if r.reverse() {
 		taken, err := s.takeBack(ctx, tx, r, ts)

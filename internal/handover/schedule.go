@@ -12,6 +12,7 @@ import (
 	"github.com/openhandover/openhandover/internal/fault"
 	"github.com/openhandover/openhandover/internal/identity"
 	"github.com/openhandover/openhandover/internal/nid"
+	"github.com/openhandover/openhandover/internal/notify"
 	"github.com/openhandover/openhandover/internal/store"
 )
 
@@ -52,6 +53,11 @@ func (s *Service) later(ctx context.Context, tx *store.Tx, r *record, e Event) (
 		return nil, err
 	}
 	tx.Tell(Topic(r.ID))
+	if r.State == Running {
+		if err := r.emit(ctx, tx, notify.HandoverStarted); err != nil {
+			return nil, err
+		}
+	}
 	return []audit.Entry{{Action: action, Subject: r.ID, Handover: r.ID, Before: map[string]any{"state": string(before)},
 		After: map[string]any{"state": string(r.State), "digest": r.Digest, "transfers": r.Totals.Total, "startAt": stamp(r.StartAt)}}}, nil
 }

@@ -94,6 +94,9 @@ func (s *Service) Settle(ctx context.Context, handover nid.ID, outcomes []Outcom
 		if err := roll(ctx, tx, r, waiting, ts); err != nil {
 			return err
 		}
+		if err := r.tell(ctx, tx, ts); err != nil {
+			return err
+		}
 		entries := entriesOf(r, ts, covers)
 		// The handover's counters and the reservations follow from the outcomes.
 		entries[0].Covers = append(append(entries[0].Covers, r.ID), freed...)

@@ -10,6 +10,7 @@ import (
 	"github.com/openhandover/openhandover/internal/fault"
 	"github.com/openhandover/openhandover/internal/identity"
 	"github.com/openhandover/openhandover/internal/nid"
+	"github.com/openhandover/openhandover/internal/notify"
 	"github.com/openhandover/openhandover/internal/store"
 )
 
@@ -84,6 +85,9 @@ func (s *Service) Submit(ctx context.Context, id nid.ID, version int) error {
 			if err := tx.Wake(ctx, WorkHandovers, tx.Now().Add(policy.ExpiresAfter)); err != nil {
 				return err
 			}
+		}
+		if err := r.emit(ctx, tx, notify.HandoverSubmitted); err != nil {
+			return err
 		}
 		// Votes are for this submission: the same plan, replanned, has the same digest.
 		void, err := tx.Change(ctx, "approvals", `UPDATE approvals SET expires_at = decided_at WHERE corp_id = $1 AND handover_id = $2 RETURNING id`, tx.Corp(), r.ID)
@@ -214,6 +218,12 @@ func (s *Service) vote(ctx context.Context, id nid.ID, digest, decision string, 
 		before := r.State
 		if decision == "REJECTED" || have+1 >= r.Need.Votes {
 			if _, err := r.move(ctx, tx, event); err != nil {
+				return err
+			}
+		}
+		if r.State != before {
+			tx.Tell(Topic(r.ID))
+			if err := r.emit(ctx, tx, map[Event]notify.Event{Approve: notify.HandoverApproved, Reject: notify.HandoverRejected}[event]); err != nil {
 				return err
 			}
 		}

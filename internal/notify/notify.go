@@ -60,6 +60,14 @@ type Body struct {
 	Data      map[string]any `json:"data"`
 }
 
+// Heard reports whether the corp has an active webhook at all, so that a transaction
+// in which much happens asks once.
+func Heard(ctx context.Context, tx *store.Tx) (bool, error) {
+	_, heard, err := store.SelectOne(ctx, tx, func(id *nid.ID) []any { return []any{id} },
+		`SELECT id FROM webhooks WHERE corp_id = $1 AND active AND archived_at IS NULL LIMIT 1`, tx.Corp())
+	return heard, err
+}
+
 // Emit writes one delivery for each active webhook that wants the event, in the
 // caller's transaction and before its audit entry. data goes into the message
 // beside the ids of corp and subject: ids, numbers, booleans, times and
