@@ -307,6 +307,17 @@ func TestSplitsShareAndSayWhy(t *testing.T) {
 				t.Errorf("%s got %d, want %d", member, got, n)
 			}
 		}
+		// Who cannot take over is passed over and named; where nobody is left, that is a problem.
+		s.Contacts(2, s.wang)
+		s.Depart(zhao)
+		on := handover.Input{Kind: handover.OnJob, LeaverID: s.wang, Successors: handover.Choice{Split: &handover.Split{Method: "EVEN", MemberIDs: []nid.ID{zhao}}}}
+		p, err = preview(s, on)
+		ok(t, err)
+		if len(p.Problems) != 2 || p.Problems[0].Reason != handover.NoSuccessor || !p.Problems[0].Blocking || p.Problems[1].Successor != zhao {
+			t.Errorf("problems %+v", p.Problems)
+		}
+		_, err = s.s.Create(s.admin, on, nil, nil, "k1")
+		want(t, err, fault.Limit, "input.plan.successors")
 		in.Successors.Split.Weights = []int{1}
 		_, err = s.s.HandOver(s.admin, in, nil, "k2")
 		want(t, err, fault.Invalid, "input.plan.successors.split.weights")

@@ -330,6 +330,14 @@ func (p *planned) problems() []Problem {
 	for _, g := range order {
 		out = append(out, Problem{Reason: g.reason, Text: g.reason.Text(), Blocking: g.reason != InProgress, Items: n[g], Successor: g.successor, Kind: g.kind})
 	}
+	if p.Successors.Split != nil {
+		// Who shares but gets nothing is passed over; that is said, and stops nobody.
+		for _, id := range p.Successors.Split.MemberIDs {
+			if why := p.People[id].unfit(); why != "" {
+				out = append(out, Problem{Reason: why, Text: why.Text(), Successor: id, Kind: Contact})
+			}
+		}
+	}
 	return out
 }
 
@@ -344,9 +352,17 @@ func (p *planned) blocked(field string) error {
 		if b.Reason == SuccessorFull || b.Reason == NoSuccessor {
 			code = fault.Limit
 		}
-		return fault.New(code, field, b.Text).With("reason", string(b.Reason)).With("successorId", b.Successor.String()).With("items", b.Items)
+		return fault.New(code, field, b.Text).With("reason", string(b.Reason)).With("items", b.Items).With("successorId", shown(b.Successor))
 	}
 	return nil
+}
+
+// shown is an id for a client; nil for none.
+func shown(id nid.ID) any {
+	if id.IsZero() {
+		return nil
+	}
+	return id.String()
 }
 
 // Text puts the reason in words.

@@ -58,6 +58,9 @@ func (s *Service) Preview(ctx context.Context, in Input) (*Preview, error) {
 	}
 	for _, it := range p.Items {
 		l := loads[it.To]
+		if l == nil {
+			l = &Load{} // nobody can take it; the problems say so
+		}
 		if it.Kind == Group {
 			v.Groups++
 			l.Groups++
