@@ -93,7 +93,7 @@ func TestReinstateTakesADepartureBack(t *testing.T) {
 		k := s.Contact("contact", "NORMAL", s.lina)
 		plans := &handover.Service{DB: s.DB, Log: s.Log}
 		s.must(s.s.Schedule(s.admin, member.ScheduleInput{MemberID: s.lina, LastDay: today}))
-		id, err := plans.Create(s.admin, handover.Input{Kind: handover.Resigned, LeaverID: s.lina, Successors: handover.Choice{MemberID: &s.wang}}, nil, "key")
+		id, err := plans.Create(s.admin, handover.Input{Kind: handover.Resigned, LeaverID: s.lina, Successors: handover.Choice{MemberID: &s.wang}}, nil, nil, "key")
 		s.must(err)
 		touched := testcorp.Value[time.Time](s.Corp, `SELECT updated_at FROM contacts WHERE id = $1`, k)
 		s.Clock.Add(time.Minute)
