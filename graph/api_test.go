@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/openhandover/openhandover/internal/access"
+	"github.com/openhandover/openhandover/internal/approval"
 	"github.com/openhandover/openhandover/internal/audit"
 	"github.com/openhandover/openhandover/internal/contact"
 	"github.com/openhandover/openhandover/internal/grant"
@@ -20,6 +21,7 @@ import (
 	"github.com/openhandover/openhandover/internal/identity/secret"
 	"github.com/openhandover/openhandover/internal/member"
 	"github.com/openhandover/openhandover/internal/rule"
+	"github.com/openhandover/openhandover/internal/setting"
 	"github.com/openhandover/openhandover/internal/store"
 	"github.com/openhandover/openhandover/internal/testcorp"
 	"github.com/openhandover/openhandover/internal/webhook"
@@ -54,6 +56,8 @@ func newAPI(t testing.TB, db *store.DB, c *testcorp.Corp) *api {
 		Group:    &group.Service{DB: db, Log: c.Log},
 		Handover: &handover.Service{DB: db, Log: c.Log},
 		Webhook:  &webhook.Service{DB: db, Log: c.Log, Box: hooks, Client: webhook.NewClient(false)},
+		Approval: &approval.Service{DB: db, Log: c.Log},
+		Setting:  &setting.Service{DB: db, Log: c.Log},
 	}}, Options{})}
 }
 

@@ -44,6 +44,15 @@ func (r *mutationResolver) RejectHandover(ctx context.Context, input model.Rejec
 	return &model.RejectHandoverPayload{Handover: h, Approval: a}, err
 }
 
+func (r *mutationResolver) SaveApprovalPolicy(ctx context.Context, input approval.SaveInput) (*model.SaveApprovalPolicyPayload, error) {
+	warnings, err := r.Use.Approval.Save(ctx, input)
+	if err != nil {
+		return nil, err
+	}
+	p, err := policy(ctx)
+	return &model.SaveApprovalPolicyPayload{Policy: p, Warnings: allSaid(ctx, warnings)}, err
+}
+
 func (r *queryResolver) ApprovalPolicy(ctx context.Context) (*approval.Policy, error) {
 	return policy(ctx)
 }

@@ -130,9 +130,18 @@ func (r *memberResolver) Grants(ctx context.Context, obj *ent.Member) ([]*ent.Gr
 	return r.grantsOf(ctx, obj)
 }
 
+func (r *mutationResolver) ScheduleDeparture(ctx context.Context, input model.ScheduleDepartureInput) (*model.ScheduleDeparturePayload, error) {
+	if err := r.Use.Member.Schedule(ctx, member.ScheduleInput{MemberID: input.MemberID, LastDay: input.LastDay}); err != nil {
+		return nil, err
+	}
+	m, err := memberOf(ctx, input.MemberID)
+	return &model.ScheduleDeparturePayload{Member: m}, err
+}
+
 func (r *mutationResolver) DeactivateMember(ctx context.Context, input model.DeactivateMemberInput) (*model.DeactivateMemberPayload, error) {
 	done, err := r.Use.Member.Deactivate(ctx, member.DeactivateInput{
 		MemberID: input.MemberID, Mode: member.Mode(input.Mode), CaretakerID: input.CaretakerID, Reason: input.Reason,
+		ConfirmMassDeparture: input.ConfirmMassDeparture,
 	})
 	if err != nil {
 		return nil, err

@@ -125,6 +125,13 @@ func (n *narrow) members(ctx context.Context, f *model.MemberFilter) {
 		n.under("members.corp_id", "members.id", *f.DepartmentID)
 	}
 	words(n, "members.status", "filter.status", f.Status)
+	if f.DepartureHeld != nil {
+		condition := "members.status = 'LEAVING' AND members.departure_held_at IS NOT NULL"
+		if !*f.DepartureHeld {
+			condition = "NOT (" + condition + ")"
+		}
+		n.And(condition)
+	}
 	if f.HasUnassigned != nil {
 		// Counters are for those only in whose scope the member is; others have none.
 		condition, args := `EXISTS (SELECT 1 FROM member_counters AS fn WHERE fn.corp_id = members.corp_id AND fn.member_id = members.id

@@ -7,6 +7,7 @@
 package graph
 
 import (
+	"github.com/openhandover/openhandover/internal/approval"
 	"github.com/openhandover/openhandover/internal/audit"
 	"github.com/openhandover/openhandover/internal/contact"
 	"github.com/openhandover/openhandover/internal/grant"
@@ -15,6 +16,7 @@ import (
 	"github.com/openhandover/openhandover/internal/identity"
 	"github.com/openhandover/openhandover/internal/member"
 	"github.com/openhandover/openhandover/internal/rule"
+	"github.com/openhandover/openhandover/internal/setting"
 	"github.com/openhandover/openhandover/internal/store"
 	"github.com/openhandover/openhandover/internal/webhook"
 )
@@ -31,6 +33,7 @@ type Resolver struct {
 
 // Cases are the use cases that the API calls, by topic.
 type Cases struct {
+	Approval *approval.Service
 	Identity *identity.Service
 	Grant    *grant.Service
 	Rule     *rule.Service
@@ -39,4 +42,5 @@ type Cases struct {
 	Group    *group.Service
 	Handover *handover.Service
 	Webhook  *webhook.Service
+	Setting  *setting.Service
 }

@@ -87,6 +87,8 @@ var added = []string{
 	"WebhookDeliveryState", "WebhookProblem", "SaveWebhookInput", "SaveWebhookPayload", "DeleteWebhookInput", "DeleteWebhookPayload",
 	"ReplayDeliveryInput", "ReplayDeliveryPayload",
 	"Query.transferItems", "TransferItem", "TransferItemConnection", "TransferItemEdge",
+	"Query.settings", "Mutation.saveSettings", "Settings", "SaveSettingsInput", "SaveSettingsPayload", "SaveApprovalPolicyPayload.warnings",
+	"Member.departureHeldAt", "MemberFilter.departureHeld", "DeactivateMemberInput.confirmMassDeparture",
 }
 
 func TestServedSchemaIsASubsetOfTheContract(t *testing.T) {

@@ -32,6 +32,7 @@ var standAlone = []string{
 	"signIn", "verifyIdentity", "handOver", "approveHandover", "rejectHandover", "executeHandover",
 	"deactivateMember", "reinstateMember", "grantRole", "revokeGrant", "createServiceToken", "revokeServiceToken",
 	"saveWebhook", "deleteWebhook", "replayDelivery",
+	"saveApprovalPolicy", "saveSettings",
 }
 
 // Handler serves the API.

@@ -137,6 +137,8 @@ func (s *story) given(text string) {
 			s.know(w[1], s.corp.Group(w[1], s.id(after("of"))))
 		case "depart": // depart lina
 			s.corp.Depart(s.id(w[1]))
+		case "held": // held lina: her last day has passed and the departure is held back
+			s.corp.Held(s.id(w[1]), "2026-02-28")
 		case "role": // role manager for wang in east
 			dept := nid.ID{}
 			if d := after("in"); d != "" {

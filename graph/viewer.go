@@ -10,8 +10,10 @@ import (
 	"github.com/openhandover/openhandover/graph/model"
 	"github.com/openhandover/openhandover/internal/access"
 	"github.com/openhandover/openhandover/internal/approval"
+	"github.com/openhandover/openhandover/internal/fault"
 	"github.com/openhandover/openhandover/internal/handover"
 	"github.com/openhandover/openhandover/internal/nid"
+	"github.com/openhandover/openhandover/internal/setting"
 	"github.com/openhandover/openhandover/internal/store"
 )
 
@@ -59,6 +61,24 @@ func policy(ctx context.Context) (*approval.Policy, error) {
 	}
 	p, err := approval.Load(ctx, q)
 	return &p, err
+}
+
+func settings(ctx context.Context) (*setting.Settings, error) {
+	q, err := store.Reader(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s, err := setting.Load(ctx, q)
+	return &s, err
+}
+
+// allSaid puts sentences in the caller's language.
+func allSaid(ctx context.Context, texts []fault.Text) []string {
+	out := make([]string, len(texts))
+	for i, t := range texts {
+		out[i] = said(ctx, t)
+	}
+	return out
 }
 
 // votes gives all votes on a handover's plans, oldest first.

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/openhandover/openhandover/internal/access"
+	"github.com/openhandover/openhandover/internal/approval"
 	"github.com/openhandover/openhandover/internal/identity/secret"
 	"github.com/openhandover/openhandover/internal/nid"
 	"github.com/openhandover/openhandover/internal/store"
@@ -52,6 +53,9 @@ func (d *doctor) corp(ctx context.Context, r *store.Read, corp nid.ID) error {
 	if err := d.opens(ctx, r, corp, f.name); err != nil {
 		return err
 	}
+	if err := d.departures(ctx, r, corp, f.name); err != nil {
+		return err
+	}
 	n, err := d.approvers(ctx, r, corp)
 	if err != nil {
 		return err
@@ -62,7 +66,40 @@ func (d *doctor) corp(ctx context.Context, r *store.Read, corp nid.ID) error {
 		return nil
 	}
 	d.find(well, "", "corp %s: people who could approve a handover: %d", f.name, n)
+	return d.policy(ctx, r, f.name, n)
+}
+
+// policy holds the approval policy against those who could approve: people leave
+// after it was saved.
+func (d *doctor) policy(ctx context.Context, r *store.Read, name string, approvers int) error {
+	p, err := approval.Load(ctx, r)
+	if err != nil {
+		return err
+	}
+	v, err := approval.Possible(ctx, r)
+	if err != nil {
+		return err
+	}
+	v.Approvers = min(v.Approvers, approvers)
+	const cure = "give the role approver to more people, or ask for fewer approvals (saveApprovalPolicy)"
+	if f := p.Unsatisfiable(v); f != nil {
+		d.find(warn, cure, "corp %s: approval policy: %s", name, f.Text.EN)
+	}
+	for _, t := range p.Warnings(v) {
+		d.find(warn, cure, "corp %s: approval policy: %s", name, t.EN)
+	}
 	return nil
+}
+
+// departures finds members whose last day has passed and who stay until somebody decides.
+func (d *doctor) departures(ctx context.Context, r *store.Read, corp nid.ID, name string) error {
+	n, _, err := store.SelectOne(ctx, r, func(n *int) []any { return []any{n} },
+		`SELECT count(*) FROM members WHERE corp_id = $1 AND status = 'LEAVING' AND departure_held_at IS NOT NULL`, corp)
+	if err == nil && n > 0 {
+		d.find(warn, "look at members(filter: {departureHeld: true}) and deactivate them, schedule anew, or reinstate them",
+			"corp %s: departures held back until a person decides: %d", name, n)
+	}
+	return err
 }
 
 // approvers counts those at work who hold the permission and have what it takes to

@@ -1,8 +1,16 @@
 package main
 
 import (
+	"context"
 	"net/url"
+	"strings"
 	"testing"
+
+	"github.com/openhandover/openhandover/internal/access"
+	"github.com/openhandover/openhandover/internal/nid"
+	"github.com/openhandover/openhandover/internal/store"
+	"github.com/openhandover/openhandover/internal/store/storetest"
+	"github.com/openhandover/openhandover/internal/testcorp"
 )
 
 func TestDoctorOnTheWayToTheServer(t *testing.T) {
@@ -51,4 +59,42 @@ func TestDoctorOnDiskSpace(t *testing.T) {
 	if _, known := free("no such folder"); known {
 		t.Error("a folder that is not there has space")
 	}
+}
+
+func TestDoctorOnPolicyAndDepartures(t *testing.T) {
+	clock := storetest.NewClock()
+	c := testcorp.New(t, storetest.SQLite(t, clock), clock, "acme")
+	look := func(approvers int) string {
+		d := doctor{db: c.DB}
+		if err := c.DB.View(store.System(t.Context(), c.ID, "test"), func(ctx context.Context, r *store.Read) error {
+			if err := d.departures(ctx, r, c.ID, "acme"); err != nil {
+				return err
+			}
+			return d.policy(ctx, r, "acme", approvers)
+		}); err != nil {
+			t.Fatal(err)
+		}
+		var texts []string
+		for _, f := range d.list {
+			if f.Grade != warn || f.Cure == "" {
+				t.Errorf("%+v", f)
+			}
+			texts = append(texts, f.Text)
+		}
+		return strings.Join(texts, "\n")
+	}
+	want := func(what, got, part string) {
+		t.Helper()
+		if part == "" && got != "" || !strings.Contains(got, part) {
+			t.Errorf("%s: %q", what, got)
+		}
+	}
+	want("the administrator alone", look(1), "a plan could get 0 approval(s) at most")
+	for _, name := range []string{"anna", "ben"} {
+		c.Grant(c.Member(name, c.Root), access.Approver.Name, nid.ID{})
+	}
+	want("two others", look(3), "")
+	want("of whom one has no authenticator", look(2), "approvals hang on a single person")
+	c.Held(c.Member("lina", c.Root), "2026-02-28")
+	want("one is held back", look(3), "corp acme: departures held back until a person decides: 1")
 }

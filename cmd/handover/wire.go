@@ -14,6 +14,7 @@ import (
 	"github.com/openhandover/openhandover/graph"
 	"github.com/openhandover/openhandover/graph/edge"
 	"github.com/openhandover/openhandover/internal/access"
+	"github.com/openhandover/openhandover/internal/approval"
 	"github.com/openhandover/openhandover/internal/audit"
 	"github.com/openhandover/openhandover/internal/config"
 	"github.com/openhandover/openhandover/internal/contact"
@@ -26,6 +27,7 @@ import (
 	"github.com/openhandover/openhandover/internal/member"
 	"github.com/openhandover/openhandover/internal/nid"
 	"github.com/openhandover/openhandover/internal/rule"
+	corpsetting "github.com/openhandover/openhandover/internal/setting"
 	"github.com/openhandover/openhandover/internal/store"
 	"github.com/openhandover/openhandover/internal/web"
 	"github.com/openhandover/openhandover/internal/webhook"
@@ -99,6 +101,8 @@ func (e *env) join(s setting) (*program, error) {
 		Group:    &group.Service{DB: db, Log: log},
 		Handover: &handover.Service{DB: db, Log: log},
 		Webhook:  &webhook.Service{DB: db, Log: log, Box: hooks, Client: webhook.NewClient(near), AllowPrivate: near},
+		Approval: &approval.Service{DB: db, Log: log},
+		Setting:  &corpsetting.Service{DB: db, Log: log},
 	}}, nil
 }
 

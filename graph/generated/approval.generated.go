@@ -449,6 +449,61 @@ func (ec *executionContext) fieldContext_RejectHandoverPayload_approval(_ contex
 	return fc, nil
 }
 
+func (ec *executionContext) _SaveApprovalPolicyPayload_policy(ctx context.Context, field graphql.CollectedField, obj *model.SaveApprovalPolicyPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_SaveApprovalPolicyPayload_policy(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Policy, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *approval.Policy) graphql.Marshaler {
+			return ec.marshalOApprovalPolicy2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋapprovalᚐPolicy(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_SaveApprovalPolicyPayload_policy(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "SaveApprovalPolicyPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_ApprovalPolicy(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _SaveApprovalPolicyPayload_warnings(ctx context.Context, field graphql.CollectedField, obj *model.SaveApprovalPolicyPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_SaveApprovalPolicyPayload_warnings(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Warnings, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []string) graphql.Marshaler {
+			return ec.marshalNString2ᚕstringᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_SaveApprovalPolicyPayload_warnings(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("SaveApprovalPolicyPayload", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
 // endregion **************************** field.gotpl *****************************
 
 // region    **************************** input.gotpl *****************************
@@ -536,6 +591,74 @@ func (ec *executionContext) unmarshalInputRejectHandoverInput(ctx context.Contex
 				return it, err
 			}
 			it.Comment = data
+		}
+	}
+	return it, nil
+}
+
+func (ec *executionContext) unmarshalInputSaveApprovalPolicyInput(ctx context.Context, obj any) (approval.SaveInput, error) {
+	var it approval.SaveInput
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	if _, present := asMap["keyContacts"]; !present {
+		asMap["keyContacts"] = true
+	}
+	if _, present := asMap["approvals"]; !present {
+		asMap["approvals"] = 1
+	}
+	if _, present := asMap["expiresAfterHours"]; !present {
+		asMap["expiresAfterHours"] = 72
+	}
+
+	fieldsInOrder := [...]string{"above", "keyContacts", "approvals", "expiresAfterHours", "version"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "above":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("above"))
+			data, err := ec.unmarshalOInt2ᚖint(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Above = data
+		case "keyContacts":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("keyContacts"))
+			data, err := ec.unmarshalNBoolean2bool(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.KeyContacts = data
+		case "approvals":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("approvals"))
+			data, err := ec.unmarshalNInt2int(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Approvals = data
+		case "expiresAfterHours":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("expiresAfterHours"))
+			data, err := ec.unmarshalNInt2int(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.ExpiresAfterHours = data
+		case "version":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("version"))
+			data, err := ec.unmarshalOInt2ᚖint(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Version = data
 		}
 	}
 	return it, nil
@@ -827,6 +950,49 @@ func (ec *executionContext) _RejectHandoverPayload(ctx context.Context, sel ast.
 	return out
 }
 
+var saveApprovalPolicyPayloadImplementors = []string{"SaveApprovalPolicyPayload"}
+
+func (ec *executionContext) _SaveApprovalPolicyPayload(ctx context.Context, sel ast.SelectionSet, obj *model.SaveApprovalPolicyPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, saveApprovalPolicyPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("SaveApprovalPolicyPayload")
+		case "policy":
+			out.Values[i] = ec._SaveApprovalPolicyPayload_policy(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "warnings":
+			out.Values[i] = ec._SaveApprovalPolicyPayload_warnings(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
 // endregion **************************** object.gotpl ****************************
 
 // region    ***************************** type.gotpl *****************************
@@ -894,11 +1060,23 @@ func (ec *executionContext) unmarshalNRejectHandoverInput2githubᚗcomᚋopenhan
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
+func (ec *executionContext) unmarshalNSaveApprovalPolicyInput2githubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋapprovalᚐSaveInput(ctx context.Context, v any) (approval.SaveInput, error) {
+	res, err := ec.unmarshalInputSaveApprovalPolicyInput(ctx, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
 func (ec *executionContext) marshalOApproval2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋentᚐApproval(ctx context.Context, sel ast.SelectionSet, v *ent.Approval) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
 	}
 	return ec._Approval(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalOApprovalPolicy2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋapprovalᚐPolicy(ctx context.Context, sel ast.SelectionSet, v *approval.Policy) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._ApprovalPolicy(ctx, sel, v)
 }
 
 func (ec *executionContext) marshalOApproveHandoverPayload2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋgraphᚋmodelᚐApproveHandoverPayload(ctx context.Context, sel ast.SelectionSet, v *model.ApproveHandoverPayload) graphql.Marshaler {
@@ -913,6 +1091,13 @@ func (ec *executionContext) marshalORejectHandoverPayload2ᚖgithubᚗcomᚋopen
 		return graphql.Null
 	}
 	return ec._RejectHandoverPayload(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalOSaveApprovalPolicyPayload2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋgraphᚋmodelᚐSaveApprovalPolicyPayload(ctx context.Context, sel ast.SelectionSet, v *model.SaveApprovalPolicyPayload) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._SaveApprovalPolicyPayload(ctx, sel, v)
 }
 
 // endregion ***************************** type.gotpl *****************************

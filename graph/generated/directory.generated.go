@@ -2322,6 +2322,29 @@ func (ec *executionContext) fieldContext_Member_departedAt(_ context.Context, fi
 	return graphql.NewScalarFieldContext("Member", field, false, false, errors.New("field of type Time does not have child fields"))
 }
 
+func (ec *executionContext) _Member_departureHeldAt(ctx context.Context, field graphql.CollectedField, obj *ent.Member) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Member_departureHeldAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.DepartureHeldAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
+			return ec.marshalOTime2ᚖtimeᚐTime(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Member_departureHeldAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Member", field, false, false, errors.New("field of type Time does not have child fields"))
+}
+
 func (ec *executionContext) _Member_archivedAt(ctx context.Context, field graphql.CollectedField, obj *ent.Member) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -2930,6 +2953,38 @@ func (ec *executionContext) fieldContext_ReinstateMemberPayload_member(_ context
 	return fc, nil
 }
 
+func (ec *executionContext) _ScheduleDeparturePayload_member(ctx context.Context, field graphql.CollectedField, obj *model.ScheduleDeparturePayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ScheduleDeparturePayload_member(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Member, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.Member) graphql.Marshaler {
+			return ec.marshalOMember2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋentᚐMember(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_ScheduleDeparturePayload_member(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ScheduleDeparturePayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Member(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _Unassigned_contacts(ctx context.Context, field graphql.CollectedField, obj *model.Unassigned) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -3318,8 +3373,11 @@ func (ec *executionContext) unmarshalInputDeactivateMemberInput(ctx context.Cont
 	if _, present := asMap["mode"]; !present {
 		asMap["mode"] = "DEPART"
 	}
+	if _, present := asMap["confirmMassDeparture"]; !present {
+		asMap["confirmMassDeparture"] = false
+	}
 
-	fieldsInOrder := [...]string{"memberId", "mode", "caretakerId", "reason"}
+	fieldsInOrder := [...]string{"memberId", "mode", "caretakerId", "reason", "confirmMassDeparture"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -3354,6 +3412,13 @@ func (ec *executionContext) unmarshalInputDeactivateMemberInput(ctx context.Cont
 				return it, err
 			}
 			it.Reason = data
+		case "confirmMassDeparture":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("confirmMassDeparture"))
+			data, err := ec.unmarshalNBoolean2bool(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.ConfirmMassDeparture = data
 		}
 	}
 	return it, nil
@@ -3492,7 +3557,7 @@ func (ec *executionContext) unmarshalInputMemberFilter(ctx context.Context, obj 
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"ids", "departmentId", "status", "hasUnassigned"}
+	fieldsInOrder := [...]string{"ids", "departmentId", "status", "hasUnassigned", "departureHeld"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -3527,6 +3592,13 @@ func (ec *executionContext) unmarshalInputMemberFilter(ctx context.Context, obj 
 				return it, err
 			}
 			it.HasUnassigned = data
+		case "departureHeld":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("departureHeld"))
+			data, err := ec.unmarshalOBoolean2ᚖbool(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.DepartureHeld = data
 		}
 	}
 	return it, nil
@@ -3605,6 +3677,43 @@ func (ec *executionContext) unmarshalInputReinstateMemberInput(ctx context.Conte
 				return it, err
 			}
 			it.Reason = data
+		}
+	}
+	return it, nil
+}
+
+func (ec *executionContext) unmarshalInputScheduleDepartureInput(ctx context.Context, obj any) (model.ScheduleDepartureInput, error) {
+	var it model.ScheduleDepartureInput
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	fieldsInOrder := [...]string{"memberId", "lastDay"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "memberId":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("memberId"))
+			data, err := ec.unmarshalNID2githubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋnidᚐID(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.MemberID = data
+		case "lastDay":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("lastDay"))
+			data, err := ec.unmarshalNDate2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.LastDay = data
 		}
 	}
 	return it, nil
@@ -5352,6 +5461,11 @@ func (ec *executionContext) _Member(ctx context.Context, sel ast.SelectionSet, o
 			if out.Values[i] == graphql.RequiredNull {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
+		case "departureHeldAt":
+			out.Values[i] = ec._Member_departureHeldAt(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
 		case "archivedAt":
 			out.Values[i] = ec._Member_archivedAt(ctx, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
@@ -5912,6 +6026,44 @@ func (ec *executionContext) _ReinstateMemberPayload(ctx context.Context, sel ast
 	return out
 }
 
+var scheduleDeparturePayloadImplementors = []string{"ScheduleDeparturePayload"}
+
+func (ec *executionContext) _ScheduleDeparturePayload(ctx context.Context, sel ast.SelectionSet, obj *model.ScheduleDeparturePayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, scheduleDeparturePayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("ScheduleDeparturePayload")
+		case "member":
+			out.Values[i] = ec._ScheduleDeparturePayload_member(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
 var unassignedImplementors = []string{"Unassigned"}
 
 func (ec *executionContext) _Unassigned(ctx context.Context, sel ast.SelectionSet, obj *model.Unassigned) graphql.Marshaler {
@@ -6423,6 +6575,11 @@ func (ec *executionContext) unmarshalNReinstateMemberInput2githubᚗcomᚋopenha
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
+func (ec *executionContext) unmarshalNScheduleDepartureInput2githubᚗcomᚋopenhandoverᚋopenhandoverᚋgraphᚋmodelᚐScheduleDepartureInput(ctx context.Context, v any) (model.ScheduleDepartureInput, error) {
+	res, err := ec.unmarshalInputScheduleDepartureInput(ctx, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
 func (ec *executionContext) unmarshalNUpdateContactInput2githubᚗcomᚋopenhandoverᚋopenhandoverᚋgraphᚋmodelᚐUpdateContactInput(ctx context.Context, v any) (model.UpdateContactInput, error) {
 	res, err := ec.unmarshalInputUpdateContactInput(ctx, v)
 	return res, graphql.ErrorOnPath(ctx, err)
@@ -6749,6 +6906,13 @@ func (ec *executionContext) marshalOReinstateMemberPayload2ᚖgithubᚗcomᚋope
 		return graphql.Null
 	}
 	return ec._ReinstateMemberPayload(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalOScheduleDeparturePayload2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋgraphᚋmodelᚐScheduleDeparturePayload(ctx context.Context, sel ast.SelectionSet, v *model.ScheduleDeparturePayload) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._ScheduleDeparturePayload(ctx, sel, v)
 }
 
 func (ec *executionContext) marshalOUnassigned2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋgraphᚋmodelᚐUnassigned(ctx context.Context, sel ast.SelectionSet, v *model.Unassigned) graphql.Marshaler {

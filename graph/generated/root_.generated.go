@@ -12,11 +12,13 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/openhandover/openhandover/graph/model"
 	"github.com/openhandover/openhandover/internal/access"
+	"github.com/openhandover/openhandover/internal/approval"
 	"github.com/openhandover/openhandover/internal/contact"
 	"github.com/openhandover/openhandover/internal/group"
 	"github.com/openhandover/openhandover/internal/handover"
 	"github.com/openhandover/openhandover/internal/nid"
 	"github.com/openhandover/openhandover/internal/report"
+	"github.com/openhandover/openhandover/internal/setting"
 	gqlparser "github.com/vektah/gqlparser/v2"
 	"github.com/vektah/gqlparser/v2/ast"
 )
@@ -372,6 +374,7 @@ type ComplexityRoot struct {
 		CustomerContactEnabled func(childComplexity int) int
 		DepartedAt             func(childComplexity int) int
 		Departments            func(childComplexity int) int
+		DepartureHeldAt        func(childComplexity int) int
 		Grants                 func(childComplexity int) int
 		GroupCount             func(childComplexity int) int
 		ID                     func(childComplexity int) int
@@ -415,8 +418,11 @@ type ComplexityRoot struct {
 		RevertHandover     func(childComplexity int, input model.RevertHandoverInput) int
 		RevokeGrant        func(childComplexity int, input model.RevokeGrantInput) int
 		RevokeServiceToken func(childComplexity int, input model.RevokeServiceTokenInput) int
+		SaveApprovalPolicy func(childComplexity int, input approval.SaveInput) int
 		SaveRuleSet        func(childComplexity int, input model.SaveRuleSetInput) int
+		SaveSettings       func(childComplexity int, input setting.SaveInput) int
 		SaveWebhook        func(childComplexity int, input model.SaveWebhookInput) int
+		ScheduleDeparture  func(childComplexity int, input model.ScheduleDepartureInput) int
 		SignIn             func(childComplexity int, input model.SignInInput) int
 		SignOut            func(childComplexity int) int
 		SubmitHandover     func(childComplexity int, input model.SubmitHandoverInput) int
@@ -485,6 +491,7 @@ type ComplexityRoot struct {
 		PreviewHandover    func(childComplexity int, input handover.Input) int
 		Roles              func(childComplexity int, first *int, after *string, offset *int) int
 		RuleSets           func(childComplexity int, first *int, after *string, offset *int) int
+		Settings           func(childComplexity int) int
 		TransferItems      func(childComplexity int, filter *report.Filter, first *int, after *string) int
 		TransferStatistics func(childComplexity int, filter *report.Filter, bucket report.Bucket, timeZone *string, groupBy []report.Dimension, fill bool) int
 		Transfers          func(childComplexity int, filter *model.TransferFilter, orderBy *model.TransferOrder, first *int, after *string, last *int, before *string, offset *int) int
@@ -585,13 +592,26 @@ type ComplexityRoot struct {
 		Node   func(childComplexity int) int
 	}
 
+	SaveApprovalPolicyPayload struct {
+		Policy   func(childComplexity int) int
+		Warnings func(childComplexity int) int
+	}
+
 	SaveRuleSetPayload struct {
 		RuleSet func(childComplexity int) int
+	}
+
+	SaveSettingsPayload struct {
+		Settings func(childComplexity int) int
 	}
 
 	SaveWebhookPayload struct {
 		Secret  func(childComplexity int) int
 		Webhook func(childComplexity int) int
+	}
+
+	ScheduleDeparturePayload struct {
+		Member func(childComplexity int) int
 	}
 
 	ServiceToken struct {
@@ -602,6 +622,16 @@ type ComplexityRoot struct {
 		Name        func(childComplexity int) int
 		Permissions func(childComplexity int) int
 		RevokedAt   func(childComplexity int) int
+	}
+
+	Settings struct {
+		DeparturesPerHour func(childComplexity int) int
+		DeparturesPercent func(childComplexity int) int
+		GroupsPerDay      func(childComplexity int) int
+		MovesPerContact   func(childComplexity int) int
+		MovesWithinDays   func(childComplexity int) int
+		RevertibleDays    func(childComplexity int) int
+		Version           func(childComplexity int) int
 	}
 
 	SignInPayload struct {
@@ -2149,6 +2179,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Member.Departments(childComplexity), true
+	case "Member.departureHeldAt":
+		if e.ComplexityRoot.Member.DepartureHeldAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Member.DepartureHeldAt(childComplexity), true
 	case "Member.grants":
 		if e.ComplexityRoot.Member.Grants == nil {
 			break
@@ -2441,6 +2477,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.RevokeServiceToken(childComplexity, args["input"].(model.RevokeServiceTokenInput)), true
+	case "Mutation.saveApprovalPolicy":
+		if e.ComplexityRoot.Mutation.SaveApprovalPolicy == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_saveApprovalPolicy_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.SaveApprovalPolicy(childComplexity, args["input"].(approval.SaveInput)), true
 	case "Mutation.saveRuleSet":
 		if e.ComplexityRoot.Mutation.SaveRuleSet == nil {
 			break
@@ -2452,6 +2499,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.SaveRuleSet(childComplexity, args["input"].(model.SaveRuleSetInput)), true
+	case "Mutation.saveSettings":
+		if e.ComplexityRoot.Mutation.SaveSettings == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_saveSettings_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.SaveSettings(childComplexity, args["input"].(setting.SaveInput)), true
 	case "Mutation.saveWebhook":
 		if e.ComplexityRoot.Mutation.SaveWebhook == nil {
 			break
@@ -2463,6 +2521,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.SaveWebhook(childComplexity, args["input"].(model.SaveWebhookInput)), true
+	case "Mutation.scheduleDeparture":
+		if e.ComplexityRoot.Mutation.ScheduleDeparture == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_scheduleDeparture_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.ScheduleDeparture(childComplexity, args["input"].(model.ScheduleDepartureInput)), true
 	case "Mutation.signIn":
 		if e.ComplexityRoot.Mutation.SignIn == nil {
 			break
@@ -2843,6 +2912,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.RuleSets(childComplexity, args["first"].(*int), args["after"].(*string), args["offset"].(*int)), true
+	case "Query.settings":
+		if e.ComplexityRoot.Query.Settings == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Query.Settings(childComplexity), true
 	case "Query.transferItems":
 		if e.ComplexityRoot.Query.TransferItems == nil {
 			break
@@ -3185,12 +3260,32 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.RuleSetEdge.Node(childComplexity), true
 
+	case "SaveApprovalPolicyPayload.policy":
+		if e.ComplexityRoot.SaveApprovalPolicyPayload.Policy == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SaveApprovalPolicyPayload.Policy(childComplexity), true
+	case "SaveApprovalPolicyPayload.warnings":
+		if e.ComplexityRoot.SaveApprovalPolicyPayload.Warnings == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SaveApprovalPolicyPayload.Warnings(childComplexity), true
+
 	case "SaveRuleSetPayload.ruleSet":
 		if e.ComplexityRoot.SaveRuleSetPayload.RuleSet == nil {
 			break
 		}
 
 		return e.ComplexityRoot.SaveRuleSetPayload.RuleSet(childComplexity), true
+
+	case "SaveSettingsPayload.settings":
+		if e.ComplexityRoot.SaveSettingsPayload.Settings == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SaveSettingsPayload.Settings(childComplexity), true
 
 	case "SaveWebhookPayload.secret":
 		if e.ComplexityRoot.SaveWebhookPayload.Secret == nil {
@@ -3204,6 +3299,13 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.SaveWebhookPayload.Webhook(childComplexity), true
+
+	case "ScheduleDeparturePayload.member":
+		if e.ComplexityRoot.ScheduleDeparturePayload.Member == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ScheduleDeparturePayload.Member(childComplexity), true
 
 	case "ServiceToken.department":
 		if e.ComplexityRoot.ServiceToken.Department == nil {
@@ -3247,6 +3349,49 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.ServiceToken.RevokedAt(childComplexity), true
+
+	case "Settings.departuresPerHour":
+		if e.ComplexityRoot.Settings.DeparturesPerHour == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Settings.DeparturesPerHour(childComplexity), true
+	case "Settings.departuresPercent":
+		if e.ComplexityRoot.Settings.DeparturesPercent == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Settings.DeparturesPercent(childComplexity), true
+	case "Settings.groupsPerDay":
+		if e.ComplexityRoot.Settings.GroupsPerDay == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Settings.GroupsPerDay(childComplexity), true
+	case "Settings.movesPerContact":
+		if e.ComplexityRoot.Settings.MovesPerContact == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Settings.MovesPerContact(childComplexity), true
+	case "Settings.movesWithinDays":
+		if e.ComplexityRoot.Settings.MovesWithinDays == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Settings.MovesWithinDays(childComplexity), true
+	case "Settings.revertibleDays":
+		if e.ComplexityRoot.Settings.RevertibleDays == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Settings.RevertibleDays(childComplexity), true
+	case "Settings.version":
+		if e.ComplexityRoot.Settings.Version == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Settings.Version(childComplexity), true
 
 	case "SignInPayload.expiresAt":
 		if e.ComplexityRoot.SignInPayload.ExpiresAt == nil {
@@ -4175,8 +4320,11 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputRevokeGrantInput,
 		ec.unmarshalInputRevokeServiceTokenInput,
 		ec.unmarshalInputRuleInput,
+		ec.unmarshalInputSaveApprovalPolicyInput,
 		ec.unmarshalInputSaveRuleSetInput,
+		ec.unmarshalInputSaveSettingsInput,
 		ec.unmarshalInputSaveWebhookInput,
+		ec.unmarshalInputScheduleDepartureInput,
 		ec.unmarshalInputSignInInput,
 		ec.unmarshalInputSplitInput,
 		ec.unmarshalInputSubmitHandoverInput,
@@ -4605,6 +4753,11 @@ extend type Mutation {
     "Which plan, and why."
     input: RejectHandoverInput!
   ): RejectHandoverPayload
+  "Replace the approval policy. Handovers that were submitted before stay under the stricter of both. Needs MANAGE_POLICIES over the whole corp and a fresh proof of identity."
+  saveApprovalPolicy(
+    "The whole new policy."
+    input: SaveApprovalPolicyInput!
+  ): SaveApprovalPolicyPayload
 }
 
 "Which plans need approval, and how much of it. A plan that is under the policy at submit time stays under the stricter of that and today's."
@@ -4619,6 +4772,28 @@ type ApprovalPolicy {
   expiresAfterHours: Int!
   "Raised by every change."
   version: Int!
+}
+
+"What saveApprovalPolicy is told: the whole policy, so that what is absent takes its default."
+input SaveApprovalPolicyInput {
+  "Plans of more transfers than this need approval, summed up over what the same person requested within 24 hours; null: no number does."
+  above: Int
+  "Whether a plan with a KEY contact needs approval."
+  keyContacts: Boolean! = true
+  "How many approvals such a plan needs, each by another person: 1 to 10, and no more than there are people who could approve."
+  approvals: Int! = 1
+  "After how many hours an approval no longer counts: 1 to 720."
+  expiresAfterHours: Int! = 72
+  "The version the change was made from; CONFLICT if it is no longer the current one. Absent while the policy is the one that the corp began with."
+  version: Int
+}
+
+"What saveApprovalPolicy did."
+type SaveApprovalPolicyPayload {
+  "The policy as it is now."
+  policy: ApprovalPolicy
+  "What works only just, e.g. approvals that hang on a single person; in the caller's language."
+  warnings: [String!]!
 }
 
 "What an approver decided."
@@ -4871,12 +5046,17 @@ type PageInfo {
 }
 
 extend type Mutation {
+  "Set a member's last day: at work until its end in the corp's time zone, then the member departs without anybody's doing. Set it again to move it; reinstateMember takes it back. Needs DEACTIVATE_MEMBER over the member."
+  scheduleDeparture(
+    "Whose, and which day."
+    input: ScheduleDepartureInput!
+  ): ScheduleDeparturePayload
   "Disable or depart a member: sessions and grants are revoked, contacts and groups protected and given a caretaker, in one transaction. Needs DEACTIVATE_MEMBER over the member."
   deactivateMember(
     "Whom, and how."
     input: DeactivateMemberInput!
   ): DeactivateMemberPayload
-  "Take a member back: what was not handed over is theirs again; grants and tokens stay revoked. Needs DEACTIVATE_MEMBER over the member and a fresh proof of identity."
+  "Take a member back: what was not handed over is theirs again; grants and tokens stay revoked. Of somebody who is LEAVING, take back the departure. Needs DEACTIVATE_MEMBER over the member and a fresh proof of identity."
   reinstateMember(
     "Whom, and why."
     input: ReinstateMemberInput!
@@ -4946,6 +5126,8 @@ type Member implements Node {
   lastDay: Date
   "When the member departed."
   departedAt: Time
+  "When the departure that was due was held back, until a person decides; null: it was not."
+  departureHeldAt: Time
   "When the member left the lists."
   archivedAt: Time
   "Whether the member may look after contacts at all."
@@ -5167,6 +5349,8 @@ input MemberFilter {
   status: [MemberStatus!]
   "Whether something of theirs still waits for a successor. Only members within the viewer's scope are counted as having any."
   hasUnassigned: Boolean
+  "Whether their departure was due and is held back until a person decides."
+  departureHeld: Boolean
 }
 
 "Narrows a list of contacts. Every part that is given must hold."
@@ -5265,6 +5449,20 @@ enum DeactivationMode {
   DEPART
 }
 
+"What scheduleDeparture is told."
+input ScheduleDepartureInput {
+  "Whose."
+  memberId: ID!
+  "The last day at work, in the corp's time zone: today or later, within two years."
+  lastDay: Date!
+}
+
+"What scheduleDeparture did."
+type ScheduleDeparturePayload {
+  "The member as they are now."
+  member: Member
+}
+
 "What deactivateMember is told."
 input DeactivateMemberInput {
   "Whom."
@@ -5275,6 +5473,8 @@ input DeactivateMemberInput {
   caretakerId: ID
   "Why, for the audit log."
   reason: String
+  "Whether so many departures within an hour are meant: past the limit in the settings it is a CONFLICT without."
+  confirmMassDeparture: Boolean! = false
 }
 
 "What deactivateMember did."
@@ -6661,6 +6861,61 @@ type SaveRuleSetPayload {
   ruleSet: RuleSet
 }
 `, BuiltIn: false},
+	{Name: "../settings.graphqls", Input: `extend type Query {
+  "What the corp has decided beside its approval policy."
+  settings: Settings!
+}
+
+extend type Mutation {
+  "Change the corp's settings. Needs MANAGE_POLICIES over the whole corp and a fresh proof of identity."
+  saveSettings(
+    "Which settings, and to what."
+    input: SaveSettingsInput!
+  ): SaveSettingsPayload
+}
+
+"A corp's settings. Where it has decided nothing, they are the platform's figures."
+type Settings {
+  "How often a contact may be handed over in service within movesWithinDays days."
+  movesPerContact: Int!
+  "Over how many days the moves of a contact are counted."
+  movesWithinDays: Int!
+  "How many groups of one owner may be handed over on one day of the corp's time zone."
+  groupsPerDay: Int!
+  "How many members may depart or be disabled within an hour before a person has to confirm."
+  departuresPerHour: Int!
+  "How many in a hundred of those at work may depart or be disabled within an hour before a person has to confirm; two always may."
+  departuresPercent: Int!
+  "For how many days a finished handover can be taken back."
+  revertibleDays: Int!
+  "Raised by every change; 0 while nothing has been saved."
+  version: Int!
+}
+
+"What saveSettings is told. What is absent or null stays as it is."
+input SaveSettingsInput {
+  "The version the change was made from; CONFLICT if it is no longer the current one. Absent where nothing has been saved."
+  version: Int
+  "From 1 to 1,000."
+  movesPerContact: Int
+  "From 1 to 365."
+  movesWithinDays: Int
+  "From 1 to 10,000."
+  groupsPerDay: Int
+  "From 1 to 10,000."
+  departuresPerHour: Int
+  "From 1 to 100."
+  departuresPercent: Int
+  "From 1 to 365."
+  revertibleDays: Int
+}
+
+"What saveSettings did."
+type SaveSettingsPayload {
+  "The settings as they are now."
+  settings: Settings
+}
+`, BuiltIn: false},
 	{Name: "../webhook.graphqls", Input: `extend type Query {
   "The corp's webhooks, oldest first. Needs MANAGE_CONNECTOR in the whole corp."
   webhooks(
@@ -7491,6 +7746,8 @@ func (ec *executionContext) childFields_Member(ctx context.Context, field graphq
 		return ec.fieldContext_Member_lastDay(ctx, field)
 	case "departedAt":
 		return ec.fieldContext_Member_departedAt(ctx, field)
+	case "departureHeldAt":
+		return ec.fieldContext_Member_departureHeldAt(ctx, field)
 	case "archivedAt":
 		return ec.fieldContext_Member_archivedAt(ctx, field)
 	case "customerContactEnabled":
@@ -7817,12 +8074,30 @@ func (ec *executionContext) childFields_RuleSetEdge(ctx context.Context, field g
 	return nil, fmt.Errorf("no field named %q was found under type RuleSetEdge", field.Name)
 }
 
+func (ec *executionContext) childFields_SaveApprovalPolicyPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "policy":
+		return ec.fieldContext_SaveApprovalPolicyPayload_policy(ctx, field)
+	case "warnings":
+		return ec.fieldContext_SaveApprovalPolicyPayload_warnings(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type SaveApprovalPolicyPayload", field.Name)
+}
+
 func (ec *executionContext) childFields_SaveRuleSetPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "ruleSet":
 		return ec.fieldContext_SaveRuleSetPayload_ruleSet(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type SaveRuleSetPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_SaveSettingsPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "settings":
+		return ec.fieldContext_SaveSettingsPayload_settings(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type SaveSettingsPayload", field.Name)
 }
 
 func (ec *executionContext) childFields_SaveWebhookPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -7833,6 +8108,14 @@ func (ec *executionContext) childFields_SaveWebhookPayload(ctx context.Context, 
 		return ec.fieldContext_SaveWebhookPayload_secret(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type SaveWebhookPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_ScheduleDeparturePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "member":
+		return ec.fieldContext_ScheduleDeparturePayload_member(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ScheduleDeparturePayload", field.Name)
 }
 
 func (ec *executionContext) childFields_ServiceToken(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -7853,6 +8136,26 @@ func (ec *executionContext) childFields_ServiceToken(ctx context.Context, field 
 		return ec.fieldContext_ServiceToken_revokedAt(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type ServiceToken", field.Name)
+}
+
+func (ec *executionContext) childFields_Settings(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "movesPerContact":
+		return ec.fieldContext_Settings_movesPerContact(ctx, field)
+	case "movesWithinDays":
+		return ec.fieldContext_Settings_movesWithinDays(ctx, field)
+	case "groupsPerDay":
+		return ec.fieldContext_Settings_groupsPerDay(ctx, field)
+	case "departuresPerHour":
+		return ec.fieldContext_Settings_departuresPerHour(ctx, field)
+	case "departuresPercent":
+		return ec.fieldContext_Settings_departuresPercent(ctx, field)
+	case "revertibleDays":
+		return ec.fieldContext_Settings_revertibleDays(ctx, field)
+	case "version":
+		return ec.fieldContext_Settings_version(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Settings", field.Name)
 }
 
 func (ec *executionContext) childFields_SignInPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {

@@ -15,9 +15,11 @@ import (
 	"github.com/openhandover/openhandover/ent/member"
 	"github.com/openhandover/openhandover/ent/transfer"
 	"github.com/openhandover/openhandover/internal/access"
+	"github.com/openhandover/openhandover/internal/approval"
 	"github.com/openhandover/openhandover/internal/handover"
 	"github.com/openhandover/openhandover/internal/nid"
 	"github.com/openhandover/openhandover/internal/rule"
+	"github.com/openhandover/openhandover/internal/setting"
 )
 
 // What approveHandover is told.
@@ -128,6 +130,8 @@ type DeactivateMemberInput struct {
 	CaretakerID *nid.ID `json:"caretakerId,omitempty"`
 	// Why, for the audit log.
 	Reason *string `json:"reason,omitempty"`
+	// Whether so many departures within an hour are meant: past the limit in the settings it is a CONFLICT without.
+	ConfirmMassDeparture bool `json:"confirmMassDeparture"`
 }
 
 // What deactivateMember did.
@@ -288,6 +292,8 @@ type MemberFilter struct {
 	Status []member.Status `json:"status,omitempty"`
 	// Whether something of theirs still waits for a successor. Only members within the viewer's scope are counted as having any.
 	HasUnassigned *bool `json:"hasUnassigned,omitempty"`
+	// Whether their departure was due and is held back until a person decides.
+	DepartureHeld *bool `json:"departureHeld,omitempty"`
 }
 
 // How members are sorted. Equal ones are sorted by id, in the same direction.
@@ -434,6 +440,14 @@ type RuleInput struct {
 	Weights []int `json:"weights,omitempty"`
 }
 
+// What saveApprovalPolicy did.
+type SaveApprovalPolicyPayload struct {
+	// The policy as it is now.
+	Policy *approval.Policy `json:"policy,omitempty"`
+	// What works only just, e.g. approvals that hang on a single person; in the caller's language.
+	Warnings []string `json:"warnings"`
+}
+
 // Preset rules to save.
 type SaveRuleSetInput struct {
 	// Absent: a new one.
@@ -454,6 +468,12 @@ type SaveRuleSetInput struct {
 type SaveRuleSetPayload struct {
 	// The rule set.
 	RuleSet *ent.RuleSet `json:"ruleSet,omitempty"`
+}
+
+// What saveSettings did.
+type SaveSettingsPayload struct {
+	// The settings as they are now.
+	Settings *setting.Settings `json:"settings,omitempty"`
 }
 
 // What saveWebhook is told.
@@ -478,6 +498,20 @@ type SaveWebhookPayload struct {
 	Webhook *ent.Webhook `json:"webhook,omitempty"`
 	// What messages are signed with; shown this one time, for a new webhook only.
 	Secret *string `json:"secret,omitempty"`
+}
+
+// What scheduleDeparture is told.
+type ScheduleDepartureInput struct {
+	// Whose.
+	MemberID nid.ID `json:"memberId"`
+	// The last day at work, in the corp's time zone: today or later, within two years.
+	LastDay string `json:"lastDay"`
+}
+
+// What scheduleDeparture did.
+type ScheduleDeparturePayload struct {
+	// The member as they are now.
+	Member *ent.Member `json:"member,omitempty"`
 }
 
 // What signIn is told.

@@ -40,10 +40,12 @@ var Operations = map[string]Rule{
 	"Query.transferStatistics": {Any: []Permission{ViewStatistics}},
 	"Query.webhooks":           {Any: []Permission{ManageConnector}, Person: true},
 	"Query.transferItems":      {Any: []Permission{ViewStatistics}},
+	"Query.settings":           {},
 
 	"Mutation.signIn":             {Open: true},
 	"Mutation.signOut":            {Person: true},
 	"Mutation.verifyIdentity":     {Person: true},
+	"Mutation.scheduleDeparture":  {Any: []Permission{DeactivateMember}, Person: true},
 	"Mutation.deactivateMember":   {Any: []Permission{DeactivateMember}, Person: true},
 	"Mutation.reinstateMember":    {Any: []Permission{DeactivateMember}, StepUp: true, Person: true},
 	"Mutation.handOver":           {Any: execute, StepUp: true, Person: true},
@@ -60,6 +62,8 @@ var Operations = map[string]Rule{
 	"Mutation.updateContact":      {}, // who follows the contact may, without a permission
 	"Mutation.updateFollow":       {}, // so may the follower
 	"Mutation.updateGroup":        {}, // and the owner
+	"Mutation.saveApprovalPolicy": {Any: []Permission{ManagePolicies}, StepUp: true, Person: true},
+	"Mutation.saveSettings":       {Any: []Permission{ManagePolicies}, StepUp: true, Person: true},
 	"Mutation.grantRole":          {Any: []Permission{ManageRoles}, StepUp: true, Person: true},
 	"Mutation.revokeGrant":        {Any: []Permission{ManageRoles}, StepUp: true, Person: true},
 	"Mutation.createServiceToken": {Any: []Permission{ManageTokens}, StepUp: true, Person: true},

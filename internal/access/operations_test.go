@@ -12,12 +12,14 @@ var table = map[string]string{
 	"Query.departments": "ampurs", "Query.members": "ampurs", "Query.contacts": "ampurs", "Query.groups": "ampurs",
 	"Query.handovers": "ampurs", "Query.transfers": "ampurs", "Query.approvalPolicy": "ampurs", "Query.ruleSets": "ampurs", "Mutation.saveRuleSet": "a", "Query.roles": "ampurs",
 	"Query.grants": "ampurs", "Query.previewHandover": "am", "Query.auditEntries": "au", "Query.transferStatistics": "ampur", "Query.transferItems": "ampur",
+	"Query.settings": "ampurs",
 
 	"Mutation.signIn": "ampurs", "Mutation.signOut": "ampurs", "Mutation.verifyIdentity": "ampurs",
-	"Mutation.deactivateMember": "am", "Mutation.reinstateMember": "am",
+	"Mutation.scheduleDeparture": "am", "Mutation.deactivateMember": "am", "Mutation.reinstateMember": "am",
 	"Mutation.handOver": "am", "Mutation.createHandover": "am", "Mutation.replanHandover": "am", "Mutation.submitHandover": "am",
 	"Mutation.approveHandover": "ap", "Mutation.rejectHandover": "ap", "Mutation.executeHandover": "am", "Mutation.retryTransfers": "am", "Mutation.revertHandover": "a",
 	"Mutation.cancelHandover": "ampurs", "Mutation.updateContact": "ampurs", "Mutation.updateFollow": "ampurs", "Mutation.updateGroup": "ampurs",
+	"Mutation.saveApprovalPolicy": "a", "Mutation.saveSettings": "a",
 	"Mutation.grantRole": "a", "Mutation.revokeGrant": "a", "Mutation.createServiceToken": "a", "Mutation.revokeServiceToken": "a",
 	"Query.webhooks": "a", "Mutation.saveWebhook": "a", "Mutation.deleteWebhook": "a", "Mutation.replayDelivery": "a",
 }

@@ -30,7 +30,9 @@ type Policy struct {
 }
 
 // Load reads the corp's policy.
-func Load(ctx context.Context, q store.Querier) (Policy, error) {
+func Load(ctx context.Context, q store.Querier) (Policy, error) { return load(ctx, q, "") }
+
+func load(ctx context.Context, q store.Querier, lock string) (Policy, error) {
 	type row struct {
 		above            sql.NullInt64
 		key              bool
@@ -38,7 +40,7 @@ func Load(ctx context.Context, q store.Querier) (Policy, error) {
 		version          int
 	}
 	r, ok, err := store.SelectOne(ctx, q, func(r *row) []any { return []any{&r.above, &r.key, &r.approvals, &r.hours, &r.version} },
-		`SELECT above, key_contacts, approvals, expires_after_hours, version FROM approval_policies WHERE corp_id = $1`, access.From(ctx).Corp)
+		`SELECT above, key_contacts, approvals, expires_after_hours, version FROM approval_policies WHERE corp_id = $1`+lock, access.From(ctx).Corp)
 	if err != nil {
 		return Policy{}, err
 	}
@@ -54,7 +56,7 @@ func Load(ctx context.Context, q store.Querier) (Policy, error) {
 }
 
 // Need is how many votes a plan needs, and why. Reasons are codes with a number,
-// "key:9" or "above:100"; Say puts them in words.
+// "key:9", "above:100" or "above24h:100"; Say puts them in words.
 type Need struct {
 	Votes   int
 	Reasons []string
@@ -94,6 +96,8 @@ func Say(reason string) fault.Text {
 		return fault.T("it moves %s key contacts", "涉及 %s 位重要客户", n)
 	case "above":
 		return fault.T("it moves more than %s contacts and groups", "涉及的客户和客户群超过 %s 个", n)
+	case "above24h":
+		return fault.T("together with what the requester has moved within 24 hours it is more than %s contacts and groups", "连同申请人 24 小时内的其他交接,涉及的客户和客户群超过 %s 个", n)
 	}
 	return fault.T("the approval policy asks for it", "审批策略要求")
 }

@@ -15,6 +15,15 @@ type person struct {
 	status        string
 	answers       bool
 	departedAt    sql.NullTime
+	lastDay       sql.NullString
+	heldAt        sql.NullTime
+}
+
+// personColumns are what columns takes, of members AS m.
+const personColumns = `m.id, m.status, m.answers, m.caretaker_id, m.departed_at, m.last_day, m.departure_held_at`
+
+func (p *person) columns() []any {
+	return []any{&p.id, &p.status, &p.answers, &p.caretaker, &p.departedAt, &p.lastDay, &p.heldAt}
 }
 
 // care is who could answer for whom, all locked.
@@ -82,9 +91,7 @@ func lockCare(ctx context.Context, tx *store.Tx, leaver nid.ID, named ...nid.ID)
 		return c, err
 	}
 	// Whoever they have now may go on caring for somebody who was only disabled.
-	locked, err := store.Select(ctx, tx, func(p *person) []any {
-		return []any{&p.id, &p.status, &p.answers, &p.caretaker, &p.departedAt}
-	}, `SELECT m.id, m.status, m.answers, m.caretaker_id, m.departed_at FROM members AS m WHERE m.corp_id = $1 AND (m.id `+db.In(3)+`
+	locked, err := store.Select(ctx, tx, (*person).columns, `SELECT `+personColumns+` FROM members AS m WHERE m.corp_id = $1 AND (m.id `+db.In(3)+`
 		OR m.id IN (SELECT l.caretaker_id FROM members AS l WHERE l.corp_id = $1 AND l.id = $2)
 		OR m.id IN (SELECT f.member_id FROM follows AS f WHERE f.corp_id = $1 AND f.contact_id `+db.In(4)+` AND f.ended_at IS NULL))
 		ORDER BY m.id`+db.ForNoKeyUpdate(), tx.Corp(), leaver, db.IDs(wanted), db.IDs(contacts))

@@ -40,6 +40,11 @@ type DeactivateInput struct {
 	// nearest manager, else the corp's fallback member.
 	CaretakerID *nid.ID
 	Reason      *string
+	// ConfirmMassDeparture says that so many departures within an hour are meant. Only
+	// a person can.
+	ConfirmMassDeparture bool
+	// today is set for an automatic departure: who is due before it.
+	today string
 }
 
 // Result counts what a deactivation did. What an earlier one did already is not
@@ -55,8 +60,9 @@ type Result struct {
 //
 // Fails with NOT_FOUND for an unknown member or caretaker, FORBIDDEN outside the
 // actor's scope, INVALID for oneself or a caretaker who cannot answer, CONFLICT for
-// somebody deactivated already, for the corp's fallback member and for the last who
-// administers the corp.
+// somebody deactivated already, for the corp's fallback member, for the last who
+// administers the corp, and for more departures within an hour than are plausible,
+// with their number in the details, unless a person confirms.
 func (s *Service) Deactivate(ctx context.Context, in DeactivateInput) (out Result, err error) {
 	err = s.Log.Tx(ctx, s.DB, access.MemberDeactivate, func(ctx context.Context, tx *store.Tx) error {
 		out = Result{} // the transaction may run again
@@ -80,7 +86,7 @@ func (s *Service) Deactivate(ctx context.Context, in DeactivateInput) (out Resul
 		}
 		d := &departure{ctx: ctx, tx: tx, actor: actor, in: in, out: &out}
 		for _, step := range []func() error{
-			d.lockAccess, d.lockPeople, d.choose, d.leave, d.passCare, d.lockItems,
+			d.lockAccess, d.lockPeople, d.due, d.choose, d.plausible, d.leave, d.passCare, d.lockItems,
 			d.protectFollows, d.protectContacts, d.protectGroups, d.replaceCaretaker, d.endSessions, d.revoke,
 		} {
 			if err := step(); err != nil {
@@ -124,6 +130,8 @@ type departure struct {
 	covers    []nid.ID
 	passed    int // others in the leaver's care
 	tokens    int
+	gone      int // others within the hour
+	mass      int // how many a person confirmed; 0: no confirmation was needed
 }
 
 // change runs one statement on a recorded table; the entry covers what it changed.
@@ -161,10 +169,15 @@ func (d *departure) lockPeople() (err error) {
 	case d.leaver.status == disabled && d.in.Mode == Disable:
 		return fault.Clash("input.memberId", "this member is disabled already", "该成员已被停用").With("status", d.leaver.status)
 	case d.leaver.id == d.care.fallback:
-		return fault.Clash("input.memberId", "this member answers for whatever nobody else does; name another fallback member of the corp first",
-			"该成员是企业的兜底负责人,请先指定其他兜底负责人")
+		return isFallback()
 	}
 	return nil
+}
+
+// isFallback is the CONFLICT for the member whom every other falls back on.
+func isFallback() error {
+	return fault.Clash("input.memberId", "this member answers for whatever nobody else does; name another fallback member of the corp first",
+		"该成员是企业的兜底负责人,请先指定其他兜底负责人")
 }
 
 // choose finds the leaver's caretaker.
@@ -203,7 +216,7 @@ func (d *departure) leave() error {
 	if d.in.Mode == Depart {
 		status, at = departed, d.tx.Now()
 	}
-	_, err := d.change("members", `UPDATE members SET status = $3, answers = false, departed_at = $4, caretaker_id = $5,
+	_, err := d.change("members", `UPDATE members SET status = $3, answers = false, departed_at = $4, caretaker_id = $5, departure_held_at = NULL,
 		epoch = epoch + 1, version = version + 1, updated_at = $6 WHERE corp_id = $1 AND id = $2 RETURNING id`, status, at, d.caretaker, d.tx.Now())
 	return err
 }
@@ -330,7 +343,10 @@ func (d *departure) entry() audit.Entry {
 	if d.in.Reason != nil {
 		after["reason"] = audit.Personal{Subject: d.leaver.id, Value: *d.in.Reason}
 	}
-	before := map[string]any{"status": d.leaver.status}
+	if d.mass > 0 {
+		after["confirmedMassDeparture"] = d.mass
+	}
+	before := d.leaver.schedule()
 	if !d.leaver.caretaker.IsZero() {
 		before["caretaker"] = d.leaver.caretaker
 	}

@@ -144,7 +144,7 @@ func (s *scene) accountable(what string, contact, want nid.ID) {
 
 func (s *scene) depart(id nid.ID) member.Result {
 	s.t.Helper()
-	r, err := s.s.Deactivate(s.admin, member.DeactivateInput{MemberID: id, Mode: member.Depart})
+	r, err := s.s.Deactivate(s.admin, member.DeactivateInput{MemberID: id, Mode: member.Depart, ConfirmMassDeparture: true})
 	if err != nil {
 		s.t.Fatal(err)
 	}

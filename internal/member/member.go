@@ -27,6 +27,7 @@ type Service struct {
 // contacts and groups.
 const (
 	active   = "ACTIVE"
+	leaving  = "LEAVING"
 	disabled = "DISABLED"
 	departed = "DEPARTED"
 )

@@ -21,7 +21,7 @@ type ReinstateInput struct {
 
 // Reinstate makes a deactivated member ACTIVE again. What was not handed over is
 // theirs as before, and they answer for it; their open RESIGNED handovers are
-// CANCELLED. Sessions, grants and service tokens stay ended: somebody gives new
+// CANCELLED. For somebody who is LEAVING it takes the departure back. Sessions, grants and service tokens stay ended: somebody gives new
 // ones. It needs DEACTIVATE_MEMBER over the member and a fresh proof of identity.
 //
 // Fails with NOT_FOUND, FORBIDDEN, STEP_UP_REQUIRED, INVALID without a reason, and
@@ -46,13 +46,13 @@ func (s *Service) Reinstate(ctx context.Context, in ReinstateInput) error {
 		}
 		r := &comeback{ctx: ctx, tx: tx, member: in.MemberID}
 		for _, step := range []func() error{
-			r.lockHandovers, r.lockMember, r.cancelHandovers, r.come, r.lockItems, r.freeFollows, r.freeContacts, r.freeGroups,
+			r.lockHandovers, r.lockMember, r.cancelHandovers, r.come, r.free,
 		} {
 			if err := step(); err != nil {
 				return err
 			}
 		}
-		before := map[string]any{"status": r.was.status}
+		before := r.was.schedule()
 		if !r.was.caretaker.IsZero() {
 			before["caretaker"] = r.was.caretaker
 		}
@@ -114,10 +114,9 @@ func (r *comeback) lockHandovers() (err error) {
 }
 
 func (r *comeback) lockMember() (err error) {
-	r.was, _, err = store.SelectOne(r.ctx, r.tx, func(p *person) []any {
-		return []any{&p.id, &p.status, &p.answers, &p.caretaker, &p.departedAt}
-	}, `SELECT id, status, answers, caretaker_id, departed_at FROM members WHERE corp_id = $1 AND id = $2`+r.tx.DB().ForNoKeyUpdate(), r.tx.Corp(), r.member)
-	if err == nil && !left(r.was.status) {
+	r.was, _, err = store.SelectOne(r.ctx, r.tx, (*person).columns,
+		`SELECT `+personColumns+` FROM members AS m WHERE m.corp_id = $1 AND m.id = $2`+r.tx.DB().ForNoKeyUpdate(), r.tx.Corp(), r.member)
+	if err == nil && !left(r.was.status) && r.was.status != leaving {
 		err = fault.Clash("input.memberId", "this member is not deactivated", "该成员未被停用").With("status", r.was.status)
 	}
 	if err != nil {
@@ -177,9 +176,22 @@ func (r *comeback) cancellations() []audit.Entry {
 
 // come changes the member. The id is the entry's subject and needs no cover.
 func (r *comeback) come() error {
-	_, err := r.tx.Change(r.ctx, "members", `UPDATE members SET status = 'ACTIVE', answers = true, departed_at = NULL, caretaker_id = NULL,
+	_, err := r.tx.Change(r.ctx, "members", `UPDATE members SET status = 'ACTIVE', answers = true, departed_at = NULL, caretaker_id = NULL, last_day = NULL, departure_held_at = NULL,
 		version = version + 1, updated_at = $3 WHERE corp_id = $1 AND id = $2 RETURNING id`, r.tx.Corp(), r.member, r.tx.Now())
 	return err
+}
+
+// free lifts the protection. Nothing of somebody who was still at work has any.
+func (r *comeback) free() error {
+	if r.was.status == leaving {
+		return nil
+	}
+	for _, step := range []func() error{r.lockItems, r.freeFollows, r.freeContacts, r.freeGroups} {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (r *comeback) lockItems() error { return lockItems(r.ctx, r.tx, r.member) }

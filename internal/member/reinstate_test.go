@@ -155,7 +155,7 @@ func TestUnassigned(t *testing.T) {
 		clock.Add(1)
 		admin := c.Verified(c.Admin)
 		for id, mode := range map[nid.ID]member.Mode{lina: member.Depart, zhao: member.Disable, idle: member.Depart} {
-			if _, err := service.Deactivate(admin, member.DeactivateInput{MemberID: id, Mode: mode}); err != nil {
+			if _, err := service.Deactivate(admin, member.DeactivateInput{MemberID: id, Mode: mode, ConfirmMassDeparture: true}); err != nil {
 				t.Fatal(err)
 			}
 		}

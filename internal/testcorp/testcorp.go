@@ -137,6 +137,19 @@ func (c *Corp) Depart(member nid.ID) {
 	})
 }
 
+// Leaving gives a member a last day, as scheduling does, even one in the past.
+func (c *Corp) Leaving(member nid.ID, lastDay string) {
+	c.t.Helper()
+	c.change("members", `UPDATE members SET status = 'LEAVING', last_day = $3 WHERE corp_id = $1 AND id = $2 RETURNING id`, c.ID, member, lastDay)
+}
+
+// Held is Leaving with the departure held back.
+func (c *Corp) Held(member nid.ID, lastDay string) {
+	c.t.Helper()
+	c.Leaving(member, lastDay)
+	c.change("members", `UPDATE members SET departure_held_at = $3 WHERE corp_id = $1 AND id = $2 RETURNING id`, c.ID, member, c.DB.Now())
+}
+
 // Contact adds a contact that the members follow; the first is accountable.
 func (c *Corp) Contact(title, importance string, followers ...nid.ID) nid.ID {
 	c.t.Helper()

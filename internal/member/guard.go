@@ -1,0 +1,87 @@
+package member
+
+import (
+	"time"
+
+	"github.com/openhandover/openhandover/internal/access"
+	"github.com/openhandover/openhandover/internal/fault"
+	"github.com/openhandover/openhandover/internal/setting"
+	"github.com/openhandover/openhandover/internal/store"
+)
+
+// departureWindow is the time within which departures are counted.
+const departureWindow = time.Hour
+
+// someAlways is how many departures within the window the percentage never refuses:
+// in a small corp each is a large part of it.
+const someAlways = 2
+
+// implausible reports whether n departures within the window are more than the corp
+// expects, of so many who were at work when it began.
+func implausible(s setting.Settings, n, staff int) bool {
+	return n > s.DeparturesPerHour || n > someAlways && n*100 > s.DeparturesPercent*staff
+}
+
+// plausible refuses what looks like a mistake or an attack rather than people
+// leaving: a mass departure would take the whole corp's access and put its customers
+// up for handing over. Only a person can say that it is meant.
+//
+// All deactivations of a corp take their turn at its administrators' lock, which
+// Deactivate holds by now, so none is missed that another transaction is making.
+func (d *departure) plausible() error {
+	n, err := d.recent()
+	if err != nil || n <= 1 {
+		return err // one is plausible in any corp
+	}
+	s, err := setting.Load(d.ctx, d.tx)
+	if err != nil {
+		return err
+	}
+	staff := 0
+	if n <= s.DeparturesPerHour && n > someAlways {
+		// Those who are at work, and those counted who were until just now.
+		if staff, _, err = store.SelectOne(d.ctx, d.tx, func(n *int) []any { return []any{n} },
+			`SELECT count(*) FROM members WHERE corp_id = $1 AND status IN ('ACTIVE', 'LEAVING')`, d.tx.Corp()); err != nil {
+			return err
+		}
+		staff += d.gone
+	}
+	if !implausible(s, n, staff) {
+		return nil
+	}
+	if d.in.ConfirmMassDeparture && d.actor.Kind == access.Person {
+		d.mass = n
+		return nil
+	}
+	return fault.Clash("input.confirmMassDeparture",
+		"this would be departure number %d within an hour, more than the settings take for plausible; confirm that so many are meant",
+		"这将是一小时内的第 %d 次离职或停用,超出设置的合理范围;如确属实,请确认批量离职", n).
+		With("departures", n).With("withinMinutes", int(departureWindow/time.Minute))
+}
+
+// recent counts the departures and disablings within the window, this one included.
+// For an automatic one those that are due with it count too, and those that were
+// held back with it: either all of a plausible number depart by themselves, or none.
+func (d *departure) recent() (int, error) {
+	since := d.tx.Now().Add(-departureWindow)
+	type counts struct{ gone, due int }
+	// When somebody was disabled stands in the log alone. Every deactivation touches
+	// updated_at, whose index leaves few to look at; a minute covers the wait for locks.
+	c, _, err := store.SelectOne(d.ctx, d.tx, func(c *counts) []any { return []any{&c.gone, &c.due} }, `SELECT
+		(SELECT count(*) FROM members AS m WHERE m.corp_id = $1 AND m.id <> $2 AND m.updated_at > $3 AND (m.departed_at > $4 OR m.status = 'DISABLED'
+			AND EXISTS (SELECT 1 FROM audit_entries AS e WHERE e.corp_id = m.corp_id AND e.subject_id = m.id AND e.action = $5 AND e.at > $4))),
+		(SELECT count(*) FROM members AS m WHERE m.corp_id = $1 AND m.id <> $2 AND m.status = 'LEAVING' AND m.last_day < $6
+			AND (m.departure_held_at IS NULL OR m.departure_held_at > $4))`,
+		d.tx.Corp(), d.in.MemberID, since.Add(-time.Minute), since, string(access.MemberDeactivate), d.in.today)
+	d.gone = c.gone
+	return 1 + c.gone + c.due, err
+}
+
+// due goes on with an automatic departure only while it is still one: somebody may
+// have moved the day, or another replica have been quicker.
+func (d *departure) due() error {
+	if d.in.today == "" || d.leaver.due(d.in.today) {
+		return nil
+	}
+	return errNotDue
+}

@@ -1,0 +1,115 @@
+package setting
+
+import (
+	"context"
+
+	"github.com/openhandover/openhandover/internal/access"
+	"github.com/openhandover/openhandover/internal/audit"
+	"github.com/openhandover/openhandover/internal/fault"
+	"github.com/openhandover/openhandover/internal/identity"
+	"github.com/openhandover/openhandover/internal/store"
+)
+
+// Service is the use case of changing settings.
+type Service struct {
+	DB  *store.DB
+	Log *audit.Log
+}
+
+// SaveInput changes settings. Nil leaves one as it is.
+type SaveInput struct {
+	// Version is the one the caller saw; nil or 0 where nothing has been saved yet.
+	Version                              *int
+	MovesPerContact, MovesWithinDays     *int
+	GroupsPerDay                         *int
+	DeparturesPerHour, DeparturesPercent *int
+	RevertibleDays                       *int
+}
+
+// part is one setting: where it is kept, what is asked for, and what it may be.
+type part struct {
+	name       string
+	kept       *int
+	wanted     *int
+	least, max int
+}
+
+// parts pairs what is asked for with what there is.
+func (in *SaveInput) parts(s *Settings) []part {
+	return []part{
+		{"movesPerContact", &s.MovesPerContact, in.MovesPerContact, 1, 1000},
+		{"movesWithinDays", &s.MovesWithinDays, in.MovesWithinDays, 1, 365},
+		{"groupsPerDay", &s.GroupsPerDay, in.GroupsPerDay, 1, 10_000},
+		{"departuresPerHour", &s.DeparturesPerHour, in.DeparturesPerHour, 1, 10_000},
+		{"departuresPercent", &s.DeparturesPercent, in.DeparturesPercent, 1, 100},
+		{"revertibleDays", &s.RevertibleDays, in.RevertibleDays, 1, 365},
+	}
+}
+
+// Save changes the corp's settings. It needs MANAGE_POLICIES over the whole corp
+// and a fresh proof of identity. What is as it was already is no change and leaves
+// no entry.
+//
+// Fails with FORBIDDEN, STEP_UP_REQUIRED, INVALID naming the setting that is out of
+// bounds, and CONFLICT for a stale version.
+func (s *Service) Save(ctx context.Context, in SaveInput) error {
+	return s.Log.Tx(ctx, s.DB, access.SettingsSave, func(ctx context.Context, tx *store.Tx) error {
+		actor, err := identity.Confirm(ctx, tx)
+		if err != nil {
+			return err
+		}
+		if !actor.Scope(access.ManagePolicies).All {
+			return fault.Denied("settings need MANAGE_POLICIES over the whole corp", "修改设置需要对整个企业的 MANAGE_POLICIES 权限")
+		}
+		if err := identity.Fresh(actor, tx.Now()); err != nil {
+			return err
+		}
+		was, err := load(ctx, tx, tx.DB().ForNoKeyUpdate())
+		if err != nil {
+			return err
+		}
+		is := was
+		before, after, bad := map[string]any{}, map[string]any{}, fault.List{}
+		for _, p := range in.parts(&is) {
+			switch {
+			case p.wanted == nil || *p.wanted == *p.kept:
+			case *p.wanted < p.least || *p.wanted > p.max:
+				bad = append(bad, fault.Bad("input."+p.name, "give a number from %d to %d", "请输入 %d 到 %d 之间的数字", p.least, p.max))
+			default:
+				before[p.name], after[p.name] = *p.kept, *p.wanted
+				*p.kept = *p.wanted
+			}
+		}
+		if err := bad.Err(); err != nil {
+			return err
+		}
+		seen := 0
+		if in.Version != nil {
+			seen = *in.Version
+		}
+		if seen != was.Version {
+			return fault.Stale("input.version", was.Version)
+		}
+		if len(after) == 0 {
+			return nil
+		}
+		// Whoever saves first finds no row to lock, so the version is compared once more.
+		ids, err := tx.Change(ctx, "corp_settings", `INSERT INTO corp_settings (corp_id, moves_per_contact, moves_within_days, groups_per_day,
+			departures_per_hour, departures_percent, revertible_days, version, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+			ON CONFLICT (corp_id) DO UPDATE SET moves_per_contact = excluded.moves_per_contact, moves_within_days = excluded.moves_within_days,
+			groups_per_day = excluded.groups_per_day, departures_per_hour = excluded.departures_per_hour, departures_percent = excluded.departures_percent,
+			revertible_days = excluded.revertible_days, version = excluded.version, updated_at = excluded.updated_at
+			WHERE corp_settings.version = excluded.version - 1 RETURNING corp_id`, tx.Corp(), is.MovesPerContact, is.MovesWithinDays, is.GroupsPerDay,
+			is.DeparturesPerHour, is.DeparturesPercent, is.RevertibleDays, was.Version+1, tx.Now())
+		if err != nil {
+			return err
+		}
+		if len(ids) == 0 {
+			if was, err = Load(ctx, tx); err != nil {
+				return err
+			}
+			return fault.Stale("input.version", was.Version)
+		}
+		return s.Log.Append(ctx, tx, audit.Entry{Action: access.SettingsSave, Subject: tx.Corp(), Before: before, After: after})
+	})
+}
