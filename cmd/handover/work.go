@@ -7,6 +7,7 @@ import (
 
 	"github.com/openhandover/openhandover/internal/handover"
 	"github.com/openhandover/openhandover/internal/job"
+	"github.com/openhandover/openhandover/internal/member"
 	"github.com/openhandover/openhandover/internal/notify"
 )
 
@@ -15,6 +16,7 @@ import (
 func (p *program) works() map[string]job.Work {
 	return map[string]job.Work{
 		handover.WorkHandovers: p.use.Handover.Work,
+		member.WorkDepartures:  p.use.Member.Depart,
 		notify.WorkDeliveries:  p.use.Webhook.Deliver,
 		notify.WorkDigests:     p.use.Webhook.Digests,
 	}

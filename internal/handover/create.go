@@ -129,6 +129,9 @@ func (s *Service) Replan(ctx context.Context, id nid.ID, version int, in Input) 
 		if err := p.complete("input.plan"); err != nil {
 			return err
 		}
+		if p.Need, err = needed(ctx, tx, p.Policy, requester(actor), r.ID, len(p.Items), keyContacts(p.Items)); err != nil {
+			return err
+		}
 		// Nothing refers to a transfer that was only planned.
 		gone, err := tx.Change(ctx, "transfers", `DELETE FROM transfers WHERE corp_id = $1 AND handover_id = $2 RETURNING id`, tx.Corp(), r.ID)
 		if err != nil {

@@ -77,8 +77,18 @@ func (o outline) people(r *record) []nid.ID {
 	return sorted(append(slices.Concat(o.successors, o.givers), r.Leaver))
 }
 
-// need is the stricter of the policy at submission and the one now, over what is
-// still to do and what the requester did in the last day.
-func (r *record) need(p approval.Policy, o outline) approval.Need {
-	return r.Need.Stricter(p.Of(o.total, o.keys))
+// need is the stricter of the policy at submission and the one now.
+func (r *record) need(ctx context.Context, q store.Querier, p approval.Policy, o outline) (approval.Need, error) {
+	now, err := needed(ctx, q, p, r.Requester, r.ID, o.total, o.keys)
+	return r.Need.Stricter(now), err
+}
+
+// needed is what a plan needs under a policy. A threshold is about the sum of what its
+// requester moves in a day: splitting a plan does not dodge it.
+func needed(ctx context.Context, q store.Querier, p approval.Policy, requester, except nid.ID, total, keys int) (approval.Need, error) {
+	if p.Above == nil || requester.IsZero() {
+		return p.Of(total, keys), nil
+	}
+	recent, recentKeys, err := approval.Recent(ctx, q, requester, store.EngineOf(q).Now().Add(-approval.Window), except)
+	return p.OfSum(total, keys, recent, recentKeys), err
 }

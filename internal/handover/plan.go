@@ -193,7 +193,9 @@ func work(ctx context.Context, q store.Querier, actor *access.Actor, in Input, f
 	if p.Policy, err = approval.Load(ctx, q); err != nil {
 		return nil, err
 	}
-	p.Need = p.Policy.Of(len(p.Items), keyContacts(p.Items))
+	if p.Need, err = needed(ctx, q, p.Policy, requester(actor), nid.ID{}, len(p.Items), keyContacts(p.Items)); err != nil {
+		return nil, err
+	}
 	p.Digest = digest(access.From(ctx).Corp, p)
 	return p, nil
 }

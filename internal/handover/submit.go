@@ -58,7 +58,10 @@ func (s *Service) Submit(ctx context.Context, id nid.ID, version int) error {
 		if err := p.mergers(ctx, tx); err != nil {
 			return err
 		}
-		need := policy.Of(len(p.Items), keyContacts(p.Items))
+		need, err := needed(ctx, tx, policy, r.Requester, r.ID, len(p.Items), keyContacts(p.Items))
+		if err != nil {
+			return err
+		}
 		event := SubmitFree
 		if need.Votes > 0 {
 			event = SubmitBound

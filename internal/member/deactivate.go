@@ -96,6 +96,10 @@ func (s *Service) Deactivate(ctx context.Context, in DeactivateInput) (out Resul
 		if err := notify.Emit(ctx, tx, in.Mode.event(), in.MemberID, map[string]any{"contacts": out.ProtectedContacts, "groups": out.ProtectedGroups}); err != nil {
 			return err
 		}
+		// An automatic rule set plans now, and what was to begin on this day may.
+		if err := tx.Wake(ctx, WorkPlans, tx.Now()); err != nil {
+			return err
+		}
 		return s.Log.Append(ctx, tx, d.entry())
 	})
 	return out, err

@@ -17,6 +17,10 @@ import (
 // WorkDepartures is the kind of work that Depart does, for store.Tx.Wake.
 const WorkDepartures = "departures"
 
+// WorkPlans is the work that a departure is the occasion of: handover.WorkHandovers,
+// by its name, since the packages of the domain talk through jobs.
+const WorkPlans = "handovers"
+
 // errNotDue: somebody else was quicker, or changed the plan.
 var errNotDue = errors.New("member: the departure is not due")
 

@@ -212,17 +212,22 @@ func (in *Input) write(ctx context.Context, tx *store.Tx) (nid.ID, error) {
 		fallback = *in.Fallback
 	}
 	id := tx.NewID(nid.RuleSet)
-	query := `INSERT INTO rule_sets (id, corp_id, created_at, version, updated_at, name, rules, fallback_id, automatic)
-		SELECT $2, $1, $3, 1, $3, $4, $5, $6, $7 WHERE NOT EXISTS (SELECT 1 FROM rule_sets WHERE corp_id = $1 AND name = $4) RETURNING id`
 	if in.ID != nil {
 		id = *in.ID
-		query = `UPDATE rule_sets SET version = version + 1, updated_at = $3, name = $4, rules = $5, fallback_id = $6, automatic = $7
-			WHERE corp_id = $1 AND id = $2 AND NOT EXISTS (SELECT 1 FROM rule_sets AS o WHERE o.corp_id = $1 AND o.name = $4 AND o.id <> $2) RETURNING id`
 	}
-	done, err := tx.Change(ctx, "rule_sets", query, tx.Corp(), id, tx.Now(), in.Name, string(rules), fallback, in.Automatic)
-	if err == nil && len(done) == 0 {
-		err = fault.Clash("input.name", "another rule set has this name", "已有同名规则集")
+	_, taken, err := store.SelectOne(ctx, tx, func(id *nid.ID) []any { return []any{id} },
+		`SELECT id FROM rule_sets WHERE corp_id = $1 AND name = $2 AND id <> $3`, tx.Corp(), in.Name, id)
+	if err != nil {
+		return id, err
 	}
+	if taken {
+		return id, fault.Clash("input.name", "another rule set has this name", "已有同名规则集")
+	}
+	query := `INSERT INTO rule_sets (id, corp_id, created_at, version, updated_at, name, rules, fallback_id, automatic) VALUES ($2, $1, $3, 1, $3, $4, $5, $6, $7) RETURNING id`
+	if in.ID != nil {
+		query = `UPDATE rule_sets SET version = version + 1, updated_at = $3, name = $4, rules = $5, fallback_id = $6, automatic = $7 WHERE corp_id = $1 AND id = $2 RETURNING id`
+	}
+	_, err = tx.Change(ctx, "rule_sets", query, tx.Corp(), id, tx.Now(), in.Name, string(rules), fallback, in.Automatic)
 	return id, err
 }
 

@@ -1,0 +1,88 @@
+package rule_test
+
+import (
+	"testing"
+
+	"github.com/openhandover/openhandover/internal/access"
+	"github.com/openhandover/openhandover/internal/fault"
+	"github.com/openhandover/openhandover/internal/nid"
+	"github.com/openhandover/openhandover/internal/rule"
+	"github.com/openhandover/openhandover/internal/store"
+	"github.com/openhandover/openhandover/internal/store/storetest"
+	"github.com/openhandover/openhandover/internal/testcorp"
+)
+
+func TestSaving(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *store.DB, clock *storetest.Clock) {
+		c := testcorp.New(t, db, clock, "acme")
+		other := testcorp.New(t, db, clock, "other")
+		s := &rule.Service{DB: db, Log: c.Log}
+		lina, boss := c.Member("lina", c.Root), c.Member("boss", c.Root)
+		c.Grant(boss, access.Manager.Name, nid.ID{})
+		admin := c.Verified(c.Admin)
+		good := rule.Input{Name: "rules", Fallback: &lina, Rules: []rule.Rule{
+			{Tags: []string{"vip"}, Departments: []nid.ID{c.Root}, Kinds: []rule.Kind{rule.Contact}, AddWay: []int{1}, Method: rule.Weighted, Members: []nid.ID{lina, boss}, Weights: []int{1, 2}},
+			{Method: rule.Manager},
+		}}
+		wants := func(name string, err error, code fault.Code, field string) {
+			t.Helper()
+			var f *fault.Error
+			if list, ok := err.(fault.List); ok && len(list) > 0 {
+				f = list[0]
+			} else {
+				f, _ = err.(*fault.Error)
+			}
+			if fault.CodeOf(err) != code || f != nil && f.Field != field {
+				t.Errorf("%s: %v, want %s on %s", name, err, code, field)
+			}
+		}
+		id, err := s.Save(admin, good)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = s.Save(admin, good)
+		wants("the same name", err, fault.Conflict, "input.name")
+		_, err = s.Save(c.Verified(boss), good)
+		wants("who may not", err, fault.Forbidden, "")
+		_, err = s.Save(c.SignedIn(c.Admin, false), good)
+		wants("without proof", err, fault.StepUpRequired, "")
+
+		changed := good
+		one, two, unknown := 1, 2, nid.New(nid.RuleSet)
+		changed.ID, changed.Version, changed.Automatic = &id, &one, true
+		if _, err := s.Save(admin, changed); err != nil {
+			t.Fatal(err)
+		}
+		_, err = s.Save(admin, changed)
+		wants("a stale version", err, fault.Conflict, "input.version")
+		changed.ID, changed.Version = &unknown, &two
+		_, err = s.Save(admin, changed)
+		wants("an unknown set", err, fault.NotFound, "input.id")
+
+		for name, try := range map[string]struct {
+			rules []rule.Rule
+			field string
+			code  fault.Code
+		}{
+			"no member":         {[]rule.Rule{{Method: rule.ToMember}}, "input.rules.0.memberIds", fault.Invalid},
+			"nobody to share":   {[]rule.Rule{{Method: rule.Even}}, "input.rules.0.memberIds", fault.Invalid},
+			"a manager named":   {[]rule.Rule{{Method: rule.Manager, Members: []nid.ID{lina}}}, "input.rules.0.memberIds", fault.Invalid},
+			"weights missing":   {[]rule.Rule{{Method: rule.Weighted, Members: []nid.ID{lina}}}, "input.rules.0.weights", fault.Invalid},
+			"weight of nothing": {[]rule.Rule{{Method: rule.Weighted, Members: []nid.ID{lina}, Weights: []int{0}}}, "input.rules.0.weights.0", fault.Invalid},
+			"twice the same":    {[]rule.Rule{{Method: rule.Even, Members: []nid.ID{lina, lina}}}, "input.rules.0.memberIds.1", fault.Invalid},
+			"never reached":     {[]rule.Rule{{Method: rule.Manager}, {Method: rule.Manager}}, "input.rules.1", fault.Invalid},
+			"another corp's":    {[]rule.Rule{{Method: rule.ToMember, Members: []nid.ID{other.Admin}}}, "input.rules.0.memberIds.0", fault.NotFound},
+			"no such place":     {[]rule.Rule{{Departments: []nid.ID{other.Root}, Method: rule.Manager}}, "input.rules.0.departmentIds.0", fault.NotFound},
+			"too many rules":    {make([]rule.Rule, 51), "input.rules", fault.Invalid},
+		} {
+			_, err := s.Save(admin, rule.Input{Name: name, Rules: try.rules})
+			wants(name, err, try.code, try.field)
+		}
+		if n := testcorp.Value[int](c, `SELECT count(*) FROM rule_sets`); n != 1 {
+			t.Errorf("%d sets are stored", n)
+		}
+		if n := testcorp.Value[int](c, `SELECT count(*) FROM audit_entries WHERE action = 'rule_set.save' AND subject_id = $1`, id); n != 2 {
+			t.Errorf("%d entries, want 2", n)
+		}
+	})
+}
