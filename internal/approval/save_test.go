@@ -219,10 +219,10 @@ func TestOfSum(t *testing.T) {
 
 // recentCase is one handover of wang's.
 type recentCase struct {
-	name, state               string
-	made, submitted, begun    time.Duration // ago; 0: never
-	keys, plain, done, undone int
-	reverse                   bool
+	name, state            string
+	made, submitted, begun time.Duration // ago; 0: never
+	keys, plain, done      int
+	reverse                bool
 }
 
 func TestRecent(t *testing.T) {

@@ -185,7 +185,8 @@ func (r *record) progressed(entries []audit.Entry) []audit.Entry {
 // rights, the leaver's status and the votes are those of now.
 func (s *Service) bars(ctx context.Context, tx *store.Tx, executor *access.Actor, r *record, ts []Transfer, st *stage) (func(*Transfer) Reason, error) {
 	all := func(why Reason) func(*Transfer) Reason { return func(*Transfer) Reason { return why } }
-	if executor == nil || r.leaverFits(st.who, Execute) != nil {
+	fits := r.leaverFits(st.who, Execute) == nil
+	if executor == nil || !fits {
 		return all(NotPermitted), nil
 	}
 	o := outlined(ts)

@@ -84,7 +84,7 @@ func (s *Service) Retry(ctx context.Context, id nid.ID, ids []nid.ID, successor 
 		if len(ts) == 0 {
 			return fault.Clash("", "no transfer of this handover can be tried again", "该交接没有可重试的分配记录")
 		}
-		if successor != nil && !(len(outlined(ts).successors) == 1 && outlined(ts).successors[0] == *successor) {
+		if to := outlined(ts).successors; successor != nil && (len(to) != 1 || to[0] != *successor) {
 			return s.followUp(ctx, tx, actor, r, ts, *successor, out)
 		}
 		if successor != nil {

@@ -92,14 +92,13 @@ func (p *planning) takes(id nid.ID, it *Item) bool {
 // give notes what somebody gets.
 func (p *planning) give(it *Item, c Choice) Choice {
 	g := p.given[c.To]
-	switch {
-	case it.Kind == Group:
+	if it.Kind == Group {
 		g.groups++
-	default:
-		g.contacts++
-		if !slices.Contains(it.FollowedBy, c.To) {
-			g.room--
-		}
+		return c
+	}
+	g.contacts++
+	if !slices.Contains(it.FollowedBy, c.To) {
+		g.room--
 	}
 	return c
 }

@@ -1,6 +1,7 @@
 package rule_test
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/openhandover/openhandover/internal/access"
@@ -26,11 +27,9 @@ func TestSaving(t *testing.T) {
 		}}
 		wants := func(name string, err error, code fault.Code, field string) {
 			t.Helper()
-			var f *fault.Error
-			if list, ok := err.(fault.List); ok && len(list) > 0 {
+			f, _ := errors.AsType[*fault.Error](err)
+			if list, ok := errors.AsType[fault.List](err); ok && len(list) > 0 {
 				f = list[0]
-			} else {
-				f, _ = err.(*fault.Error)
 			}
 			if fault.CodeOf(err) != code || f != nil && f.Field != field {
 				t.Errorf("%s: %v, want %s on %s", name, err, code, field)
