@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 
 	"github.com/openhandover/openhandover/internal/nid"
 )
@@ -13,10 +14,7 @@ import (
 // no successor. A contact goes only to who has room for it, unless they follow it
 // already. The result depends on the items but not on their order.
 func (s Set) Plan(c Case, items []Item) []Choice {
-	p := &planning{set: s, about: c, given: map[nid.ID]*gift{}, shares: make([]map[Kind][]int, len(s.Rules))}
-	for id, m := range c.Members {
-		p.given[id] = &gift{room: m.Room}
-	}
+	p := s.planning(c)
 	order := make([]int, len(items))
 	for i := range order {
 		order[i] = i
@@ -33,33 +31,65 @@ func (s Set) Plan(c Case, items []Item) []Choice {
 
 // planning is a plan while it is made.
 type planning struct {
-	set    Set
-	about  Case
-	given  map[nid.ID]*gift
-	shares []map[Kind][]int // what each member of a rule has got by it
+	departments []nid.ID
+	people      map[nid.ID]*person
+	rules       []deciding
+	fallback    *person
+	can         []int // who of a rule can take the item at hand; kept for its memory
 }
 
-// gift is what somebody has been given so far.
-type gift struct{ contacts, groups, room int }
+// person is somebody who may be chosen, with what they have been given so far.
+type person struct {
+	Member
+	id               nid.ID
+	contacts, groups int
+}
 
-func (g *gift) of(k Kind) int {
-	if k == Group {
-		return g.groups
+// deciding is a rule while a plan is made by it. Its members are looked up once, not
+// for each item.
+type deciding struct {
+	*Rule
+	choice Choice    // what all its choices have in common
+	among  []*person // nil: the case knows nothing of them
+	shares map[Kind][]int
+}
+
+func (s Set) planning(c Case) *planning {
+	p := &planning{departments: c.Departments, people: make(map[nid.ID]*person, len(c.Members))}
+	for id, m := range c.Members {
+		p.people[id] = &person{Member: m, id: id}
 	}
-	return g.contacts
+	p.fallback = p.people[s.Fallback]
+	for i := range s.Rules {
+		r := &s.Rules[i]
+		d := deciding{Rule: r, choice: Choice{Because: fmt.Sprintf("rule:%d:%s", i+1, r.Method), Rule: i}}
+		if s.ID.IsZero() {
+			d.choice = Choice{Because: "split:" + string(r.Method), Rule: -1}
+		}
+		among := r.Members
+		if r.Method == Manager {
+			among = c.Managers
+		}
+		for _, id := range among {
+			d.among = append(d.among, p.people[id])
+		}
+		d.shares = map[Kind][]int{Contact: make([]int, len(d.among)), Group: make([]int, len(d.among))}
+		p.rules = append(p.rules, d)
+	}
+	return p
 }
 
 func (p *planning) choose(it *Item) Choice {
-	for i := range p.set.Rules {
-		if r := &p.set.Rules[i]; r.matches(it, p.about.Departments) {
-			if c, ok := p.by(i, it); ok {
-				return p.give(it, c)
+	for i := range p.rules {
+		if d := &p.rules[i]; d.matches(it, p.departments) {
+			if to, c := p.by(d, it); to != nil {
+				return to.give(it, c)
 			}
 			break // the first that matches decides
 		}
 	}
-	if f := p.set.Fallback; !f.IsZero() && p.takes(f, it) {
-		return p.give(it, Choice{To: f, Because: "fallback", Rule: -1})
+	if p.fallback.takes(it) {
+		return p.fallback.give(it, Choice{Because: "fallback", Rule: -1})
 	}
 	return Choice{Rule: -1}
 }
@@ -83,95 +113,116 @@ func (r *Rule) matches(it *Item, departments []nid.ID) bool {
 	return true
 }
 
-// takes reports whether a member can take the item.
-func (p *planning) takes(id nid.ID, it *Item) bool {
-	m, ok := p.about.Members[id]
-	return ok && m.Fit && (it.Kind == Group || p.given[id].room > 0 || slices.Contains(it.FollowedBy, id))
+// takes reports whether somebody can take the item.
+func (m *person) takes(it *Item) bool {
+	return m != nil && m.Fit && (it.Kind == Group || m.Room > 0 || slices.Contains(it.FollowedBy, m.id))
 }
 
 // give notes what somebody gets.
-func (p *planning) give(it *Item, c Choice) Choice {
-	g := p.given[c.To]
+func (m *person) give(it *Item, c Choice) Choice {
+	c.To = m.id
 	if it.Kind == Group {
-		g.groups++
+		m.groups++
 		return c
 	}
-	g.contacts++
-	if !slices.Contains(it.FollowedBy, c.To) {
-		g.room--
+	m.contacts++
+	if !slices.Contains(it.FollowedBy, m.id) {
+		m.Room--
 	}
 	return c
 }
 
-// by lets one rule pick. Ties go to who is named first.
-func (p *planning) by(i int, it *Item) (Choice, bool) {
-	r := &p.set.Rules[i]
-	among := r.Members
-	switch r.Method {
-	case Manager:
-		among = p.about.Managers
-	case EarlierRelationship:
-		among = it.Earlier
-		if len(r.Members) > 0 {
-			among = slices.DeleteFunc(slices.Clone(among), func(id nid.ID) bool { return !slices.Contains(r.Members, id) })
+// given is how many of a kind the plan has given somebody so far.
+func (m *person) given(k Kind) int {
+	if k == Group {
+		return m.groups
+	}
+	return m.contacts
+}
+
+// load is what somebody has to look after, with what the plan has given so far.
+func (m *person) load(k Kind) int {
+	if k == Group {
+		return m.Groups + m.groups
+	}
+	return m.Contacts + m.contacts
+}
+
+// by lets one rule pick. Ties go to who is named first. Nobody: none of the rule's
+// members can take the item.
+func (p *planning) by(d *deciding, it *Item) (*person, Choice) {
+	c := d.choice
+	if d.Method == EarlierRelationship {
+		return p.related(d, it), c
+	}
+	p.can = p.can[:0]
+	for n, m := range d.among {
+		if m.takes(it) {
+			p.can = append(p.can, n)
 		}
 	}
+	if len(p.can) == 0 {
+		return nil, c
+	}
+	switch d.Method {
+	case Even:
+		return d.among[p.least(func(n int) int { return d.among[n].given(it.Kind) })], c
+	case LeastLoaded:
+		to := d.among[p.least(func(n int) int { return d.among[n].load(it.Kind) })]
+		c.Because += ":" + strconv.Itoa(to.load(it.Kind))
+		return to, c
+	case Weighted:
+		n := p.due(d.Weights, d.shares[it.Kind])
+		d.shares[it.Kind][n]++
+		c.Because += fmt.Sprintf(":%d/%d", d.Weights[n], total(d.Weights))
+		return d.among[n], c
+	}
+	return d.among[p.can[0]], c // MEMBER and MANAGER: the first who can
+}
+
+// related finds the newest who looked after the item before; without one, the first
+// who follows it too.
+func (p *planning) related(d *deciding, it *Item) *person {
+	for _, ids := range [][]nid.ID{it.Earlier, it.FollowedBy} {
+		for _, id := range ids {
+			if m := p.people[id]; m.takes(it) && (len(d.Members) == 0 || slices.Contains(d.Members, id)) {
+				return m
+			}
+		}
+	}
+	return nil
+}
+
+// least finds the smallest among those who can take the item.
+func (p *planning) least(of func(int) int) int {
 	best, least := -1, 0
-	for n, id := range among {
-		if !p.takes(id, it) {
-			continue
-		}
-		if load := p.load(i, n, id, it.Kind); best < 0 || load < least {
-			best, least = n, load
-		}
-		if r.Method == ToMember || r.Method == Manager || r.Method == EarlierRelationship {
-			break // the first who can
+	for _, n := range p.can {
+		if v := of(n); best < 0 || v < least {
+			best, least = n, v
 		}
 	}
-	if best < 0 {
-		return Choice{}, false
-	}
-	to := among[best]
-	detail := ""
-	switch r.Method {
-	case LeastLoaded:
-		detail = fmt.Sprint(":", least)
-	case Weighted:
-		p.share(i, it.Kind)[best]++
-		detail = fmt.Sprintf(":%d/%d", r.Weights[best], total(r.Weights))
-	}
-	if p.set.ID.IsZero() {
-		return Choice{to, "split:" + string(r.Method) + detail, -1}, true
-	}
-	return Choice{to, fmt.Sprintf("rule:%d:%s%s", i+1, r.Method, detail), i}, true
+	return best
 }
 
-// load is what a rule compares members by: the smallest gets the item.
-func (p *planning) load(i, n int, id nid.ID, k Kind) int {
-	r, m, g := &p.set.Rules[i], p.about.Members[id], p.given[id]
-	switch r.Method {
-	case LeastLoaded:
-		if k == Group {
-			return m.Groups + g.groups
+// due finds whose turn it is by weight, among those who can take the item: who would
+// have the fewest for their weight, of those whom it does not take past their share
+// rounded up. This is the quota method of Balinski and Young (1975), which never
+// leaves anybody a whole item away from their share; giving to who lags furthest
+// behind does. Who cannot take it counts for nothing, so that the others keep their
+// proportion.
+func (p *planning) due(weights, got []int) int {
+	weight, all := 0, 1 // with the item at hand
+	for _, n := range p.can {
+		weight += weights[n]
+		all += got[n]
+	}
+	best := -1
+	for _, n := range p.can {
+		if got[n]*weight < weights[n]*all && (best < 0 || (got[n]+1)*weights[best] < (got[best]+1)*weights[n]) {
+			best = n
 		}
-		return m.Contacts + g.contacts
-	case Weighted:
-		// Who lags furthest behind their share of what the rule has given, and of this.
-		got := p.share(i, k)
-		return got[n]*total(r.Weights) - r.Weights[n]*(total(got)+1)
 	}
-	return g.of(k)
-}
-
-// share is what each member of a rule has got by it, of a kind.
-func (p *planning) share(i int, k Kind) []int {
-	if p.shares[i] == nil {
-		p.shares[i] = map[Kind][]int{}
-	}
-	if p.shares[i][k] == nil {
-		p.shares[i][k] = make([]int, len(p.set.Rules[i].Members))
-	}
-	return p.shares[i][k]
+	return best // somebody has less than their share of what all have and one more
 }
 
 func total(ns []int) (sum int) {
