@@ -172,31 +172,49 @@ func (in *Input) before(ctx context.Context, tx *store.Tx) (map[string]any, erro
 	return old.said(), nil
 }
 
-// known finds a member or department that is not the corp's.
+// known finds the first member or department that is not the corp's.
 func (in *Input) known(ctx context.Context, tx *store.Tx) error {
-	fields := map[nid.ID]string{}
-	var members, departments []nid.ID
+	var members, departments []named
 	for i, r := range in.Rules {
 		for j, m := range r.Members {
-			fields[m], members = fmt.Sprintf("input.rules.%d.memberIds.%d", i, j), append(members, m)
+			members = append(members, named{m, fmt.Sprintf("input.rules.%d.memberIds.%d", i, j)})
 		}
 		for j, d := range r.Departments {
-			fields[d], departments = fmt.Sprintf("input.rules.%d.departmentIds.%d", i, j), append(departments, d)
+			departments = append(departments, named{d, fmt.Sprintf("input.rules.%d.departmentIds.%d", i, j)})
 		}
 	}
 	if in.Fallback != nil {
-		fields[*in.Fallback], members = "input.fallbackId", append(members, *in.Fallback)
+		members = append(members, named{*in.Fallback, "input.fallbackId"})
 	}
-	for table, ids := range map[string][]nid.ID{"members": members, "departments": departments} {
-		found, err := store.Select(ctx, tx, func(id *nid.ID) []any { return []any{id} },
-			`SELECT id FROM `+table+` WHERE corp_id = $1 AND archived_at IS NULL AND id `+tx.DB().In(2), tx.Corp(), tx.DB().IDs(ids))
-		if err != nil {
-			return err
-		}
-		for _, id := range ids {
-			if !slices.Contains(found, id) {
-				return fault.Missing(fields[id])
-			}
+	if err := allOf(ctx, tx, "members", members); err != nil {
+		return err
+	}
+	return allOf(ctx, tx, "departments", departments)
+}
+
+// named is an id with the field that names it.
+type named struct {
+	id    nid.ID
+	field string
+}
+
+func allOf(ctx context.Context, tx *store.Tx, table string, names []named) error {
+	ids := make([]nid.ID, len(names))
+	for i, n := range names {
+		ids[i] = n.id
+	}
+	found, err := store.Select(ctx, tx, func(id *nid.ID) []any { return []any{id} },
+		`SELECT id FROM `+table+` WHERE corp_id = $1 AND archived_at IS NULL AND id `+tx.DB().In(2), tx.Corp(), tx.DB().IDs(ids))
+	if err != nil {
+		return err
+	}
+	there := make(map[nid.ID]bool, len(found))
+	for _, id := range found {
+		there[id] = true
+	}
+	for _, n := range names {
+		if !there[n.id] {
+			return fault.Missing(n.field)
 		}
 	}
 	return nil

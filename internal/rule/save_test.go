@@ -1,7 +1,9 @@
 package rule_test
 
 import (
+	"context"
 	"errors"
+	"reflect"
 	"testing"
 
 	"github.com/openhandover/openhandover/internal/access"
@@ -72,7 +74,10 @@ func TestSaving(t *testing.T) {
 			"never reached":     {[]rule.Rule{{Method: rule.Manager}, {Method: rule.Manager}}, "input.rules.1", fault.Invalid},
 			"another corp's":    {[]rule.Rule{{Method: rule.ToMember, Members: []nid.ID{other.Admin}}}, "input.rules.0.memberIds.0", fault.NotFound},
 			"no such place":     {[]rule.Rule{{Departments: []nid.ID{other.Root}, Method: rule.Manager}}, "input.rules.0.departmentIds.0", fault.NotFound},
-			"too many rules":    {make([]rule.Rule, 51), "input.rules", fault.Invalid},
+			"unknown twice": {[]rule.Rule{{Importance: "KEY", Method: rule.ToMember, Members: []nid.ID{other.Admin}}, {Method: rule.ToMember, Members: []nid.ID{other.Admin}}},
+				"input.rules.0.memberIds.0", fault.NotFound},
+			"unknown of both": {[]rule.Rule{{Departments: []nid.ID{other.Root}, Method: rule.ToMember, Members: []nid.ID{other.Admin}}}, "input.rules.0.memberIds.0", fault.NotFound},
+			"too many rules":  {make([]rule.Rule, 51), "input.rules", fault.Invalid},
 		} {
 			_, err := s.Save(admin, rule.Input{Name: name, Rules: try.rules})
 			wants(name, err, try.code, try.field)
@@ -82,6 +87,27 @@ func TestSaving(t *testing.T) {
 		}
 		if n := testcorp.Value[int](c, `SELECT count(*) FROM audit_entries WHERE action = 'rule_set.save' AND subject_id = $1`, id); n != 2 {
 			t.Errorf("%d entries, want 2", n)
+		}
+
+		load := func(ctx context.Context) (set rule.Set, title string, ok bool, automatic []rule.Set) {
+			t.Helper()
+			if err := db.View(ctx, func(ctx context.Context, r *store.Read) (err error) {
+				if set, title, ok, err = rule.Load(ctx, r, id); err != nil {
+					return err
+				}
+				automatic, err = rule.Automatic(ctx, r)
+				return err
+			}); err != nil {
+				t.Fatal(err)
+			}
+			return
+		}
+		want := rule.Set{ID: id, Rules: good.Rules, Fallback: lina}
+		if set, title, ok, automatic := load(admin); !ok || title != "rules" || !reflect.DeepEqual(set, want) || !reflect.DeepEqual(automatic, []rule.Set{want}) {
+			t.Errorf("loaded %v %q %v, automatic %v", set, title, ok, automatic)
+		}
+		if set, title, ok, automatic := load(other.Verified(other.Admin)); ok || title != "" || len(set.Rules) > 0 || len(automatic) > 0 {
+			t.Errorf("another corp loads %v %q, automatic %v", set, title, automatic)
 		}
 	})
 }
