@@ -38,7 +38,7 @@ func how(code string) (fault.Text, bool) {
 	case Manager:
 		return fault.T("the leaver's manager", "离开成员的上级"), true
 	case EarlierRelationship:
-		return fault.T("looked after it before", "此前负责过该对象的成员"), true
+		return fault.T("looked after it before, or follows it too", "此前负责过或同样在跟进该对象的成员"), true
 	}
 	return fault.Text{}, false
 }
