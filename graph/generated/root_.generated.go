@@ -6795,7 +6795,7 @@ enum RuleMethod {
   WEIGHTED
   "The manager of the leaver's department, or the nearest above who can."
   MANAGER
-  "Who looked after it before; among the rule's members, where it names any."
+  "Who looked after it before, the newest first, or else who follows it too; among the rule's members, where it names any."
   EARLIER_RELATIONSHIP
 }
 
