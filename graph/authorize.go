@@ -34,16 +34,16 @@ const (
 )
 
 // authorizer asks access.Operations before a root field is resolved: nobody who is
-// not signed in gets further, and no query does that its viewer has no permission
-// for anywhere. Mutations check permissions themselves, inside their transaction,
-// and record whom they refuse.
+// not signed in gets further, and no query or subscription does that its viewer has
+// no permission for anywhere. Mutations check permissions themselves, inside their
+// transaction, and record whom they refuse.
 type authorizer struct{}
 
 func (authorizer) ExtensionName() string { return "authorizer" }
 
 // Validate refuses a schema with a root field that has no rule.
 func (authorizer) Validate(s graphql.ExecutableSchema) error {
-	for _, root := range []string{"Query", "Mutation"} {
+	for _, root := range []string{"Query", "Mutation", "Subscription"} {
 		for _, f := range s.Schema().Types[root].Fields {
 			if _, ok := access.Operations[root+"."+f.Name]; !ok && !strings.HasPrefix(f.Name, "__") {
 				return fmt.Errorf("graph: %s.%s has no rule in access.Operations", root, f.Name)
@@ -56,7 +56,7 @@ func (authorizer) Validate(s graphql.ExecutableSchema) error {
 // InterceptField is graphql.FieldInterceptor.
 func (authorizer) InterceptField(ctx context.Context, next graphql.Resolver) (any, error) {
 	f := graphql.GetFieldContext(ctx)
-	if f.Object != "Query" && f.Object != "Mutation" || strings.HasPrefix(f.Field.Name, "__") {
+	if f.Object != "Query" && f.Object != "Mutation" && f.Object != "Subscription" || strings.HasPrefix(f.Field.Name, "__") {
 		return next(ctx)
 	}
 	rule, actor := access.Operations[f.Object+"."+f.Field.Name], access.From(ctx)
@@ -64,7 +64,7 @@ func (authorizer) InterceptField(ctx context.Context, next graphql.Resolver) (an
 	case rule.Open:
 	case !actor.SignedIn():
 		return nil, identity.SignInFirst()
-	case f.Object == "Query" && !rule.Allows(actor):
+	case f.Object != "Mutation" && !rule.Allows(actor):
 		return nil, fault.Denied("you have no permission for this", "您没有执行此操作的权限")
 	}
 	return next(ctx)

@@ -11,7 +11,6 @@ import (
 	"github.com/openhandover/openhandover/graph/generated"
 	"github.com/openhandover/openhandover/internal/access"
 	"github.com/openhandover/openhandover/internal/fault"
-	"github.com/openhandover/openhandover/internal/identity"
 )
 
 // Options are what an installation sets about the API.
@@ -43,13 +42,8 @@ func Handler(r *Resolver, o Options) *edge.Handler {
 	return edge.New(generated.NewExecutableSchema(generated.Config{Resolvers: r}), edge.Options{
 		Sizes: sizes, StandAlone: standAlone, Introspection: o.Introspection, Documents: o.Documents, TrustedOnly: o.TrustedOnly,
 		Read: r.DB.Reading, Stop: o.Stop, Translate: translate,
-		StillAllowed: func(ctx context.Context) error {
-			if !access.From(ctx).SignedIn() {
-				return identity.SignInFirst()
-			}
-			return nil
-		},
-		Extensions: []graphql.HandlerExtension{authorizer{}, payloads{r}},
+		StillAllowed: r.still,
+		Extensions:   []graphql.HandlerExtension{authorizer{}, payloads{r}},
 	})
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -20,6 +21,19 @@ func (p *program) works() map[string]job.Work {
 		notify.WorkDeliveries:  p.use.Webhook.Deliver,
 		notify.WorkDigests:     p.use.Webhook.Digests,
 	}
+}
+
+// longOverdue is when work counts as left lying: it is looked for every five seconds.
+const longOverdue = time.Minute
+
+// attended fails where work in the background has waited too long: no replica works,
+// or it fails every time. Requests are answered all the same.
+func (p *program) attended(ctx context.Context) error {
+	age, err := p.db.Overdue(ctx)
+	if err == nil && age > longOverdue {
+		err = fmt.Errorf("work in the background has been waiting for %s", age.Round(time.Second))
+	}
+	return err
 }
 
 // listen hears what other replicas tell, and comes back when the connection is lost.

@@ -41,8 +41,8 @@ type Options struct {
 	// called once, before the answer is written. An event opens it only when the
 	// event has come, and takes no more than values from the context.
 	Read func(context.Context) (ctx context.Context, done func())
-	// StillAllowed is asked before each event and each heartbeat of a stream; an
-	// error ends the stream and is shown.
+	// StillAllowed is asked before each event and each heartbeat of a subscription;
+	// an error ends the stream and is shown.
 	StillAllowed func(context.Context) error
 	// Translate turns errors of other packages into faults before they are shown;
 	// what it does not know it returns unchanged.

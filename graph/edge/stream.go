@@ -56,7 +56,7 @@ func (e *edge) stream(w http.ResponseWriter, r *http.Request, exec graphql.Graph
 			frame = f.event(answer)
 			beat.Reset(e.Heartbeat)
 		}
-		if err := e.allowed(ctx); err != nil {
+		if err := e.allowed(ctx, oc); err != nil {
 			out.send(f.refused(failedEvent(ctx, exec, oc, gqlerror.List{gqlerror.Wrap(err)})) + f.end)
 			return
 		}
@@ -64,8 +64,10 @@ func (e *edge) stream(w http.ResponseWriter, r *http.Request, exec graphql.Graph
 	}
 }
 
-func (e *edge) allowed(ctx context.Context) error {
-	if e.StillAllowed == nil {
+// allowed asks for what may last. A query or mutation asked for itself when it began,
+// and its one answer is owed even where it has ended its own session.
+func (e *edge) allowed(ctx context.Context, oc *graphql.OperationContext) error {
+	if e.StillAllowed == nil || oc.Operation.Operation != ast.Subscription {
 		return nil
 	}
 	return e.StillAllowed(ctx)

@@ -241,6 +241,17 @@ func TestStillAllowed(t *testing.T) {
 	}
 }
 
+// TestOneAnswerIsOwed: what does not last is not asked whether it may go on, not even
+// by a mutation that has ended its own session.
+func TestOneAnswerIsOwed(t *testing.T) {
+	h := serve(edge.Options{StillAllowed: func(context.Context) error { return fault.Denied("you may not", "您无权操作") }})
+	for text, want := range map[string]string{"{ hello }": "hello, world", "mutation { execute(id: 7) }": `"execute":"7"`} {
+		if _, body := whole(t, h, call{accept: events, body: object{"query": text}}); !strings.Contains(body, want) || strings.Contains(body, "FORBIDDEN") {
+			t.Errorf("%s: %s", text, body)
+		}
+	}
+}
+
 // TestStreamLimits: five a session, a hundred a corp; an ended stream makes room.
 func TestStreamLimits(t *testing.T) {
 	for name, r := range map[string]struct {

@@ -42,6 +42,8 @@ var Operations = map[string]Rule{
 	"Query.transferItems":      {Any: []Permission{ViewStatistics}},
 	"Query.settings":           {},
 
+	"Subscription.handoverProgress": {},
+
 	"Mutation.signIn":             {Open: true},
 	"Mutation.signOut":            {Person: true},
 	"Mutation.verifyIdentity":     {Person: true},

@@ -27,8 +27,10 @@ type Work func(ctx context.Context, corp nid.ID) (next time.Time, err error)
 const (
 	sweep       = 5 * time.Second
 	parallel    = 4
+	ofOneKind   = parallel - 1 // long work of one kind leaves room for the others
 	firstDelay  = time.Second
 	longestWait = time.Minute
+	patience    = 25 * time.Second // with what runs when it is to end
 )
 
 // Runner runs the work of all corps.
@@ -39,6 +41,7 @@ type Runner struct {
 
 	mu    sync.Mutex
 	state map[key]*state
+	busy  map[string]int // running, by kind
 }
 
 type key struct {
@@ -53,10 +56,10 @@ type state struct {
 	until   time.Time
 }
 
-// Run works until ctx ends, then waits for what it is doing: that sees ctx end too,
-// and may be broken off anywhere.
+// Run works until ctx ends, then waits for what it is doing, 25 seconds at most: that
+// sees ctx end too, and may be broken off anywhere.
 func (r *Runner) Run(ctx context.Context) {
-	r.state = map[key]*state{}
+	r.state, r.busy = map[key]*state{}, map[string]int{}
 	woken := make(chan struct{}, 1)
 	wake := func() {
 		select {
@@ -65,7 +68,7 @@ func (r *Runner) Run(ctx context.Context) {
 		}
 	}
 	var all sync.WaitGroup
-	defer all.Wait()
+	defer r.leave(&all)
 	kinds := slices.Sorted(maps.Keys(r.Kinds))
 	for _, kind := range kinds {
 		heard, deaf := r.DB.Hear(kind)
@@ -81,7 +84,6 @@ func (r *Runner) Run(ctx context.Context) {
 			}
 		})
 	}
-	slots := make(chan struct{}, parallel)
 	tick := time.NewTicker(sweep)
 	defer tick.Stop()
 	for {
@@ -93,13 +95,8 @@ func (r *Runner) Run(ctx context.Context) {
 			if !r.begin(a) {
 				continue
 			}
-			select {
-			case slots <- struct{}{}:
-			case <-ctx.Done():
-				return
-			}
 			all.Go(func() {
-				defer func() { <-slots; wake() }()
+				defer wake() // there is room, and what found none before is looked for again
 				r.one(ctx, a)
 			})
 		}
@@ -112,11 +109,31 @@ func (r *Runner) Run(ctx context.Context) {
 	}
 }
 
-// begin reports whether nobody in this process is at it, and it is not waiting after
-// an error.
+// leave waits for what runs.
+func (r *Runner) leave(all *sync.WaitGroup) {
+	over := make(chan struct{})
+	go func() { all.Wait(); close(over) }()
+	select {
+	case <-over:
+	case <-time.After(patience):
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.Log.Warn("work in the background did not end in time and is left", "running", r.busy)
+	}
+}
+
+// begin takes a place for the work, unless there is none, somebody in this process is
+// at it, or it is waiting after an error.
 func (r *Runner) begin(a store.Alarm) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	running := 0
+	for _, n := range r.busy {
+		running += n
+	}
+	if running >= parallel || r.busy[a.Kind] >= ofOneKind {
+		return false
+	}
 	s := r.state[key{a.Corp, a.Kind}]
 	if s == nil {
 		s = &state{}
@@ -126,18 +143,20 @@ func (r *Runner) begin(a store.Alarm) bool {
 		return false
 	}
 	s.running = true
+	r.busy[a.Kind]++
 	return true
 }
 
 // one does the work of one alarm and sets the alarm anew. What failed is tried again,
 // ever later.
 func (r *Runner) one(ctx context.Context, a store.Alarm) {
-	next, err := r.try(ctx, a)
+	next, err := r.attended(ctx, a)
 	if err == nil {
 		err = r.DB.Quiet(ctx, a, next)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.busy[a.Kind]--
 	s := r.state[key{a.Corp, a.Kind}]
 	if s.running = false; err == nil {
 		delete(r.state, key{a.Corp, a.Kind})
@@ -149,6 +168,29 @@ func (r *Runner) one(ctx context.Context, a store.Alarm) {
 	s.delay = min(max(2*s.delay, firstDelay), longestWait)
 	s.until = time.Now().Add(s.delay/2 + rand.N(s.delay/2))
 	r.Log.WarnContext(ctx, "work in the background failed and will be tried again", "kind", a.Kind, "corp", a.Corp, "again", s.delay, "err", err)
+}
+
+// attended does the work and says meanwhile that somebody is at it.
+func (r *Runner) attended(ctx context.Context, a store.Alarm) (time.Time, error) {
+	over := make(chan struct{})
+	var watch sync.WaitGroup
+	defer watch.Wait()
+	defer close(over)
+	watch.Go(func() {
+		tick := time.NewTicker(sweep)
+		defer tick.Stop()
+		for {
+			select {
+			case <-over:
+				return
+			case <-tick.C:
+				if err := r.DB.Attend(ctx, a); err != nil && ctx.Err() == nil {
+					r.Log.WarnContext(ctx, "could not say that work goes on; nothing depends on it but what readiness shows", "kind", a.Kind, "corp", a.Corp, "err", err)
+				}
+			}
+		}
+	})
+	return r.try(ctx, a)
 }
 
 func (r *Runner) try(ctx context.Context, a store.Alarm) (next time.Time, err error) {

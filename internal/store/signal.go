@@ -76,6 +76,29 @@ func (db *DB) Quiet(ctx context.Context, seen Alarm, next time.Time) error {
 	})
 }
 
+// Attend says of an alarm that somebody is at the work it calls for: it stays due, so
+// that other replicas may help, and is not overdue.
+func (db *DB) Attend(ctx context.Context, seen Alarm) error {
+	return db.Tx(System(ctx, seen.Corp, "alarms"), func(ctx context.Context, tx *Tx) error {
+		_, err := tx.Keep(ctx, "alarms", `UPDATE alarms SET due_at = $4 WHERE corp = $1 AND kind = $2 AND n = $3 AND due_at < $4`,
+			seen.Corp, seen.Kind, seen.n, tx.Now())
+		return err
+	})
+}
+
+// Overdue is for how long the oldest alarm has called in vain; zero: none has.
+func (db *DB) Overdue(ctx context.Context) (age time.Duration, err error) {
+	err = db.snapshot(ctx, nid.ID{}, func(c *conn) error {
+		due, found, err := SelectOne(ctx, c, func(t *time.Time) []any { return []any{t} },
+			`SELECT due_at FROM alarms WHERE due_at <= $1 ORDER BY due_at LIMIT 1`, db.Now())
+		if found {
+			age = db.Now().Sub(due)
+		}
+		return err
+	})
+	return age, err
+}
+
 // Listen passes on what other processes Tell, on one connection of its own, until ctx
 // ends. Where the connection was lost something may have been missed, so everybody is
 // told. SQLite has one process only.
@@ -84,9 +107,18 @@ func (db *DB) Listen(ctx context.Context) error {
 		<-ctx.Done()
 		return nil
 	}
-	l := pq.NewListener(db.url, 100*time.Millisecond, 10*time.Second, nil)
+	u, err := bounded(db.url)
+	if err != nil {
+		return err
+	}
+	l := pq.NewListener(u, 100*time.Millisecond, 10*time.Second, nil)
 	defer func() { _ = l.Close() }()
+	// Listen waits for a connection, however long, and nothing else ends that.
+	defer context.AfterFunc(ctx, func() { _ = l.Close() })()
 	if err := l.Listen(channel); err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
 		return explain(ctx, err)
 	}
 	check := time.NewTicker(time.Minute)
@@ -96,7 +128,7 @@ func (db *DB) Listen(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case n := <-l.Notify:
-			if n == nil {
+			if n == nil { // the connection is a new one
 				db.hub.all()
 				continue
 			}

@@ -19,6 +19,9 @@ type Check struct {
 	Name string
 	// Run fails when it is not right. The error goes to the log only.
 	Run func(context.Context) error
+	// Warns says that requests can be answered although it is not right: /readyz
+	// shows "degraded" and stays 200, so that nothing takes the replica away.
+	Warns bool
 }
 
 // How long a check may take, and how long its outcome is good for, so that asking
@@ -32,6 +35,7 @@ type outcome struct {
 	Name         string `json:"name"`
 	OK           bool   `json:"ok"`
 	Milliseconds int64  `json:"milliseconds"`
+	warns        bool
 }
 
 type readiness struct {
@@ -51,11 +55,13 @@ func healthz(w http.ResponseWriter, _ *http.Request) {
 func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 	body := struct {
 		Ready    bool      `json:"ready"`
+		Degraded bool      `json:"degraded"`
 		Stopping bool      `json:"stopping"`
 		Checks   []outcome `json:"checks"`
 	}{Ready: true, Checks: s.readiness.ask(r.Context(), s.log)}
 	for _, c := range body.Checks {
-		body.Ready = body.Ready && c.OK
+		body.Ready = body.Ready && (c.OK || c.warns)
+		body.Degraded = body.Degraded || !c.OK && c.warns
 	}
 	if s.stopping.Err() != nil {
 		body.Ready, body.Stopping = false, true
@@ -83,9 +89,9 @@ func (s *readiness) ask(ctx context.Context, log *slog.Logger) []outcome {
 		all.Go(func() {
 			start := time.Now()
 			err := c.Run(ctx)
-			out[i] = outcome{c.Name, err == nil, time.Since(start).Milliseconds()}
+			out[i] = outcome{c.Name, err == nil, time.Since(start).Milliseconds(), c.Warns}
 			if err != nil {
-				log.WarnContext(ctx, "not ready", "check", c.Name, "error", err)
+				log.WarnContext(ctx, map[bool]string{false: "not ready", true: "degraded"}[c.Warns], "check", c.Name, "error", err)
 			}
 		})
 	}

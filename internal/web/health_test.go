@@ -17,8 +17,8 @@ import (
 )
 
 type readyAnswer struct {
-	Ready, Stopping bool
-	Checks          []outcome
+	Ready, Degraded, Stopping bool
+	Checks                    []outcome
 }
 
 func readAnswer(t *testing.T, w *httptest.ResponseRecorder) (a readyAnswer) {
@@ -35,8 +35,8 @@ func TestReady(t *testing.T) {
 		var runs atomic.Int32
 		f := newServer(t, func(o *Options) {
 			o.Checks = []Check{
-				{"database", func(context.Context) error { runs.Add(1); return broken }},
-				{"migrations", func(context.Context) error { return nil }},
+				{Name: "database", Run: func(context.Context) error { runs.Add(1); return broken }},
+				{Name: "migrations", Run: func(context.Context) error { return nil }},
 			}
 		})
 		w := f.do("GET", "/readyz", "")
@@ -64,10 +64,27 @@ func TestReady(t *testing.T) {
 	})
 }
 
+// What only warns is shown, and keeps no request away.
+func TestDegraded(t *testing.T) {
+	f := newServer(t, func(o *Options) {
+		o.Checks = []Check{
+			{Name: "database", Run: func(context.Context) error { return nil }},
+			{Name: "queue", Run: func(context.Context) error { return errors.New("nobody works") }, Warns: true},
+		}
+	})
+	w := f.do("GET", "/readyz", "")
+	if a := readAnswer(t, w); w.Code != 200 || !a.Ready || !a.Degraded || !a.Checks[0].OK || a.Checks[1].OK {
+		t.Errorf("%d %+v", w.Code, a)
+	}
+	if !strings.Contains(f.log.String(), "degraded") || strings.Contains(f.log.String(), "not ready") {
+		t.Errorf("logged %s", f.log.String())
+	}
+}
+
 func TestReadyDoesNotWaitForever(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newServer(t, func(o *Options) {
-			o.Checks = []Check{{"queue", func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }}}
+			o.Checks = []Check{{Name: "queue", Run: func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }}}
 		})
 		start := time.Now()
 		w := f.do("GET", "/readyz", "")
