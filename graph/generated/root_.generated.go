@@ -53,6 +53,7 @@ type ResolverRoot interface {
 	RuleCondition() RuleConditionResolver
 	RuleSet() RuleSetResolver
 	ServiceToken() ServiceTokenResolver
+	Subscription() SubscriptionResolver
 	SuccessorLoad() SuccessorLoadResolver
 	Transfer() TransferResolver
 	TransferItem() TransferItemResolver
@@ -646,6 +647,10 @@ type ComplexityRoot struct {
 
 	SubmitHandoverPayload struct {
 		Handover func(childComplexity int) int
+	}
+
+	Subscription struct {
+		HandoverProgress func(childComplexity int, id nid.ID) int
 	}
 
 	SuccessorLoad struct {
@@ -3426,6 +3431,18 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.SubmitHandoverPayload.Handover(childComplexity), true
 
+	case "Subscription.handoverProgress":
+		if e.ComplexityRoot.Subscription.HandoverProgress == nil {
+			break
+		}
+
+		args, err := ec.field_Subscription_handoverProgress_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Subscription.HandoverProgress(childComplexity, args["id"].(nid.ID)), true
+
 	case "SuccessorLoad.after":
 		if e.ComplexityRoot.SuccessorLoad.After == nil {
 			break
@@ -4379,6 +4396,23 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 			ctx = graphql.WithUnmarshalerMap(ctx, inputUnmarshalMap)
 			data := ec._Mutation(ctx, opCtx.Operation.SelectionSet)
 			var buf bytes.Buffer
+			data.MarshalGQL(&buf)
+
+			return &graphql.Response{
+				Data: buf.Bytes(),
+			}
+		}
+	case ast.Subscription:
+		next := ec._Subscription(ctx, opCtx.Operation.SelectionSet)
+
+		var buf bytes.Buffer
+		return func(ctx context.Context) *graphql.Response {
+			buf.Reset()
+			data := next(ctx)
+
+			if data == nil {
+				return nil
+			}
 			data.MarshalGQL(&buf)
 
 			return &graphql.Response{
@@ -6494,6 +6528,15 @@ type Corp implements Node {
   name: String!
   "The IANA time zone in which its days begin."
   timeZone: String!
+}
+`, BuiltIn: false},
+	{Name: "../progress.graphqls", Input: `"What is told as it happens, over server-sent events or Apollo's multipart protocol."
+type Subscription {
+  "How far a handover has come: as it stands first, then at most twice a second as it changes. It ends after a final state (COMPLETED, PARTIAL, FAILED, REJECTED, CANCELLED, REVERTED), and where the viewer may no longer see the handover. NOT_FOUND where there is none, or none that the viewer may see."
+  handoverProgress(
+    "The handover."
+    id: ID!
+  ): HandoverProgress!
 }
 `, BuiltIn: false},
 	{Name: "../report.graphqls", Input: `extend type Query {

@@ -554,6 +554,10 @@ type SubmitHandoverPayload struct {
 	Handover *ent.Handover `json:"handover,omitempty"`
 }
 
+// What is told as it happens, over server-sent events or Apollo's multipart protocol.
+type Subscription struct {
+}
+
 // Narrows a list of transfers. Every part that is given must hold.
 type TransferFilter struct {
 	// One of these; an empty list selects nothing. 5,000 at most.
