@@ -18,39 +18,17 @@ func previewed(p *handover.Preview) *model.HandoverPreview {
 	for _, l := range p.Successors {
 		v.Loads = append(v.Loads, &model.SuccessorLoad{Load: l})
 	}
+	snags := map[*handover.Problem]*model.PlanProblem{}
 	for _, s := range p.Problems {
-		v.Snags = append(v.Snags, &model.PlanProblem{Problem: s})
+		snags[s] = &model.PlanProblem{Problem: s}
+		v.Snags = append(v.Snags, snags[s])
 	}
 	for i, it := range p.Items {
-		v.Rows = append(v.Rows, &model.PlanItem{Item: it, Position: i})
-	}
-	for _, s := range v.Snags {
-		// A full successor has no room for the last of what is planned for them;
-		// any other problem is about everything of its kind.
-		left := s.Items
-		for i := len(v.Rows) - 1; i >= 0 && left > 0; i-- {
-			if row := v.Rows[i]; row.Snag == nil && about(s, row) {
-				row.Snag = s
-				left--
-			}
-		}
+		v.Rows = append(v.Rows, &model.PlanItem{Item: it, Position: i, Snag: snags[it.Problem]})
 	}
 	siblings.Join(v.Loads)
 	siblings.Join(v.Snags)
 	return v
-}
-
-// about reports whether a problem can be this item's.
-func about(s *model.PlanProblem, it *model.PlanItem) bool {
-	switch {
-	case s.Kind != it.Kind:
-		return false
-	case s.Reason == handover.InProgress:
-		return it.Busy
-	case s.Reason == handover.SuccessorFull:
-		return s.Successor == it.To && !it.Merged && !it.Busy
-	}
-	return s.Successor == it.To && !it.Busy
 }
 
 // items pages what a plan would do. It is in memory.

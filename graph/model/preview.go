@@ -31,5 +31,5 @@ type PlanItem struct {
 // PlanProblem is what stands in the way of some items.
 type PlanProblem struct {
 	siblings.Kin
-	handover.Problem
+	*handover.Problem
 }

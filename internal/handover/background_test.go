@@ -252,14 +252,18 @@ func TestApprovalsExpire(t *testing.T) {
 	})
 }
 
+func (s *scene) groupsPerDay(n int) {
+	s.raw("corp_settings", `INSERT INTO corp_settings (corp_id, moves_per_contact, moves_within_days, groups_per_day, departures_per_hour, departures_percent, revertible_days, version, updated_at)
+		VALUES ($1, 2, 90, $3, 20, 10, 30, 1, $2) RETURNING corp_id`, s.ID, s.DB.Now(), n)
+}
+
 func TestGroupsBeyondADaysQuotaGoTomorrow(t *testing.T) {
 	each(t, func(t *testing.T, s *scene) {
 		for i := range 5 {
 			s.Group(fmt.Sprint("group ", i), s.lina)
 		}
 		s.Depart(s.lina)
-		s.raw("corp_settings", `INSERT INTO corp_settings (corp_id, moves_per_contact, moves_within_days, groups_per_day, departures_per_hour, departures_percent, revertible_days, version, updated_at)
-			VALUES ($1, 2, 90, 3, 20, 10, 30, 1, $2) RETURNING corp_id`, s.ID, s.DB.Now())
+		s.groupsPerDay(3)
 		id, err := s.s.HandOver(s.admin, s.all(s.wang), nil, "k")
 		ok(t, err)
 		s.wantStatuses(id, map[string]int{"COMPLETED ": 3, "PLANNED ": 2})

@@ -17,53 +17,70 @@ type limits struct {
 	// cooling are the contacts that were moved too often; they may move again later.
 	cooling map[nid.ID]time.Time
 	// groupsLeft is how many groups the owner may still give away today.
-	groupsLeft int
-	owner      nid.ID
-	day        string
-	tomorrow   time.Time
+	groupsLeft, groupsPerDay int
+
+	owner    nid.ID
+	day      string
+	tomorrow time.Time
 }
 
 // limitsOf reads what limits a handover's transfers today. A reverse handover has none.
 func limitsOf(ctx context.Context, q store.Querier, now time.Time, r *record, ts []Transfer) (limits, error) {
-	l := limits{groupsLeft: math.MaxInt, owner: r.Leaver}
 	if r.reverse() {
-		return l, nil
+		return limits{groupsLeft: math.MaxInt}, nil
 	}
 	var contacts []nid.ID
-	groups := 0
+	groups := false
 	for _, t := range ts {
-		if t.Kind == Contact {
+		if t.Kind == Group {
+			groups = true
+		} else if r.Kind == OnJob {
 			contacts = append(contacts, t.Item.ID)
-		} else {
-			groups++
 		}
 	}
-	if groups == 0 && (r.Kind != OnJob || len(contacts) == 0) {
+	var zone *time.Location
+	if groups {
+		var err error
+		if zone, err = zoneOf(ctx, q); err != nil {
+			return limits{}, err
+		}
+	}
+	return today(ctx, q, now, zone, r.Leaver, contacts, groups)
+}
+
+// today reads what limits an owner's transfers on the day of now: of contacts in
+// service, and of groups, if there are any (only then zone is needed).
+func today(ctx context.Context, q store.Querier, now time.Time, zone *time.Location, owner nid.ID, contacts []nid.ID, groups bool) (limits, error) {
+	l := limits{groupsLeft: math.MaxInt, owner: owner}
+	if len(contacts) == 0 && !groups {
 		return l, nil
 	}
 	settings, err := setting.Load(ctx, q)
 	if err != nil {
 		return l, err
 	}
-	if r.Kind == OnJob && len(contacts) > 0 {
+	if len(contacts) > 0 {
 		if l.cooling, err = cooling(ctx, q, settings, now, contacts); err != nil {
 			return l, err
 		}
 	}
-	if groups == 0 {
+	if !groups {
 		return l, nil
 	}
-	zone, err := zoneOf(ctx, q)
-	if err != nil {
-		return l, err
-	}
-	local := now.In(zone)
-	l.day = local.Format(time.DateOnly)
-	l.tomorrow = time.Date(local.Year(), local.Month(), local.Day()+1, 0, 0, 0, 0, zone).UTC()
+	l.day, l.tomorrow = dayOf(now, zone), dayAfter(now, zone)
 	given, _, err := store.SelectOne(ctx, q, func(n *int) []any { return []any{n} },
 		`SELECT n FROM group_quotas WHERE corp_id = $1 AND member_id = $2 AND day = $3`, corpOf(ctx), l.owner, l.day)
-	l.groupsLeft = max(settings.GroupsPerDay-given, 0)
+	l.groupsLeft, l.groupsPerDay = max(settings.GroupsPerDay-given, 0), settings.GroupsPerDay
 	return l, err
+}
+
+// dayOf is the day of a time, as it is written.
+func dayOf(t time.Time, zone *time.Location) string { return t.In(zone).Format(time.DateOnly) }
+
+// dayAfter is when the day after begins.
+func dayAfter(t time.Time, zone *time.Location) time.Time {
+	local := t.In(zone)
+	return time.Date(local.Year(), local.Month(), local.Day()+1, 0, 0, 0, 0, zone).UTC()
 }
 
 // cooling finds the contacts that moved too often in service, and when each may move again.

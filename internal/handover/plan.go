@@ -36,7 +36,10 @@ type Item struct {
 	Rule    int
 	// RevertOf is the transfer that this one takes back.
 	RevertOf nid.ID
-	addWay   *int
+	// Problem is what stands in its way, in a preview; nil: nothing does.
+	Problem *Problem
+	trouble Reason
+	addWay  *int
 }
 
 // Why a successor got an item, where no rule decided: the planner named them, or a
@@ -275,129 +278,6 @@ func (p *planned) successors() []nid.ID {
 	}
 	sorted(out[n:])
 	return out
-}
-
-// complete refuses a plan in which something has no successor.
-func (p *planned) complete(field string) error {
-	for _, b := range p.problems() {
-		if b.Reason == NoSuccessor {
-			return fault.New(fault.Limit, field+".successors", b.Reason.Text()).With("reason", string(b.Reason)).With("items", b.Items)
-		}
-	}
-	return nil
-}
-
-// Problem is something wrong with part of a plan, the same for all its items.
-type Problem struct {
-	Reason    Reason
-	Text      fault.Text
-	Blocking  bool
-	Items     int
-	Successor nid.ID // zero: not about one
-	Kind      ItemKind
-}
-
-// problems groups what is wrong by reason, successor and kind, in plan order.
-func (p *planned) problems() []Problem {
-	type group struct {
-		reason    Reason
-		successor nid.ID
-		kind      ItemKind
-	}
-	var order []group
-	n := map[group]int{}
-	add := func(g group) {
-		if n[g] == 0 {
-			order = append(order, g)
-		}
-		n[g]++
-	}
-	taken := map[nid.ID]int{}
-	for _, it := range p.Items {
-		to := p.People[it.To]
-		switch {
-		case it.Busy:
-			add(group{InProgress, nid.ID{}, it.Kind})
-		case it.To.IsZero():
-			add(group{NoSuccessor, nid.ID{}, it.Kind})
-		case to.unfit() != "":
-			add(group{to.unfit(), it.To, it.Kind})
-		case it.Kind == Contact && !it.Merged:
-			if taken[it.To]++; taken[it.To] > to.room() {
-				add(group{SuccessorFull, it.To, it.Kind})
-			}
-		}
-	}
-	out := make([]Problem, 0, len(order)+1)
-	for _, g := range order {
-		out = append(out, Problem{Reason: g.reason, Text: g.reason.Text(), Blocking: g.reason != InProgress, Items: n[g], Successor: g.successor, Kind: g.kind})
-	}
-	if p.Successors.Split != nil {
-		// Who shares but gets nothing is passed over; that is said, and stops nobody.
-		for _, id := range p.Successors.Split.MemberIDs {
-			if why := p.People[id].unfit(); why != "" {
-				out = append(out, Problem{Reason: why, Text: why.Text(), Successor: id, Kind: Contact})
-			}
-		}
-	}
-	return out
-}
-
-// blocked is the first blocking problem as a fault: LIMIT for a successor without
-// room, INVALID for one who cannot take over.
-func (p *planned) blocked(field string) error {
-	for _, b := range p.problems() {
-		if !b.Blocking {
-			continue
-		}
-		code := fault.Invalid
-		if b.Reason == SuccessorFull || b.Reason == NoSuccessor {
-			code = fault.Limit
-		}
-		return fault.New(code, field, b.Text).With("reason", string(b.Reason)).With("items", b.Items).With("successorId", shown(b.Successor))
-	}
-	return nil
-}
-
-// shown is an id for a client; nil for none.
-func shown(id nid.ID) any {
-	if id.IsZero() {
-		return nil
-	}
-	return id.String()
-}
-
-// Text puts the reason in words.
-func (r Reason) Text() fault.Text {
-	switch r {
-	case OwnerChanged:
-		return fault.T("somebody else has become its owner since the plan was made", "计划制定后归属已变更")
-	case NotFollowed:
-		return fault.T("the leaver no longer follows this contact", "离开的成员已不再跟进该客户")
-	case InProgress:
-		return fault.T("an earlier transfer of it is still waiting for its outcome", "此前的分配仍在等待结果")
-	case SuccessorFull:
-		return fault.T("the successor has no room for more contacts", "接替成员的客户数已达上限")
-	case SuccessorNotActive:
-		return fault.T("the successor is not an active member", "接替成员不是在职状态")
-	case SuccessorContactDisabled:
-		return fault.T("the successor may not have customer contacts", "接替成员未开通客户联系功能")
-	case SuccessorOutOfScope:
-		return fault.T("the successor is outside the departments you may hand over to", "接替成员不在您的权限范围内")
-	case CoolDown:
-		return fault.T("the contact was moved too often lately; it can move again later", "该客户近期转移次数过多,需稍后再转移")
-	case ChangedSince:
-		return fault.T("it has been changed since, and is left alone", "此后已被变更,不予处理")
-	case NoSuccessor:
-		return fault.T("no rule finds a successor who can take it", "没有规则能为其找到可接替的成员")
-	case NotPermitted:
-		return fault.T("who executes the handover may not do so any more", "执行人已无权执行该交接")
-	case Unexpected:
-		return fault.T("it could not be carried out; the service's log says why", "执行时发生意外错误,详见服务日志")
-	case NeedsApproval:
-		return fault.T("it needs approval by somebody else", "需要他人审批")
-	}
-	return fault.T("%s", "%s", string(r))
 }
 
 // stamp writes a time as it stands in digests and plans; nil stays nil.

@@ -16,7 +16,8 @@ type Preview struct {
 	Contacts, Groups int
 	Need             approval.Need
 	Successors       []Load
-	Problems         []Problem
+	Problems         []*Problem
+	Forecast         Forecast
 	Items            []Item
 }
 
@@ -43,7 +44,12 @@ func (s *Service) Preview(ctx context.Context, in Input) (*Preview, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &Preview{Digest: p.Digest, Need: p.Need, Problems: p.problems(), Items: p.Items}
+	v := &Preview{Digest: p.Digest, Need: p.Need, Items: p.Items}
+	p.mark()
+	if v.Forecast, err = forecast(ctx, q, p); err != nil {
+		return nil, err
+	}
+	v.Problems = p.problems()
 	loads := map[nid.ID]*Load{}
 	for _, id := range p.successors() {
 		m := p.People[id]
