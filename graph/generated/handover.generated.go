@@ -13,10 +13,10 @@ import (
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/openhandover/openhandover/ent"
-	"github.com/openhandover/openhandover/ent/handover"
+	handover1 "github.com/openhandover/openhandover/ent/handover"
 	"github.com/openhandover/openhandover/ent/transfer"
 	"github.com/openhandover/openhandover/graph/model"
-	handover1 "github.com/openhandover/openhandover/internal/handover"
+	"github.com/openhandover/openhandover/internal/handover"
 	"github.com/openhandover/openhandover/internal/nid"
 	"github.com/openhandover/openhandover/internal/rule"
 	"github.com/vektah/gqlparser/v2/ast"
@@ -50,6 +50,7 @@ type HandoverPreviewResolver interface {
 	Immediate(ctx context.Context, obj *model.HandoverPreview) (bool, error)
 	Successors(ctx context.Context, obj *model.HandoverPreview) ([]*model.SuccessorLoad, error)
 	Problems(ctx context.Context, obj *model.HandoverPreview) ([]*model.PlanProblem, error)
+
 	Items(ctx context.Context, obj *model.HandoverPreview, first *int, after *string, offset *int) (*model.Connection[*model.PlanItem], error)
 }
 type HandoverProgressResolver interface {
@@ -326,6 +327,171 @@ func (ec *executionContext) fieldContext_ExecuteHandoverPayload_handover(_ conte
 	return fc, nil
 }
 
+func (ec *executionContext) _Forecast_today(ctx context.Context, field graphql.CollectedField, obj *handover.Forecast) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Forecast_today(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Today, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v handover.Share) graphql.Marshaler {
+			return ec.marshalNForecastShare2githubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋhandoverᚐShare(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Forecast_today(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Forecast",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_ForecastShare(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Forecast_tomorrow(ctx context.Context, field graphql.CollectedField, obj *handover.Forecast) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Forecast_tomorrow(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Tomorrow, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v handover.Share) graphql.Marshaler {
+			return ec.marshalNForecastShare2githubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋhandoverᚐShare(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Forecast_tomorrow(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Forecast",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_ForecastShare(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Forecast_later(ctx context.Context, field graphql.CollectedField, obj *handover.Forecast) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Forecast_later(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Later, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v handover.Share) graphql.Marshaler {
+			return ec.marshalNForecastShare2githubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋhandoverᚐShare(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Forecast_later(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Forecast",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_ForecastShare(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Forecast_lastDay(ctx context.Context, field graphql.CollectedField, obj *handover.Forecast) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Forecast_lastDay(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.LastDay, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalODate2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Forecast_lastDay(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Forecast", field, false, false, errors.New("field of type Date does not have child fields"))
+}
+
+func (ec *executionContext) _ForecastShare_contacts(ctx context.Context, field graphql.CollectedField, obj *handover.Share) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ForecastShare_contacts(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Contacts, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ForecastShare_contacts(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ForecastShare", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _ForecastShare_groups(ctx context.Context, field graphql.CollectedField, obj *handover.Share) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ForecastShare_groups(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Groups, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ForecastShare_groups(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("ForecastShare", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
 func (ec *executionContext) _HandOverPayload_handover(ctx context.Context, field graphql.CollectedField, obj *model.HandOverPayload) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -425,7 +591,7 @@ func (ec *executionContext) _Handover_kind(ctx context.Context, field graphql.Co
 			return obj.Kind, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v handover.Kind) graphql.Marshaler {
+		func(ctx context.Context, selections ast.SelectionSet, v handover1.Kind) graphql.Marshaler {
 			return ec.marshalNHandoverKind2githubᚗcomᚋopenhandoverᚋopenhandoverᚋentᚋhandoverᚐKind(ctx, selections, v)
 		},
 		true,
@@ -448,7 +614,7 @@ func (ec *executionContext) _Handover_state(ctx context.Context, field graphql.C
 			return obj.State, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v handover.State) graphql.Marshaler {
+		func(ctx context.Context, selections ast.SelectionSet, v handover1.State) graphql.Marshaler {
 			return ec.marshalNHandoverState2githubᚗcomᚋopenhandoverᚋopenhandoverᚋentᚋhandoverᚐState(ctx, selections, v)
 		},
 		true,
@@ -1602,6 +1768,38 @@ func (ec *executionContext) fieldContext_HandoverPreview_problems(_ context.Cont
 	return fc, nil
 }
 
+func (ec *executionContext) _HandoverPreview_forecast(ctx context.Context, field graphql.CollectedField, obj *model.HandoverPreview) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_HandoverPreview_forecast(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Forecast, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v handover.Forecast) graphql.Marshaler {
+			return ec.marshalNForecast2githubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋhandoverᚐForecast(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_HandoverPreview_forecast(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "HandoverPreview",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Forecast(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _HandoverPreview_items(ctx context.Context, field graphql.CollectedField, obj *model.HandoverPreview) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -1681,7 +1879,7 @@ func (ec *executionContext) _HandoverProgress_state(ctx context.Context, field g
 			return obj.State, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v handover.State) graphql.Marshaler {
+		func(ctx context.Context, selections ast.SelectionSet, v handover1.State) graphql.Marshaler {
 			return ec.marshalNHandoverState2githubᚗcomᚋopenhandoverᚋopenhandoverᚋentᚋhandoverᚐState(ctx, selections, v)
 		},
 		true,
@@ -1980,7 +2178,7 @@ func (ec *executionContext) _HistoryScope_mode(ctx context.Context, field graphq
 			return obj.Mode, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v handover.HistoryMode) graphql.Marshaler {
+		func(ctx context.Context, selections ast.SelectionSet, v handover1.HistoryMode) graphql.Marshaler {
 			return ec.marshalNHistoryMode2githubᚗcomᚋopenhandoverᚋopenhandoverᚋentᚋhandoverᚐHistoryMode(ctx, selections, v)
 		},
 		true,
@@ -2072,7 +2270,7 @@ func (ec *executionContext) _PlanItem_kind(ctx context.Context, field graphql.Co
 			return obj.Kind, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v handover1.ItemKind) graphql.Marshaler {
+		func(ctx context.Context, selections ast.SelectionSet, v handover.ItemKind) graphql.Marshaler {
 			return ec.marshalNTransferKind2githubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋhandoverᚐItemKind(ctx, selections, v)
 		},
 		true,
@@ -2443,7 +2641,7 @@ func (ec *executionContext) _PlanProblem_reason(ctx context.Context, field graph
 			return obj.Reason, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v handover1.Reason) graphql.Marshaler {
+		func(ctx context.Context, selections ast.SelectionSet, v handover.Reason) graphql.Marshaler {
 			return ec.marshalNTransferReason2githubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋhandoverᚐReason(ctx, selections, v)
 		},
 		true,
@@ -3511,8 +3709,8 @@ func (ec *executionContext) fieldContext_TransferEdge_cursor(_ context.Context, 
 
 // region    **************************** input.gotpl *****************************
 
-func (ec *executionContext) unmarshalInputAssignmentInput(ctx context.Context, obj any) (handover1.Assignment, error) {
-	var it handover1.Assignment
+func (ec *executionContext) unmarshalInputAssignmentInput(ctx context.Context, obj any) (handover.Assignment, error) {
+	var it handover.Assignment
 	if obj == nil {
 		return it, nil
 	}
@@ -3858,8 +4056,8 @@ func (ec *executionContext) unmarshalInputHandoverOrder(ctx context.Context, obj
 	return it, nil
 }
 
-func (ec *executionContext) unmarshalInputHandoverPlanInput(ctx context.Context, obj any) (handover1.Input, error) {
-	var it handover1.Input
+func (ec *executionContext) unmarshalInputHandoverPlanInput(ctx context.Context, obj any) (handover.Input, error) {
+	var it handover.Input
 	if obj == nil {
 		return it, nil
 	}
@@ -3934,8 +4132,8 @@ func (ec *executionContext) unmarshalInputHandoverPlanInput(ctx context.Context,
 	return it, nil
 }
 
-func (ec *executionContext) unmarshalInputHandoverSelection(ctx context.Context, obj any) (handover1.Selection, error) {
-	var it handover1.Selection
+func (ec *executionContext) unmarshalInputHandoverSelection(ctx context.Context, obj any) (handover.Selection, error) {
+	var it handover.Selection
 	if obj == nil {
 		return it, nil
 	}
@@ -3992,8 +4190,8 @@ func (ec *executionContext) unmarshalInputHandoverSelection(ctx context.Context,
 	return it, nil
 }
 
-func (ec *executionContext) unmarshalInputHistoryScopeInput(ctx context.Context, obj any) (handover1.HistoryScope, error) {
-	var it handover1.HistoryScope
+func (ec *executionContext) unmarshalInputHistoryScopeInput(ctx context.Context, obj any) (handover.HistoryScope, error) {
+	var it handover.HistoryScope
 	if obj == nil {
 		return it, nil
 	}
@@ -4182,8 +4380,8 @@ func (ec *executionContext) unmarshalInputRevertHandoverInput(ctx context.Contex
 	return it, nil
 }
 
-func (ec *executionContext) unmarshalInputSplitInput(ctx context.Context, obj any) (handover1.Split, error) {
-	var it handover1.Split
+func (ec *executionContext) unmarshalInputSplitInput(ctx context.Context, obj any) (handover.Split, error) {
+	var it handover.Split
 	if obj == nil {
 		return it, nil
 	}
@@ -4263,8 +4461,8 @@ func (ec *executionContext) unmarshalInputSubmitHandoverInput(ctx context.Contex
 	return it, nil
 }
 
-func (ec *executionContext) unmarshalInputSuccessorChoice(ctx context.Context, obj any) (handover1.Choice, error) {
-	var it handover1.Choice
+func (ec *executionContext) unmarshalInputSuccessorChoice(ctx context.Context, obj any) (handover.Choice, error) {
+	var it handover.Choice
 	if obj == nil {
 		return it, nil
 	}
@@ -4559,6 +4757,102 @@ func (ec *executionContext) _ExecuteHandoverPayload(ctx context.Context, sel ast
 		case "handover":
 			out.Values[i] = ec._ExecuteHandoverPayload_handover(ctx, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var forecastImplementors = []string{"Forecast"}
+
+func (ec *executionContext) _Forecast(ctx context.Context, sel ast.SelectionSet, obj *handover.Forecast) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, forecastImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("Forecast")
+		case "today":
+			out.Values[i] = ec._Forecast_today(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "tomorrow":
+			out.Values[i] = ec._Forecast_tomorrow(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "later":
+			out.Values[i] = ec._Forecast_later(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "lastDay":
+			out.Values[i] = ec._Forecast_lastDay(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var forecastShareImplementors = []string{"ForecastShare"}
+
+func (ec *executionContext) _ForecastShare(ctx context.Context, sel ast.SelectionSet, obj *handover.Share) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, forecastShareImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("ForecastShare")
+		case "contacts":
+			out.Values[i] = ec._ForecastShare_contacts(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "groups":
+			out.Values[i] = ec._ForecastShare_groups(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
 		default:
@@ -5555,6 +5849,11 @@ func (ec *executionContext) _HandoverPreview(ctx context.Context, sel ast.Select
 			}
 
 			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "forecast":
+			out.Values[i] = ec._HandoverPreview_forecast(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
 		case "items":
 			field := field
 
@@ -7062,7 +7361,7 @@ func (ec *executionContext) _TransferEdge(ctx context.Context, sel ast.Selection
 
 // region    ***************************** type.gotpl *****************************
 
-func (ec *executionContext) unmarshalNAssignmentInput2githubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋhandoverᚐAssignment(ctx context.Context, v any) (handover1.Assignment, error) {
+func (ec *executionContext) unmarshalNAssignmentInput2githubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋhandoverᚐAssignment(ctx context.Context, v any) (handover.Assignment, error) {
 	res, err := ec.unmarshalInputAssignmentInput(ctx, v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
@@ -7080,6 +7379,14 @@ func (ec *executionContext) unmarshalNCreateHandoverInput2githubᚗcomᚋopenhan
 func (ec *executionContext) unmarshalNExecuteHandoverInput2githubᚗcomᚋopenhandoverᚋopenhandoverᚋgraphᚋmodelᚐExecuteHandoverInput(ctx context.Context, v any) (model.ExecuteHandoverInput, error) {
 	res, err := ec.unmarshalInputExecuteHandoverInput(ctx, v)
 	return res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalNForecast2githubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋhandoverᚐForecast(ctx context.Context, sel ast.SelectionSet, v handover.Forecast) graphql.Marshaler {
+	return ec._Forecast(ctx, sel, &v)
+}
+
+func (ec *executionContext) marshalNForecastShare2githubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋhandoverᚐShare(ctx context.Context, sel ast.SelectionSet, v handover.Share) graphql.Marshaler {
+	return ec._ForecastShare(ctx, sel, &v)
 }
 
 func (ec *executionContext) unmarshalNHandOverInput2githubᚗcomᚋopenhandoverᚋopenhandoverᚋgraphᚋmodelᚐHandOverInput(ctx context.Context, v any) (model.HandOverInput, error) {
@@ -7123,13 +7430,13 @@ func (ec *executionContext) marshalNHandoverConnection2ᚖgithubᚗcomᚋopenhan
 	return ec._HandoverConnection(ctx, sel, v)
 }
 
-func (ec *executionContext) unmarshalNHandoverKind2githubᚗcomᚋopenhandoverᚋopenhandoverᚋentᚋhandoverᚐKind(ctx context.Context, v any) (handover.Kind, error) {
+func (ec *executionContext) unmarshalNHandoverKind2githubᚗcomᚋopenhandoverᚋopenhandoverᚋentᚋhandoverᚐKind(ctx context.Context, v any) (handover1.Kind, error) {
 	tmp, err := graphql.UnmarshalString(v)
-	res := handover.Kind(tmp)
+	res := handover1.Kind(tmp)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalNHandoverKind2githubᚗcomᚋopenhandoverᚋopenhandoverᚋentᚋhandoverᚐKind(ctx context.Context, sel ast.SelectionSet, v handover.Kind) graphql.Marshaler {
+func (ec *executionContext) marshalNHandoverKind2githubᚗcomᚋopenhandoverᚋopenhandoverᚋentᚋhandoverᚐKind(ctx context.Context, sel ast.SelectionSet, v handover1.Kind) graphql.Marshaler {
 	_ = sel
 	res := graphql.MarshalString(string(v))
 	if res == graphql.Null {
@@ -7140,13 +7447,13 @@ func (ec *executionContext) marshalNHandoverKind2githubᚗcomᚋopenhandoverᚋo
 	return res
 }
 
-func (ec *executionContext) unmarshalNHandoverKind2githubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋhandoverᚐKind(ctx context.Context, v any) (handover1.Kind, error) {
+func (ec *executionContext) unmarshalNHandoverKind2githubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋhandoverᚐKind(ctx context.Context, v any) (handover.Kind, error) {
 	tmp, err := graphql.UnmarshalString(v)
-	res := handover1.Kind(tmp)
+	res := handover.Kind(tmp)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalNHandoverKind2githubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋhandoverᚐKind(ctx context.Context, sel ast.SelectionSet, v handover1.Kind) graphql.Marshaler {
+func (ec *executionContext) marshalNHandoverKind2githubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋhandoverᚐKind(ctx context.Context, sel ast.SelectionSet, v handover.Kind) graphql.Marshaler {
 	_ = sel
 	res := graphql.MarshalString(string(v))
 	if res == graphql.Null {
@@ -7167,12 +7474,12 @@ func (ec *executionContext) marshalNHandoverOrderField2githubᚗcomᚋopenhandov
 	return v
 }
 
-func (ec *executionContext) unmarshalNHandoverPlanInput2githubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋhandoverᚐInput(ctx context.Context, v any) (handover1.Input, error) {
+func (ec *executionContext) unmarshalNHandoverPlanInput2githubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋhandoverᚐInput(ctx context.Context, v any) (handover.Input, error) {
 	res, err := ec.unmarshalInputHandoverPlanInput(ctx, v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) unmarshalNHandoverPlanInput2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋhandoverᚐInput(ctx context.Context, v any) (*handover1.Input, error) {
+func (ec *executionContext) unmarshalNHandoverPlanInput2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋhandoverᚐInput(ctx context.Context, v any) (*handover.Input, error) {
 	res, err := ec.unmarshalInputHandoverPlanInput(ctx, v)
 	return &res, graphql.ErrorOnPath(ctx, err)
 }
@@ -7197,13 +7504,13 @@ func (ec *executionContext) marshalNHandoverProgress2ᚖgithubᚗcomᚋopenhando
 	return ec._HandoverProgress(ctx, sel, v)
 }
 
-func (ec *executionContext) unmarshalNHandoverState2githubᚗcomᚋopenhandoverᚋopenhandoverᚋentᚋhandoverᚐState(ctx context.Context, v any) (handover.State, error) {
+func (ec *executionContext) unmarshalNHandoverState2githubᚗcomᚋopenhandoverᚋopenhandoverᚋentᚋhandoverᚐState(ctx context.Context, v any) (handover1.State, error) {
 	tmp, err := graphql.UnmarshalString(v)
-	res := handover.State(tmp)
+	res := handover1.State(tmp)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalNHandoverState2githubᚗcomᚋopenhandoverᚋopenhandoverᚋentᚋhandoverᚐState(ctx context.Context, sel ast.SelectionSet, v handover.State) graphql.Marshaler {
+func (ec *executionContext) marshalNHandoverState2githubᚗcomᚋopenhandoverᚋopenhandoverᚋentᚋhandoverᚐState(ctx context.Context, sel ast.SelectionSet, v handover1.State) graphql.Marshaler {
 	_ = sel
 	res := graphql.MarshalString(string(v))
 	if res == graphql.Null {
@@ -7214,13 +7521,13 @@ func (ec *executionContext) marshalNHandoverState2githubᚗcomᚋopenhandoverᚋ
 	return res
 }
 
-func (ec *executionContext) unmarshalNHistoryMode2githubᚗcomᚋopenhandoverᚋopenhandoverᚋentᚋhandoverᚐHistoryMode(ctx context.Context, v any) (handover.HistoryMode, error) {
+func (ec *executionContext) unmarshalNHistoryMode2githubᚗcomᚋopenhandoverᚋopenhandoverᚋentᚋhandoverᚐHistoryMode(ctx context.Context, v any) (handover1.HistoryMode, error) {
 	tmp, err := graphql.UnmarshalString(v)
-	res := handover.HistoryMode(tmp)
+	res := handover1.HistoryMode(tmp)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalNHistoryMode2githubᚗcomᚋopenhandoverᚋopenhandoverᚋentᚋhandoverᚐHistoryMode(ctx context.Context, sel ast.SelectionSet, v handover.HistoryMode) graphql.Marshaler {
+func (ec *executionContext) marshalNHistoryMode2githubᚗcomᚋopenhandoverᚋopenhandoverᚋentᚋhandoverᚐHistoryMode(ctx context.Context, sel ast.SelectionSet, v handover1.HistoryMode) graphql.Marshaler {
 	_ = sel
 	res := graphql.MarshalString(string(v))
 	if res == graphql.Null {
@@ -7356,7 +7663,7 @@ func (ec *executionContext) unmarshalNSubmitHandoverInput2githubᚗcomᚋopenhan
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) unmarshalNSuccessorChoice2githubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋhandoverᚐChoice(ctx context.Context, v any) (handover1.Choice, error) {
+func (ec *executionContext) unmarshalNSuccessorChoice2githubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋhandoverᚐChoice(ctx context.Context, v any) (handover.Choice, error) {
 	res, err := ec.unmarshalInputSuccessorChoice(ctx, v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
@@ -7440,13 +7747,13 @@ func (ec *executionContext) marshalNTransferKind2githubᚗcomᚋopenhandoverᚋo
 	return res
 }
 
-func (ec *executionContext) unmarshalNTransferKind2githubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋhandoverᚐItemKind(ctx context.Context, v any) (handover1.ItemKind, error) {
+func (ec *executionContext) unmarshalNTransferKind2githubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋhandoverᚐItemKind(ctx context.Context, v any) (handover.ItemKind, error) {
 	tmp, err := graphql.UnmarshalString(v)
-	res := handover1.ItemKind(tmp)
+	res := handover.ItemKind(tmp)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalNTransferKind2githubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋhandoverᚐItemKind(ctx context.Context, sel ast.SelectionSet, v handover1.ItemKind) graphql.Marshaler {
+func (ec *executionContext) marshalNTransferKind2githubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋhandoverᚐItemKind(ctx context.Context, sel ast.SelectionSet, v handover.ItemKind) graphql.Marshaler {
 	_ = sel
 	res := graphql.MarshalString(string(v))
 	if res == graphql.Null {
@@ -7484,13 +7791,13 @@ func (ec *executionContext) marshalNTransferReason2githubᚗcomᚋopenhandover�
 	return res
 }
 
-func (ec *executionContext) unmarshalNTransferReason2githubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋhandoverᚐReason(ctx context.Context, v any) (handover1.Reason, error) {
+func (ec *executionContext) unmarshalNTransferReason2githubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋhandoverᚐReason(ctx context.Context, v any) (handover.Reason, error) {
 	tmp, err := graphql.UnmarshalString(v)
-	res := handover1.Reason(tmp)
+	res := handover.Reason(tmp)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalNTransferReason2githubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋhandoverᚐReason(ctx context.Context, sel ast.SelectionSet, v handover1.Reason) graphql.Marshaler {
+func (ec *executionContext) marshalNTransferReason2githubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋhandoverᚐReason(ctx context.Context, sel ast.SelectionSet, v handover.Reason) graphql.Marshaler {
 	_ = sel
 	res := graphql.MarshalString(string(v))
 	if res == graphql.Null {
@@ -7518,13 +7825,13 @@ func (ec *executionContext) marshalNTransferStatus2githubᚗcomᚋopenhandover�
 	return res
 }
 
-func (ec *executionContext) unmarshalOAssignmentInput2ᚕgithubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋhandoverᚐAssignmentᚄ(ctx context.Context, v any) ([]handover1.Assignment, error) {
+func (ec *executionContext) unmarshalOAssignmentInput2ᚕgithubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋhandoverᚐAssignmentᚄ(ctx context.Context, v any) ([]handover.Assignment, error) {
 	if v == nil {
 		return nil, nil
 	}
 	vSlice := graphql.CoerceList(v)
 	var err error
-	res := make([]handover1.Assignment, len(vSlice))
+	res := make([]handover.Assignment, len(vSlice))
 	for i := range vSlice {
 		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
 		res[i], err = ec.unmarshalNAssignmentInput2githubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋhandoverᚐAssignment(ctx, vSlice[i])
@@ -7598,13 +7905,13 @@ func (ec *executionContext) unmarshalOHandoverFilter2ᚖgithubᚗcomᚋopenhando
 	return &res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) unmarshalOHandoverKind2ᚕgithubᚗcomᚋopenhandoverᚋopenhandoverᚋentᚋhandoverᚐKindᚄ(ctx context.Context, v any) ([]handover.Kind, error) {
+func (ec *executionContext) unmarshalOHandoverKind2ᚕgithubᚗcomᚋopenhandoverᚋopenhandoverᚋentᚋhandoverᚐKindᚄ(ctx context.Context, v any) ([]handover1.Kind, error) {
 	if v == nil {
 		return nil, nil
 	}
 	vSlice := graphql.CoerceList(v)
 	var err error
-	res := make([]handover.Kind, len(vSlice))
+	res := make([]handover1.Kind, len(vSlice))
 	for i := range vSlice {
 		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
 		res[i], err = ec.unmarshalNHandoverKind2githubᚗcomᚋopenhandoverᚋopenhandoverᚋentᚋhandoverᚐKind(ctx, vSlice[i])
@@ -7615,7 +7922,7 @@ func (ec *executionContext) unmarshalOHandoverKind2ᚕgithubᚗcomᚋopenhandove
 	return res, nil
 }
 
-func (ec *executionContext) marshalOHandoverKind2ᚕgithubᚗcomᚋopenhandoverᚋopenhandoverᚋentᚋhandoverᚐKindᚄ(ctx context.Context, sel ast.SelectionSet, v []handover.Kind) graphql.Marshaler {
+func (ec *executionContext) marshalOHandoverKind2ᚕgithubᚗcomᚋopenhandoverᚋopenhandoverᚋentᚋhandoverᚐKindᚄ(ctx context.Context, sel ast.SelectionSet, v []handover1.Kind) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
 	}
@@ -7634,16 +7941,16 @@ func (ec *executionContext) marshalOHandoverKind2ᚕgithubᚗcomᚋopenhandover�
 	return ret
 }
 
-func (ec *executionContext) unmarshalOHandoverKind2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋentᚋhandoverᚐKind(ctx context.Context, v any) (*handover.Kind, error) {
+func (ec *executionContext) unmarshalOHandoverKind2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋentᚋhandoverᚐKind(ctx context.Context, v any) (*handover1.Kind, error) {
 	if v == nil {
 		return nil, nil
 	}
 	tmp, err := graphql.UnmarshalString(v)
-	res := handover.Kind(tmp)
+	res := handover1.Kind(tmp)
 	return &res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalOHandoverKind2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋentᚋhandoverᚐKind(ctx context.Context, sel ast.SelectionSet, v *handover.Kind) graphql.Marshaler {
+func (ec *executionContext) marshalOHandoverKind2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋentᚋhandoverᚐKind(ctx context.Context, sel ast.SelectionSet, v *handover1.Kind) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
 	}
@@ -7661,7 +7968,7 @@ func (ec *executionContext) unmarshalOHandoverOrder2ᚖgithubᚗcomᚋopenhandov
 	return &res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) unmarshalOHandoverSelection2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋhandoverᚐSelection(ctx context.Context, v any) (*handover1.Selection, error) {
+func (ec *executionContext) unmarshalOHandoverSelection2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋhandoverᚐSelection(ctx context.Context, v any) (*handover.Selection, error) {
 	if v == nil {
 		return nil, nil
 	}
@@ -7669,13 +7976,13 @@ func (ec *executionContext) unmarshalOHandoverSelection2ᚖgithubᚗcomᚋopenha
 	return &res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) unmarshalOHandoverState2ᚕgithubᚗcomᚋopenhandoverᚋopenhandoverᚋentᚋhandoverᚐStateᚄ(ctx context.Context, v any) ([]handover.State, error) {
+func (ec *executionContext) unmarshalOHandoverState2ᚕgithubᚗcomᚋopenhandoverᚋopenhandoverᚋentᚋhandoverᚐStateᚄ(ctx context.Context, v any) ([]handover1.State, error) {
 	if v == nil {
 		return nil, nil
 	}
 	vSlice := graphql.CoerceList(v)
 	var err error
-	res := make([]handover.State, len(vSlice))
+	res := make([]handover1.State, len(vSlice))
 	for i := range vSlice {
 		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
 		res[i], err = ec.unmarshalNHandoverState2githubᚗcomᚋopenhandoverᚋopenhandoverᚋentᚋhandoverᚐState(ctx, vSlice[i])
@@ -7686,7 +7993,7 @@ func (ec *executionContext) unmarshalOHandoverState2ᚕgithubᚗcomᚋopenhandov
 	return res, nil
 }
 
-func (ec *executionContext) marshalOHandoverState2ᚕgithubᚗcomᚋopenhandoverᚋopenhandoverᚋentᚋhandoverᚐStateᚄ(ctx context.Context, sel ast.SelectionSet, v []handover.State) graphql.Marshaler {
+func (ec *executionContext) marshalOHandoverState2ᚕgithubᚗcomᚋopenhandoverᚋopenhandoverᚋentᚋhandoverᚐStateᚄ(ctx context.Context, sel ast.SelectionSet, v []handover1.State) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
 	}
@@ -7705,7 +8012,7 @@ func (ec *executionContext) marshalOHandoverState2ᚕgithubᚗcomᚋopenhandover
 	return ret
 }
 
-func (ec *executionContext) unmarshalOHistoryScopeInput2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋhandoverᚐHistoryScope(ctx context.Context, v any) (*handover1.HistoryScope, error) {
+func (ec *executionContext) unmarshalOHistoryScopeInput2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋhandoverᚐHistoryScope(ctx context.Context, v any) (*handover.HistoryScope, error) {
 	if v == nil {
 		return nil, nil
 	}
@@ -7768,7 +8075,7 @@ func (ec *executionContext) marshalORevertHandoverPayload2ᚖgithubᚗcomᚋopen
 	return ec._RevertHandoverPayload(ctx, sel, v)
 }
 
-func (ec *executionContext) unmarshalOSplitInput2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋhandoverᚐSplit(ctx context.Context, v any) (*handover1.Split, error) {
+func (ec *executionContext) unmarshalOSplitInput2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋhandoverᚐSplit(ctx context.Context, v any) (*handover.Split, error) {
 	if v == nil {
 		return nil, nil
 	}
@@ -7854,13 +8161,13 @@ func (ec *executionContext) marshalOTransferKind2ᚕgithubᚗcomᚋopenhandover�
 	return ret
 }
 
-func (ec *executionContext) unmarshalOTransferKind2ᚕgithubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋhandoverᚐItemKindᚄ(ctx context.Context, v any) ([]handover1.ItemKind, error) {
+func (ec *executionContext) unmarshalOTransferKind2ᚕgithubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋhandoverᚐItemKindᚄ(ctx context.Context, v any) ([]handover.ItemKind, error) {
 	if v == nil {
 		return nil, nil
 	}
 	vSlice := graphql.CoerceList(v)
 	var err error
-	res := make([]handover1.ItemKind, len(vSlice))
+	res := make([]handover.ItemKind, len(vSlice))
 	for i := range vSlice {
 		ctx := graphql.WithPathContext(ctx, graphql.NewPathWithIndex(i))
 		res[i], err = ec.unmarshalNTransferKind2githubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋhandoverᚐItemKind(ctx, vSlice[i])
@@ -7871,7 +8178,7 @@ func (ec *executionContext) unmarshalOTransferKind2ᚕgithubᚗcomᚋopenhandove
 	return res, nil
 }
 
-func (ec *executionContext) marshalOTransferKind2ᚕgithubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋhandoverᚐItemKindᚄ(ctx context.Context, sel ast.SelectionSet, v []handover1.ItemKind) graphql.Marshaler {
+func (ec *executionContext) marshalOTransferKind2ᚕgithubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋhandoverᚐItemKindᚄ(ctx context.Context, sel ast.SelectionSet, v []handover.ItemKind) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
 	}

@@ -220,6 +220,18 @@ type ComplexityRoot struct {
 		Version     func(childComplexity int) int
 	}
 
+	Forecast struct {
+		LastDay  func(childComplexity int) int
+		Later    func(childComplexity int) int
+		Today    func(childComplexity int) int
+		Tomorrow func(childComplexity int) int
+	}
+
+	ForecastShare struct {
+		Contacts func(childComplexity int) int
+		Groups   func(childComplexity int) int
+	}
+
 	Grant struct {
 		CreatedAt      func(childComplexity int) int
 		Department     func(childComplexity int) int
@@ -334,6 +346,7 @@ type ComplexityRoot struct {
 		ApprovalsRequired func(childComplexity int) int
 		Contacts          func(childComplexity int) int
 		Digest            func(childComplexity int) int
+		Forecast          func(childComplexity int) int
 		Groups            func(childComplexity int) int
 		Immediate         func(childComplexity int) int
 		Items             func(childComplexity int, first *int, after *string, offset *int) int
@@ -1468,6 +1481,44 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.Follow.Version(childComplexity), true
 
+	case "Forecast.lastDay":
+		if e.ComplexityRoot.Forecast.LastDay == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Forecast.LastDay(childComplexity), true
+	case "Forecast.later":
+		if e.ComplexityRoot.Forecast.Later == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Forecast.Later(childComplexity), true
+	case "Forecast.today":
+		if e.ComplexityRoot.Forecast.Today == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Forecast.Today(childComplexity), true
+	case "Forecast.tomorrow":
+		if e.ComplexityRoot.Forecast.Tomorrow == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Forecast.Tomorrow(childComplexity), true
+
+	case "ForecastShare.contacts":
+		if e.ComplexityRoot.ForecastShare.Contacts == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ForecastShare.Contacts(childComplexity), true
+	case "ForecastShare.groups":
+		if e.ComplexityRoot.ForecastShare.Groups == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ForecastShare.Groups(childComplexity), true
+
 	case "Grant.createdAt":
 		if e.ComplexityRoot.Grant.CreatedAt == nil {
 			break
@@ -1979,6 +2030,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.HandoverPreview.Digest(childComplexity), true
+	case "HandoverPreview.forecast":
+		if e.ComplexityRoot.HandoverPreview.Forecast == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HandoverPreview.Forecast(childComplexity), true
 	case "HandoverPreview.groups":
 		if e.ComplexityRoot.HandoverPreview.Groups == nil {
 			break
@@ -6142,6 +6199,8 @@ type HandoverPreview {
   successors: [SuccessorLoad!]!
   "What stands in the way; 100 at most are given."
   problems: [PlanProblem!]!
+  "What would pass today, tomorrow and later, if it were executed now."
+  forecast: Forecast!
   "What would go to whom, in the order of the plan."
   items(
     "How many, 100 at most; 25 if absent."
@@ -6151,6 +6210,26 @@ type HandoverPreview {
     "How many to leave out, instead of a cursor; 10,000 at most."
     offset: Int
   ): PlanItemConnection!
+}
+
+"When a plan's transfers would pass, as far as the limits of a day and cool-downs go. What a problem blocks is left out."
+type Forecast {
+  "What passes today."
+  today: ForecastShare!
+  "What passes tomorrow."
+  tomorrow: ForecastShare!
+  "What passes after tomorrow. Groups go on by themselves; a contact that cools down passes only if it is retried then."
+  later: ForecastShare!
+  "The day on which the last passes, in the corp's time zone; null if nothing would pass."
+  lastDay: Date
+}
+
+"How much of a plan passes in a span of time."
+type ForecastShare {
+  "How many contacts."
+  contacts: Int!
+  "How many groups."
+  groups: Int!
 }
 
 "What a plan means for one successor."
@@ -7479,6 +7558,30 @@ func (ec *executionContext) childFields_Follow(ctx context.Context, field graphq
 	return nil, fmt.Errorf("no field named %q was found under type Follow", field.Name)
 }
 
+func (ec *executionContext) childFields_Forecast(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "today":
+		return ec.fieldContext_Forecast_today(ctx, field)
+	case "tomorrow":
+		return ec.fieldContext_Forecast_tomorrow(ctx, field)
+	case "later":
+		return ec.fieldContext_Forecast_later(ctx, field)
+	case "lastDay":
+		return ec.fieldContext_Forecast_lastDay(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Forecast", field.Name)
+}
+
+func (ec *executionContext) childFields_ForecastShare(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "contacts":
+		return ec.fieldContext_ForecastShare_contacts(ctx, field)
+	case "groups":
+		return ec.fieldContext_ForecastShare_groups(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ForecastShare", field.Name)
+}
+
 func (ec *executionContext) childFields_Grant(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "id":
@@ -7717,6 +7820,8 @@ func (ec *executionContext) childFields_HandoverPreview(ctx context.Context, fie
 		return ec.fieldContext_HandoverPreview_successors(ctx, field)
 	case "problems":
 		return ec.fieldContext_HandoverPreview_problems(ctx, field)
+	case "forecast":
+		return ec.fieldContext_HandoverPreview_forecast(ctx, field)
 	case "items":
 		return ec.fieldContext_HandoverPreview_items(ctx, field)
 	}
