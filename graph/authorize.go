@@ -18,7 +18,7 @@ import (
 var sizes = map[string]int{
 	"Contact.follows": 5, "Contact.ownership": 20, "Contact.followersAt": 5, "Group.ownership": 20,
 	"Member.departments": 3, "Member.grants": 5, "Viewer.scopeOf": 10,
-	"Handover.approvals": 5, "HandoverPreview.successors": 20, "HandoverPreview.problems": 20,
+	"Handover.approvals": 5, "Handover.outcomes": 5, "HandoverPreview.successors": 20, "HandoverPreview.problems": 20,
 	"TransferStatistics.rows": 500, // a row counts one twentieth
 }
 
@@ -29,6 +29,7 @@ const (
 	maxGrants      = 100
 	maxDepartments = 50
 	maxApprovals   = 100
+	maxOutcomes    = 100
 	maxProblems    = 100
 	maxNodes       = 100
 )

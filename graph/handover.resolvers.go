@@ -37,6 +37,10 @@ func (r *handoverResolver) Progress(ctx context.Context, obj *ent.Handover) (*en
 	return obj, nil
 }
 
+func (r *handoverResolver) Outcomes(ctx context.Context, obj *ent.Handover) ([]*model.TransferOutcome, error) {
+	return outcomes(ctx, obj)
+}
+
 func (r *handoverResolver) Transfers(ctx context.Context, obj *ent.Handover, filter *model.TransferFilter, first *int, after *string, offset *int) (*model.Connection[*ent.Transfer], error) {
 	n := r.narrow()
 	n.transfers(filter)
@@ -213,11 +217,7 @@ func (r *queryResolver) PreviewHandover(ctx context.Context, input handover.Inpu
 }
 
 func (r *retryTransfersPayloadResolver) Transfers(ctx context.Context, obj *model.RetryTransfersPayload, first *int) ([]*ent.Transfer, error) {
-	list, err := listOwn(ctx, r.narrow(), handovers, obj.Handover, hangs("transfers", "transfers", "transfers.handover_id"), transfers, inPlanOrder, span{first: first})
-	if err != nil {
-		return nil, err
-	}
-	return list.Nodes, nil
+	return firstTransfers(ctx, obj.Handover, first)
 }
 
 func (r *successorLoadResolver) Member(ctx context.Context, obj *model.SuccessorLoad) (*ent.Member, error) {
@@ -248,6 +248,14 @@ func (r *transferResolver) Because(ctx context.Context, obj *ent.Transfer) (*str
 	return because(ctx, obj), nil
 }
 
+func (r *transferOutcomeResolver) Message(ctx context.Context, obj *model.TransferOutcome) (*string, error) {
+	if obj.Reason == nil {
+		return nil, nil
+	}
+	s := said(ctx, obj.Reason.Text())
+	return &s, nil
+}
+
 func (r *Resolver) Handover() generated.HandoverResolver { return &handoverResolver{r} }
 
 func (r *Resolver) HandoverPreview() generated.HandoverPreviewResolver {
@@ -270,6 +278,10 @@ func (r *Resolver) SuccessorLoad() generated.SuccessorLoadResolver { return &suc
 
 func (r *Resolver) Transfer() generated.TransferResolver { return &transferResolver{r} }
 
+func (r *Resolver) TransferOutcome() generated.TransferOutcomeResolver {
+	return &transferOutcomeResolver{r}
+}
+
 type (
 	handoverResolver              struct{ *Resolver }
 	handoverPreviewResolver       struct{ *Resolver }
@@ -279,4 +291,5 @@ type (
 	retryTransfersPayloadResolver struct{ *Resolver }
 	successorLoadResolver         struct{ *Resolver }
 	transferResolver              struct{ *Resolver }
+	transferOutcomeResolver       struct{ *Resolver }
 )

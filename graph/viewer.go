@@ -92,6 +92,37 @@ func votes(ctx context.Context, h *ent.Handover) ([]*ent.Approval, error) {
 	})
 }
 
+// firstTransfers gives a handover's first transfers, in the order of the plan.
+func firstTransfers(ctx context.Context, h *ent.Handover, first *int) ([]*ent.Transfer, error) {
+	s := span{first: first}
+	if err := s.read(ctx, inPlanOrder.stamp(transfers.name)); err != nil {
+		return nil, err
+	}
+	var w store.Where
+	w.And("transfers.handover_id = ?", h.ID)
+	return transfers.load(ctx, &w, func(q *sql.Selector) { q.OrderBy(q.C("position")).Limit(s.limit) })
+}
+
+// outcomes counts what became of a handover's transfers.
+func outcomes(ctx context.Context, h *ent.Handover) ([]*model.TransferOutcome, error) {
+	return many(ctx, h, "outcomes", handovers.id, maxOutcomes, func(o *model.TransferOutcome) nid.ID { return o.HandoverID }, func(ctx context.Context, ids []nid.ID) ([]*model.TransferOutcome, error) {
+		q, err := store.Reader(ctx)
+		if err != nil {
+			return nil, err
+		}
+		db := store.EngineOf(q)
+		found, err := store.Select(ctx, q, func(o *model.TransferOutcome) []any {
+			return []any{&o.HandoverID, &o.Status, &o.Reason, &o.Transfers}
+		}, `SELECT handover_id, status, reason, count(*) FROM transfers WHERE corp_id = $1 AND handover_id `+db.In(2)+`
+			GROUP BY handover_id, status, reason ORDER BY handover_id, status, reason`, corpOf(ctx), db.IDs(ids))
+		out := make([]*model.TransferOutcome, len(found))
+		for i := range found {
+			out[i] = &found[i]
+		}
+		return out, err
+	})
+}
+
 // because says why a successor was chosen, in the viewer's language.
 func because(ctx context.Context, t *ent.Transfer) *string {
 	if t.Because == nil {

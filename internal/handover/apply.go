@@ -29,6 +29,7 @@ type heldItems struct {
 	followed map[pair]*nid.ID // the receivers' own open follows
 	// ended are the follows that a merge ended, by id, where it is to be undone.
 	ended map[nid.ID]owned
+	taken map[nid.ID]bool // follows that went to somebody else
 	// importance is what each contact has now.
 	importance map[nid.ID]string
 }
@@ -87,6 +88,9 @@ func lockItems(ctx context.Context, tx *store.Tx, ts []Transfer) (*heldItems, er
 				h.followed[pair{r.contact, r.member}] = &id
 			}
 		}
+		if err := h.gone(ctx, tx, ts); err != nil {
+			return nil, err
+		}
 	}
 	if len(groups) > 0 {
 		type row struct {
@@ -107,6 +111,27 @@ func lockItems(ctx context.Context, tx *store.Tx, ts []Transfer) (*heldItems, er
 		}
 	}
 	return h, nil
+}
+
+// gone finds which of the follows that the givers have no more went to somebody else.
+// The others have ended: the contact left, or was let go.
+func (h *heldItems) gone(ctx context.Context, tx *store.Tx, ts []Transfer) error {
+	var missing []nid.ID
+	for _, t := range ts {
+		if _, there := h.owned[t.Item.ID]; !there && t.Kind == Contact {
+			missing = append(missing, t.Follow)
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	taken, err := store.Select(ctx, tx, func(id *nid.ID) []any { return []any{id} },
+		`SELECT id FROM follows WHERE corp_id = $1 AND id `+tx.DB().In(2)+` AND (ended_at IS NULL OR ended_by_id IS NOT NULL)`, tx.Corp(), tx.DB().IDs(missing))
+	h.taken = map[nid.ID]bool{}
+	for _, id := range taken {
+		h.taken[id] = true
+	}
+	return err
 }
 
 // important gives the transfers the importance that their contacts have now.

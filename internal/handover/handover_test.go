@@ -355,7 +355,7 @@ func TestAnOwnerThatChangedIsSkipped(t *testing.T) {
 		if n := s.count(`SELECT count(*) FROM follows WHERE contact_id = $1 AND member_id = $2 AND ended_at IS NULL`, ids[0], zhao); n != 1 {
 			t.Error("the new owner was overwritten")
 		}
-		if n := s.count(`SELECT count(*) FROM transfers WHERE handover_id = $1 AND status = 'SKIPPED'`, first); n != 1 {
+		if n := s.count(`SELECT count(*) FROM transfers WHERE handover_id = $1 AND status = 'SKIPPED' AND reason = 'OWNER_CHANGED'`, first); n != 1 {
 			t.Errorf("%d skipped, want 1", n)
 		}
 	})

@@ -2,7 +2,9 @@ package handover
 
 import (
 	"context"
+	"errors"
 	"slices"
+	"strings"
 
 	"github.com/openhandover/openhandover/internal/access"
 	"github.com/openhandover/openhandover/internal/approval"
@@ -168,6 +170,9 @@ func (s *Service) followUp(ctx context.Context, tx *store.Tx, actor *access.Acto
 		}
 	}
 	p, err := work(ctx, tx, actor, in, "input", "")
+	if f, ok := errors.AsType[*fault.Error](err); ok && strings.HasPrefix(f.Field, "input.select.") {
+		return fault.Clash("input.transferIds", "the leaver no longer has what one of these transfers is about; name the others", "其中有分配对象已不属于离开的成员,请指定其余分配记录").Because(err)
+	}
 	if err != nil {
 		return err
 	}

@@ -181,7 +181,7 @@ func TestRetryGoesOnAndFollowUpsAreTheirOwn(t *testing.T) {
 		if same != id {
 			t.Errorf("retried as %s", same)
 		}
-		s.wantStatuses(id, map[string]int{"COMPLETED ": 1, "SKIPPED NOT_FOLLOWED": 1})
+		s.wantStatuses(id, map[string]int{"COMPLETED ": 1, "SKIPPED OWNER_CHANGED": 1})
 		if again, err := s.s.Retry(s.admin, id, nil, nil, "r6"); err != nil || again != id {
 			t.Errorf("a replay answered %s, %v", again, err)
 		}

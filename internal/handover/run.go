@@ -123,7 +123,7 @@ func (st *stage) decide(r *record, ts []Transfer) {
 		switch {
 		case st.barred != nil && st.barred(t) != "":
 			end(TransferFailed, st.barred(t))
-		case !ok && t.Kind == Contact:
+		case !ok && t.Kind == Contact && !held.taken[t.Follow]:
 			end(TransferSkipped, NotFollowed)
 		case !ok || !own.is(t):
 			end(TransferSkipped, OwnerChanged)
