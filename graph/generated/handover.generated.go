@@ -32,6 +32,7 @@ type HandoverResolver interface {
 	Approvals(ctx context.Context, obj *ent.Handover) ([]*ent.Approval, error)
 
 	Progress(ctx context.Context, obj *ent.Handover) (*ent.Handover, error)
+	Outcomes(ctx context.Context, obj *ent.Handover) ([]*model.TransferOutcome, error)
 	Transfers(ctx context.Context, obj *ent.Handover, filter *model.TransferFilter, first *int, after *string, offset *int) (*model.Connection[*ent.Transfer], error)
 
 	ExecutedBy(ctx context.Context, obj *ent.Handover) (*ent.Member, error)
@@ -85,6 +86,9 @@ type TransferResolver interface {
 	To(ctx context.Context, obj *ent.Transfer) (*ent.Member, error)
 
 	Because(ctx context.Context, obj *ent.Transfer) (*string, error)
+}
+type TransferOutcomeResolver interface {
+	Message(ctx context.Context, obj *model.TransferOutcome) (*string, error)
 }
 
 // endregion ************************** generated!.gotpl **************************
@@ -918,6 +922,38 @@ func (ec *executionContext) fieldContext_Handover_progress(_ context.Context, fi
 		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 			return ec.childFields_HandoverProgress(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Handover_outcomes(ctx context.Context, field graphql.CollectedField, obj *ent.Handover) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Handover_outcomes(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Handover().Outcomes(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.TransferOutcome) graphql.Marshaler {
+			return ec.marshalNTransferOutcome2ᚕᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋgraphᚋmodelᚐTransferOutcomeᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Handover_outcomes(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Handover",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_TransferOutcome(ctx, field)
 		},
 	}
 	return fc, nil
@@ -3705,6 +3741,98 @@ func (ec *executionContext) fieldContext_TransferEdge_cursor(_ context.Context, 
 	return graphql.NewScalarFieldContext("TransferEdge", field, false, false, errors.New("field of type Cursor does not have child fields"))
 }
 
+func (ec *executionContext) _TransferOutcome_status(ctx context.Context, field graphql.CollectedField, obj *model.TransferOutcome) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_TransferOutcome_status(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Status, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v transfer.Status) graphql.Marshaler {
+			return ec.marshalNTransferStatus2githubᚗcomᚋopenhandoverᚋopenhandoverᚋentᚋtransferᚐStatus(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_TransferOutcome_status(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("TransferOutcome", field, false, false, errors.New("field of type TransferStatus does not have child fields"))
+}
+
+func (ec *executionContext) _TransferOutcome_reason(ctx context.Context, field graphql.CollectedField, obj *model.TransferOutcome) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_TransferOutcome_reason(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Reason, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *handover.Reason) graphql.Marshaler {
+			return ec.marshalOTransferReason2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋhandoverᚐReason(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_TransferOutcome_reason(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("TransferOutcome", field, false, false, errors.New("field of type TransferReason does not have child fields"))
+}
+
+func (ec *executionContext) _TransferOutcome_message(ctx context.Context, field graphql.CollectedField, obj *model.TransferOutcome) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_TransferOutcome_message(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.TransferOutcome().Message(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_TransferOutcome_message(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("TransferOutcome", field, true, true, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _TransferOutcome_transfers(ctx context.Context, field graphql.CollectedField, obj *model.TransferOutcome) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_TransferOutcome_transfers(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Transfers, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_TransferOutcome_transfers(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("TransferOutcome", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
 // endregion **************************** field.gotpl *****************************
 
 // region    **************************** input.gotpl *****************************
@@ -5138,6 +5266,44 @@ func (ec *executionContext) _Handover(ctx context.Context, sel ast.SelectionSet,
 					}
 				}()
 				res = ec._Handover_progress(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "outcomes":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Handover_outcomes(ctx, field, obj)
 				if res == graphql.Null {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
@@ -7357,6 +7523,92 @@ func (ec *executionContext) _TransferEdge(ctx context.Context, sel ast.Selection
 	return out
 }
 
+var transferOutcomeImplementors = []string{"TransferOutcome"}
+
+func (ec *executionContext) _TransferOutcome(ctx context.Context, sel ast.SelectionSet, obj *model.TransferOutcome) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, transferOutcomeImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("TransferOutcome")
+		case "status":
+			out.Values[i] = ec._TransferOutcome_status(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "reason":
+			out.Values[i] = ec._TransferOutcome_reason(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "message":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._TransferOutcome_message(ctx, field, obj)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "transfers":
+			out.Values[i] = ec._TransferOutcome_transfers(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
 // endregion **************************** object.gotpl ****************************
 
 // region    ***************************** type.gotpl *****************************
@@ -7772,6 +8024,32 @@ func (ec *executionContext) unmarshalNTransferOrderField2githubᚗcomᚋopenhand
 
 func (ec *executionContext) marshalNTransferOrderField2githubᚗcomᚋopenhandoverᚋopenhandoverᚋgraphᚋmodelᚐTransferOrderField(ctx context.Context, sel ast.SelectionSet, v model.TransferOrderField) graphql.Marshaler {
 	return v
+}
+
+func (ec *executionContext) marshalNTransferOutcome2ᚕᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋgraphᚋmodelᚐTransferOutcomeᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.TransferOutcome) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNTransferOutcome2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋgraphᚋmodelᚐTransferOutcome(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) marshalNTransferOutcome2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋgraphᚋmodelᚐTransferOutcome(ctx context.Context, sel ast.SelectionSet, v *model.TransferOutcome) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._TransferOutcome(ctx, sel, v)
 }
 
 func (ec *executionContext) unmarshalNTransferReason2githubᚗcomᚋopenhandoverᚋopenhandoverᚋentᚋtransferᚐReason(ctx context.Context, v any) (transfer.Reason, error) {
@@ -8270,6 +8548,25 @@ func (ec *executionContext) unmarshalOTransferReason2ᚖgithubᚗcomᚋopenhando
 }
 
 func (ec *executionContext) marshalOTransferReason2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋentᚋtransferᚐReason(ctx context.Context, sel ast.SelectionSet, v *transfer.Reason) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	_ = sel
+	_ = ctx
+	res := graphql.MarshalString(string(*v))
+	return res
+}
+
+func (ec *executionContext) unmarshalOTransferReason2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋhandoverᚐReason(ctx context.Context, v any) (*handover.Reason, error) {
+	if v == nil {
+		return nil, nil
+	}
+	tmp, err := graphql.UnmarshalString(v)
+	res := handover.Reason(tmp)
+	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalOTransferReason2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋhandoverᚐReason(ctx context.Context, sel ast.SelectionSet, v *handover.Reason) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
 	}

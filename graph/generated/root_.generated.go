@@ -57,6 +57,7 @@ type ResolverRoot interface {
 	SuccessorLoad() SuccessorLoadResolver
 	Transfer() TransferResolver
 	TransferItem() TransferItemResolver
+	TransferOutcome() TransferOutcomeResolver
 	Viewer() ViewerResolver
 	Webhook() WebhookResolver
 }
@@ -313,6 +314,7 @@ type ComplexityRoot struct {
 		Kind              func(childComplexity int) int
 		Leaver            func(childComplexity int) int
 		Message           func(childComplexity int) int
+		Outcomes          func(childComplexity int) int
 		Plan              func(childComplexity int) int
 		Progress          func(childComplexity int) int
 		Reason            func(childComplexity int) int
@@ -738,6 +740,13 @@ type ComplexityRoot struct {
 	TransferItemEdge struct {
 		Cursor func(childComplexity int) int
 		Node   func(childComplexity int) int
+	}
+
+	TransferOutcome struct {
+		Message   func(childComplexity int) int
+		Reason    func(childComplexity int) int
+		Status    func(childComplexity int) int
+		Transfers func(childComplexity int) int
 	}
 
 	TransferStatistics struct {
@@ -1878,6 +1887,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Handover.Message(childComplexity), true
+	case "Handover.outcomes":
+		if e.ComplexityRoot.Handover.Outcomes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Handover.Outcomes(childComplexity), true
 	case "Handover.plan":
 		if e.ComplexityRoot.Handover.Plan == nil {
 			break
@@ -3824,6 +3839,31 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.TransferItemEdge.Node(childComplexity), true
+
+	case "TransferOutcome.message":
+		if e.ComplexityRoot.TransferOutcome.Message == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TransferOutcome.Message(childComplexity), true
+	case "TransferOutcome.reason":
+		if e.ComplexityRoot.TransferOutcome.Reason == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TransferOutcome.Reason(childComplexity), true
+	case "TransferOutcome.status":
+		if e.ComplexityRoot.TransferOutcome.Status == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TransferOutcome.Status(childComplexity), true
+	case "TransferOutcome.transfers":
+		if e.ComplexityRoot.TransferOutcome.Transfers == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TransferOutcome.Transfers(childComplexity), true
 
 	case "TransferStatistics.asOf":
 		if e.ComplexityRoot.TransferStatistics.AsOf == nil {
@@ -5883,6 +5923,8 @@ type Handover implements Node {
   plan: JSON!
   "How far it has come."
   progress: HandoverProgress!
+  "What became of its transfers and why: how many of each. It tells why nothing could be moved where a handover is FAILED."
+  outcomes: [TransferOutcome!]!
   "What moves, in the order of the plan."
   transfers(
     "Which transfers; absent: all."
@@ -5931,6 +5973,18 @@ type Handover implements Node {
   ): AuditEntryConnection!
   "Raised by every change; a change names the version it was made from."
   version: Int!
+}
+
+"How many transfers of a handover ended alike."
+type TransferOutcome {
+  "What became of them."
+  status: TransferStatus!
+  "Why; null where they simply went through or are still to come."
+  reason: TransferReason
+  "The reason in words."
+  message: String
+  "How many."
+  transfers: Int!
 }
 
 "How many transfers of a handover have which status. The counters sum to total."
@@ -7740,6 +7794,8 @@ func (ec *executionContext) childFields_Handover(ctx context.Context, field grap
 		return ec.fieldContext_Handover_plan(ctx, field)
 	case "progress":
 		return ec.fieldContext_Handover_progress(ctx, field)
+	case "outcomes":
+		return ec.fieldContext_Handover_outcomes(ctx, field)
 	case "transfers":
 		return ec.fieldContext_Handover_transfers(ctx, field)
 	case "submittedAt":
@@ -8480,6 +8536,20 @@ func (ec *executionContext) childFields_TransferItemEdge(ctx context.Context, fi
 		return ec.fieldContext_TransferItemEdge_cursor(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type TransferItemEdge", field.Name)
+}
+
+func (ec *executionContext) childFields_TransferOutcome(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "status":
+		return ec.fieldContext_TransferOutcome_status(ctx, field)
+	case "reason":
+		return ec.fieldContext_TransferOutcome_reason(ctx, field)
+	case "message":
+		return ec.fieldContext_TransferOutcome_message(ctx, field)
+	case "transfers":
+		return ec.fieldContext_TransferOutcome_transfers(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type TransferOutcome", field.Name)
 }
 
 func (ec *executionContext) childFields_TransferStatistics(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
