@@ -11,6 +11,7 @@ import (
 	"github.com/openhandover/openhandover/internal/audit"
 	"github.com/openhandover/openhandover/internal/fault"
 	"github.com/openhandover/openhandover/internal/nid"
+	"github.com/openhandover/openhandover/internal/notify"
 	"github.com/openhandover/openhandover/internal/store"
 )
 
@@ -107,6 +108,9 @@ func (s *Service) hold(ctx context.Context, id nid.ID, today string, because *fa
 		}
 		if _, err := tx.Change(ctx, "members", `UPDATE members SET departure_held_at = $3, version = version + 1, updated_at = $3
 			WHERE corp_id = $1 AND id = $2 RETURNING id`, tx.Corp(), id, tx.Now()); err != nil {
+			return err
+		}
+		if err := notify.Emit(ctx, tx, notify.DepartureHeld, id, nil); err != nil {
 			return err
 		}
 		held = true

@@ -9,6 +9,7 @@ import (
 	"github.com/openhandover/openhandover/internal/fault"
 	"github.com/openhandover/openhandover/internal/identity"
 	"github.com/openhandover/openhandover/internal/nid"
+	"github.com/openhandover/openhandover/internal/notify"
 	"github.com/openhandover/openhandover/internal/store"
 )
 
@@ -62,7 +63,11 @@ func (s *Service) Schedule(ctx context.Context, in ScheduleInput) error {
 			version = version + 1, updated_at = $4 WHERE corp_id = $1 AND id = $2 RETURNING id`, tx.Corp(), in.MemberID, in.LastDay, tx.Now()); err != nil {
 			return err
 		}
-		if err := tx.Wake(ctx, WorkDepartures, after(in.LastDay, zone)); err != nil {
+		departs := after(in.LastDay, zone)
+		if err := tx.Wake(ctx, WorkDepartures, departs); err != nil {
+			return err
+		}
+		if err := notify.Emit(ctx, tx, notify.DepartureScheduled, in.MemberID, map[string]any{"departsAt": departs}); err != nil {
 			return err
 		}
 		return s.Log.Append(ctx, tx, audit.Entry{Action: access.DepartureSet, Subject: in.MemberID, Before: was.schedule(),
