@@ -37,6 +37,7 @@ type cli struct {
 	Import     importCmd     `cmd:"" help:"Load or update a corp from a folder of CSV files."`
 	Admin      adminCmd      `cmd:"" help:"Create the first administrator, set passwords, enrol authenticators."`
 	Token      tokenCmd      `cmd:"" help:"Make service tokens for programs."`
+	Watch      watchCmd      `cmd:"" help:"Watch a handover until it has ended; 0 if it is COMPLETED."`
 	Audit      auditCmd      `cmd:"" help:"Check the audit log."`
 	Schema     schemaCmd     `cmd:"" help:"Print the API's schema."`
 	ConfigCmd  configCmd     `cmd:"" name:"config" help:"Show the settings in force."`
