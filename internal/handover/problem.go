@@ -146,4 +146,3 @@ func (r Reason) Text() fault.Text {
 	}
 	return fault.T("%s", "%s", string(r))
 }
-
