@@ -68,24 +68,27 @@ func (s *Service) claim(ctx context.Context) (id nid.ID, token int, ok bool, err
 
 // drive carries a claimed handover out, until it is done, its turn is over, or
 // somebody else has claimed it. Where a chunk fails, ever smaller ones find the
-// transfer that makes it fail; that one ends FAILED and the rest goes on.
+// transfer that makes it fail; that one ends FAILED and the rest goes on. A chunk that
+// takes too long is made smaller too, but no transfer is to blame for it.
 func (s *Service) drive(ctx context.Context, id nid.ID, token int) error {
 	sys := *access.From(ctx)
 	sys.Cause = id
 	ctx = access.With(ctx, &sys)
 	defer s.release(context.WithoutCancel(ctx), id, token)
-	size := s.atOnce()
+	size, from := s.atOnce(), 0
 	for range turn {
-		more, err := s.chunk(ctx, id, token, size)
+		next, more, err := s.chunk(ctx, id, token, size, from)
 		switch {
 		case err == nil && !more:
 			return nil
 		case err == nil:
-			size = min(2*size, s.atOnce())
-		case ctx.Err() != nil || passing(err):
+			size, from = min(2*size, s.atOnce()), next
+		case ctx.Err() != nil || fault.CodeOf(err) == fault.Unavailable:
 			return err
 		case size > 1:
 			size /= 2
+		case passing(err):
+			return err
 		default:
 			if err := s.poisoned(ctx, id, token, err); err != nil {
 				return err
@@ -123,10 +126,11 @@ func (s *Service) claimed(ctx context.Context, tx *store.Tx, id nid.ID, token in
 }
 
 // chunk carries out the next transfers, at most size, in one transaction: rights,
-// votes, owners, eligibility and capacity are those of now. more: there is more to do.
-func (s *Service) chunk(ctx context.Context, id nid.ID, token, size int) (more bool, err error) {
+// votes, owners, eligibility and capacity are those of now. It looks from a place in
+// the plan on, before which all was done. more: there is more to do, from next on.
+func (s *Service) chunk(ctx context.Context, id nid.ID, token, size, from int) (next int, more bool, err error) {
 	err = s.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		more = false
+		next, more = 0, false
 		r, err := s.claimed(ctx, tx, id, token)
 		if err != nil || r == nil {
 			return err
@@ -141,10 +145,12 @@ func (s *Service) chunk(ctx context.Context, id nid.ID, token, size int) (more b
 		if err != nil {
 			return err
 		}
-		ts, err := nextTransfers(ctx, tx, r.ID, size)
+		ts, err := nextTransfers(ctx, tx, r.ID, from, size)
 		if err != nil || len(ts) == 0 {
+			more = err == nil && from > 0 // the next look is from the start
 			return err
 		}
+		next = ts[len(ts)-1].Position + 1
 		o := outlined(ts)
 		st := &stage{}
 		if st.who, err = people(ctx, tx, access.Scope{All: true}, tx.DB().ForNoKeyUpdate(), o.people(r)...); err != nil {
@@ -163,7 +169,7 @@ func (s *Service) chunk(ctx context.Context, id nid.ID, token, size int) (more b
 		more = r.State == Running && r.Totals.Planned > 0 && r.Resume == nil
 		return s.Log.Append(ctx, tx, r.progressed(entries)...)
 	})
-	return more, err
+	return next, more, err
 }
 
 // progressed lets the entries of a chunk account for the handover's own row too,
@@ -234,7 +240,7 @@ func (s *Service) poisoned(ctx context.Context, id nid.ID, token int, cause erro
 		if err != nil || r == nil {
 			return err
 		}
-		ts, err := nextTransfers(ctx, tx, r.ID, 1)
+		ts, err := nextTransfers(ctx, tx, r.ID, 0, 1)
 		if err != nil || len(ts) == 0 {
 			return err
 		}

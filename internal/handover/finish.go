@@ -29,12 +29,13 @@ func (s *Service) finish(ctx context.Context, tx *store.Tx, r *record, ts []Tran
 		r.Totals.add(TransferPlanned, -1)
 		r.Totals.add(t.Status, 1)
 	}
+	// CASE as in items.
 	if _, err := tx.Change(ctx, "transfers", `UPDATE transfers SET status = v.status, reason = v.reason, merged = v.merged, attempt = v.attempt, undo = v.undo,
 		importance = v.importance, from_department_id = v.from_department, to_department_id = v.to_department,
 		assigned_at = $2, finished_at = v.finished, updated_at = $2
 		FROM `+tx.DB().Rows(1, "v", "corp uuid", "id uuid", "status text", "reason text", "merged bool", "attempt int", "undo json", "finished time",
 		"importance text", "from_department uuid", "to_department uuid")+`
-		WHERE transfers.corp_id = v.corp AND transfers.id = v.id AND transfers.status = 'PLANNED' RETURNING transfers.id`, tx.DB().Batch(rows), now); err != nil {
+		WHERE transfers.corp_id = v.corp AND transfers.id = v.id AND CASE WHEN transfers.status = 'PLANNED' THEN true ELSE false END RETURNING transfers.id`, tx.DB().Batch(rows), now); err != nil {
 		return err
 	}
 	return s.save(ctx, tx, r, now)

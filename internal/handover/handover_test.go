@@ -76,7 +76,7 @@ func want(t *testing.T, err error, code fault.Code, field string) {
 	}
 }
 
-func ok(t *testing.T, err error) {
+func ok(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatalf("%v (cause: %+v)", err, errors.Unwrap(err))

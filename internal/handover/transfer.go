@@ -45,10 +45,10 @@ func (p *planned) store(ctx context.Context, tx *store.Tx, id, requester nid.ID,
 	}
 	transfers := make([]Transfer, len(p.Items))
 	for i, it := range p.Items {
-		transfers[i] = Transfer{ID: tx.NewID(nid.Transfer), Item: it, Status: TransferPlanned, FromDepartment: p.People[it.From].department(), ToDepartment: p.People[it.To].department()}
+		transfers[i] = Transfer{ID: tx.NewID(nid.Transfer), Item: it, Position: i, Status: TransferPlanned, FromDepartment: p.People[it.From].department(), ToDepartment: p.People[it.To].department()}
 	}
 	for from := 0; from < len(transfers); from += insertSize {
-		if err := insert(ctx, tx, id, transfers[from:min(from+insertSize, len(transfers))], from); err != nil {
+		if err := insert(ctx, tx, id, transfers[from:min(from+insertSize, len(transfers))]); err != nil {
 			return nil, err
 		}
 	}
@@ -58,12 +58,12 @@ func (p *planned) store(ctx context.Context, tx *store.Tx, id, requester nid.ID,
 // insertSize bounds the memory and the time of one INSERT.
 const insertSize = 5000
 
-// insert writes transfers as planned; first is the place of the first in the plan.
-func insert(ctx context.Context, tx *store.Tx, handover nid.ID, ts []Transfer, first int) error {
+// insert writes transfers as planned.
+func insert(ctx context.Context, tx *store.Tx, handover nid.ID, ts []Transfer) error {
 	rows := make([]map[string]any, len(ts))
 	for i, t := range ts {
 		row := map[string]any{
-			"id": t.ID, "n": first + i, "kind": string(t.Kind), "follow": t.Follow, "from_id": t.From, "to_id": t.To, "because": t.Because,
+			"id": t.ID, "n": t.Position, "kind": string(t.Kind), "follow": t.Follow, "from_id": t.From, "to_id": t.To, "because": t.Because,
 			"version": t.Version, "from_department": t.FromDepartment, "to_department": t.ToDepartment, "importance": t.Importance,
 			"rule_set": t.RuleSet, "revert_of": t.RevertOf,
 		}
@@ -87,6 +87,8 @@ func insert(ctx context.Context, tx *store.Tx, handover nid.ID, ts []Transfer, f
 type Transfer struct {
 	ID nid.ID
 	Item
+	// Position is its place in the plan, from 0.
+	Position                     int
 	FromDepartment, ToDepartment nid.ID
 	Attempt                      int
 	// What became of it.
@@ -121,9 +123,10 @@ func transfers(ctx context.Context, q store.Querier, handover nid.ID, status Sta
 	return chosen(ctx, q, `handover_id = $2 AND status = $3 ORDER BY position`, handover, string(status))
 }
 
-// nextTransfers reads the first n of them.
-func nextTransfers(ctx context.Context, q store.Querier, handover nid.ID, n int) ([]Transfer, error) {
-	return chosen(ctx, q, `handover_id = $2 AND status = 'PLANNED' ORDER BY position LIMIT $3`, handover, n)
+// nextTransfers reads the first n that are planned, from a place in the plan on: what
+// lies before it would be read only to be passed over. CASE as in items.
+func nextTransfers(ctx context.Context, q store.Querier, handover nid.ID, from, n int) ([]Transfer, error) {
+	return chosen(ctx, q, `handover_id = $2 AND position >= $3 AND CASE WHEN status = 'PLANNED' THEN true ELSE false END ORDER BY position LIMIT $4`, handover, from, n)
 }
 
 // chosen reads the transfers that a condition finds; its arguments begin at $2.
@@ -139,10 +142,10 @@ func chosen(ctx context.Context, q store.Querier, condition string, args ...any)
 	rows, err := store.Select(ctx, q, func(r *row) []any {
 		return []any{
 			&r.Transfer.ID, &r.Kind, &r.contact, &r.group, &r.Follow, &r.From, &r.To, &r.Version, &r.Importance, &r.because, &r.FromDepartment, &r.ToDepartment, &r.Attempt,
-			&r.RuleSet, &r.rule, &r.RevertOf, &r.Merged, &r.Status, &r.reason, &r.Assigned, &r.Finished, &r.undo,
+			&r.RuleSet, &r.rule, &r.RevertOf, &r.Merged, &r.Status, &r.reason, &r.Assigned, &r.Finished, &r.undo, &r.Position,
 		}
 	}, `SELECT id, kind, contact_id, group_id, follow_id, from_id, to_id, expected_version, importance, because, from_department_id, to_department_id, attempt,
-		rule_set_id, rule_index, revert_of_id, merged, status, reason, assigned_at, finished_at, undo
+		rule_set_id, rule_index, revert_of_id, merged, status, reason, assigned_at, finished_at, undo, position
 		FROM transfers WHERE corp_id = $1 AND `+condition, append([]any{access.From(ctx).Corp}, args...)...)
 	if err != nil {
 		return nil, err
