@@ -34,8 +34,16 @@ type order struct {
 
 const orderVariable = "HANDOVER_TEST_ORDER"
 
-// TestMain is the victim's main function where an order is given.
+// TestMain is the main function of a victim where an order is given, and of a
+// replica that works in the background where its database is.
 func TestMain(m *testing.M) {
+	if url := os.Getenv(workerVariable); url != "" {
+		if err := work(url); err != nil {
+			fmt.Println("failed:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	if text := os.Getenv(orderVariable); text != "" {
 		if err := victim(text); err != nil {
 			fmt.Println("failed:", err)
