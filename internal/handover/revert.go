@@ -196,7 +196,7 @@ func (s *Service) takeBack(ctx context.Context, tx *store.Tx, r *record, ts []Tr
 		return nil, nil
 	}
 	if len(ids) > 0 {
-		done, err := tx.Change(ctx, "transfers", `UPDATE transfers SET status = 'REVERTED', updated_at = $3 WHERE corp_id = $1 AND id `+tx.DB().In(2)+` AND status = 'COMPLETED' RETURNING id`,
+		done, err := tx.Change(ctx, "transfers", `UPDATE transfers SET status = 'REVERTED', updated_at = $3 WHERE corp_id = $1 AND id `+tx.DB().In(2)+` AND CASE WHEN status = 'COMPLETED' THEN true ELSE false END RETURNING id`,
 			tx.Corp(), tx.DB().IDs(ids), tx.Now())
 		if err := expectAll(err, len(done), len(ids), "transfers"); err != nil {
 			return nil, err

@@ -141,7 +141,7 @@ func (s *Service) settled(ctx context.Context, tx *store.Tx, r *record, ts []Tra
 	}
 	if _, err := tx.Change(ctx, "transfers", `UPDATE transfers SET status = v.status, reason = v.reason, merged = v.merged, undo = v.undo, finished_at = $2, updated_at = $2
 		FROM `+tx.DB().Rows(1, "v", "corp uuid", "id uuid", "status text", "reason text", "merged bool", "undo json")+`
-		WHERE transfers.corp_id = v.corp AND transfers.id = v.id AND transfers.status = 'WAITING' RETURNING transfers.id`, tx.DB().Batch(rows), tx.Now()); err != nil {
+		WHERE transfers.corp_id = v.corp AND transfers.id = v.id AND CASE WHEN transfers.status = 'WAITING' THEN true ELSE false END RETURNING transfers.id`, tx.DB().Batch(rows), tx.Now()); err != nil {
 		return err
 	}
 	return s.save(ctx, tx, r, tx.Now())
