@@ -119,7 +119,7 @@ func TestReplicasAreKilledAllAlong(t *testing.T) {
 		} else {
 			// The last time nobody helps: the other one finds it when the lease has run out.
 			before, killed := l.completed(id), time.Now()
-			await(t, 20*time.Second, "going on", func() bool { return l.completed(id) > before })
+			await(t, 15*time.Second, "going on", func() bool { return l.completed(id) > before })
 			t.Logf("went on after %s", time.Since(killed).Round(100*time.Millisecond))
 		}
 		victim.start()
