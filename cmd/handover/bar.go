@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"golang.org/x/term"
 )
@@ -60,7 +59,7 @@ func (s *standing) others() (out []string) {
 	return out
 }
 
-func (s *standing) percent() int { return s.Finished * 100 / max(s.Total, 1) }
+func (s *standing) percent() int { return min(max(s.Finished, 0)*100/max(s.Total, 1), 100) }
 
 // pace is how fast transfers are carried out of late.
 type pace struct{ seen []sample }
@@ -99,11 +98,12 @@ func (p *pace) perSecond() float64 {
 // remarks are rate, time left, and what did not simply complete.
 func (s *standing) remarks(rate float64) (out []string) {
 	if rate > 0 && s.Planned > 0 {
-		out = append(out, strings.TrimSuffix(fmt.Sprintf("%.1f", rate), ".0")+"/s")
-		if rate >= 10 {
-			out[0] = fmt.Sprintf("%.0f/s", rate)
+		digits := 0
+		if rate < 10 {
+			digits = 1
 		}
-		out = append(out, roughly(time.Duration(float64(s.Planned)/rate*float64(time.Second)))+" left")
+		left := time.Duration(float64(s.Planned) / rate * float64(time.Second))
+		out = append(out, fmt.Sprintf("%.*f/s", digits, rate), roughly(left)+" left")
 	}
 	return append(out, s.others()...)
 }
@@ -128,19 +128,14 @@ func (s *standing) line(rate float64) string {
 // bar is line with a bar, in less than width columns.
 func (s *standing) bar(rate float64, width int) string {
 	head := s.State + " "
-	tail := fmt.Sprintf(" %3d %%  %d of %d", s.percent(), s.Finished, s.Total)
-	for _, r := range s.remarks(rate) {
-		tail += "  " + r
+	done := fmt.Sprintf("%3d %%  %d of %d", s.percent(), s.Finished, s.Total)
+	tail := strings.Join(append([]string{done}, s.remarks(rate)...), "  ")
+	if room := min(width-len(head)-len(tail)-4, 40); room >= 10 {
+		full := room * s.percent() / 100
+		head += "[" + strings.Repeat("#", full) + strings.Repeat(".", room-full) + "] "
 	}
-	if room := min(width-1-utf8.RuneCountInString(head+tail)-2, 40); room >= 10 {
-		full := room * s.Finished / max(s.Total, 1)
-		head += "[" + strings.Repeat("#", full) + strings.Repeat(".", room-full) + "]"
-	}
-	out := head + strings.TrimLeft(tail, " ")
-	if strings.HasSuffix(head, "]") {
-		out = head + tail
-	}
-	return string([]rune(out)[:min(utf8.RuneCountInString(out), max(width-1, 0))])
+	out := head + tail // ASCII: a byte is a column
+	return out[:min(len(out), max(width-1, 0))]
 }
 
 // lineEvery is how often a log gets a line while the state stays the same.

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,9 +18,9 @@ import (
 // longestEvent is more than any event of ours has.
 const longestEvent = 1 << 20
 
-// readEvents reads a stream of server-sent events until its end (nil) or an error:
-// alive is called for every line, event for the data of every "next" event. Its
-// errors end the reading and come back as they are.
+// readEvents reads a stream of server-sent events: alive is called for every line,
+// event for the data of every "next" event. Its errors end the reading and come back
+// as they are; a stream that ends before that is lost.
 func readEvents(r io.Reader, alive func(), event func(data []byte) error) error {
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, longestEvent)
@@ -37,7 +38,7 @@ func readEvents(r io.Reader, alive func(), event func(data []byte) error) error 
 					return err
 				}
 			case "complete":
-				return nil
+				return lost{errors.New("the stream has ended before the handover")}
 			}
 			name, data = "", nil
 		case string(field) == "event":
@@ -46,32 +47,29 @@ func readEvents(r io.Reader, alive func(), event func(data []byte) error) error 
 			data = append(append(data, value...), '\n')
 		}
 	}
-	if err := lines.Err(); err != nil {
-		return err
-	}
-	return io.ErrUnexpectedEOF // a stream says when it is over
+	// A stream says when it is over: without that the end is a loss, too.
+	return lost{fmt.Errorf("the connection was lost: %w", cmp.Or(lines.Err(), io.ErrUnexpectedEOF))}
 }
 
-// answered is what a server has said no with.
-type answered struct{ code, text string }
-
-func (a *answered) Error() string { return a.text }
-
-// passing are the codes of what may go better the next time.
-var passing = []string{string(fault.Unavailable), string(fault.Timeout), string(fault.RateLimited)}
+// What may go better the next time: as codes, and as answers of ours or of a proxy.
+// One is that a server still counts the stream that was lost as open.
+var (
+	passingCodes    = []fault.Code{fault.Unavailable, fault.Timeout, fault.RateLimited}
+	passingStatuses = []int{http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout}
+)
 
 type graphErrors []struct {
 	Message    string
-	Extensions struct{ Code string }
+	Extensions struct{ Code fault.Code }
 }
 
 // err is the first error, as one that may pass or not.
 func (g graphErrors) err() error {
-	a := &answered{g[0].Extensions.Code, g[0].Message}
-	if slices.Contains(passing, a.code) {
-		return lost{a}
+	err := errors.New(g[0].Message)
+	if slices.Contains(passingCodes, g[0].Extensions.Code) {
+		return lost{err}
 	}
-	return a
+	return err
 }
 
 // refused says why an answer is no stream; nil: it is one.
@@ -80,16 +78,16 @@ func (w *watcher) refused(resp *http.Response) error {
 	if resp.StatusCode == http.StatusOK && kind == "text/event-stream" {
 		return nil
 	}
+	err := fmt.Errorf("%s answers %s", w.url, resp.Status)
+	if resp.StatusCode == http.StatusOK {
+		err = errors.New(w.url + " does not answer with a stream; is that OpenHandover?")
+	}
 	var body struct{ Errors graphErrors }
-	b, err := io.ReadAll(io.LimitReader(resp.Body, longestEvent))
-	if err == nil && json.Unmarshal(b, &body) == nil && len(body.Errors) > 0 {
-		return body.Errors.err()
+	if json.NewDecoder(io.LimitReader(resp.Body, longestEvent)).Decode(&body) == nil && len(body.Errors) > 0 {
+		err = body.Errors.err()
 	}
-	switch resp.StatusCode {
-	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout: // of a proxy
-		return lost{fmt.Errorf("%s answers %s", w.url, resp.Status)}
-	case http.StatusOK:
-		return errors.New(w.url + " does not answer with a stream; is that OpenHandover?")
+	if slices.Contains(passingStatuses, resp.StatusCode) {
+		return lost{err}
 	}
-	return fmt.Errorf("%s answers %s", w.url, resp.Status)
+	return err
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"os"
 	"os/exec"
@@ -12,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -35,8 +37,11 @@ func TestMain(m *testing.M) {
 //	printed        runs the curl that the demo has printed
 //	terminate      sends SIGTERM to the server, which must end with 0
 //	sqlite FILE Q… changes a database behind the program's back
+//	soon           sets SOON to a time in a few seconds, for startAt
+//	jsonlines F K… F must have lines, each a JSON object that has the keys
 var commands = map[string]func(*testscript.TestScript, bool, []string){
 	"exits": exits, "serve": serve, "printed": printed, "terminate": terminate, "sqlite": behindItsBack,
+	"soon": soon, "jsonlines": jsonLines,
 }
 
 func TestScripts(t *testing.T) {
@@ -157,6 +162,27 @@ func behindItsBack(ts *testscript.TestScript, _ bool, args []string) {
 	for _, q := range args[1:] {
 		if _, err := c.ExecContext(context.Background(), q); err != nil {
 			ts.Fatalf("%s: %v", strings.TrimSpace(q), err)
+		}
+	}
+}
+
+func soon(ts *testscript.TestScript, _ bool, _ []string) {
+	ts.Setenv("SOON", time.Now().UTC().Add(5*time.Second).Format(time.RFC3339))
+}
+
+func jsonLines(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: jsonlines FILE KEY…")
+	}
+	for line := range strings.Lines(ts.ReadFile(args[0])) {
+		var object map[string]any
+		if err := json.Unmarshal([]byte(line), &object); err != nil {
+			ts.Fatalf("%q: %v", line, err)
+		}
+		for _, key := range args[1:] {
+			if _, has := object[key]; !has {
+				ts.Fatalf("%q has no %s", line, key)
+			}
 		}
 	}
 }

@@ -38,7 +38,7 @@ func (c *watchCmd) Run(e *env) error {
 	d := newDisplay(e.stdout, e.stderr, c.JSON)
 	w := &watcher{
 		client: &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
-		url:    target, token: token, id: c.ID, language: fault.T("en", "zh-CN").In(e.lang), show: d,
+		url:    target, token: token, id: c.ID, language: fault.T("en", "zh-CN").In(e.lang), silence: silence, show: d,
 	}
 	last, err := w.run(e.ctx)
 	if d.end(last); err != nil {
@@ -62,6 +62,7 @@ func (c *watchCmd) target() (string, error) {
 	if ip := net.ParseIP(u.Hostname()); u.Scheme == "http" && u.Hostname() != "localhost" && (ip == nil || !ip.IsLoopback()) {
 		return "", &misuse{errors.New("--url: the token would cross the network in the clear; use https://")}
 	}
+	u.Path = strings.TrimSuffix(strings.TrimRight(u.Path, "/"), "/graphql") // as serve --demo prints it
 	return u.JoinPath("graphql").String(), nil
 }
 
@@ -91,6 +92,7 @@ const (
 type watcher struct {
 	client                   *http.Client
 	url, token, id, language string
+	silence                  time.Duration
 	show                     *display
 
 	last  *standing // nil before the first event
@@ -104,7 +106,7 @@ type lost struct{ error }
 // once worked was lost. What it gives is how it stood last; nil: nothing was heard.
 func (w *watcher) run(ctx context.Context) (*standing, error) {
 	for pause := shortestPause; ; pause = min(2*pause, longestPause) {
-		before := w.last
+		before, began := w.last, time.Now()
 		err := w.stream(ctx)
 		if ctx.Err() != nil {
 			return w.last, ctx.Err()
@@ -116,8 +118,10 @@ func (w *watcher) run(ctx context.Context) (*standing, error) {
 			return w.last, err
 		}
 		if w.last != before {
-			pause = shortestPause
 			w.show.note(err)
+			if time.Since(began) > longestPause { // else it may go on like that
+				pause = shortestPause
+			}
 		}
 		select {
 		case <-ctx.Done():
@@ -134,7 +138,7 @@ const progressDocument = `subscription($id: ID!) { handoverProgress(id: $id) {
 func (w *watcher) stream(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	silent := time.AfterFunc(silence, func() { cancel(errors.New("the connection is silent")) })
+	silent := time.AfterFunc(w.silence, func() { cancel(errors.New("the connection is silent")) })
 	defer silent.Stop()
 	resp, err := w.ask(ctx)
 	if err != nil {
@@ -144,17 +148,14 @@ func (w *watcher) stream(ctx context.Context) error {
 	if err := w.refused(resp); err != nil {
 		return err
 	}
-	err = readEvents(resp.Body, func() { w.heard = time.Now(); silent.Reset(silence) }, w.event)
-	switch {
-	case errors.Is(err, errEnded):
+	err = readEvents(resp.Body, func() { w.heard = time.Now(); silent.Reset(w.silence) }, w.event)
+	if errors.Is(err, errEnded) {
 		return nil
-	case err == nil:
-		return lost{errors.New("the stream has ended before the handover")}
 	}
-	if _, ours := errors.AsType[*answered](err); ours {
-		return err
+	if _, passing := errors.AsType[lost](err); passing {
+		return lost{because(ctx, err)}
 	}
-	return lost{because(ctx, fmt.Errorf("the connection was lost: %w", plain(err)))}
+	return err
 }
 
 func (w *watcher) ask(ctx context.Context) (*http.Response, error) {
@@ -183,13 +184,13 @@ func (w *watcher) event(data []byte) error {
 		Errors graphErrors
 	}
 	if err := json.Unmarshal(data, &e); err != nil {
-		return &answered{text: "cannot read what the server says: " + err.Error()}
+		return fmt.Errorf("cannot read what the server says: %w", err)
 	}
 	if len(e.Errors) > 0 {
 		return e.Errors.err()
 	}
 	if e.Data == nil || e.Data.HandoverProgress == nil {
-		return &answered{text: "the server says nothing of the handover"}
+		return errors.New("the server says nothing of the handover")
 	}
 	w.last = e.Data.HandoverProgress
 	w.show.step(w.last)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -142,6 +143,56 @@ func TestWatchNeedsAToken(t *testing.T) {
 	}
 	if code, _, errs := watch(t, url, id, "--token-file", file+"s"); code != failed || !strings.Contains(errs, "--token-file") {
 		t.Errorf("without the file: %d, %s", code, errs)
+	}
+}
+
+func TestTarget(t *testing.T) {
+	id := nid.New(nid.Handover).String()
+	for given, want := range map[string]string{
+		"http://127.0.0.1:8080":                "http://127.0.0.1:8080/graphql",
+		"http://localhost:8080/":               "http://localhost:8080/graphql",
+		"http://[::1]:8080/graphql":            "http://[::1]:8080/graphql",
+		"https://handover.example.com":         "https://handover.example.com/graphql",
+		"https://example.com/handover/":        "https://example.com/handover/graphql",
+		"https://example.com/handover/graphql": "https://example.com/handover/graphql",
+		"http://192.0.2.1":                     "",
+		"http://localhost.example.com":         "",
+		"https://root:secret@example.com":      "",
+		"https://example.com/?token=secret":    "",
+		"ftp://example.com":                    "",
+		"https://":                             "",
+		"://":                                  "",
+	} {
+		got, err := (&watchCmd{ID: id, URL: given}).target()
+		_, wrong := errors.AsType[*misuse](err)
+		if got != want || wrong != (want == "") || err != nil && strings.Contains(err.Error(), "secret") {
+			t.Errorf("%s: %q, %v", given, got, err)
+		}
+	}
+}
+
+func TestToken(t *testing.T) {
+	dir := t.TempDir()
+	for name, c := range map[string]struct{ variable, file, want string }{
+		"a variable":           {" hos_v\n", "", "hos_v"},
+		"a file":               {"", "hos_f\r\n", "hos_f"},
+		"a file before it":     {"hos_v", "hos_f", "hos_f"},
+		"an empty file":        {"hos_v", "\n", ""},
+		"a file of two tokens": {"hos_v", "hos_1\nhos_2\n", ""},
+		"nothing":              {"", "", ""},
+	} {
+		t.Setenv("HANDOVER_TOKEN", c.variable)
+		cmd := &watchCmd{}
+		if c.file != "" {
+			cmd.TokenFile = filepath.Join(dir, "token")
+			if err := os.WriteFile(cmd.TokenFile, []byte(c.file), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got, err := cmd.token()
+		if _, wrong := errors.AsType[*misuse](err); got != c.want || wrong != (c.want == "") || err != nil && strings.Contains(err.Error(), "hos_") {
+			t.Errorf("%s: %q, %v", name, got, err)
+		}
 	}
 }
 
