@@ -99,10 +99,10 @@ func (s *Service) drive(ctx context.Context, id nid.ID, token int) error {
 	return nil
 }
 
-// passing reports whether an error says nothing about the transfers: the database
-// is away or too busy.
+// passing reports whether an error says nothing about the transfers: the database is
+// away, too slow, or held by somebody else for longer than the store waits.
 func passing(err error) bool {
-	return fault.CodeOf(err) == fault.Unavailable || fault.CodeOf(err) == fault.Timeout
+	return fault.CodeOf(err) == fault.Unavailable || fault.CodeOf(err) == fault.Timeout || store.Transient(err)
 }
 
 // release lets others claim at once. Where it fails, the lease runs out by itself.

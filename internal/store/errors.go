@@ -19,10 +19,10 @@ import (
 
 var errNoReading = errors.New("the context has no read transaction")
 
-// transient reports whether the same transaction may well succeed when repeated:
+// Transient reports whether the same transaction may well succeed when repeated:
 // serialization failure, deadlock, lock not available (PostgreSQL 40001, 40P01,
 // 55P03), SQLITE_BUSY, a kept statement that no longer fits the schema.
-func transient(err error) bool {
+func Transient(err error) bool {
 	if Unsure(err) {
 		return false
 	}
@@ -87,7 +87,7 @@ func explain(ctx context.Context, err error) error {
 		return unavailable("the database did not answer; repeat with the same idempotency key to learn what became of it",
 			"数据库未应答,请使用相同的幂等键重试以确认结果")
 	}
-	if transient(err) {
+	if Transient(err) {
 		return fault.Clash("", "somebody else is changing the same things just now; try again", "其他人正在修改同样的数据,请稍后重试").Because(err)
 	}
 	if Duplicate(err) {

@@ -64,7 +64,7 @@ func (db *DB) Tx(ctx context.Context, fn func(ctx context.Context, tx *Tx) error
 			case <-time.After(time.Duration(try)*10*time.Millisecond + rand.N(20*time.Millisecond)):
 			}
 		}
-		if err = db.once(ctx, actor.Corp, fn); err == nil || !transient(err) {
+		if err = db.once(ctx, actor.Corp, fn); err == nil || !Transient(err) {
 			break
 		}
 	}
