@@ -133,6 +133,7 @@ func (Contact) Fields() []ent.Field {
 		field.Enum("type").Values("WECHAT", "WECOM", "OTHER").Default("WECHAT"),
 		field.String("company").Optional().Nillable(),
 		field.Enum("importance").Values("NORMAL", "KEY").Default("NORMAL"),
+		field.Enum("chat_consent").Values("UNKNOWN", "AGREED", "REFUSED").Default("UNKNOWN").Comment("Whether the contact agreed to having chats archived."),
 		field.UUID("accountable_id", nid.ID{}),
 		field.Bool("accountable_answers").Default(true).Immutable(),
 		field.Bool("protected").Default(false).Comment("Whether a leaver follows it: nothing but a handover changes it."),

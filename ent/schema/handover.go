@@ -297,7 +297,6 @@ func (Message) Fields() []ent.Field {
 		maybeID("group_id"),
 		field.String("text").Optional().Nillable(),
 		field.JSON("attachment", map[string]any{}).Optional(),
-		field.Enum("consent").Values("UNKNOWN", "AGREED", "REFUSED").Default("UNKNOWN"),
 	}
 }
 

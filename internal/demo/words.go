@@ -54,7 +54,7 @@ func short(company string) string {
 
 // contact makes up a contact.
 func (w *world) contact(id string, isKey bool) intake.Contact {
-	c := intake.Contact{ExternalUserID: id, Type: intake.WeChat, Importance: intake.Normal}
+	c := intake.Contact{ExternalUserID: id, Type: intake.WeChat, Importance: intake.Normal, ChatConsent: intake.Agreed}
 	if w.chance(28) {
 		c.Name = pick(w.rng, firsts) + " " + pick(w.rng, lasts)
 	} else {

@@ -105,7 +105,7 @@ func person(userID, department string, status intake.Status) intake.Member {
 }
 
 func customer(id, importance string, tags ...string) intake.Contact {
-	return intake.Contact{ExternalUserID: id, Name: "Mr " + id, Type: intake.WeChat, Importance: importance, Tags: tags}
+	return intake.Contact{ExternalUserID: id, Name: "Mr " + id, Type: intake.WeChat, ChatConsent: intake.Agreed, Importance: importance, Tags: tags}
 }
 
 func follow(userID, contact string, days int, tags ...string) intake.Follow {

@@ -326,6 +326,9 @@ func (k *checker) contact(i int, x *Contact, followed map[string]bool) {
 	if x.Importance != Normal && x.Importance != Key {
 		bad("importance", "%s is neither normal nor key", "%s 既不是普通也不是重要", show(x.Importance))
 	}
+	if !slices.Contains([]string{"", ConsentUnknown, Agreed, Refused}, x.ChatConsent) {
+		bad("chat_consent", "%s is none of agreed, refused, unknown", "%s 不是同意、不同意或未知", show(x.ChatConsent))
+	}
 	k.tags(ContactsFile, i, x.Tags)
 	if x.Accountable != "" {
 		if k.needMember(ContactsFile, i, "accountable_userid", x.Accountable) {

@@ -1,6 +1,7 @@
 package intake
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -112,7 +113,7 @@ func (l *loading) putContacts() error {
 		x := &l.c.Contacts[i]
 		c := l.items.contacts[l.contacts[x.ExternalUserID]]
 		if c == nil {
-			c = &customer{id: l.tx.NewID(nid.Contact), name: x.Name, kind: x.Type, company: x.Company, importance: x.Importance}
+			c = &customer{id: l.tx.NewID(nid.Contact), name: x.Name, kind: x.Type, company: x.Company, importance: x.Importance, consent: cmp.Or(x.ChatConsent, ConsentUnknown)}
 			l.contacts[x.ExternalUserID], l.items.contacts[c.id] = c.id, c
 			c.accountable, c.protected = l.answers(x, followers[x.ExternalUserID])
 			if c.accountable.IsZero() {
@@ -141,7 +142,9 @@ func (l *loading) putContacts() error {
 		if !differs && next.same(c) {
 			continue
 		}
-		if c.protected {
+		agreed := *c // what people agreed to is theirs to change, whoever looks after them
+		agreed.consent = next.consent
+		if c.protected && (differs || !next.same(&agreed)) {
 			l.keep(ContactsFile, i, "", useHandover("the contact is protected until it has been handed over", "该客户受保护,交接之前不能修改"))
 			continue
 		}
@@ -160,15 +163,15 @@ func (l *loading) putContacts() error {
 		return err
 	}
 	l.tally(ContactsFile).Added, l.tally(ContactsFile).Updated = len(added), len(changed)
-	const columns = "id uuid, external text, title text, fold text, kind text, company text, importance text, accountable uuid, protected bool"
+	const columns = "id uuid, external text, title text, fold text, kind text, company text, importance text, accountable uuid, protected bool, consent text"
 	if err := l.change(ContactsFile, "contacts", `INSERT INTO contacts (id, corp_id, created_at, updated_at, version, external_user_id, name, name_key, type, company,
-		importance, accountable_id, accountable_answers, protected)
-		SELECT id, $2, $3, $3, 1, external, title, fold, kind, company, importance, accountable, true, protected FROM ROWS WHERE true RETURNING id`,
+		importance, accountable_id, accountable_answers, protected, chat_consent)
+		SELECT id, $2, $3, $3, 1, external, title, fold, kind, company, importance, accountable, true, protected, consent FROM ROWS WHERE true RETURNING id`,
 		columns, added, l.tx.Now()); err != nil {
 		return err
 	}
 	if err := l.change(ContactsFile, "contacts", `UPDATE contacts SET name = v.title, name_key = v.fold, type = v.kind, company = v.company, importance = v.importance,
-		accountable_id = v.accountable, version = contacts.version + 1, updated_at = $3
+		accountable_id = v.accountable, chat_consent = v.consent, version = contacts.version + 1, updated_at = $3
 		FROM ROWS WHERE contacts.corp_id = $2 AND contacts.id = v.id RETURNING contacts.id`, columns, changed, l.tx.Now()); err != nil {
 		return err
 	}
@@ -193,17 +196,20 @@ func (l *loading) overlay(c *customer, x *Contact) {
 	if l.c.Has(ContactsFile, "importance") {
 		c.importance = x.Importance
 	}
+	if l.c.Has(ContactsFile, "chat_consent") {
+		c.consent = cmp.Or(x.ChatConsent, ConsentUnknown)
+	}
 }
 
 func (c *customer) row() map[string]any {
 	return map[string]any{
 		"id": c.id, "title": c.name, "fold": name.Fold(c.name), "kind": c.kind, "company": orNull(c.company), "importance": c.importance,
-		"accountable": c.accountable, "protected": c.protected,
+		"accountable": c.accountable, "protected": c.protected, "consent": c.consent,
 	}
 }
 
 func (c *customer) same(d *customer) bool {
-	return c.name == d.name && c.kind == d.kind && c.company == d.company && c.importance == d.importance && c.accountable == d.accountable
+	return c.name == d.name && c.kind == d.kind && c.company == d.company && c.importance == d.importance && c.accountable == d.accountable && c.consent == d.consent
 }
 
 // answers finds who answers for a new contact: who the file says, else its oldest

@@ -102,7 +102,8 @@ func (l *loading) count() error {
 }
 
 // putMessages stores the archived chat as it comes, a thousand at a time. What is
-// there already, by its id, stays as it is.
+// there already, by its id, stays as it is; what a contact takes part in who has not
+// agreed to the archive is left out.
 func (l *loading) putMessages() error {
 	if l.c.Messages == nil {
 		return nil
@@ -114,10 +115,11 @@ func (l *loading) putMessages() error {
 	rows := make([]map[string]any, 0, chunk)
 	flush := func() error {
 		before := len(l.covers[MessagesFile])
-		err := l.change(MessagesFile, "messages", `INSERT INTO messages (id, corp_id, created_at, external_id, kind, sent_at, author_id, from_contact, member_id, contact_id, group_id, text, attachment, consent)
-			SELECT v.id, $2, $3, v.external, v.kind, v.sent, v.author, v.from_contact, v.member, v.contact, v.chat, v.body, v.attachment, 'UNKNOWN' FROM ROWS
-			WHERE NOT EXISTS (SELECT 1 FROM messages AS m WHERE m.corp_id = $2 AND m.external_id = v.external) ON CONFLICT DO NOTHING RETURNING id`,
-			"id uuid, external text, kind text, sent time, author uuid, from_contact bool, member uuid, contact uuid, chat uuid, body text, attachment json", rows, l.tx.Now())
+		err := l.change(MessagesFile, "messages", `INSERT INTO messages (id, corp_id, created_at, external_id, kind, sent_at, author_id, from_contact, member_id, contact_id, group_id, text, attachment)
+			SELECT v.id, $2, $3, v.external, v.kind, v.sent, v.author, v.from_contact, v.member, v.contact, v.chat, v.body, v.attachment FROM ROWS
+			WHERE NOT EXISTS (SELECT 1 FROM messages AS m WHERE m.corp_id = $2 AND m.external_id = v.external)
+			AND (v.spoke IS NULL OR EXISTS (SELECT 1 FROM contacts AS c WHERE c.corp_id = $2 AND c.id = v.spoke AND c.chat_consent = 'AGREED')) ON CONFLICT DO NOTHING RETURNING id`,
+			"id uuid, external text, kind text, sent time, author uuid, from_contact bool, member uuid, contact uuid, chat uuid, body text, attachment json, spoke uuid", rows, l.tx.Now())
 		n.Added += len(l.covers[MessagesFile]) - before
 		rows = rows[:0]
 		l.progress(MessagesFile, n.Rows, total)
@@ -159,6 +161,9 @@ func (l *loading) messageRow(m *Message) (map[string]any, error) {
 	}
 	if userID, contact := m.Pair(); userID != "" {
 		row["member"], row["contact"] = l.people[userID].id, l.contacts[contact]
+		row["spoke"] = row["contact"]
+	} else if m.AuthorContact != "" {
+		row["spoke"] = row["author"]
 	}
 	if m.Attachment != nil {
 		b, err := json.Marshal(m.Attachment)

@@ -48,6 +48,7 @@ var headers = map[string][]column{
 		{"importance", false, []string{"重要程度", "重要性", "客户级别", "客户等级"}},
 		{"tags", false, []string{"标签", "客户标签", "企业标签"}},
 		{"accountable_userid", false, []string{"负责人账号", "负责人帐号", "负责人"}},
+		{"chat_consent", false, []string{"agree_status", "存档同意", "会话存档同意", "同意会话存档", "同意情况"}},
 	},
 	FollowsFile: {
 		{"userid", true, []string{"添加人账号", "添加人帐号", "跟进人账号", "跟进人帐号", "成员账号", "成员帐号", "账号", "帐号", "添加人", "跟进人", "跟进成员"}},

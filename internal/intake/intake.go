@@ -110,6 +110,12 @@ const (
 	Normal, Key              = "NORMAL", "KEY"
 )
 
+// Whether a contact agreed to having chats archived. Nothing of a contact is archived
+// that did not.
+const (
+	ConsentUnknown, Agreed, Refused = "UNKNOWN", "AGREED", "REFUSED"
+)
+
 // Contact is a row of contacts.csv.
 type Contact struct {
 	ExternalUserID, Name, Type, Company, Importance string
@@ -117,6 +123,8 @@ type Contact struct {
 	// Accountable is the userid of who answers for the contact, where the file
 	// says so; required where nobody follows it.
 	Accountable string
+	// ChatConsent is whether the contact agreed to having chats archived; empty: UNKNOWN.
+	ChatConsent string
 }
 
 // Follow is a row of follows.csv.

@@ -101,7 +101,7 @@ func TestWhatNeedsAHandoverIsKept(t *testing.T) {
 		d.load(acme())
 		before := d.all()
 		c := &intake.Corp{
-			Contacts: []intake.Contact{customer("x2", intake.Key), {ExternalUserID: "x1", Name: "Mr x1", Type: intake.WeChat, Importance: intake.Key, Tags: []string{"vip", "north"}, Accountable: "amy"}},
+			Contacts: []intake.Contact{customer("x2", intake.Key), {ExternalUserID: "x1", Name: "Mr x1", Type: intake.WeChat, Importance: intake.Key, Tags: []string{"vip", "north"}, Accountable: "amy", ChatConsent: intake.Agreed}},
 			Follows:  []intake.Follow{follow("dan", "x3", 30)},
 			Groups:   []intake.Group{{ChatID: "g1", Name: "one", Owner: "ben", MemberCount: 5, Status: intake.GroupNormal}, {ChatID: "g2", Name: "zwei", Owner: "dan", Status: intake.OwnerLeft}},
 		}

@@ -26,7 +26,7 @@ var (
 var small = map[string]string{
 	intake.DepartmentsFile: "id,name,parent_id,manager_userid\n1,Acme,,wang\n2,华东销售部,1,\n",
 	intake.MembersFile:     "userid,name,department_ids,status,departed_at\nwang,王强,1;2,active,\nlina,李娜,2,departed,2026-03-01 18:00:00\n",
-	intake.ContactsFile:    "external_userid,name,type,company,importance,tags,accountable_userid\nwm1,陈晨,wechat,,key,VIP;上海,\nwm2,Ann Lee,wecom,\"Lee, Ltd\",normal,,wang\n",
+	intake.ContactsFile:    "external_userid,name,type,company,importance,tags,accountable_userid,chat_consent\nwm1,陈晨,wechat,,key,VIP;上海,,agreed\nwm2,Ann Lee,wecom,\"Lee, Ltd\",normal,,wang,\n",
 	intake.FollowsFile:     "userid,external_userid,since,remark,description,tags,add_way\nlina,wm1,2025-12-31,老客户,\"first line\nsecond line\",A;B,3\n",
 	intake.GroupsFile:      "chat_id,name,owner_userid,member_count,status\nwr1,新品群,lina,25,owner_left\n",
 	intake.MessagesFile: `{"msgid":"m1","sent_at":"2026-01-05 09:30:00","author_userid":"lina","to":["wm1"],"kind":"text","text":"您好"}
@@ -93,8 +93,8 @@ func TestReadGivesTheWholeCorp(t *testing.T) {
 			{UserID: "lina", Name: "李娜", Departments: []string{"2"}, Status: intake.Departed, CustomerContact: true, ContactLimit: 5000, DepartedAt: at("2026-03-01T10:00:00Z")},
 		},
 		Contacts: []intake.Contact{
-			{ExternalUserID: "wm1", Name: "陈晨", Type: intake.WeChat, Importance: intake.Key, Tags: []string{"VIP", "上海"}},
-			{ExternalUserID: "wm2", Name: "Ann Lee", Type: intake.WeCom, Company: "Lee, Ltd", Importance: intake.Normal, Accountable: "wang"},
+			{ExternalUserID: "wm1", Name: "陈晨", Type: intake.WeChat, Importance: intake.Key, Tags: []string{"VIP", "上海"}, ChatConsent: intake.Agreed},
+			{ExternalUserID: "wm2", Name: "Ann Lee", Type: intake.WeCom, Company: "Lee, Ltd", Importance: intake.Normal, Accountable: "wang", ChatConsent: intake.ConsentUnknown},
 		},
 		Follows: []intake.Follow{{
 			UserID: "lina", ExternalUserID: "wm1", Since: at("2025-12-30T16:00:00Z"), Remark: "老客户",
@@ -136,7 +136,7 @@ func TestChineseHeadersAndWordsMeanTheSame(t *testing.T) {
 	chinese, r, err := intake.Read(folder(map[string]string{
 		intake.DepartmentsFile: "\ufeff部门负责人账号,部门ID,部门名称,上级部门ID\r\nwang,1,Acme,0\r\n,2,华东销售部,1\r\n",
 		intake.MembersFile:     "\ufeff姓名 *,帐号（必填）,手机,所属部门,离职时间,状态\r\n王强,wang,13800000000,1；2,,已激活\r\n李娜,lina,,2,2026/3/1 18:00,退出企业\r\n",
-		intake.ContactsFile:    "客户名称,客户ID,标签,企业,重要程度,负责人账号,客户类型\n陈晨,wm1,VIP；上海;VIP,,重要,,微信\nAnn Lee,wm2,,\"Lee, Ltd\",普通,wang,企业微信\n",
+		intake.ContactsFile:    "客户名称,客户ID,标签,企业,重要程度,负责人账号,客户类型,会话存档同意\n陈晨,wm1,VIP；上海;VIP,,重要,,微信,同意\nAnn Lee,wm2,,\"Lee, Ltd\",普通,wang,企业微信,\n",
 		intake.FollowsFile:     "添加人,添加人账号,客户ID,客户,添加时间,来源,备注,描述,标签\n李娜,lina,wm1,陈晨,2025/12/31,名片分享,老客户,\"first line\nsecond line\",A;B\n",
 		intake.GroupsFile:      "群名,群主,群ID,群人数,群状态\n新品群,lina,wr1,25,跟进人离职\n",
 	}), options)

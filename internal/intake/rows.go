@@ -45,6 +45,7 @@ func (r *record) contact() Contact {
 		Type:       word(r, "type", contactTypes, WeChat, "wechat, wecom, other, 微信, 企业微信, 其他"),
 		Importance: word(r, "importance", importances, Normal, "normal, key, 普通, 重要"),
 		Tags:       r.list("tags"), Accountable: r.cell("accountable_userid"),
+		ChatConsent: word(r, "chat_consent", consents, ConsentUnknown, "agreed, refused, unknown, 同意, 不同意, 未知"),
 	}
 }
 

@@ -187,10 +187,10 @@ type pair struct{ member, contact nid.ID }
 
 // customer is a contact.
 type customer struct {
-	id, accountable                 nid.ID
-	name, kind, company, importance string
-	protected, followed             bool
-	tags                            map[string]nid.ID
+	id, accountable                          nid.ID
+	name, kind, company, importance, consent string
+	protected, followed                      bool
+	tags                                     map[string]nid.ID
 }
 
 // tie is an open follow.
@@ -249,8 +249,8 @@ func sortedIDs(ids []nid.ID) []nid.ID {
 
 func (l *loading) lockContacts(ids []nid.ID) error {
 	rows, err := store.Select(l.ctx, l.tx, func(c *customer) []any {
-		return []any{&c.id, &c.name, &c.kind, maybe{&c.company}, &c.importance, &c.accountable, &c.protected}
-	}, `SELECT id, name, type, company, importance, accountable_id, protected FROM contacts WHERE corp_id = $1 AND id `+l.db.In(2)+` ORDER BY id`+l.db.ForUpdate(),
+		return []any{&c.id, &c.name, &c.kind, maybe{&c.company}, &c.importance, &c.accountable, &c.protected, &c.consent}
+	}, `SELECT id, name, type, company, importance, accountable_id, protected, chat_consent FROM contacts WHERE corp_id = $1 AND id `+l.db.In(2)+` ORDER BY id`+l.db.ForUpdate(),
 		l.tx.Corp(), l.db.IDs(ids))
 	if err != nil {
 		return err

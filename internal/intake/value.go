@@ -34,6 +34,11 @@ var (
 		"normal": Normal, "普通": Normal, "普通客户": Normal, "一般": Normal,
 		"key": Key, "重要": Key, "重要客户": Key, "重点": Key, "重点客户": Key, "vip": Key,
 	}
+	consents = map[string]string{
+		"unknown": ConsentUnknown, "未知": ConsentUnknown, "未确认": ConsentUnknown,
+		"agreed": Agreed, "agree": Agreed, "default_agree": Agreed, "同意": Agreed, "已同意": Agreed, "默认同意": Agreed,
+		"refused": Refused, "disagree": Refused, "不同意": Refused, "拒绝": Refused, "已拒绝": Refused,
+	}
 	groupStatuses = map[string]string{
 		"normal": GroupNormal, "0": GroupNormal, "正常": GroupNormal, "跟进人正常": GroupNormal,
 		"owner_left": OwnerLeft, "1": OwnerLeft, "跟进人离职": OwnerLeft, "群主离职": OwnerLeft, "群主已离职": OwnerLeft,

@@ -54,6 +54,7 @@ CREATE TABLE "contacts" (
   "type" character varying NOT NULL DEFAULT 'WECHAT',
   "company" character varying NULL,
   "importance" character varying NOT NULL DEFAULT 'NORMAL',
+  "chat_consent" character varying NOT NULL DEFAULT 'UNKNOWN',
   "accountable_answers" boolean NOT NULL DEFAULT true,
   "protected" boolean NOT NULL DEFAULT false,
   "accountable_id" uuid NOT NULL,
@@ -301,7 +302,6 @@ CREATE TABLE "messages" (
   "group_id" uuid NULL,
   "text" character varying NULL,
   "attachment" jsonb NULL,
-  "consent" character varying NOT NULL DEFAULT 'UNKNOWN',
   PRIMARY KEY ("id", "sent_at")
 ) PARTITION BY RANGE ("sent_at");
 CREATE TABLE "messages_default" PARTITION OF "messages" DEFAULT;

@@ -203,6 +203,11 @@ table "contacts" {
     type    = varchar
     default = sql("'NORMAL'")
   }
+  column "chat_consent" {
+    null    = false
+    type    = varchar
+    default = sql("'UNKNOWN'")
+  }
   column "accountable_answers" {
     null    = false
     type    = boolean
@@ -1261,11 +1266,6 @@ table "messages" {
   column "attachment" {
     null = true
     type = jsonb
-  }
-  column "consent" {
-    null    = false
-    type    = varchar
-    default = sql("'UNKNOWN'")
   }
   primary_key {
     columns = [column.id]

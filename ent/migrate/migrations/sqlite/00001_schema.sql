@@ -55,6 +55,7 @@ CREATE TABLE `contacts` (
   `type` text NOT NULL DEFAULT ('WECHAT'),
   `company` text NULL,
   `importance` text NOT NULL DEFAULT ('NORMAL'),
+  `chat_consent` text NOT NULL DEFAULT ('UNKNOWN'),
   `accountable_answers` bool NOT NULL DEFAULT (true),
   `protected` bool NOT NULL DEFAULT (false),
   `accountable_id` uuid NOT NULL,
@@ -329,7 +330,6 @@ CREATE TABLE `messages` (
   `group_id` uuid NULL,
   `text` text NULL,
   `attachment` json NULL,
-  `consent` text NOT NULL DEFAULT ('UNKNOWN'),
   PRIMARY KEY (`id`)
 );
 CREATE UNIQUE INDEX `message_corp_id_id` ON `messages` (`corp_id`, `id`);

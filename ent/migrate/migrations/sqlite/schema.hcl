@@ -203,6 +203,11 @@ table "contacts" {
     type    = text
     default = sql("'NORMAL'")
   }
+  column "chat_consent" {
+    null    = false
+    type    = text
+    default = sql("'UNKNOWN'")
+  }
   column "accountable_answers" {
     null    = false
     type    = bool
@@ -1261,11 +1266,6 @@ table "messages" {
   column "attachment" {
     null = true
     type = json
-  }
-  column "consent" {
-    null    = false
-    type    = text
-    default = sql("'UNKNOWN'")
   }
   primary_key {
     columns = [column.id]
