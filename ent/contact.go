@@ -44,6 +44,8 @@ type Contact struct {
 	Company *string `json:"company,omitempty"`
 	// Importance holds the value of the "importance" field.
 	Importance contact.Importance `json:"importance,omitempty"`
+	// Whether the contact agreed to having chats archived.
+	ChatConsent contact.ChatConsent `json:"chat_consent,omitempty"`
 	// AccountableID holds the value of the "accountable_id" field.
 	AccountableID nid.ID `json:"accountable_id,omitempty"`
 	// AccountableAnswers holds the value of the "accountable_answers" field.
@@ -89,7 +91,7 @@ func (*Contact) scanValues(columns []string) ([]any, error) {
 			values[i] = new(sql.NullBool)
 		case contact.FieldVersion:
 			values[i] = new(sql.NullInt64)
-		case contact.FieldExternalUserID, contact.FieldName, contact.FieldNameKey, contact.FieldType, contact.FieldCompany, contact.FieldImportance:
+		case contact.FieldExternalUserID, contact.FieldName, contact.FieldNameKey, contact.FieldType, contact.FieldCompany, contact.FieldImportance, contact.FieldChatConsent:
 			values[i] = new(sql.NullString)
 		case contact.FieldCreatedAt, contact.FieldUpdatedAt, contact.FieldArchivedAt, contact.FieldErasedAt:
 			values[i] = new(sql.NullTime)
@@ -189,6 +191,12 @@ func (_m *Contact) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field importance", values[i])
 			} else if value.Valid {
 				_m.Importance = contact.Importance(value.String)
+			}
+		case contact.FieldChatConsent:
+			if value, ok := values[i].(*sql.NullString); !ok {
+				return fmt.Errorf("unexpected type %T for field chat_consent", values[i])
+			} else if value.Valid {
+				_m.ChatConsent = contact.ChatConsent(value.String)
 			}
 		case contact.FieldAccountableID:
 			if value, ok := values[i].(*nid.ID); !ok {
@@ -292,6 +300,9 @@ func (_m *Contact) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("importance=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Importance))
+	builder.WriteString(", ")
+	builder.WriteString("chat_consent=")
+	builder.WriteString(fmt.Sprintf("%v", _m.ChatConsent))
 	builder.WriteString(", ")
 	builder.WriteString("accountable_id=")
 	builder.WriteString(fmt.Sprintf("%v", _m.AccountableID))

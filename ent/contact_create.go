@@ -166,6 +166,20 @@ func (_c *ContactCreate) SetNillableImportance(v *contact.Importance) *ContactCr
 	return _c
 }
 
+// SetChatConsent sets the "chat_consent" field.
+func (_c *ContactCreate) SetChatConsent(v contact.ChatConsent) *ContactCreate {
+	_c.mutation.SetChatConsent(v)
+	return _c
+}
+
+// SetNillableChatConsent sets the "chat_consent" field if the given value is not nil.
+func (_c *ContactCreate) SetNillableChatConsent(v *contact.ChatConsent) *ContactCreate {
+	if v != nil {
+		_c.SetChatConsent(*v)
+	}
+	return _c
+}
+
 // SetAccountableID sets the "accountable_id" field.
 func (_c *ContactCreate) SetAccountableID(v nid.ID) *ContactCreate {
 	_c.mutation.SetAccountableID(v)
@@ -282,6 +296,10 @@ func (_c *ContactCreate) defaults() error {
 		v := contact.DefaultImportance
 		_c.mutation.SetImportance(v)
 	}
+	if _, ok := _c.mutation.ChatConsent(); !ok {
+		v := contact.DefaultChatConsent
+		_c.mutation.SetChatConsent(v)
+	}
 	if _, ok := _c.mutation.AccountableAnswers(); !ok {
 		v := contact.DefaultAccountableAnswers
 		_c.mutation.SetAccountableAnswers(v)
@@ -334,6 +352,14 @@ func (_c *ContactCreate) check() error {
 	if v, ok := _c.mutation.Importance(); ok {
 		if err := contact.ImportanceValidator(v); err != nil {
 			return &ValidationError{Name: "importance", err: fmt.Errorf(`ent: validator failed for field "Contact.importance": %w`, err)}
+		}
+	}
+	if _, ok := _c.mutation.ChatConsent(); !ok {
+		return &ValidationError{Name: "chat_consent", err: errors.New(`ent: missing required field "Contact.chat_consent"`)}
+	}
+	if v, ok := _c.mutation.ChatConsent(); ok {
+		if err := contact.ChatConsentValidator(v); err != nil {
+			return &ValidationError{Name: "chat_consent", err: fmt.Errorf(`ent: validator failed for field "Contact.chat_consent": %w`, err)}
 		}
 	}
 	if _, ok := _c.mutation.AccountableID(); !ok {
@@ -430,6 +456,10 @@ func (_c *ContactCreate) createSpec() (*Contact, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.Importance(); ok {
 		_spec.SetField(contact.FieldImportance, field.TypeEnum, value)
 		_node.Importance = value
+	}
+	if value, ok := _c.mutation.ChatConsent(); ok {
+		_spec.SetField(contact.FieldChatConsent, field.TypeEnum, value)
+		_node.ChatConsent = value
 	}
 	if value, ok := _c.mutation.AccountableAnswers(); ok {
 		_spec.SetField(contact.FieldAccountableAnswers, field.TypeBool, value)

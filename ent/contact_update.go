@@ -201,6 +201,20 @@ func (_u *ContactUpdate) SetNillableImportance(v *contact.Importance) *ContactUp
 	return _u
 }
 
+// SetChatConsent sets the "chat_consent" field.
+func (_u *ContactUpdate) SetChatConsent(v contact.ChatConsent) *ContactUpdate {
+	_u.mutation.SetChatConsent(v)
+	return _u
+}
+
+// SetNillableChatConsent sets the "chat_consent" field if the given value is not nil.
+func (_u *ContactUpdate) SetNillableChatConsent(v *contact.ChatConsent) *ContactUpdate {
+	if v != nil {
+		_u.SetChatConsent(*v)
+	}
+	return _u
+}
+
 // SetAccountableID sets the "accountable_id" field.
 func (_u *ContactUpdate) SetAccountableID(v nid.ID) *ContactUpdate {
 	_u.mutation.SetAccountableID(v)
@@ -284,6 +298,11 @@ func (_u *ContactUpdate) check() error {
 			return &ValidationError{Name: "importance", err: fmt.Errorf(`ent: validator failed for field "Contact.importance": %w`, err)}
 		}
 	}
+	if v, ok := _u.mutation.ChatConsent(); ok {
+		if err := contact.ChatConsentValidator(v); err != nil {
+			return &ValidationError{Name: "chat_consent", err: fmt.Errorf(`ent: validator failed for field "Contact.chat_consent": %w`, err)}
+		}
+	}
 	if _u.mutation.AccountableCleared() && len(_u.mutation.AccountableIDs()) > 0 {
 		return errors.New(`ent: clearing a required unique edge "Contact.accountable"`)
 	}
@@ -346,6 +365,9 @@ func (_u *ContactUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if value, ok := _u.mutation.Importance(); ok {
 		_spec.SetField(contact.FieldImportance, field.TypeEnum, value)
+	}
+	if value, ok := _u.mutation.ChatConsent(); ok {
+		_spec.SetField(contact.FieldChatConsent, field.TypeEnum, value)
 	}
 	if value, ok := _u.mutation.Protected(); ok {
 		_spec.SetField(contact.FieldProtected, field.TypeBool, value)
@@ -570,6 +592,20 @@ func (_u *ContactUpdateOne) SetNillableImportance(v *contact.Importance) *Contac
 	return _u
 }
 
+// SetChatConsent sets the "chat_consent" field.
+func (_u *ContactUpdateOne) SetChatConsent(v contact.ChatConsent) *ContactUpdateOne {
+	_u.mutation.SetChatConsent(v)
+	return _u
+}
+
+// SetNillableChatConsent sets the "chat_consent" field if the given value is not nil.
+func (_u *ContactUpdateOne) SetNillableChatConsent(v *contact.ChatConsent) *ContactUpdateOne {
+	if v != nil {
+		_u.SetChatConsent(*v)
+	}
+	return _u
+}
+
 // SetAccountableID sets the "accountable_id" field.
 func (_u *ContactUpdateOne) SetAccountableID(v nid.ID) *ContactUpdateOne {
 	_u.mutation.SetAccountableID(v)
@@ -666,6 +702,11 @@ func (_u *ContactUpdateOne) check() error {
 			return &ValidationError{Name: "importance", err: fmt.Errorf(`ent: validator failed for field "Contact.importance": %w`, err)}
 		}
 	}
+	if v, ok := _u.mutation.ChatConsent(); ok {
+		if err := contact.ChatConsentValidator(v); err != nil {
+			return &ValidationError{Name: "chat_consent", err: fmt.Errorf(`ent: validator failed for field "Contact.chat_consent": %w`, err)}
+		}
+	}
 	if _u.mutation.AccountableCleared() && len(_u.mutation.AccountableIDs()) > 0 {
 		return errors.New(`ent: clearing a required unique edge "Contact.accountable"`)
 	}
@@ -745,6 +786,9 @@ func (_u *ContactUpdateOne) sqlSave(ctx context.Context) (_node *Contact, err er
 	}
 	if value, ok := _u.mutation.Importance(); ok {
 		_spec.SetField(contact.FieldImportance, field.TypeEnum, value)
+	}
+	if value, ok := _u.mutation.ChatConsent(); ok {
+		_spec.SetField(contact.FieldChatConsent, field.TypeEnum, value)
 	}
 	if value, ok := _u.mutation.Protected(); ok {
 		_spec.SetField(contact.FieldProtected, field.TypeBool, value)

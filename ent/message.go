@@ -43,9 +43,7 @@ type Message struct {
 	// Text holds the value of the "text" field.
 	Text *string `json:"text,omitempty"`
 	// Attachment holds the value of the "attachment" field.
-	Attachment map[string]interface{} `json:"attachment,omitempty"`
-	// Consent holds the value of the "consent" field.
-	Consent      message.Consent `json:"consent,omitempty"`
+	Attachment   map[string]interface{} `json:"attachment,omitempty"`
 	selectValues sql.SelectValues
 
 	siblings.Kin `json:"-"`
@@ -62,7 +60,7 @@ func (*Message) scanValues(columns []string) ([]any, error) {
 			values[i] = new(nid.ID)
 		case message.FieldFromContact:
 			values[i] = new(sql.NullBool)
-		case message.FieldExternalID, message.FieldKind, message.FieldText, message.FieldConsent:
+		case message.FieldExternalID, message.FieldKind, message.FieldText:
 			values[i] = new(sql.NullString)
 		case message.FieldCreatedAt, message.FieldSentAt:
 			values[i] = new(sql.NullTime)
@@ -162,12 +160,6 @@ func (_m *Message) assignValues(columns []string, values []any) error {
 					return fmt.Errorf("unmarshal field attachment: %w", err)
 				}
 			}
-		case message.FieldConsent:
-			if value, ok := values[i].(*sql.NullString); !ok {
-				return fmt.Errorf("unexpected type %T for field consent", values[i])
-			} else if value.Valid {
-				_m.Consent = message.Consent(value.String)
-			}
 		default:
 			_m.selectValues.Set(columns[i], values[i])
 		}
@@ -241,9 +233,6 @@ func (_m *Message) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("attachment=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Attachment))
-	builder.WriteString(", ")
-	builder.WriteString("consent=")
-	builder.WriteString(fmt.Sprintf("%v", _m.Consent))
 	builder.WriteByte(')')
 	return builder.String()
 }

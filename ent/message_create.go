@@ -149,20 +149,6 @@ func (_c *MessageCreate) SetAttachment(v map[string]interface{}) *MessageCreate 
 	return _c
 }
 
-// SetConsent sets the "consent" field.
-func (_c *MessageCreate) SetConsent(v message.Consent) *MessageCreate {
-	_c.mutation.SetConsent(v)
-	return _c
-}
-
-// SetNillableConsent sets the "consent" field if the given value is not nil.
-func (_c *MessageCreate) SetNillableConsent(v *message.Consent) *MessageCreate {
-	if v != nil {
-		_c.SetConsent(*v)
-	}
-	return _c
-}
-
 // SetID sets the "id" field.
 func (_c *MessageCreate) SetID(v nid.ID) *MessageCreate {
 	_c.mutation.SetID(v)
@@ -225,10 +211,6 @@ func (_c *MessageCreate) defaults() error {
 		v := message.DefaultFromContact
 		_c.mutation.SetFromContact(v)
 	}
-	if _, ok := _c.mutation.Consent(); !ok {
-		v := message.DefaultConsent
-		_c.mutation.SetConsent(v)
-	}
 	if _, ok := _c.mutation.ID(); !ok {
 		if message.DefaultID == nil {
 			return fmt.Errorf("ent: uninitialized message.DefaultID (forgotten import ent/runtime?)")
@@ -263,14 +245,6 @@ func (_c *MessageCreate) check() error {
 	}
 	if _, ok := _c.mutation.FromContact(); !ok {
 		return &ValidationError{Name: "from_contact", err: errors.New(`ent: missing required field "Message.from_contact"`)}
-	}
-	if _, ok := _c.mutation.Consent(); !ok {
-		return &ValidationError{Name: "consent", err: errors.New(`ent: missing required field "Message.consent"`)}
-	}
-	if v, ok := _c.mutation.Consent(); ok {
-		if err := message.ConsentValidator(v); err != nil {
-			return &ValidationError{Name: "consent", err: fmt.Errorf(`ent: validator failed for field "Message.consent": %w`, err)}
-		}
 	}
 	return nil
 }
@@ -354,10 +328,6 @@ func (_c *MessageCreate) createSpec() (*Message, *sqlgraph.CreateSpec) {
 	if value, ok := _c.mutation.Attachment(); ok {
 		_spec.SetField(message.FieldAttachment, field.TypeJSON, value)
 		_node.Attachment = value
-	}
-	if value, ok := _c.mutation.Consent(); ok {
-		_spec.SetField(message.FieldConsent, field.TypeEnum, value)
-		_node.Consent = value
 	}
 	return _node, _spec
 }

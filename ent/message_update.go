@@ -197,20 +197,6 @@ func (_u *MessageUpdate) ClearAttachment() *MessageUpdate {
 	return _u
 }
 
-// SetConsent sets the "consent" field.
-func (_u *MessageUpdate) SetConsent(v message.Consent) *MessageUpdate {
-	_u.mutation.SetConsent(v)
-	return _u
-}
-
-// SetNillableConsent sets the "consent" field if the given value is not nil.
-func (_u *MessageUpdate) SetNillableConsent(v *message.Consent) *MessageUpdate {
-	if v != nil {
-		_u.SetConsent(*v)
-	}
-	return _u
-}
-
 // Mutation returns the MessageMutation object of the builder.
 func (_u *MessageUpdate) Mutation() *MessageMutation {
 	return _u.mutation
@@ -248,11 +234,6 @@ func (_u *MessageUpdate) check() error {
 	if v, ok := _u.mutation.Kind(); ok {
 		if err := message.KindValidator(v); err != nil {
 			return &ValidationError{Name: "kind", err: fmt.Errorf(`ent: validator failed for field "Message.kind": %w`, err)}
-		}
-	}
-	if v, ok := _u.mutation.Consent(); ok {
-		if err := message.ConsentValidator(v); err != nil {
-			return &ValidationError{Name: "consent", err: fmt.Errorf(`ent: validator failed for field "Message.consent": %w`, err)}
 		}
 	}
 	return nil
@@ -317,9 +298,6 @@ func (_u *MessageUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if _u.mutation.AttachmentCleared() {
 		_spec.ClearField(message.FieldAttachment, field.TypeJSON)
-	}
-	if value, ok := _u.mutation.Consent(); ok {
-		_spec.SetField(message.FieldConsent, field.TypeEnum, value)
 	}
 	if _node, err = sqlgraph.UpdateNodes(ctx, _u.driver, _spec); err != nil {
 		if _, ok := err.(*sqlgraph.NotFoundError); ok {
@@ -509,20 +487,6 @@ func (_u *MessageUpdateOne) ClearAttachment() *MessageUpdateOne {
 	return _u
 }
 
-// SetConsent sets the "consent" field.
-func (_u *MessageUpdateOne) SetConsent(v message.Consent) *MessageUpdateOne {
-	_u.mutation.SetConsent(v)
-	return _u
-}
-
-// SetNillableConsent sets the "consent" field if the given value is not nil.
-func (_u *MessageUpdateOne) SetNillableConsent(v *message.Consent) *MessageUpdateOne {
-	if v != nil {
-		_u.SetConsent(*v)
-	}
-	return _u
-}
-
 // Mutation returns the MessageMutation object of the builder.
 func (_u *MessageUpdateOne) Mutation() *MessageMutation {
 	return _u.mutation
@@ -573,11 +537,6 @@ func (_u *MessageUpdateOne) check() error {
 	if v, ok := _u.mutation.Kind(); ok {
 		if err := message.KindValidator(v); err != nil {
 			return &ValidationError{Name: "kind", err: fmt.Errorf(`ent: validator failed for field "Message.kind": %w`, err)}
-		}
-	}
-	if v, ok := _u.mutation.Consent(); ok {
-		if err := message.ConsentValidator(v); err != nil {
-			return &ValidationError{Name: "consent", err: fmt.Errorf(`ent: validator failed for field "Message.consent": %w`, err)}
 		}
 	}
 	return nil
@@ -659,9 +618,6 @@ func (_u *MessageUpdateOne) sqlSave(ctx context.Context) (_node *Message, err er
 	}
 	if _u.mutation.AttachmentCleared() {
 		_spec.ClearField(message.FieldAttachment, field.TypeJSON)
-	}
-	if value, ok := _u.mutation.Consent(); ok {
-		_spec.SetField(message.FieldConsent, field.TypeEnum, value)
 	}
 	_node = &Message{config: _u.config}
 	_spec.Assign = _node.assignValues

@@ -2012,6 +2012,7 @@ type ContactMutation struct {
 	_type               *contact.Type
 	company             *string
 	importance          *contact.Importance
+	chat_consent        *contact.ChatConsent
 	accountable_answers *bool
 	protected           *bool
 	clearedFields       map[string]struct{}
@@ -2630,6 +2631,42 @@ func (m *ContactMutation) ResetImportance() {
 	m.importance = nil
 }
 
+// SetChatConsent sets the "chat_consent" field.
+func (m *ContactMutation) SetChatConsent(cc contact.ChatConsent) {
+	m.chat_consent = &cc
+}
+
+// ChatConsent returns the value of the "chat_consent" field in the mutation.
+func (m *ContactMutation) ChatConsent() (r contact.ChatConsent, exists bool) {
+	v := m.chat_consent
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldChatConsent returns the old "chat_consent" field's value of the Contact entity.
+// If the Contact object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ContactMutation) OldChatConsent(ctx context.Context) (v contact.ChatConsent, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldChatConsent is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldChatConsent requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldChatConsent: %w", err)
+	}
+	return oldValue.ChatConsent, nil
+}
+
+// ResetChatConsent resets all changes to the "chat_consent" field.
+func (m *ContactMutation) ResetChatConsent() {
+	m.chat_consent = nil
+}
+
 // SetAccountableID sets the "accountable_id" field.
 func (m *ContactMutation) SetAccountableID(n nid.ID) {
 	m.accountable = &n
@@ -2799,7 +2836,7 @@ func (m *ContactMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *ContactMutation) Fields() []string {
-	fields := make([]string, 0, 15)
+	fields := make([]string, 0, 16)
 	if m.corp_id != nil {
 		fields = append(fields, contact.FieldCorpID)
 	}
@@ -2835,6 +2872,9 @@ func (m *ContactMutation) Fields() []string {
 	}
 	if m.importance != nil {
 		fields = append(fields, contact.FieldImportance)
+	}
+	if m.chat_consent != nil {
+		fields = append(fields, contact.FieldChatConsent)
 	}
 	if m.accountable != nil {
 		fields = append(fields, contact.FieldAccountableID)
@@ -2877,6 +2917,8 @@ func (m *ContactMutation) Field(name string) (ent.Value, bool) {
 		return m.Company()
 	case contact.FieldImportance:
 		return m.Importance()
+	case contact.FieldChatConsent:
+		return m.ChatConsent()
 	case contact.FieldAccountableID:
 		return m.AccountableID()
 	case contact.FieldAccountableAnswers:
@@ -2916,6 +2958,8 @@ func (m *ContactMutation) OldField(ctx context.Context, name string) (ent.Value,
 		return m.OldCompany(ctx)
 	case contact.FieldImportance:
 		return m.OldImportance(ctx)
+	case contact.FieldChatConsent:
+		return m.OldChatConsent(ctx)
 	case contact.FieldAccountableID:
 		return m.OldAccountableID(ctx)
 	case contact.FieldAccountableAnswers:
@@ -3014,6 +3058,13 @@ func (m *ContactMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetImportance(v)
+		return nil
+	case contact.FieldChatConsent:
+		v, ok := value.(contact.ChatConsent)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetChatConsent(v)
 		return nil
 	case contact.FieldAccountableID:
 		v, ok := value.(nid.ID)
@@ -3162,6 +3213,9 @@ func (m *ContactMutation) ResetField(name string) error {
 		return nil
 	case contact.FieldImportance:
 		m.ResetImportance()
+		return nil
+	case contact.FieldChatConsent:
+		m.ResetChatConsent()
 		return nil
 	case contact.FieldAccountableID:
 		m.ResetAccountableID()
@@ -16133,7 +16187,6 @@ type MessageMutation struct {
 	group_id      *nid.ID
 	text          *string
 	attachment    *map[string]interface{}
-	consent       *message.Consent
 	clearedFields map[string]struct{}
 	done          bool
 	oldValue      func(context.Context) (*Message, error)
@@ -16754,42 +16807,6 @@ func (m *MessageMutation) ResetAttachment() {
 	delete(m.clearedFields, message.FieldAttachment)
 }
 
-// SetConsent sets the "consent" field.
-func (m *MessageMutation) SetConsent(value message.Consent) {
-	m.consent = &value
-}
-
-// Consent returns the value of the "consent" field in the mutation.
-func (m *MessageMutation) Consent() (r message.Consent, exists bool) {
-	v := m.consent
-	if v == nil {
-		return
-	}
-	return *v, true
-}
-
-// OldConsent returns the old "consent" field's value of the Message entity.
-// If the Message object wasn't provided to the builder, the object is fetched from the database.
-// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
-func (m *MessageMutation) OldConsent(ctx context.Context) (v message.Consent, err error) {
-	if !m.op.Is(OpUpdateOne) {
-		return v, errors.New("OldConsent is only allowed on UpdateOne operations")
-	}
-	if m.id == nil || m.oldValue == nil {
-		return v, errors.New("OldConsent requires an ID field in the mutation")
-	}
-	oldValue, err := m.oldValue(ctx)
-	if err != nil {
-		return v, fmt.Errorf("querying old value for OldConsent: %w", err)
-	}
-	return oldValue.Consent, nil
-}
-
-// ResetConsent resets all changes to the "consent" field.
-func (m *MessageMutation) ResetConsent() {
-	m.consent = nil
-}
-
 // Where appends a list predicates to the MessageMutation builder.
 func (m *MessageMutation) Where(ps ...predicate.Message) {
 	m.predicates = append(m.predicates, ps...)
@@ -16824,7 +16841,7 @@ func (m *MessageMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *MessageMutation) Fields() []string {
-	fields := make([]string, 0, 13)
+	fields := make([]string, 0, 12)
 	if m.corp_id != nil {
 		fields = append(fields, message.FieldCorpID)
 	}
@@ -16861,9 +16878,6 @@ func (m *MessageMutation) Fields() []string {
 	if m.attachment != nil {
 		fields = append(fields, message.FieldAttachment)
 	}
-	if m.consent != nil {
-		fields = append(fields, message.FieldConsent)
-	}
 	return fields
 }
 
@@ -16896,8 +16910,6 @@ func (m *MessageMutation) Field(name string) (ent.Value, bool) {
 		return m.Text()
 	case message.FieldAttachment:
 		return m.Attachment()
-	case message.FieldConsent:
-		return m.Consent()
 	}
 	return nil, false
 }
@@ -16931,8 +16943,6 @@ func (m *MessageMutation) OldField(ctx context.Context, name string) (ent.Value,
 		return m.OldText(ctx)
 	case message.FieldAttachment:
 		return m.OldAttachment(ctx)
-	case message.FieldConsent:
-		return m.OldConsent(ctx)
 	}
 	return nil, fmt.Errorf("unknown Message field %s", name)
 }
@@ -17025,13 +17035,6 @@ func (m *MessageMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetAttachment(v)
-		return nil
-	case message.FieldConsent:
-		v, ok := value.(message.Consent)
-		if !ok {
-			return fmt.Errorf("unexpected type %T for field %s", value, name)
-		}
-		m.SetConsent(v)
 		return nil
 	}
 	return fmt.Errorf("unknown Message field %s", name)
@@ -17156,9 +17159,6 @@ func (m *MessageMutation) ResetField(name string) error {
 		return nil
 	case message.FieldAttachment:
 		m.ResetAttachment()
-		return nil
-	case message.FieldConsent:
-		m.ResetConsent()
 		return nil
 	}
 	return fmt.Errorf("unknown Message field %s", name)

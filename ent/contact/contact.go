@@ -41,6 +41,8 @@ const (
 	FieldCompany = "company"
 	// FieldImportance holds the string denoting the importance field in the database.
 	FieldImportance = "importance"
+	// FieldChatConsent holds the string denoting the chat_consent field in the database.
+	FieldChatConsent = "chat_consent"
 	// FieldAccountableID holds the string denoting the accountable_id field in the database.
 	FieldAccountableID = "accountable_id"
 	// FieldAccountableAnswers holds the string denoting the accountable_answers field in the database.
@@ -75,6 +77,7 @@ var Columns = []string{
 	FieldType,
 	FieldCompany,
 	FieldImportance,
+	FieldChatConsent,
 	FieldAccountableID,
 	FieldAccountableAnswers,
 	FieldProtected,
@@ -165,6 +168,33 @@ func ImportanceValidator(i Importance) error {
 	}
 }
 
+// ChatConsent defines the type for the "chat_consent" enum field.
+type ChatConsent string
+
+// ChatConsentUNKNOWN is the default value of the ChatConsent enum.
+const DefaultChatConsent = ChatConsentUNKNOWN
+
+// ChatConsent values.
+const (
+	ChatConsentUNKNOWN ChatConsent = "UNKNOWN"
+	ChatConsentAGREED  ChatConsent = "AGREED"
+	ChatConsentREFUSED ChatConsent = "REFUSED"
+)
+
+func (cc ChatConsent) String() string {
+	return string(cc)
+}
+
+// ChatConsentValidator is a validator for the "chat_consent" field enum values. It is called by the builders before save.
+func ChatConsentValidator(cc ChatConsent) error {
+	switch cc {
+	case ChatConsentUNKNOWN, ChatConsentAGREED, ChatConsentREFUSED:
+		return nil
+	default:
+		return fmt.Errorf("contact: invalid enum value for chat_consent field: %q", cc)
+	}
+}
+
 // OrderOption defines the ordering options for the Contact queries.
 type OrderOption func(*sql.Selector)
 
@@ -231,6 +261,11 @@ func ByCompany(opts ...sql.OrderTermOption) OrderOption {
 // ByImportance orders the results by the importance field.
 func ByImportance(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldImportance, opts...).ToFunc()
+}
+
+// ByChatConsent orders the results by the chat_consent field.
+func ByChatConsent(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldChatConsent, opts...).ToFunc()
 }
 
 // ByAccountableID orders the results by the accountable_id field.

@@ -701,6 +701,26 @@ func ImportanceNotIn(vs ...Importance) predicate.Contact {
 	return predicate.Contact(sql.FieldNotIn(FieldImportance, vs...))
 }
 
+// ChatConsentEQ applies the EQ predicate on the "chat_consent" field.
+func ChatConsentEQ(v ChatConsent) predicate.Contact {
+	return predicate.Contact(sql.FieldEQ(FieldChatConsent, v))
+}
+
+// ChatConsentNEQ applies the NEQ predicate on the "chat_consent" field.
+func ChatConsentNEQ(v ChatConsent) predicate.Contact {
+	return predicate.Contact(sql.FieldNEQ(FieldChatConsent, v))
+}
+
+// ChatConsentIn applies the In predicate on the "chat_consent" field.
+func ChatConsentIn(vs ...ChatConsent) predicate.Contact {
+	return predicate.Contact(sql.FieldIn(FieldChatConsent, vs...))
+}
+
+// ChatConsentNotIn applies the NotIn predicate on the "chat_consent" field.
+func ChatConsentNotIn(vs ...ChatConsent) predicate.Contact {
+	return predicate.Contact(sql.FieldNotIn(FieldChatConsent, vs...))
+}
+
 // AccountableIDEQ applies the EQ predicate on the "accountable_id" field.
 func AccountableIDEQ(v nid.ID) predicate.Contact {
 	return predicate.Contact(sql.FieldEQ(FieldAccountableID, v))

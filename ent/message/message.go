@@ -40,8 +40,6 @@ const (
 	FieldText = "text"
 	// FieldAttachment holds the string denoting the attachment field in the database.
 	FieldAttachment = "attachment"
-	// FieldConsent holds the string denoting the consent field in the database.
-	FieldConsent = "consent"
 	// Table holds the table name of the message in the database.
 	Table = "messages"
 )
@@ -61,7 +59,6 @@ var Columns = []string{
 	FieldGroupID,
 	FieldText,
 	FieldAttachment,
-	FieldConsent,
 }
 
 // ValidColumn reports if the column name is valid (part of the table columns).
@@ -117,33 +114,6 @@ func KindValidator(k Kind) error {
 		return nil
 	default:
 		return fmt.Errorf("message: invalid enum value for kind field: %q", k)
-	}
-}
-
-// Consent defines the type for the "consent" enum field.
-type Consent string
-
-// ConsentUNKNOWN is the default value of the Consent enum.
-const DefaultConsent = ConsentUNKNOWN
-
-// Consent values.
-const (
-	ConsentUNKNOWN Consent = "UNKNOWN"
-	ConsentAGREED  Consent = "AGREED"
-	ConsentREFUSED Consent = "REFUSED"
-)
-
-func (c Consent) String() string {
-	return string(c)
-}
-
-// ConsentValidator is a validator for the "consent" field enum values. It is called by the builders before save.
-func ConsentValidator(c Consent) error {
-	switch c {
-	case ConsentUNKNOWN, ConsentAGREED, ConsentREFUSED:
-		return nil
-	default:
-		return fmt.Errorf("message: invalid enum value for consent field: %q", c)
 	}
 }
 
@@ -208,9 +178,4 @@ func ByGroupID(opts ...sql.OrderTermOption) OrderOption {
 // ByText orders the results by the text field.
 func ByText(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldText, opts...).ToFunc()
-}
-
-// ByConsent orders the results by the consent field.
-func ByConsent(opts ...sql.OrderTermOption) OrderOption {
-	return sql.OrderByField(FieldConsent, opts...).ToFunc()
 }

@@ -605,26 +605,6 @@ func AttachmentNotNil() predicate.Message {
 	return predicate.Message(sql.FieldNotNull(FieldAttachment))
 }
 
-// ConsentEQ applies the EQ predicate on the "consent" field.
-func ConsentEQ(v Consent) predicate.Message {
-	return predicate.Message(sql.FieldEQ(FieldConsent, v))
-}
-
-// ConsentNEQ applies the NEQ predicate on the "consent" field.
-func ConsentNEQ(v Consent) predicate.Message {
-	return predicate.Message(sql.FieldNEQ(FieldConsent, v))
-}
-
-// ConsentIn applies the In predicate on the "consent" field.
-func ConsentIn(vs ...Consent) predicate.Message {
-	return predicate.Message(sql.FieldIn(FieldConsent, vs...))
-}
-
-// ConsentNotIn applies the NotIn predicate on the "consent" field.
-func ConsentNotIn(vs ...Consent) predicate.Message {
-	return predicate.Message(sql.FieldNotIn(FieldConsent, vs...))
-}
-
 // And groups predicates with the AND operator between them.
 func And(predicates ...predicate.Message) predicate.Message {
 	return predicate.Message(sql.AndPredicates(predicates...))

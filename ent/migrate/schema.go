@@ -133,6 +133,7 @@ var (
 		{Name: "type", Type: field.TypeEnum, Enums: []string{"WECHAT", "WECOM", "OTHER"}, Default: "WECHAT"},
 		{Name: "company", Type: field.TypeString, Nullable: true},
 		{Name: "importance", Type: field.TypeEnum, Enums: []string{"NORMAL", "KEY"}, Default: "NORMAL"},
+		{Name: "chat_consent", Type: field.TypeEnum, Enums: []string{"UNKNOWN", "AGREED", "REFUSED"}, Default: "UNKNOWN"},
 		{Name: "accountable_answers", Type: field.TypeBool, Default: true},
 		{Name: "protected", Type: field.TypeBool, Default: false},
 		{Name: "accountable_id", Type: field.TypeUUID},
@@ -145,7 +146,7 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "contacts_members_accountable",
-				Columns:    []*schema.Column{ContactsColumns[15]},
+				Columns:    []*schema.Column{ContactsColumns[16]},
 				RefColumns: []*schema.Column{MembersColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
@@ -187,12 +188,12 @@ var (
 			{
 				Name:    "contact_corp_id_accountable_id",
 				Unique:  false,
-				Columns: []*schema.Column{ContactsColumns[1], ContactsColumns[15]},
+				Columns: []*schema.Column{ContactsColumns[1], ContactsColumns[16]},
 			},
 			{
 				Name:    "contact_corp_id_protected_id",
 				Unique:  false,
-				Columns: []*schema.Column{ContactsColumns[1], ContactsColumns[14], ContactsColumns[0]},
+				Columns: []*schema.Column{ContactsColumns[1], ContactsColumns[15], ContactsColumns[0]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "protected",
 				},
@@ -878,7 +879,6 @@ var (
 		{Name: "group_id", Type: field.TypeUUID, Nullable: true},
 		{Name: "text", Type: field.TypeString, Nullable: true},
 		{Name: "attachment", Type: field.TypeJSON, Nullable: true},
-		{Name: "consent", Type: field.TypeEnum, Enums: []string{"UNKNOWN", "AGREED", "REFUSED"}, Default: "UNKNOWN"},
 	}
 	// MessagesTable holds the schema information for the "messages" table.
 	MessagesTable = &schema.Table{
