@@ -16,7 +16,7 @@ var finders = map[nid.Kind]finder{
 	nid.Corp: find(corps), nid.Department: find(departments), nid.Member: find(members), nid.Contact: find(contacts),
 	nid.Follow: find(follows), nid.Group: find(groups), nid.Handover: find(handovers), nid.Transfer: find(transfers),
 	nid.Approval: find(approvals), nid.Role: find(roles), nid.RuleSet: find(ruleSets), nid.Grant: find(grants), nid.Token: find(tokens), nid.Audit: find(entries),
-	nid.Webhook: ofManagers(find(webhooks)),
+	nid.Webhook: ofManagers(find(webhooks)), nid.HistoryGrant: findHistoryGrants,
 }
 
 func find[T interface {
@@ -57,11 +57,14 @@ func nodesByID(ctx context.Context, ids []nid.ID) (map[nid.ID]siblings.Entity, e
 	return out, nil
 }
 
-func nodes(ctx context.Context, ids []nid.ID) ([]siblings.Entity, error) {
+func (r *Resolver) nodes(ctx context.Context, ids []nid.ID) ([]siblings.Entity, error) {
 	if len(ids) > maxNodes {
 		return nil, fault.Bad("ids", "ask for %d nodes at most, not %d", "最多查询 %d 个节点,当前为 %d 个", maxNodes, len(ids))
 	}
 	found, err := nodesByID(ctx, ids)
+	if err == nil {
+		err = r.addMessages(ctx, ids, found)
+	}
 	out := make([]siblings.Entity, len(ids))
 	for i, id := range ids {
 		out[i] = found[id]

@@ -18,12 +18,12 @@ import (
 )
 
 func (r *queryResolver) Node(ctx context.Context, id nid.ID) (siblings.Entity, error) {
-	found, err := nodes(ctx, []nid.ID{id})
+	found, err := r.nodes(ctx, []nid.ID{id})
 	return firstOf(found), err
 }
 
 func (r *queryResolver) Nodes(ctx context.Context, ids []nid.ID) ([]siblings.Entity, error) {
-	return nodes(ctx, ids)
+	return r.nodes(ctx, ids)
 }
 
 func (r *queryResolver) Viewer(ctx context.Context) (*model.Viewer, error) {

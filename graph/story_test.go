@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"golang.org/x/tools/txtar"
 
@@ -135,6 +136,14 @@ func (s *story) given(text string) {
 			}
 		case "group": // group chat of lina
 			s.know(w[1], s.corp.Group(w[1], s.id(after("of"))))
+		case "agreed": // agreed big: to having chats archived
+			s.corp.Agree(s.id(w[1]))
+		case "said": // said lina to big 2026-01-05T09:00:00Z good morning
+			at, err := time.Parse(time.RFC3339, w[4])
+			if err != nil {
+				s.t.Fatal(err)
+			}
+			s.corp.Said(s.id(w[1]), s.id(w[3]), at, strings.Join(w[5:], " "))
 		case "depart": // depart lina
 			s.corp.Depart(s.id(w[1]))
 		case "held": // held lina: her last day has passed and the departure is held back

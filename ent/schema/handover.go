@@ -304,7 +304,8 @@ func (Message) Fields() []ent.Field {
 func (Message) Indexes() []ent.Index {
 	return []ent.Index{
 		index.Fields("corp_id", "external_id"),
-		index.Fields("corp_id", "member_id", "contact_id", "sent_at"),
-		index.Fields("corp_id", "group_id", "sent_at"),
+		index.Fields("corp_id", "member_id", "sent_at", "id"),
+		index.Fields("corp_id", "contact_id", "sent_at", "id"),
+		index.Fields("corp_id", "group_id", "sent_at", "id"),
 	}
 }

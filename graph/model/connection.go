@@ -69,6 +69,8 @@ type (
 	PlanItemEdge         = Edge[*PlanItem]
 	WebhookConnection    = Connection[*ent.Webhook]
 	WebhookEdge          = Edge[*ent.Webhook]
+	MessageConnection    = Connection[*Message]
+	MessageEdge          = Edge[*Message]
 
 	WebhookDeliveryConnection = Connection[*WebhookDelivery]
 	WebhookDeliveryEdge       = Edge[*WebhookDelivery]

@@ -33,6 +33,8 @@ const (
 	RuleSetSave      Action = "rule_set.save"
 	PolicySave       Action = "approval_policy.save"
 	SettingsSave     Action = "settings.save"
+	HistoryRead      Action = "history.read"
+	ChatSearch       Action = "chat.search"
 	WebhookSave      Action = "webhook.save"
 	WebhookDelete    Action = "webhook.delete"
 	DeliveryReplay   Action = "delivery.replay"
@@ -55,6 +57,6 @@ var Actions = []Action{
 	HandoverCreate, HandoverReplan, HandoverSubmit, HandoverApprove, HandoverReject, HandoverExpire, HandoverExecute,
 	HandoverFinish, HandoverCancel, TransferFinish, GrantCreate, GrantRevoke, TokenCreate, TokenRevoke,
 	HandoverSchedule, HandoverHold, HandoverRetry, HandoverRevert, DepartureSet, DepartureHold,
-	RuleSetSave, PolicySave, SettingsSave, WebhookSave, WebhookDelete, DeliveryReplay,
+	RuleSetSave, PolicySave, SettingsSave, HistoryRead, ChatSearch, WebhookSave, WebhookDelete, DeliveryReplay,
 	SessionStart, SessionEnd, SessionVerify, SessionFail, CredentialSet, CredentialEnrol, AccessDeny,
 }

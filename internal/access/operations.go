@@ -41,6 +41,7 @@ var Operations = map[string]Rule{
 	"Query.webhooks":           {Any: []Permission{ManageConnector}, Person: true},
 	"Query.transferItems":      {Any: []Permission{ViewStatistics}},
 	"Query.settings":           {},
+	"Query.messages":           {Person: true},
 
 	"Subscription.handoverProgress": {},
 

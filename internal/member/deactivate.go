@@ -322,8 +322,8 @@ func (d *departure) endSessions() (err error) {
 	return err
 }
 
-// revoke ends the leaver's grants, and the service tokens they made: who made a
-// token may still know its secret.
+// revoke ends the leaver's grants, what they may read of others' chats, and the
+// service tokens they made: who made a token may still know its secret.
 func (d *departure) revoke() error {
 	grants, err := d.change("grants", `UPDATE grants SET revoked_at = $3 WHERE corp_id = $1 AND member_id = $2 AND revoked_at IS NULL RETURNING id`, d.tx.Now())
 	if err != nil {
@@ -331,7 +331,11 @@ func (d *departure) revoke() error {
 	}
 	d.out.RevokedGrants = len(grants)
 	tokens, err := d.change("service_tokens", `UPDATE service_tokens SET revoked_at = $3 WHERE corp_id = $1 AND created_by_id = $2 AND revoked_at IS NULL RETURNING id`, d.tx.Now())
+	if err != nil {
+		return err
+	}
 	d.tokens = len(tokens)
+	_, err = d.change("history_grants", `UPDATE history_grants SET ended_at = $3 WHERE corp_id = $1 AND successor_id = $2 AND ended_at IS NULL RETURNING id`, d.tx.Now())
 	return err
 }
 

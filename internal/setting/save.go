@@ -24,6 +24,8 @@ type SaveInput struct {
 	GroupsPerDay                         *int
 	DeparturesPerHour, DeparturesPercent *int
 	RevertibleDays                       *int
+
+	MaskPhones, MaskIDCards, MaskBankCards *bool
 }
 
 // part is one setting: where it is kept, what is asked for, and what it may be.
@@ -43,6 +45,19 @@ func (in *SaveInput) parts(s *Settings) []part {
 		{"departuresPerHour", &s.DeparturesPerHour, in.DeparturesPerHour, 1, 10_000},
 		{"departuresPercent", &s.DeparturesPercent, in.DeparturesPercent, 1, 100},
 		{"revertibleDays", &s.RevertibleDays, in.RevertibleDays, 1, 365},
+	}
+}
+
+// choice is a setting that is on or off.
+type choice struct {
+	name         string
+	kept, wanted *bool
+}
+
+func (in *SaveInput) choices(s *Settings) []choice {
+	return []choice{
+		{"maskPhones", &s.MaskPhones, in.MaskPhones}, {"maskIdCards", &s.MaskIDCards, in.MaskIDCards},
+		{"maskBankCards", &s.MaskBankCards, in.MaskBankCards},
 	}
 }
 
@@ -80,6 +95,12 @@ func (s *Service) Save(ctx context.Context, in SaveInput) error {
 				*p.kept = *p.wanted
 			}
 		}
+		for _, c := range in.choices(&is) {
+			if c.wanted != nil && *c.wanted != *c.kept {
+				before[c.name], after[c.name] = *c.kept, *c.wanted
+				*c.kept = *c.wanted
+			}
+		}
 		if err := bad.Err(); err != nil {
 			return err
 		}
@@ -95,12 +116,13 @@ func (s *Service) Save(ctx context.Context, in SaveInput) error {
 		}
 		// Whoever saves first finds no row to lock, so the version is compared once more.
 		ids, err := tx.Change(ctx, "corp_settings", `INSERT INTO corp_settings (corp_id, moves_per_contact, moves_within_days, groups_per_day,
-			departures_per_hour, departures_percent, revertible_days, version, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+			departures_per_hour, departures_percent, revertible_days, mask_phones, mask_id_cards, mask_bank_cards, version, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
 			ON CONFLICT (corp_id) DO UPDATE SET moves_per_contact = excluded.moves_per_contact, moves_within_days = excluded.moves_within_days,
 			groups_per_day = excluded.groups_per_day, departures_per_hour = excluded.departures_per_hour, departures_percent = excluded.departures_percent,
-			revertible_days = excluded.revertible_days, version = excluded.version, updated_at = excluded.updated_at
+			revertible_days = excluded.revertible_days, mask_phones = excluded.mask_phones, mask_id_cards = excluded.mask_id_cards,
+			mask_bank_cards = excluded.mask_bank_cards, version = excluded.version, updated_at = excluded.updated_at
 			WHERE corp_settings.version = excluded.version - 1 RETURNING corp_id`, tx.Corp(), is.MovesPerContact, is.MovesWithinDays, is.GroupsPerDay,
-			is.DeparturesPerHour, is.DeparturesPercent, is.RevertibleDays, was.Version+1, tx.Now())
+			is.DeparturesPerHour, is.DeparturesPercent, is.RevertibleDays, is.MaskPhones, is.MaskIDCards, is.MaskBankCards, was.Version+1, tx.Now())
 		if err != nil {
 			return err
 		}

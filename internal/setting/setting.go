@@ -1,6 +1,6 @@
 // Package setting is what a corp decides beyond its approval policy: how often a
 // customer may be moved, how many departures are plausible, how long a handover can
-// be taken back.
+// be taken back, what is hidden in old messages.
 package setting
 
 import (
@@ -24,6 +24,9 @@ type Settings struct {
 	DeparturesPerHour, DeparturesPercent int
 	// RevertibleDays is for how many days a finished handover can be taken back.
 	RevertibleDays int
+	// What is hidden in the text of messages that somebody else wrote or received:
+	// the middle of phone, identity-card and bank-card numbers.
+	MaskPhones, MaskIDCards, MaskBankCards bool
 	// Version is 0 while the corp has decided nothing.
 	Version int
 }
@@ -33,6 +36,7 @@ type Settings struct {
 var Defaults = Settings{
 	MovesPerContact: 2, MovesWithinDays: 90, GroupsPerDay: 300,
 	DeparturesPerHour: 20, DeparturesPercent: 10, RevertibleDays: 30,
+	MaskIDCards: true, MaskBankCards: true,
 }
 
 // Load reads the settings of the actor's corp.
@@ -40,8 +44,8 @@ func Load(ctx context.Context, q store.Querier) (Settings, error) { return load(
 
 func load(ctx context.Context, q store.Querier, lock string) (Settings, error) {
 	s, ok, err := store.SelectOne(ctx, q, func(s *Settings) []any {
-		return []any{&s.MovesPerContact, &s.MovesWithinDays, &s.GroupsPerDay, &s.DeparturesPerHour, &s.DeparturesPercent, &s.RevertibleDays, &s.Version}
-	}, `SELECT moves_per_contact, moves_within_days, groups_per_day, departures_per_hour, departures_percent, revertible_days, version
+		return []any{&s.MovesPerContact, &s.MovesWithinDays, &s.GroupsPerDay, &s.DeparturesPerHour, &s.DeparturesPercent, &s.RevertibleDays, &s.MaskPhones, &s.MaskIDCards, &s.MaskBankCards, &s.Version}
+	}, `SELECT moves_per_contact, moves_within_days, groups_per_day, departures_per_hour, departures_percent, revertible_days, mask_phones, mask_id_cards, mask_bank_cards, version
 		FROM corp_settings WHERE corp_id = $1`+lock, access.From(ctx).Corp)
 	if err == nil && !ok {
 		s = Defaults

@@ -166,6 +166,32 @@ func (c *Corp) Contact(title, importance string, followers ...nid.ID) nid.ID {
 	return id
 }
 
+// Agree notes that a contact agreed to having chats archived.
+func (c *Corp) Agree(contact nid.ID) {
+	c.t.Helper()
+	c.change("contacts", `UPDATE contacts SET chat_consent = 'AGREED' WHERE corp_id = $1 AND id = $2 RETURNING id`, c.ID, contact)
+}
+
+// Said adds a message: of a member to a contact, or of a contact to the member; in a
+// group, of the member or the contact, whichever is not zero.
+func (c *Corp) Said(author, to nid.ID, at time.Time, text string) nid.ID {
+	c.t.Helper()
+	id := nid.New(nid.Message)
+	var member, contact, group any
+	switch {
+	case to.Kind() == nid.Group:
+		group = to
+	case author.Kind() == nid.Contact:
+		member, contact = to, author
+	default:
+		member, contact = author, to
+	}
+	c.change("messages", `INSERT INTO messages (id, corp_id, created_at, external_id, kind, sent_at, author_id, from_contact, member_id, contact_id, group_id, text)
+		VALUES ($1, $2, $3, $4, 'TEXT', $5, $6, $7, $8, $9, $10, $11) RETURNING id`,
+		id, c.ID, c.DB.Now(), id.String(), at.UTC(), author, author.Kind() == nid.Contact, member, contact, group, text)
+	return id
+}
+
 // Contacts adds n NORMAL contacts of one member.
 func (c *Corp) Contacts(n int, member nid.ID) []nid.ID {
 	c.t.Helper()

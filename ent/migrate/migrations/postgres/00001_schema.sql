@@ -307,8 +307,9 @@ CREATE TABLE "messages" (
 CREATE TABLE "messages_default" PARTITION OF "messages" DEFAULT;
 CREATE INDEX "message_corp_id_id" ON "messages" ("corp_id", "id");
 CREATE UNIQUE INDEX "message_corp_id_external_id" ON "messages" ("corp_id", "external_id", "sent_at");
-CREATE INDEX "message_corp_id_member_id_contact_id_sent_at" ON "messages" ("corp_id", "member_id", "contact_id", "sent_at");
-CREATE INDEX "message_corp_id_group_id_sent_at" ON "messages" ("corp_id", "group_id", "sent_at");
+CREATE INDEX "message_corp_id_member_id_sent_at_id" ON "messages" ("corp_id", "member_id", "sent_at", "id");
+CREATE INDEX "message_corp_id_contact_id_sent_at_id" ON "messages" ("corp_id", "contact_id", "sent_at", "id");
+CREATE INDEX "message_corp_id_group_id_sent_at_id" ON "messages" ("corp_id", "group_id", "sent_at", "id");
 CREATE TABLE "ownership_periods" (
   "id" uuid NOT NULL,
   "corp_id" uuid NOT NULL,

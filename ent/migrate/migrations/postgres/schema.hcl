@@ -1277,11 +1277,14 @@ table "messages" {
   index "message_corp_id_external_id" {
     columns = [column.corp_id, column.external_id]
   }
-  index "message_corp_id_member_id_contact_id_sent_at" {
-    columns = [column.corp_id, column.member_id, column.contact_id, column.sent_at]
+  index "message_corp_id_member_id_sent_at_id" {
+    columns = [column.corp_id, column.member_id, column.sent_at, column.id]
   }
-  index "message_corp_id_group_id_sent_at" {
-    columns = [column.corp_id, column.group_id, column.sent_at]
+  index "message_corp_id_contact_id_sent_at_id" {
+    columns = [column.corp_id, column.contact_id, column.sent_at, column.id]
+  }
+  index "message_corp_id_group_id_sent_at_id" {
+    columns = [column.corp_id, column.group_id, column.sent_at, column.id]
   }
 }
 table "ownership_periods" {

@@ -123,6 +123,9 @@ CREATE TABLE corp_settings (
   departures_per_hour integer NOT NULL,
   departures_percent integer NOT NULL,
   revertible_days integer NOT NULL,
+  mask_phones boolean NOT NULL DEFAULT false,
+  mask_id_cards boolean NOT NULL DEFAULT true,
+  mask_bank_cards boolean NOT NULL DEFAULT true,
   version integer NOT NULL,
   updated_at datetime NOT NULL,
   FOREIGN KEY (corp_id) REFERENCES corps (id) ON DELETE RESTRICT

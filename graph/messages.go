@@ -1,0 +1,277 @@
+package graph
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"entgo.io/ent/dialect/sql"
+
+	"github.com/openhandover/openhandover/ent"
+	"github.com/openhandover/openhandover/ent/predicate"
+	"github.com/openhandover/openhandover/graph/model"
+	"github.com/openhandover/openhandover/internal/access"
+	"github.com/openhandover/openhandover/internal/fault"
+	"github.com/openhandover/openhandover/internal/history"
+	"github.com/openhandover/openhandover/internal/mask"
+	"github.com/openhandover/openhandover/internal/nid"
+	"github.com/openhandover/openhandover/internal/setting"
+	"github.com/openhandover/openhandover/internal/siblings"
+	"github.com/openhandover/openhandover/internal/store"
+)
+
+// messages are read with history.Readable in every statement: ent's rules know no time.
+var messages = &table[*model.Message]{
+	name: "messages", kind: nid.Message, id: func(m *model.Message) nid.ID { return m.ID },
+	rows: func(ctx context.Context, c *ent.Client, f func(*sql.Selector)) ([]*model.Message, error) {
+		found, err := c.Message.Query().Where(predicate.Message(f)).All(ctx)
+		out := make([]*model.Message, len(found))
+		for i, m := range found {
+			out[i] = &model.Message{Message: m, Text: m.Text}
+		}
+		return out, err
+	},
+	count: func(ctx context.Context, c *ent.Client, f func(*sql.Selector)) (int, error) {
+		return c.Message.Query().Where(predicate.Message(f)).Count(ctx)
+	},
+}
+
+var historyGrants = tableOf("history_grants", nid.HistoryGrant, func(v *ent.HistoryGrant) nid.ID { return v.ID },
+	func(c *ent.Client) *ent.HistoryGrantQuery { return c.HistoryGrant.Query() })
+
+// bySending is oldest first.
+var bySending = order[*model.Message]{key: timeKey("SENT_AT", "messages.sent_at", func(m *model.Message) time.Time { return m.SentAt })}
+
+// maxSearched is how long a text can be that is searched for, in characters.
+const maxSearched = 100
+
+func (r *Resolver) listMessages(ctx context.Context, f model.MessageFilter, search *string, s span) (*model.MessageConnection, error) {
+	n := r.narrow()
+	n.messages(ctx, f, search)
+	if err := n.bad.Err(); err != nil {
+		return nil, err
+	}
+	// Read and closed before the look is written down: nobody holds two connections.
+	reading, done := r.DB.Reading(ctx)
+	defer done()
+	if search != nil && strings.ContainsFunc(*search, unicode.IsDigit) {
+		// Who searched for digits could find out what is hidden.
+		policy, err := hidden(reading)
+		if err != nil {
+			return nil, err
+		}
+		if policy != (mask.Policy{}) {
+			history.Own(&n.Where, access.From(ctx))
+		}
+	}
+	found, err := page(reading, messages, &n.Where, bySending, s)
+	if err != nil {
+		return nil, err
+	}
+	found.Count = func(ctx context.Context) (int, error) {
+		q, err := store.Reader(ctx)
+		if err != nil {
+			return 0, err
+		}
+		return messages.count(ctx, q.Ent(), n.Apply)
+	}
+	of := f.MemberID
+	for _, id := range []*nid.ID{f.GroupID, f.ContactID} {
+		if id != nil {
+			of = id
+		}
+	}
+	look := history.Reading{Of: *of, Search: orZero(search)}
+	if err := present(reading, r.DB.Now(), found.Nodes, &look); err != nil {
+		return nil, err
+	}
+	done()
+	if len(look.Through) == 0 && search == nil {
+		return found, nil
+	}
+	return found, r.readings().Record(ctx, look)
+}
+
+func (r *Resolver) readings() *history.Readings {
+	return &history.Readings{DB: r.DB, Log: r.Use.Handover.Log}
+}
+
+// messages narrows to what the filter asks for and the viewer may read.
+func (n *narrow) messages(ctx context.Context, f model.MessageFilter, search *string) {
+	if f.ContactID == nil && f.GroupID == nil && f.MemberID == nil {
+		n.bad = append(n.bad, fault.Bad("filter", "say whose messages: give contactId, groupId or memberId", "请指定查看谁的消息:contactId、groupId 或 memberId"))
+		return
+	}
+	n.id("messages.contact_id", f.ContactID)
+	n.id("messages.group_id", f.GroupID)
+	n.id("messages.member_id", f.MemberID)
+	n.between("messages.sent_at", f.From, f.Until)
+	if search != nil {
+		if *search == "" || !utf8.ValidString(*search) || utf8.RuneCountInString(*search) > maxSearched || strings.ContainsRune(*search, 0) {
+			n.bad = append(n.bad, fault.Bad("search", "give a text of 1 to %d characters", "请输入 1 到 %d 个字符", maxSearched))
+			return
+		}
+		like := "LIKE"
+		if n.db.Postgres() {
+			like = "ILIKE"
+		}
+		n.And("messages.text "+like+` ? ESCAPE '\'`, "%"+strings.NewReplacer(`\`, `\\`, "%", `\%`, "_", `\_`).Replace(*search)+"%")
+	}
+	history.Readable(&n.Where, access.From(ctx), n.db.Now())
+}
+
+// present says by what each message may be read, hides what the corp's settings
+// hide in those read by a grant, and notes the look.
+func present(ctx context.Context, now time.Time, rows []*model.Message, look *history.Reading) error {
+	look.Messages = len(rows)
+	if len(rows) == 0 {
+		return nil
+	}
+	q, err := store.Reader(ctx)
+	if err != nil {
+		return err
+	}
+	stored := make([]*ent.Message, len(rows))
+	look.First, look.Last = rows[0].SentAt, rows[0].SentAt
+	for i, m := range rows {
+		stored[i] = m.Message
+		if m.SentAt.Before(look.First) {
+			look.First = m.SentAt
+		}
+		if m.SentAt.After(look.Last) {
+			look.Last = m.SentAt
+		}
+	}
+	through, err := history.Through(ctx, q, now, stored)
+	if err != nil || len(through) == 0 {
+		return err
+	}
+	policy, err := hidden(ctx)
+	if err != nil {
+		return err
+	}
+	seen := map[nid.ID]bool{}
+	for _, m := range rows {
+		g := through[m.ID]
+		if g == nil {
+			continue
+		}
+		m.Through = g
+		if m.Text != nil {
+			text := mask.Text(*m.Text, policy)
+			m.Text = &text
+		}
+		if !seen[g.ID] {
+			seen[g.ID] = true
+			look.Through = append(look.Through, g.ID)
+			if look.Handover.IsZero() {
+				look.Handover = g.HandoverID
+			}
+		}
+	}
+	var grants []*ent.HistoryGrant
+	for _, m := range rows {
+		if m.Through != nil && seen[m.Through.ID] {
+			seen[m.Through.ID] = false
+			grants = append(grants, m.Through)
+		}
+	}
+	siblings.Join(grants)
+	return nil
+}
+
+// hidden is what the corp's settings hide in messages that are read by a grant.
+func hidden(ctx context.Context) (mask.Policy, error) {
+	q, err := store.Reader(ctx)
+	if err != nil {
+		return mask.Policy{}, err
+	}
+	s, err := setting.Load(ctx, q)
+	return mask.Policy{Phones: s.MaskPhones, IDCards: s.MaskIDCards, BankCards: s.MaskBankCards}, err
+}
+
+// addMessages is what node gives of messages: a look like any other, one for each
+// conversation.
+func (r *Resolver) addMessages(ctx context.Context, ids []nid.ID, out map[nid.ID]siblings.Entity) error {
+	ids = slices.DeleteFunc(slices.Clone(ids), func(id nid.ID) bool { return id.Kind() != nid.Message })
+	if len(ids) == 0 {
+		return nil
+	}
+	reading, done := r.DB.Reading(ctx)
+	defer done()
+	var w store.Where
+	if err := in(reading, &w, "messages.id", ids); err != nil {
+		return err
+	}
+	now := r.DB.Now()
+	history.Readable(&w, access.From(ctx), now)
+	rows, err := messages.load(reading, &w)
+	if err != nil {
+		return err
+	}
+	conversations := map[nid.ID][]*model.Message{}
+	for _, m := range rows {
+		of := m.ContactID
+		if of.IsZero() {
+			of = m.GroupID
+		}
+		conversations[of] = append(conversations[of], m)
+		out[m.ID] = m
+	}
+	var looks []history.Reading
+	for of, rows := range conversations {
+		look := history.Reading{Of: of}
+		if err := present(reading, now, rows, &look); err != nil {
+			return err
+		}
+		if len(look.Through) > 0 {
+			looks = append(looks, look)
+		}
+	}
+	done()
+	for _, look := range looks {
+		if err := r.readings().Record(ctx, look); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// findHistoryGrants gives grants to their successors, and to who may read the log.
+func findHistoryGrants(ctx context.Context, ids []nid.ID) (map[nid.ID]siblings.Entity, error) {
+	var w store.Where
+	if err := in(ctx, &w, "history_grants.id", ids); err != nil {
+		return nil, err
+	}
+	if a := access.From(ctx); !a.Scope(access.ReadAuditLog).All {
+		w.And("history_grants.successor_id = ?", a.ID)
+	}
+	rows, err := historyGrants.load(ctx, &w)
+	out := make(map[nid.ID]siblings.Entity, len(rows))
+	for _, g := range rows {
+		out[g.ID] = g
+	}
+	return out, err
+}
+
+// attachment gives what came with a message.
+func attachment(m *model.Message) *model.Attachment {
+	if len(m.Attachment) == 0 {
+		return nil
+	}
+	var a model.Attachment
+	if s, ok := m.Attachment["name"].(string); ok && s != "" {
+		a.Name = &s
+	}
+	if s, ok := m.Attachment["mimeType"].(string); ok && s != "" {
+		a.MimeType = &s
+	}
+	if n, ok := m.Attachment["size"].(float64); ok {
+		size := int(n)
+		a.Size = &size
+	}
+	return &a
+}
