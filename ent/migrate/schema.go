@@ -897,14 +897,19 @@ var (
 				Columns: []*schema.Column{MessagesColumns[1], MessagesColumns[3]},
 			},
 			{
-				Name:    "message_corp_id_member_id_contact_id_sent_at",
+				Name:    "message_corp_id_member_id_sent_at_id",
 				Unique:  false,
-				Columns: []*schema.Column{MessagesColumns[1], MessagesColumns[8], MessagesColumns[9], MessagesColumns[5]},
+				Columns: []*schema.Column{MessagesColumns[1], MessagesColumns[8], MessagesColumns[5], MessagesColumns[0]},
 			},
 			{
-				Name:    "message_corp_id_group_id_sent_at",
+				Name:    "message_corp_id_contact_id_sent_at_id",
 				Unique:  false,
-				Columns: []*schema.Column{MessagesColumns[1], MessagesColumns[10], MessagesColumns[5]},
+				Columns: []*schema.Column{MessagesColumns[1], MessagesColumns[9], MessagesColumns[5], MessagesColumns[0]},
+			},
+			{
+				Name:    "message_corp_id_group_id_sent_at_id",
+				Unique:  false,
+				Columns: []*schema.Column{MessagesColumns[1], MessagesColumns[10], MessagesColumns[5], MessagesColumns[0]},
 			},
 		},
 	}

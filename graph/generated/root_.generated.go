@@ -42,7 +42,9 @@ type ResolverRoot interface {
 	Handover() HandoverResolver
 	HandoverPreview() HandoverPreviewResolver
 	HandoverProgress() HandoverProgressResolver
+	HistoryGrant() HistoryGrantResolver
 	Member() MemberResolver
+	Message() MessageResolver
 	Mutation() MutationResolver
 	OwnershipPeriod() OwnershipPeriodResolver
 	PlanItem() PlanItemResolver
@@ -87,6 +89,12 @@ type ComplexityRoot struct {
 	ApproveHandoverPayload struct {
 		Approval func(childComplexity int) int
 		Handover func(childComplexity int) int
+	}
+
+	Attachment struct {
+		MimeType func(childComplexity int) int
+		Name     func(childComplexity int) int
+		Size     func(childComplexity int) int
 	}
 
 	AuditEntry struct {
@@ -374,6 +382,18 @@ type ComplexityRoot struct {
 		Waiting      func(childComplexity int) int
 	}
 
+	HistoryGrant struct {
+		Contact   func(childComplexity int) int
+		EndedAt   func(childComplexity int) int
+		ExpiresAt func(childComplexity int) int
+		FromAt    func(childComplexity int) int
+		Group     func(childComplexity int) int
+		Handover  func(childComplexity int) int
+		ID        func(childComplexity int) int
+		Successor func(childComplexity int) int
+		UntilAt   func(childComplexity int) int
+	}
+
 	HistoryScope struct {
 		ExpiresAt func(childComplexity int) int
 		From      func(childComplexity int) int
@@ -412,6 +432,31 @@ type ComplexityRoot struct {
 	}
 
 	MemberEdge struct {
+		Cursor func(childComplexity int) int
+		Node   func(childComplexity int) int
+	}
+
+	Message struct {
+		Attachment  func(childComplexity int) int
+		Author      func(childComplexity int) int
+		Contact     func(childComplexity int) int
+		FromContact func(childComplexity int) int
+		Group       func(childComplexity int) int
+		ID          func(childComplexity int) int
+		Kind        func(childComplexity int) int
+		SentAt      func(childComplexity int) int
+		Text        func(childComplexity int) int
+		Through     func(childComplexity int) int
+	}
+
+	MessageConnection struct {
+		Edges      func(childComplexity int) int
+		Nodes      func(childComplexity int) int
+		PageInfo   func(childComplexity int) int
+		TotalCount func(childComplexity int) int
+	}
+
+	MessageEdge struct {
 		Cursor func(childComplexity int) int
 		Node   func(childComplexity int) int
 	}
@@ -502,6 +547,7 @@ type ComplexityRoot struct {
 		Groups             func(childComplexity int, filter *group.Filter, search *string, orderBy *model.GroupOrder, first *int, after *string, last *int, before *string, offset *int) int
 		Handovers          func(childComplexity int, filter *model.HandoverFilter, orderBy *model.HandoverOrder, first *int, after *string, last *int, before *string, offset *int) int
 		Members            func(childComplexity int, filter *model.MemberFilter, search *string, orderBy *model.MemberOrder, first *int, after *string, last *int, before *string, offset *int) int
+		Messages           func(childComplexity int, filter model.MessageFilter, search *string, first *int, after *string, last *int, before *string) int
 		Node               func(childComplexity int, id nid.ID) int
 		Nodes              func(childComplexity int, ids []nid.ID) int
 		PreviewHandover    func(childComplexity int, input handover.Input) int
@@ -644,6 +690,9 @@ type ComplexityRoot struct {
 		DeparturesPerHour func(childComplexity int) int
 		DeparturesPercent func(childComplexity int) int
 		GroupsPerDay      func(childComplexity int) int
+		MaskBankCards     func(childComplexity int) int
+		MaskIDCards       func(childComplexity int) int
+		MaskPhones        func(childComplexity int) int
 		MovesPerContact   func(childComplexity int) int
 		MovesWithinDays   func(childComplexity int) int
 		RevertibleDays    func(childComplexity int) int
@@ -976,6 +1025,25 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.ApproveHandoverPayload.Handover(childComplexity), true
+
+	case "Attachment.mimeType":
+		if e.ComplexityRoot.Attachment.MimeType == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Attachment.MimeType(childComplexity), true
+	case "Attachment.name":
+		if e.ComplexityRoot.Attachment.Name == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Attachment.Name(childComplexity), true
+	case "Attachment.size":
+		if e.ComplexityRoot.Attachment.Size == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Attachment.Size(childComplexity), true
 
 	case "AuditEntry.action":
 		if e.ComplexityRoot.AuditEntry.Action == nil {
@@ -2178,6 +2246,61 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.HandoverProgress.Waiting(childComplexity), true
 
+	case "HistoryGrant.contact":
+		if e.ComplexityRoot.HistoryGrant.Contact == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HistoryGrant.Contact(childComplexity), true
+	case "HistoryGrant.endedAt":
+		if e.ComplexityRoot.HistoryGrant.EndedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HistoryGrant.EndedAt(childComplexity), true
+	case "HistoryGrant.expiresAt":
+		if e.ComplexityRoot.HistoryGrant.ExpiresAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HistoryGrant.ExpiresAt(childComplexity), true
+	case "HistoryGrant.from":
+		if e.ComplexityRoot.HistoryGrant.FromAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HistoryGrant.FromAt(childComplexity), true
+	case "HistoryGrant.group":
+		if e.ComplexityRoot.HistoryGrant.Group == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HistoryGrant.Group(childComplexity), true
+	case "HistoryGrant.handover":
+		if e.ComplexityRoot.HistoryGrant.Handover == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HistoryGrant.Handover(childComplexity), true
+	case "HistoryGrant.id":
+		if e.ComplexityRoot.HistoryGrant.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HistoryGrant.ID(childComplexity), true
+	case "HistoryGrant.successor":
+		if e.ComplexityRoot.HistoryGrant.Successor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HistoryGrant.Successor(childComplexity), true
+	case "HistoryGrant.until":
+		if e.ComplexityRoot.HistoryGrant.UntilAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HistoryGrant.UntilAt(childComplexity), true
+
 	case "HistoryScope.expiresAt":
 		if e.ComplexityRoot.HistoryScope.ExpiresAt == nil {
 			break
@@ -2366,6 +2489,105 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.MemberEdge.Node(childComplexity), true
+
+	case "Message.attachment":
+		if e.ComplexityRoot.Message.Attachment == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Message.Attachment(childComplexity), true
+	case "Message.author":
+		if e.ComplexityRoot.Message.Author == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Message.Author(childComplexity), true
+	case "Message.contact":
+		if e.ComplexityRoot.Message.Contact == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Message.Contact(childComplexity), true
+	case "Message.fromContact":
+		if e.ComplexityRoot.Message.FromContact == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Message.FromContact(childComplexity), true
+	case "Message.group":
+		if e.ComplexityRoot.Message.Group == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Message.Group(childComplexity), true
+	case "Message.id":
+		if e.ComplexityRoot.Message.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Message.ID(childComplexity), true
+	case "Message.kind":
+		if e.ComplexityRoot.Message.Kind == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Message.Kind(childComplexity), true
+	case "Message.sentAt":
+		if e.ComplexityRoot.Message.SentAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Message.SentAt(childComplexity), true
+	case "Message.text":
+		if e.ComplexityRoot.Message.Text == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Message.Text(childComplexity), true
+	case "Message.through":
+		if e.ComplexityRoot.Message.Through == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Message.Through(childComplexity), true
+
+	case "MessageConnection.edges":
+		if e.ComplexityRoot.MessageConnection.Edges == nil {
+			break
+		}
+
+		return e.ComplexityRoot.MessageConnection.Edges(childComplexity), true
+	case "MessageConnection.nodes":
+		if e.ComplexityRoot.MessageConnection.Nodes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.MessageConnection.Nodes(childComplexity), true
+	case "MessageConnection.pageInfo":
+		if e.ComplexityRoot.MessageConnection.PageInfo == nil {
+			break
+		}
+
+		return e.ComplexityRoot.MessageConnection.PageInfo(childComplexity), true
+	case "MessageConnection.totalCount":
+		if e.ComplexityRoot.MessageConnection.TotalCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.MessageConnection.TotalCount(childComplexity), true
+
+	case "MessageEdge.cursor":
+		if e.ComplexityRoot.MessageEdge.Cursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.MessageEdge.Cursor(childComplexity), true
+	case "MessageEdge.node":
+		if e.ComplexityRoot.MessageEdge.Node == nil {
+			break
+		}
+
+		return e.ComplexityRoot.MessageEdge.Node(childComplexity), true
 
 	case "Mutation.approveHandover":
 		if e.ComplexityRoot.Mutation.ApproveHandover == nil {
@@ -2934,6 +3156,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Members(childComplexity, args["filter"].(*model.MemberFilter), args["search"].(*string), args["orderBy"].(*model.MemberOrder), args["first"].(*int), args["after"].(*string), args["last"].(*int), args["before"].(*string), args["offset"].(*int)), true
+	case "Query.messages":
+		if e.ComplexityRoot.Query.Messages == nil {
+			break
+		}
+
+		args, err := ec.field_Query_messages_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.Messages(childComplexity, args["filter"].(model.MessageFilter), args["search"].(*string), args["first"].(*int), args["after"].(*string), args["last"].(*int), args["before"].(*string)), true
 	case "Query.node":
 		if e.ComplexityRoot.Query.Node == nil {
 			break
@@ -3445,6 +3678,24 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Settings.GroupsPerDay(childComplexity), true
+	case "Settings.maskBankCards":
+		if e.ComplexityRoot.Settings.MaskBankCards == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Settings.MaskBankCards(childComplexity), true
+	case "Settings.maskIdCards":
+		if e.ComplexityRoot.Settings.MaskIDCards == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Settings.MaskIDCards(childComplexity), true
+	case "Settings.maskPhones":
+		if e.ComplexityRoot.Settings.MaskPhones == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Settings.MaskPhones(childComplexity), true
 	case "Settings.movesPerContact":
 		if e.ComplexityRoot.Settings.MovesPerContact == nil {
 			break
@@ -4425,6 +4676,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputHistoryScopeInput,
 		ec.unmarshalInputMemberFilter,
 		ec.unmarshalInputMemberOrder,
+		ec.unmarshalInputMessageFilter,
 		ec.unmarshalInputReinstateMemberInput,
 		ec.unmarshalInputRejectHandoverInput,
 		ec.unmarshalInputReplanHandoverInput,
@@ -6611,6 +6863,136 @@ type RevertHandoverPayload {
   handover: Handover
 }
 `, BuiltIn: false},
+	{Name: "../history.graphqls", Input: `extend type Query {
+  "What the viewer may read of a contact's or group's archived messages, oldest first: own conversations and granted history, of contacts who agreed to the archive. Reading by a grant and searching are recorded. Needs READ_INHERITED_HISTORY for granted history."
+  messages(
+    "Whose messages; at least one of contactId, groupId and memberId."
+    filter: MessageFilter!
+    "Only messages with this text, 100 characters at most; ASCII letters in either case. While the settings hide numbers, a text with digits is looked for in own conversations only."
+    search: String
+    "How many, 100 at most; 25 if absent."
+    first: Int
+    "Only what comes after this cursor."
+    after: Cursor
+    "How many from the end, 100 at most: the newest."
+    last: Int
+    "Only what comes before this cursor."
+    before: Cursor
+  ): MessageConnection!
+}
+
+"What a message is."
+enum MessageKind {
+  "Text."
+  TEXT
+  "A picture."
+  IMAGE
+  "Spoken."
+  VOICE
+  "A film."
+  VIDEO
+  "A file."
+  FILE
+  "A link."
+  LINK
+  "A contact card."
+  CARD
+  "A place."
+  LOCATION
+  "Anything else."
+  OTHER
+}
+
+"An archived message. Its author stays its author, whoever may read it."
+type Message implements Node {
+  "The message's id."
+  id: ID!
+  "What it is."
+  kind: MessageKind!
+  "When it was sent."
+  sentAt: Time!
+  "The member who wrote it; null if the contact did."
+  author: Member
+  "The file, picture or recording that came with it."
+  attachment: Attachment
+  "The contact in whose conversation with a member it is; null in a group."
+  contact: Contact
+  "The group in which it is."
+  group: Group
+  "Whether a contact wrote it."
+  fromContact: Boolean!
+  "Its text; numbers that the corp's settings name are hidden where it is read by a grant."
+  text: String
+  "Why the viewer may read it; null in the viewer's own conversations."
+  through: HistoryGrant
+}
+
+"What came with a message."
+type Attachment {
+  "The file's name."
+  name: String
+  "Its media type."
+  mimeType: String
+  "Its size in bytes."
+  size: Int
+}
+
+"What of a leaver's chat history a successor may read."
+type HistoryGrant implements Node {
+  "The grant's id."
+  id: ID!
+  "Who may read it."
+  successor: Member!
+  "The contact whose conversation with the leaver it is; null for a group."
+  contact: Contact
+  "The group whose messages it is; null for a contact."
+  group: Group
+  "From when on; null: from the beginning."
+  from: Time
+  "Until before when; null: to the end."
+  until: Time
+  "When it runs out by itself; null: never."
+  expiresAt: Time
+  "When it was ended, by taking the handover back or by the successor's departure."
+  endedAt: Time
+  "The handover that gave it."
+  handover: Handover!
+}
+
+"Which messages."
+input MessageFilter {
+  "In conversations with this contact."
+  contactId: ID
+  "In this group."
+  groupId: ID
+  "In this member's conversations with contacts."
+  memberId: ID
+  "Sent at this time or later."
+  from: Time
+  "Sent before this time."
+  until: Time
+}
+
+"A page of messages."
+type MessageConnection {
+  "The messages with their cursors."
+  edges: [MessageEdge]
+  "The messages."
+  nodes: [Message!]!
+  "Where the page is."
+  pageInfo: PageInfo!
+  "How many there are in all that the viewer may read."
+  totalCount: Int!
+}
+
+"A message in a list."
+type MessageEdge {
+  "The message."
+  node: Message
+  "Its place in the list."
+  cursor: Cursor!
+}
+`, BuiltIn: false},
 	{Name: "../node.graphqls", Input: `"Anything that has an id of its own and can be read again by it."
 interface Node {
   "The id: globally unique, opaque, never reused."
@@ -7064,6 +7446,12 @@ type Settings {
   departuresPercent: Int!
   "For how many days a finished handover can be taken back."
   revertibleDays: Int!
+  "Whether the middle of phone numbers is hidden in messages that the reader has by a handover."
+  maskPhones: Boolean!
+  "Whether the middle of identity-card numbers is hidden in messages that the reader has by a handover."
+  maskIdCards: Boolean!
+  "Whether the middle of bank-card numbers is hidden in messages that the reader has by a handover."
+  maskBankCards: Boolean!
   "Raised by every change; 0 while nothing has been saved."
   version: Int!
 }
@@ -7084,6 +7472,12 @@ input SaveSettingsInput {
   departuresPercent: Int
   "From 1 to 365."
   revertibleDays: Int
+  "Whether to hide the middle of phone numbers in inherited messages."
+  maskPhones: Boolean
+  "Whether to hide the middle of identity-card numbers in inherited messages."
+  maskIdCards: Boolean
+  "Whether to hide the middle of bank-card numbers in inherited messages."
+  maskBankCards: Boolean
 }
 
 "What saveSettings did."
@@ -7346,6 +7740,18 @@ func (ec *executionContext) childFields_ApproveHandoverPayload(ctx context.Conte
 		return ec.fieldContext_ApproveHandoverPayload_approval(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type ApproveHandoverPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_Attachment(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "name":
+		return ec.fieldContext_Attachment_name(ctx, field)
+	case "mimeType":
+		return ec.fieldContext_Attachment_mimeType(ctx, field)
+	case "size":
+		return ec.fieldContext_Attachment_size(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Attachment", field.Name)
 }
 
 func (ec *executionContext) childFields_AuditEntry(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -7918,6 +8324,30 @@ func (ec *executionContext) childFields_HandoverProgress(ctx context.Context, fi
 	return nil, fmt.Errorf("no field named %q was found under type HandoverProgress", field.Name)
 }
 
+func (ec *executionContext) childFields_HistoryGrant(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_HistoryGrant_id(ctx, field)
+	case "successor":
+		return ec.fieldContext_HistoryGrant_successor(ctx, field)
+	case "contact":
+		return ec.fieldContext_HistoryGrant_contact(ctx, field)
+	case "group":
+		return ec.fieldContext_HistoryGrant_group(ctx, field)
+	case "from":
+		return ec.fieldContext_HistoryGrant_from(ctx, field)
+	case "until":
+		return ec.fieldContext_HistoryGrant_until(ctx, field)
+	case "expiresAt":
+		return ec.fieldContext_HistoryGrant_expiresAt(ctx, field)
+	case "endedAt":
+		return ec.fieldContext_HistoryGrant_endedAt(ctx, field)
+	case "handover":
+		return ec.fieldContext_HistoryGrant_handover(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type HistoryGrant", field.Name)
+}
+
 func (ec *executionContext) childFields_HistoryScope(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "mode":
@@ -8000,6 +8430,56 @@ func (ec *executionContext) childFields_MemberEdge(ctx context.Context, field gr
 		return ec.fieldContext_MemberEdge_cursor(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type MemberEdge", field.Name)
+}
+
+func (ec *executionContext) childFields_Message(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_Message_id(ctx, field)
+	case "kind":
+		return ec.fieldContext_Message_kind(ctx, field)
+	case "sentAt":
+		return ec.fieldContext_Message_sentAt(ctx, field)
+	case "author":
+		return ec.fieldContext_Message_author(ctx, field)
+	case "attachment":
+		return ec.fieldContext_Message_attachment(ctx, field)
+	case "contact":
+		return ec.fieldContext_Message_contact(ctx, field)
+	case "group":
+		return ec.fieldContext_Message_group(ctx, field)
+	case "fromContact":
+		return ec.fieldContext_Message_fromContact(ctx, field)
+	case "text":
+		return ec.fieldContext_Message_text(ctx, field)
+	case "through":
+		return ec.fieldContext_Message_through(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Message", field.Name)
+}
+
+func (ec *executionContext) childFields_MessageConnection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "edges":
+		return ec.fieldContext_MessageConnection_edges(ctx, field)
+	case "nodes":
+		return ec.fieldContext_MessageConnection_nodes(ctx, field)
+	case "pageInfo":
+		return ec.fieldContext_MessageConnection_pageInfo(ctx, field)
+	case "totalCount":
+		return ec.fieldContext_MessageConnection_totalCount(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type MessageConnection", field.Name)
+}
+
+func (ec *executionContext) childFields_MessageEdge(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "node":
+		return ec.fieldContext_MessageEdge_node(ctx, field)
+	case "cursor":
+		return ec.fieldContext_MessageEdge_cursor(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type MessageEdge", field.Name)
 }
 
 func (ec *executionContext) childFields_OwnershipPeriod(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -8356,6 +8836,12 @@ func (ec *executionContext) childFields_Settings(ctx context.Context, field grap
 		return ec.fieldContext_Settings_departuresPercent(ctx, field)
 	case "revertibleDays":
 		return ec.fieldContext_Settings_revertibleDays(ctx, field)
+	case "maskPhones":
+		return ec.fieldContext_Settings_maskPhones(ctx, field)
+	case "maskIdCards":
+		return ec.fieldContext_Settings_maskIdCards(ctx, field)
+	case "maskBankCards":
+		return ec.fieldContext_Settings_maskBankCards(ctx, field)
 	case "version":
 		return ec.fieldContext_Settings_version(ctx, field)
 	}

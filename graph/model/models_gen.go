@@ -40,6 +40,16 @@ type ApproveHandoverPayload struct {
 	Approval *ent.Approval `json:"approval,omitempty"`
 }
 
+// What came with a message.
+type Attachment struct {
+	// The file's name.
+	Name *string `json:"name,omitempty"`
+	// Its media type.
+	MimeType *string `json:"mimeType,omitempty"`
+	// Its size in bytes.
+	Size *int `json:"size,omitempty"`
+}
+
 // Narrows the audit log. Every part that is given must hold.
 type AuditFilter struct {
 	// Done by this member or service token.
@@ -302,6 +312,20 @@ type MemberOrder struct {
 	Field MemberOrderField `json:"field"`
 	// Which way.
 	Direction OrderDirection `json:"direction"`
+}
+
+// Which messages.
+type MessageFilter struct {
+	// In conversations with this contact.
+	ContactID *nid.ID `json:"contactId,omitempty"`
+	// In this group.
+	GroupID *nid.ID `json:"groupId,omitempty"`
+	// In this member's conversations with contacts.
+	MemberID *nid.ID `json:"memberId,omitempty"`
+	// Sent at this time or later.
+	From *time.Time `json:"from,omitempty"`
+	// Sent before this time.
+	Until *time.Time `json:"until,omitempty"`
 }
 
 // What reinstateMember is told.
