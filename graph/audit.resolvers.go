@@ -59,10 +59,35 @@ func (r *auditEntryResolver) Hash(ctx context.Context, obj *ent.AuditEntry) (str
 	return hex.EncodeToString(obj.Hash), nil
 }
 
+func (r *auditEntryResolver) Leaf(ctx context.Context, obj *ent.AuditEntry) (string, error) {
+	return string(obj.Leaf), nil
+}
+
+func (r *checkpointResolver) RootHash(ctx context.Context, obj *audit.Checkpoint) (string, error) {
+	return hex.EncodeToString(obj.Root), nil
+}
+
+func (r *checkpointResolver) InclusionProof(ctx context.Context, obj *audit.Checkpoint, index int) ([]string, error) {
+	return proof(ctx, "index", audit.Inclusion, obj.Size, index)
+}
+
+func (r *checkpointResolver) ConsistencyProof(ctx context.Context, obj *audit.Checkpoint, size int) ([]string, error) {
+	return proof(ctx, "size", audit.Consistency, obj.Size, size)
+}
+
 func (r *queryResolver) AuditEntries(ctx context.Context, filter *model.AuditFilter, first *int, after *string, last *int, before *string) (*model.Connection[*ent.AuditEntry], error) {
 	return r.listEntries(ctx, filter, span{first: first, after: after, last: last, before: before})
 }
 
+func (r *queryResolver) Checkpoint(ctx context.Context) (*audit.Checkpoint, error) {
+	return newestCheckpoint(ctx)
+}
+
 func (r *Resolver) AuditEntry() generated.AuditEntryResolver { return &auditEntryResolver{r} }
 
-type auditEntryResolver struct{ *Resolver }
+func (r *Resolver) Checkpoint() generated.CheckpointResolver { return &checkpointResolver{r} }
+
+type (
+	auditEntryResolver struct{ *Resolver }
+	checkpointResolver struct{ *Resolver }
+)

@@ -75,7 +75,7 @@ func TestEverythingIsDescribed(t *testing.T) {
 var added = []string{
 	"Member.createdAt", "Member.updatedAt", "Contact.createdAt", "Contact.updatedAt", "Group.createdAt", "Group.updatedAt",
 	"Follow.endedAt", "RuleSet.createdAt", "RuleSet.updatedAt", "RuleSetConnection", "RuleSetEdge", "Handover.executedBy", "Handover.holdReason", "Handover.resumeAt", "Handover.cancelRequestedAt",
-	"HandoverPreview.forecast", "Forecast", "Handover.outcomes", "HistoryGrant.endedAt", "MessageConnection", "MessageEdge", "TransferOutcome", "ForecastShare", "TransferReason.NOT_PERMITTED", "TransferReason.UNEXPECTED", "Handover.submittedAt", "Handover.updatedAt", "Transfer.createdAt", "Grant.createdAt", "Grant.revokedAt",
+	"HandoverPreview.forecast", "Forecast", "Handover.outcomes", "AuditEntry.leaf", "Checkpoint.inclusionProof", "Checkpoint.consistencyProof", "HistoryGrant.endedAt", "MessageConnection", "MessageEdge", "TransferOutcome", "ForecastShare", "TransferReason.NOT_PERMITTED", "TransferReason.UNEXPECTED", "Handover.submittedAt", "Handover.updatedAt", "Transfer.createdAt", "Grant.createdAt", "Grant.revokedAt",
 	"ServiceToken.department", "ServiceToken.revokedAt", "TransferStatisticsRow.fromDepartment", "TransferStatisticsRow.fromDepartmentId",
 	"DepartmentConnection", "DepartmentEdge", "MemberConnection", "MemberEdge", "GroupConnection", "GroupEdge",
 	"HandoverConnection", "HandoverEdge", "TransferConnection", "TransferEdge", "RoleConnection", "RoleEdge",

@@ -3,6 +3,7 @@ package graph
 import (
 	"bytes"
 	"context"
+	"crypto/ed25519"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -20,6 +21,8 @@ import (
 	"golang.org/x/tools/txtar"
 
 	"github.com/openhandover/openhandover/internal/access"
+	"github.com/openhandover/openhandover/internal/audit"
+	"github.com/openhandover/openhandover/internal/audit/checkpoint"
 	"github.com/openhandover/openhandover/internal/nid"
 	"github.com/openhandover/openhandover/internal/store"
 	"github.com/openhandover/openhandover/internal/store/storetest"
@@ -154,6 +157,11 @@ func (s *story) given(text string) {
 				dept = s.id(d)
 			}
 			s.know("grant-"+after("for")+"-"+w[1], s.corp.Grant(s.id(after("for")), w[1], dept))
+		case "sealed": // sealed: a checkpoint covers what has happened so far
+			sealer := audit.Sealer{DB: s.db, Log: s.corp.Log, Keys: checkpoint.Keys{ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))}}
+			if _, err := sealer.Work(s.t.Context(), s.corp.ID); err != nil {
+				s.t.Fatal(err)
+			}
 		case "other": // other corp: a second corp with member spy
 			c := testcorp.New(s.t, s.db, s.clock, "other")
 			s.know("spy", c.Admin)

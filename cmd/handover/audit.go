@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -13,13 +14,17 @@ import (
 )
 
 type auditCmd struct {
-	Verify auditVerifyCmd `cmd:"" help:"Check every entry of the audit log: chain, columns and head."`
+	Verify     auditVerifyCmd     `cmd:"" help:"Check every entry of the audit log: chain, columns, head and checkpoints."`
+	Checkpoint auditCheckpointCmd `cmd:"" help:"Sign the audit log as it is now, and print that with the key to check it by."`
 }
 
 type auditVerifyCmd struct {
 	Corp string `help:"The corp's name (default: all)." placeholder:"NAME"`
 	Demo bool   `help:"Check the demo's database."`
 	JSON bool   `name:"json" help:"Print JSON."`
+
+	Keys        []string `name:"key" placeholder:"KEY" help:"Verifier key that checkpoints must be signed with, as audit checkpoint prints it; repeatable. Without one the keys that the log names are taken."`
+	Checkpoints string   `placeholder:"FOLDER" help:"Folder with copies of checkpoints (default: checkpoints in the data folder)."`
 }
 
 type verified struct {
@@ -27,9 +32,22 @@ type verified struct {
 	CorpID  string `json:"corpId"`
 	Entries int64  `json:"entries"`
 	Head    string `json:"head"`
+	Sealed  int64  `json:"sealed"`
+	Copies  int    `json:"copies"`
 	OK      bool   `json:"ok"`
 	Problem string `json:"problem,omitempty"`
 	Index   *int64 `json:"index,omitempty"`
+}
+
+// seals says how much of the log checkpoints vouch for.
+func (v verified) seals() string {
+	switch {
+	case v.Sealed == 0:
+		return "no checkpoints yet"
+	case v.Copies == 0:
+		return fmt.Sprintf("checkpoints up to entry %d, none of them kept outside of the database", v.Sealed-1)
+	}
+	return fmt.Sprintf("checkpoints up to entry %d", v.Sealed-1)
 }
 
 // Run verifies. It needs no secret key: what is sealed stays sealed.
@@ -46,14 +64,7 @@ func (c *auditVerifyCmd) Run(e *env) error {
 	if err := db.Fits(e.ctx); err != nil {
 		return err
 	}
-	corps, err := db.Corps(e.ctx)
-	if c.Corp != "" {
-		var id nid.ID
-		if id, err = db.CorpNamed(e.ctx, c.Corp); err == nil && id.IsZero() {
-			err = fmt.Errorf("--corp: there is no corp named %q", c.Corp)
-		}
-		corps = []nid.ID{id}
-	}
+	corps, err := corpsOf(e.ctx, db, c.Corp)
 	if err != nil {
 		return err
 	}
@@ -74,7 +85,7 @@ func (c *auditVerifyCmd) Run(e *env) error {
 				return err
 			}
 		} else if v.OK {
-			fmt.Fprintf(e.stdout, "%s: %d entries, all in order; head %s\n", v.Corp, v.Entries, v.Head)
+			fmt.Fprintf(e.stdout, "%s: %d entries, all in order; head %s; %s\n", v.Corp, v.Entries, v.Head, v.seals())
 		}
 		if !v.OK {
 			fmt.Fprintf(e.stderr, "handover: %s: BROKEN: %s\n", v.Corp, v.Problem)
@@ -86,15 +97,27 @@ func (c *auditVerifyCmd) Run(e *env) error {
 	return nil
 }
 
+// corpsOf are the corp of a name, or all.
+func corpsOf(ctx context.Context, db *store.DB, name string) ([]nid.ID, error) {
+	if name == "" {
+		return db.Corps(ctx)
+	}
+	id, err := db.CorpNamed(ctx, name)
+	if err == nil && id.IsZero() {
+		err = fmt.Errorf("--corp: there is no corp named %q", name)
+	}
+	return []nid.ID{id}, err
+}
+
 func (c *auditVerifyCmd) verify(e *env, db *store.DB, corp nid.ID) (verified, error) {
 	name, err := corpName(e.ctx, db, corp)
 	if err != nil {
 		return verified{}, err
 	}
 	p := newProgress(e.stderr)
-	result, err := audit.Verify(e.ctx, db, corp, func(done, total int64) { p.step("entries", int(done), int(total)) })
+	result, err := audit.Verify(e.ctx, db, corp, audit.Trust{Folder: cmp.Or(c.Checkpoints, e.config.Checkpoints()), Keys: c.Keys}, func(done, total int64) { p.step("entries", int(done), int(total)) })
 	p.end()
-	v := verified{Corp: name, CorpID: corp.String(), Entries: result.Entries, Head: hex.EncodeToString(result.Head[:]), OK: err == nil}
+	v := verified{Corp: name, CorpID: corp.String(), Entries: result.Entries, Head: hex.EncodeToString(result.Head[:]), OK: err == nil, Sealed: result.Sealed, Copies: result.Copies}
 	if b, ok := errors.AsType[*leaf.Broken](err); ok {
 		v.Problem, v.Index = b.Text().In(e.lang), &b.Index
 		return v, nil

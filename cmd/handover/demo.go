@@ -27,7 +27,12 @@ func (e *env) openDemo(reset bool) (*program, error) {
 			return nil, err
 		}
 	}
-	p, err := e.join(setting{url: sqlite(file), keys: []secret.Key{secret.DemoKey()}, demo: true})
+	return e.joinDemo()
+}
+
+// joinDemo opens the demo's file, which is there.
+func (e *env) joinDemo() (*program, error) {
+	p, err := e.join(setting{url: sqlite(e.demoFile()), keys: []secret.Key{secret.DemoKey()}, demo: true})
 	if err != nil {
 		return nil, err
 	}

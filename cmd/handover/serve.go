@@ -15,6 +15,7 @@ import (
 
 	"github.com/openhandover/openhandover/graph"
 	"github.com/openhandover/openhandover/graph/reports"
+	"github.com/openhandover/openhandover/internal/audit"
 	"github.com/openhandover/openhandover/internal/job"
 	"github.com/openhandover/openhandover/internal/store"
 	"github.com/openhandover/openhandover/internal/web"
@@ -59,6 +60,12 @@ func (s *serveCmd) Run(e *env) error {
 	if err := metrics.Register(collectors.NewDBStatsCollector(p.db.Pool(), "handover")); err != nil {
 		return err
 	}
+	var sealer *audit.Sealer
+	if !s.NoWorkers {
+		if sealer, err = p.sealer(e.config); err != nil {
+			return err
+		}
+	}
 	var answers http.Handler = api
 	if s.WorkersOnly {
 		answers = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -68,7 +75,7 @@ func (s *serveCmd) Run(e *env) error {
 	server, err := web.New(web.Options{
 		Listen: e.config.Listen, GraphQL: answers, Authenticator: authenticator{p.use.Identity}, Schema: []byte(graph.SDL()),
 		Reports: reports.New(api, p.db.Now), OpenAPI: reports.OpenAPI(),
-		Checks: []web.Check{{Name: "database", Run: p.db.Ping}, {Name: "migrations", Run: p.db.Fits}, {Name: "queue", Run: p.attended, Warns: true}},
+		Checks: []web.Check{{Name: "database", Run: p.db.Ping}, {Name: "migrations", Run: p.db.Fits}, {Name: "queue", Run: p.attended, Warns: true}, {Name: "checkpoints", Run: p.sealed, Warns: true}},
 		Build:  web.BuildFacts(), Log: log, Metrics: metrics, AllowOrigin: e.config.AllowOrigin, BehindProxy: e.config.BehindProxy,
 		Ready: func(a net.Addr) {
 			if s.Demo {
@@ -88,7 +95,7 @@ func (s *serveCmd) Run(e *env) error {
 	go p.sweep(ctx, log)
 	go p.listen(ctx, log)
 	if !s.NoWorkers {
-		workers.Go(func() { (&job.Runner{DB: p.db, Kinds: p.works(), Log: log}).Run(ctx) })
+		workers.Go(func() { (&job.Runner{DB: p.db, Kinds: p.works(sealer), Log: log}).Run(ctx) })
 	}
 	return server.Run(ctx)
 }

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/openhandover/openhandover/internal/audit"
 	"github.com/openhandover/openhandover/internal/handover"
 	"github.com/openhandover/openhandover/internal/job"
 	"github.com/openhandover/openhandover/internal/member"
@@ -14,12 +15,13 @@ import (
 
 // works is everything that happens in the background, by the kind of alarm that
 // wakes it.
-func (p *program) works() map[string]job.Work {
+func (p *program) works(s *audit.Sealer) map[string]job.Work {
 	return map[string]job.Work{
 		handover.WorkHandovers: p.use.Handover.Work,
 		member.WorkDepartures:  p.use.Member.Depart,
 		notify.WorkDeliveries:  p.use.Webhook.Deliver,
 		notify.WorkDigests:     p.use.Webhook.Digests,
+		audit.WorkCheckpoints:  s.Work,
 	}
 }
 

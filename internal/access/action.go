@@ -33,6 +33,7 @@ const (
 	RuleSetSave      Action = "rule_set.save"
 	PolicySave       Action = "approval_policy.save"
 	SettingsSave     Action = "settings.save"
+	CheckpointKey    Action = "checkpoint.key"
 	HistoryRead      Action = "history.read"
 	ChatSearch       Action = "chat.search"
 	WebhookSave      Action = "webhook.save"
@@ -57,6 +58,6 @@ var Actions = []Action{
 	HandoverCreate, HandoverReplan, HandoverSubmit, HandoverApprove, HandoverReject, HandoverExpire, HandoverExecute,
 	HandoverFinish, HandoverCancel, TransferFinish, GrantCreate, GrantRevoke, TokenCreate, TokenRevoke,
 	HandoverSchedule, HandoverHold, HandoverRetry, HandoverRevert, DepartureSet, DepartureHold,
-	RuleSetSave, PolicySave, SettingsSave, HistoryRead, ChatSearch, WebhookSave, WebhookDelete, DeliveryReplay,
+	RuleSetSave, PolicySave, SettingsSave, CheckpointKey, HistoryRead, ChatSearch, WebhookSave, WebhookDelete, DeliveryReplay,
 	SessionStart, SessionEnd, SessionVerify, SessionFail, CredentialSet, CredentialEnrol, AccessDeny,
 }

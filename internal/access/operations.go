@@ -37,6 +37,7 @@ var Operations = map[string]Rule{
 	"Query.roles":              {},
 	"Query.grants":             {},
 	"Query.auditEntries":       {Any: []Permission{ReadAuditLog}},
+	"Query.checkpoint":         {Any: []Permission{ReadAuditLog}},
 	"Query.transferStatistics": {Any: []Permission{ViewStatistics}},
 	"Query.webhooks":           {Any: []Permission{ManageConnector}, Person: true},
 	"Query.transferItems":      {Any: []Permission{ViewStatistics}},

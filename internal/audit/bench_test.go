@@ -43,7 +43,7 @@ func BenchmarkVerify(b *testing.B) {
 			s := open(b)
 			fill(s, size)
 			for b.Loop() {
-				if _, err := audit.Verify(b.Context(), s.db, s.corp, nil); err != nil {
+				if _, err := audit.Verify(b.Context(), s.db, s.corp, audit.Trust{}, nil); err != nil {
 					b.Fatal(err)
 				}
 			}

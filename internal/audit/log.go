@@ -117,8 +117,17 @@ func (l *Log) Append(ctx context.Context, tx *store.Tx, entries ...Entry) error 
 		tx.DB().Batch(rows), tx.Corp(), tx.Now(), request); err != nil {
 		return err
 	}
+	size := next.size + int64(len(entries))
+	if next.size == 0 {
+		err = tx.Wake(ctx, WorkCheckpoints, tx.Now().Add(SealEvery)) // from then on it wakes itself
+	} else if next.size/SealAfter != size/SealAfter {
+		err = tx.Wake(ctx, WorkCheckpoints, tx.Now())
+	}
+	if err != nil {
+		return err
+	}
 	_, err = tx.Keep(ctx, "audit_heads", `UPDATE audit_heads SET size = $2, hash = $3 WHERE corp_id = $1`,
-		tx.Corp(), next.size+int64(len(entries)), prev[:])
+		tx.Corp(), size, prev[:])
 	return err
 }
 

@@ -40,7 +40,7 @@ func TestManyAppendAtOnce(t *testing.T) {
 		}) {
 			ok(t, err)
 		}
-		result, err := audit.Verify(t.Context(), s.db, s.corp, nil)
+		result, err := audit.Verify(t.Context(), s.db, s.corp, audit.Trust{}, nil)
 		ok(t, err)
 		if result.Entries != 2*writers*rounds || result.Corp != s.corp || result.Head == [32]byte{} {
 			t.Errorf("verified %+v, want %d entries", result, 2*writers*rounds)
@@ -74,7 +74,7 @@ func TestWhatDoesNotFitIsRefusedWhole(t *testing.T) {
 			}
 		}
 		ok(t, s.append(s.system(), audit.Entry{Action: access.CorpImport, After: map[string]any{"x": strings.Repeat("x", leaf.MaxBytes-1024)}}))
-		result, err := audit.Verify(t.Context(), s.db, s.corp, nil)
+		result, err := audit.Verify(t.Context(), s.db, s.corp, audit.Trust{}, nil)
 		ok(t, err)
 		if result.Entries != 2 {
 			t.Errorf("%d entries, want 2", result.Entries)
@@ -131,7 +131,7 @@ func TestReading(t *testing.T) {
 		if d := cmp.Diff(want, got); d != "" {
 			t.Error(d)
 		}
-		_, err = audit.Verify(t.Context(), s.db, s.corp, nil)
+		_, err = audit.Verify(t.Context(), s.db, s.corp, audit.Trust{}, nil)
 		ok(t, err)
 
 		for name, grants := range map[string][]access.Grant{
@@ -260,7 +260,7 @@ func TestAChangeWithoutAnEntryIsNotCommitted(t *testing.T) {
 				t.Errorf("with the row as %s: not committed", name)
 			}
 		}
-		_, err := audit.Verify(t.Context(), db, c.ID, nil)
+		_, err := audit.Verify(t.Context(), db, c.ID, audit.Trust{}, nil)
 		ok(t, err)
 	})
 }

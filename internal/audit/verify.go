@@ -19,8 +19,24 @@ type Result struct {
 	// Entries is how many entries hold, from the first on.
 	Entries int64
 	// Head is the hash of the last entry, all zero in an empty log. To be kept
-	// outside of the database: only it shows that nobody wrote the whole log anew.
+	// outside of the database: only it, or a checkpoint, shows that nobody wrote the
+	// whole log anew.
 	Head [32]byte
+	// Sealed is up to where checkpoints cover the log, Checkpoints how many were
+	// checked, Copies how many of them stand outside of the database too.
+	Sealed              int64
+	Checkpoints, Copies int
+	// Keys are the verifier keys the checkpoints are signed with.
+	Keys []string
+}
+
+// Trust is what Verify holds the log against beside itself.
+type Trust struct {
+	// Folder holds copies of checkpoints, as Sealer writes them; empty: none.
+	Folder string
+	// Keys are verifier keys known from elsewhere. Without any, those that the log
+	// itself names are taken, which somebody who wrote the whole log anew could have put there.
+	Keys []string
 }
 
 // verifyBatch is how many rows one statement reads.
@@ -33,21 +49,33 @@ const verifyBatch = 2000
 //
 // The error is *leaf.Broken for the first place that does not hold; Entries is
 // then how many do before it. It finds any change that leaves the head as it was
-// (see leaf.Verify).
-func Verify(ctx context.Context, db *store.DB, corp nid.ID, progress func(done, total int64)) (Result, error) {
+// (see leaf.Verify), and against the checkpoints any change of what they cover.
+func Verify(ctx context.Context, db *store.DB, corp nid.ID, trust Trust, progress func(done, total int64)) (Result, error) {
 	result := Result{Corp: corp}
-	err := db.View(store.System(ctx, corp, "verify the audit log"), func(ctx context.Context, r *store.Read) error {
+	have, err := copies(trust.Folder, corp)
+	if err != nil {
+		return result, err
+	}
+	err = db.View(store.System(ctx, corp, "verify the audit log"), func(ctx context.Context, r *store.Read) error {
 		h, err := storedHead(ctx, r, corp)
 		if err != nil {
 			return err
 		}
-		err = leaf.Verify(stored(ctx, r, corp, func(done int64) {
+		c, err := readSeals(ctx, r, corp, trust, have)
+		if err != nil {
+			return err
+		}
+		err = leaf.Verify(c.follow(stored(ctx, r, corp, func(done int64) {
 			if progress != nil {
 				progress(done, h.Size)
 			}
-		}), h)
+		})), h)
+		if err == nil {
+			err = c.check(ctx, r, h.Size)
+		}
 		if err == nil {
 			result.Entries, result.Head = h.Size, h.Hash
+			result.Sealed, result.Checkpoints, result.Copies, result.Keys = c.sealed, len(c.seals), len(have), c.keys
 		}
 		return err
 	})

@@ -149,7 +149,7 @@ func TestEveryTamperingIsFoundAtItsPlace(t *testing.T) {
 		s.exec(`CREATE TABLE saved_heads AS SELECT * FROM audit_heads`)
 		for _, c := range tamperings {
 			c.do(s)
-			result, err := audit.Verify(t.Context(), s.db, s.corp, nil)
+			result, err := audit.Verify(t.Context(), s.db, s.corp, audit.Trust{}, nil)
 			b, broken := errors.AsType[*leaf.Broken](err)
 			switch {
 			case !broken:
@@ -166,27 +166,27 @@ func TestEveryTamperingIsFoundAtItsPlace(t *testing.T) {
 				s.exec(`INSERT INTO ` + table[0] + ` SELECT * FROM ` + table[1])
 			}
 		}
-		_, err := audit.Verify(t.Context(), s.db, s.corp, nil)
+		_, err := audit.Verify(t.Context(), s.db, s.corp, audit.Trust{}, nil)
 		ok(t, err)
 	})
 }
 
 func TestVerifyReadsInBatchesAndTellsHowFarItIs(t *testing.T) {
 	each(t, func(t *testing.T, s *scene) {
-		empty, err := audit.Verify(t.Context(), s.db, s.corp, nil)
+		empty, err := audit.Verify(t.Context(), s.db, s.corp, audit.Trust{}, nil)
 		ok(t, err)
-		if empty != (audit.Result{Corp: s.corp}) {
+		if !cmp.Equal(empty, audit.Result{Corp: s.corp}) {
 			t.Errorf("an empty log verified as %+v", empty)
 		}
 		fill(s, 4500)
 		var told []string
-		result, err := audit.Verify(t.Context(), s.db, s.corp, func(done, total int64) { told = append(told, fmt.Sprint(done, "/", total)) })
+		result, err := audit.Verify(t.Context(), s.db, s.corp, audit.Trust{}, func(done, total int64) { told = append(told, fmt.Sprint(done, "/", total)) })
 		ok(t, err)
 		if d := cmp.Diff([]string{"2000/4500", "4000/4500", "4500/4500"}, told); d != "" || result.Entries != 4500 {
 			t.Errorf("%d entries; %s", result.Entries, d)
 		}
 		// It is one snapshot: what is appended meanwhile does not disturb it.
-		result, err = audit.Verify(t.Context(), s.db, s.corp, func(done, _ int64) {
+		result, err = audit.Verify(t.Context(), s.db, s.corp, audit.Trust{}, func(done, _ int64) {
 			if done == 2000 {
 				ok(t, s.append(s.system(), audit.Entry{Action: access.CorpImport}))
 			}
@@ -196,7 +196,7 @@ func TestVerifyReadsInBatchesAndTellsHowFarItIs(t *testing.T) {
 			t.Errorf("%d entries, want the 4500 of the snapshot", result.Entries)
 		}
 		ctx, cancel := context.WithCancel(t.Context())
-		_, err = audit.Verify(ctx, s.db, s.corp, func(int64, int64) { cancel() })
+		_, err = audit.Verify(ctx, s.db, s.corp, audit.Trust{}, func(int64, int64) { cancel() })
 		if _, broken := errors.AsType[*leaf.Broken](err); broken || !errors.Is(err, context.Canceled) {
 			t.Errorf("cancelled: %v", err)
 		}

@@ -47,6 +47,8 @@ type Config struct {
 	SecretKey     Secret `name:"secret-key" env:"HANDOVER_SECRET_KEY" hidden:"" help:"The secret key itself; only from the environment or the file of settings."`
 	SecretKeyFile string `name:"secret-key-file" env:"HANDOVER_SECRET_KEY_FILE" placeholder:"FILE" help:"File that holds the secret key, at least 32 bytes; the key itself may stand in HANDOVER_SECRET_KEY."`
 
+	CheckpointKeyFile string `name:"checkpoint-key-file" env:"HANDOVER_CHECKPOINT_KEY_FILE" placeholder:"FILE" help:"File that holds the key that signs the audit log's checkpoints (default: checkpoint.key in the data folder, made where there is none)."`
+
 	AllowOrigin []string       `name:"allow-origin" env:"HANDOVER_ALLOW_ORIGINS" placeholder:"ORIGIN" help:"Origin whose pages may call the API, such as https://console.example.com; repeatable."`
 	BehindProxy []netip.Prefix `name:"behind-proxy" env:"HANDOVER_BEHIND_PROXY" placeholder:"CIDR" help:"Network of proxies whose X-Forwarded-For is believed, such as 10.0.0.0/8; repeatable."`
 
@@ -80,6 +82,21 @@ func (c Config) Database() URL {
 	}
 	c.fill()
 	return URL("sqlite:" + filepath.ToSlash(filepath.Join(c.Data, "handover.db")))
+}
+
+// CheckpointKey is the file of the key that signs checkpoints, and whether it may be made.
+func (c Config) CheckpointKey() (path string, make bool) {
+	if c.CheckpointKeyFile != "" {
+		return c.CheckpointKeyFile, false
+	}
+	c.fill()
+	return filepath.Join(c.Data, "checkpoint.key"), true
+}
+
+// Checkpoints is the folder in which checkpoints are copied.
+func (c Config) Checkpoints() string {
+	c.fill()
+	return filepath.Join(c.Data, "checkpoints")
 }
 
 // MigrationDatabase is the same database, as its owner where one is named.

@@ -50,7 +50,7 @@ func (s *scene) wantStatuses(id nid.ID, want map[string]int) {
 
 func (s *scene) verifies() {
 	s.t.Helper()
-	if _, err := audit.Verify(context.Background(), s.DB, s.ID, nil); err != nil {
+	if _, err := audit.Verify(context.Background(), s.DB, s.ID, audit.Trust{}, nil); err != nil {
 		s.t.Errorf("the log does not verify: %v", err)
 	}
 }

@@ -130,7 +130,7 @@ func TestKilledAtAnyMoment(t *testing.T) {
 			if got := testcorp.Value[int](c, `SELECT count(*) FROM audit_entries WHERE action = 'transfer.finish'`); got != cases*each {
 				t.Errorf("%d transfer entries, want %d", got, cases*each)
 			}
-			if _, err := audit.Verify(context.Background(), db, c.ID, nil); err != nil {
+			if _, err := audit.Verify(context.Background(), db, c.ID, audit.Trust{}, nil); err != nil {
 				t.Errorf("the log does not verify: %v", err)
 			}
 		})

@@ -102,7 +102,7 @@ func (l *load) background(b *testing.B, api, worker *process) {
 	if mb := worker.peak(b); mb > maxResident {
 		b.Errorf("the worker took %.0f MB, may take %d", mb, maxResident)
 	}
-	if _, err := audit.Verify(context.Background(), l.DB, l.ID, nil); err != nil {
+	if _, err := audit.Verify(context.Background(), l.DB, l.ID, audit.Trust{}, nil); err != nil {
 		b.Errorf("the log does not verify: %v", err)
 	}
 	b.StartTimer()

@@ -189,7 +189,7 @@ func (l *load) whole(t *testing.T, id nid.ID, n int) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
-	if _, err := audit.Verify(context.Background(), l.DB, l.ID, nil); err != nil {
+	if _, err := audit.Verify(context.Background(), l.DB, l.ID, audit.Trust{}, nil); err != nil {
 		t.Errorf("the log does not verify: %v", err)
 	}
 }

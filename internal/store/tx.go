@@ -24,7 +24,7 @@ import (
 // counting, and the log itself. Every other table is recorded.
 var unrecorded = []string{
 	"sessions", "lockouts", "idempotency_keys", "member_counters", "transfer_rollups",
-	"audit_entries", "audit_heads", "subject_keys", "denials", "service_tokens.last_used_at",
+	"audit_entries", "audit_heads", "audit_hashes", "checkpoints", "subject_keys", "denials", "service_tokens.last_used_at",
 	"alarms", "group_quotas", "webhook_deliveries", "successor_digests",
 }
 

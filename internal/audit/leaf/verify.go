@@ -49,6 +49,14 @@ const (
 	BeyondHead Why = "BEYOND_HEAD"
 	// HeadDiffers: this is the last entry, but the head has another hash.
 	HeadDiffers Why = "HEAD_DIFFERS"
+	// TreeDiffers: the stored Merkle tree is not the one over the entries up to this one.
+	TreeDiffers Why = "TREE_DIFFERS"
+	// NotSigned: the checkpoint up to this entry is not signed by a key that counts.
+	NotSigned Why = "NOT_SIGNED"
+	// SealDiffers: the checkpoint up to this entry was signed over other entries.
+	SealDiffers Why = "SEAL_DIFFERS"
+	// Forgotten: a checkpoint was signed over this entry, and it is not there.
+	Forgotten Why = "FORGOTTEN"
 )
 
 // Broken is the first place at which a log does not hold. Everything before Index
@@ -98,6 +106,14 @@ func (b *Broken) Text() fault.Text {
 		return say("it is not counted by the log's head", "未计入日志头")
 	case HeadDiffers:
 		return say("it is the last, but the log's head has another hash", "为最后一条,但与日志头的哈希值不符")
+	case TreeDiffers:
+		return say("the stored tree does not fit the entries up to here", "已存储的默克尔树与截至此处的记录不符")
+	case NotSigned:
+		return say("the checkpoint up to here is not signed by a known key", "截至此处的检查点未由已知密钥签名")
+	case SealDiffers:
+		return say("the checkpoint up to here was signed over other entries: the log was written anew", "截至此处的检查点签署的是其他内容:日志已被改写")
+	case Forgotten:
+		return say("a signed checkpoint covers it, and it is gone: the database is older than its log", "已签署的检查点包含该条记录但其已不存在:数据库早于日志")
 	default:
 		return say("%[3]s", "%[3]s", string(b.Why))
 	}

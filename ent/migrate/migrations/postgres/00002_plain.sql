@@ -230,6 +230,23 @@ CREATE TABLE audit_heads (
   size bigint NOT NULL,
   hash bytea NOT NULL
 );
+
+-- The Merkle tree over the log (RFC 6962): hashes of its complete subtrees, n as in golang.org/x/mod/sumdb/tlog, and
+-- its signed heads.
+CREATE TABLE audit_hashes (
+  corp_id uuid NOT NULL,
+  n bigint NOT NULL,
+  hash bytea NOT NULL,
+  PRIMARY KEY (corp_id, n)
+);
+CREATE TABLE checkpoints (
+  corp_id uuid NOT NULL,
+  size bigint NOT NULL,
+  root bytea NOT NULL,
+  note text NOT NULL,
+  at timestamptz NOT NULL,
+  PRIMARY KEY (corp_id, size)
+);
 CREATE TABLE subject_keys (
   corp_id uuid NOT NULL,
   subject_id uuid NOT NULL,
@@ -291,4 +308,8 @@ BEGIN
 END $$;
 -- +goose StatementEnd
 CREATE TRIGGER audit_entries_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_entries
+  FOR EACH STATEMENT EXECUTE FUNCTION handover_append_only();
+CREATE TRIGGER audit_hashes_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_hashes
+  FOR EACH STATEMENT EXECUTE FUNCTION handover_append_only();
+CREATE TRIGGER checkpoints_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON checkpoints
   FOR EACH STATEMENT EXECUTE FUNCTION handover_append_only();

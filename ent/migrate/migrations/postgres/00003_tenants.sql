@@ -44,7 +44,7 @@ BEGIN
     EXECUTE format('GRANT USAGE ON SCHEMA %I TO handover_app', current_schema());
     EXECUTE format('GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA %I TO handover_app', current_schema());
     EXECUTE format('ALTER DEFAULT PRIVILEGES IN SCHEMA %I GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO handover_app', current_schema());
-    REVOKE UPDATE, DELETE, TRUNCATE ON audit_entries FROM handover_app;
+    REVOKE UPDATE, DELETE, TRUNCATE ON audit_entries, audit_hashes, checkpoints FROM handover_app;
     REVOKE DELETE, TRUNCATE ON audit_heads FROM handover_app;
   END IF;
   IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'handover_reader') AND current_user <> 'handover_reader' THEN

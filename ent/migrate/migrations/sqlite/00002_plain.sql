@@ -230,6 +230,23 @@ CREATE TABLE audit_heads (
   size integer NOT NULL,
   hash blob NOT NULL
 );
+
+-- The Merkle tree over the log (RFC 6962): hashes of its complete subtrees, n as in golang.org/x/mod/sumdb/tlog, and
+-- its signed heads.
+CREATE TABLE audit_hashes (
+  corp_id uuid NOT NULL,
+  n integer NOT NULL,
+  hash blob NOT NULL,
+  PRIMARY KEY (corp_id, n)
+);
+CREATE TABLE checkpoints (
+  corp_id uuid NOT NULL,
+  size integer NOT NULL,
+  root blob NOT NULL,
+  note text NOT NULL,
+  at datetime NOT NULL,
+  PRIMARY KEY (corp_id, size)
+);
 CREATE TABLE subject_keys (
   corp_id uuid NOT NULL,
   subject_id uuid NOT NULL,
@@ -309,6 +326,26 @@ END;
 -- +goose StatementEnd
 -- +goose StatementBegin
 CREATE TRIGGER audit_entries_no_delete BEFORE DELETE ON audit_entries BEGIN
+  SELECT RAISE(ABORT, 'the audit log is append-only');
+END;
+-- +goose StatementEnd
+-- +goose StatementBegin
+CREATE TRIGGER audit_hashes_no_update BEFORE UPDATE ON audit_hashes BEGIN
+  SELECT RAISE(ABORT, 'the audit log is append-only');
+END;
+-- +goose StatementEnd
+-- +goose StatementBegin
+CREATE TRIGGER audit_hashes_no_delete BEFORE DELETE ON audit_hashes BEGIN
+  SELECT RAISE(ABORT, 'the audit log is append-only');
+END;
+-- +goose StatementEnd
+-- +goose StatementBegin
+CREATE TRIGGER checkpoints_no_update BEFORE UPDATE ON checkpoints BEGIN
+  SELECT RAISE(ABORT, 'the audit log is append-only');
+END;
+-- +goose StatementEnd
+-- +goose StatementBegin
+CREATE TRIGGER checkpoints_no_delete BEFORE DELETE ON checkpoints BEGIN
   SELECT RAISE(ABORT, 'the audit log is append-only');
 END;
 -- +goose StatementEnd

@@ -1,0 +1,305 @@
+package audit
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/openhandover/openhandover/internal/access"
+	"github.com/openhandover/openhandover/internal/audit/checkpoint"
+	"github.com/openhandover/openhandover/internal/audit/leaf"
+	"github.com/openhandover/openhandover/internal/nid"
+	"github.com/openhandover/openhandover/internal/store"
+)
+
+const (
+	// WorkCheckpoints is the kind of work that seals the log.
+	WorkCheckpoints = "checkpoints"
+	// SealEvery is how long an entry waits for its checkpoint, at most; SealAfter is
+	// how many entries do not wait.
+	SealEvery = time.Minute
+	SealAfter = 1000
+	// sealBatch is how many entries one transaction seals.
+	sealBatch = 5000
+)
+
+// Sealer signs what the log has come to, with a key that the database does not have,
+// and keeps a copy outside of it: its superuser can then write no other past.
+type Sealer struct {
+	DB  *store.DB
+	Log *Log
+	// Keys sign; none: nothing is sealed.
+	Keys checkpoint.Keys
+	// Folder is where each corp's checkpoints are kept, one a line; empty: nowhere.
+	Folder string
+}
+
+// Work seals the entries of a corp that are not sealed yet and says when to look
+// again. It fails where the log is damaged, and seals nothing then.
+func (s *Sealer) Work(ctx context.Context, corp nid.ID) (time.Time, error) {
+	next := s.DB.Now().Add(SealEvery)
+	if len(s.Keys) == 0 {
+		return next, nil
+	}
+	ctx = store.System(ctx, corp, "seal the audit log")
+	if err := s.announce(ctx); err != nil {
+		return time.Time{}, err
+	}
+	for more := true; more; {
+		var err error
+		if more, err = s.seal(ctx); err != nil {
+			return time.Time{}, err
+		}
+	}
+	return next, s.copy(ctx, corp)
+}
+
+// announce writes a key that is new into the log. Where the former key is still
+// there, it signs the checkpoint over that entry too: who trusted it can trust the new one.
+func (s *Sealer) announce(ctx context.Context) error {
+	return s.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		known, err := announced(ctx, tx, tx.Corp())
+		if err != nil || slices.Contains(known, s.Keys.Public(tx.Corp())) {
+			return err
+		}
+		after := map[string]any{"key": s.Keys.Public(tx.Corp())}
+		if n := len(known); n > 0 {
+			after["former"], after["formerSigns"] = known[n-1], s.Keys.Has(tx.Corp(), known[n-1])
+		}
+		return s.Log.Append(ctx, tx, Entry{Action: access.CheckpointKey, Subject: tx.Corp(), After: after})
+	})
+}
+
+// announced are the verifier keys that the log names, oldest first.
+func announced(ctx context.Context, q store.Querier, corp nid.ID) ([]string, error) {
+	leaves, err := store.Select(ctx, q, func(b *[]byte) []any { return []any{b} },
+		`SELECT leaf FROM audit_entries WHERE corp_id = $1 AND action = $2 ORDER BY "index"`, corp, string(access.CheckpointKey))
+	var out []string
+	for _, l := range leaves {
+		var entry struct{ After struct{ Key string } }
+		if err := json.Unmarshal(l, &entry); err == nil && entry.After.Key != "" {
+			out = append(out, entry.After.Key)
+		}
+	}
+	return out, err
+}
+
+// seal adds the next entries to the tree and signs its head, in one transaction.
+func (s *Sealer) seal(ctx context.Context) (more bool, err error) {
+	err = s.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		more = false
+		h, err := storedHead(ctx, tx, tx.Corp())
+		if err != nil {
+			return err
+		}
+		last, err := newest(ctx, tx, tx.Corp())
+		if err != nil || last.Size >= h.Size {
+			return err
+		}
+		rows, err := store.Select(ctx, tx, func(r *sealable) []any { return []any{&r.index, &r.leaf, &r.hash, &r.action} },
+			`SELECT "index", leaf, hash, action FROM audit_entries WHERE corp_id = $1 AND "index" >= $2 AND "index" < $3 ORDER BY "index"`,
+			tx.Corp(), last.Size, min(last.Size+sealBatch, h.Size))
+		if err != nil {
+			return err
+		}
+		f, err := checkpoint.Resume(last.Size, hashesOf(ctx, tx, tx.Corp()))
+		if err != nil {
+			return err
+		}
+		n, announces := tlog.StoredHashCount(last.Size), false
+		var stored []map[string]any
+		for i, r := range rows {
+			hash := leaf.Hash(r.leaf)
+			if r.index != last.Size+int64(i) || !bytes.Equal(hash[:], r.hash) {
+				return fmt.Errorf("audit: entry %d of the log of %s is damaged; nothing is sealed until `handover audit verify` holds", last.Size+int64(i), tx.Corp())
+			}
+			for _, h := range f.Add(hash) {
+				stored = append(stored, map[string]any{"n": n, "hash": h[:]})
+				n++
+			}
+			announces = announces || r.action == string(access.CheckpointKey)
+		}
+		if f.Size != min(last.Size+sealBatch, h.Size) {
+			return fmt.Errorf("audit: entry %d of the log of %s is missing; nothing is sealed until `handover audit verify` holds", f.Size, tx.Corp())
+		}
+		root := f.Root()
+		text, err := s.Keys.Sign(tx.Corp(), f.Size, root, announces)
+		if err != nil {
+			return err
+		}
+		// Two may seal the same at once; both say the same.
+		if _, err := tx.Keep(ctx, "audit_hashes", `INSERT INTO audit_hashes (corp_id, n, hash) SELECT $2, n, hash FROM `+
+			tx.DB().Rows(1, "h", "n int", "hash hex")+` WHERE true ON CONFLICT DO NOTHING`, tx.DB().Batch(stored), tx.Corp()); err != nil {
+			return err
+		}
+		_, err = tx.Keep(ctx, "checkpoints", `INSERT INTO checkpoints (corp_id, size, root, note, at) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`,
+			tx.Corp(), f.Size, root[:], text, tx.Now())
+		more = f.Size < h.Size
+		return err
+	})
+	return more, err
+}
+
+type sealable struct {
+	index      int64
+	leaf, hash []byte
+	action     string
+}
+
+// Checkpoint is a signed head of a corp's log.
+type Checkpoint struct {
+	Size int64
+	Root []byte
+	// Note is the signed text, as others can check it.
+	Note string
+	At   time.Time
+}
+
+func (c *Checkpoint) dest() []any { return []any{&c.Size, &c.Root, &c.Note, &c.At} }
+
+const checkpointColumns = `size, root, note, at FROM checkpoints WHERE corp_id = $1`
+
+func newest(ctx context.Context, q store.Querier, corp nid.ID) (Checkpoint, error) {
+	c, _, err := store.SelectOne(ctx, q, (*Checkpoint).dest, `SELECT `+checkpointColumns+` ORDER BY size DESC LIMIT 1`, corp)
+	return c, err
+}
+
+// Newest gives the actor's corp's newest checkpoint; false where there is none.
+func Newest(ctx context.Context, q store.Querier) (Checkpoint, bool, error) {
+	c, err := newest(ctx, q, access.From(ctx).Corp)
+	c.At = c.At.UTC()
+	return c, c.Size > 0, err
+}
+
+// hashesOf reads stored hashes for tlog.
+func hashesOf(ctx context.Context, q store.Querier, corp nid.ID) tlog.HashReaderFunc {
+	return func(at []int64) ([]tlog.Hash, error) {
+		type row struct {
+			n    int64
+			hash []byte
+		}
+		found := map[int64]tlog.Hash{}
+		for part := range slices.Chunk(at, 500) {
+			wanted := make([]map[string]any, len(part))
+			for i, n := range part {
+				wanted[i] = map[string]any{"n": n}
+			}
+			db := store.EngineOf(q)
+			rows, err := store.Select(ctx, q, func(r *row) []any { return []any{&r.n, &r.hash} },
+				`SELECT h.n, h.hash FROM audit_hashes AS h JOIN `+db.Rows(1, "w", "n int")+` ON w.n = h.n WHERE h.corp_id = $2`, db.Batch(wanted), corp)
+			if err != nil {
+				return nil, err
+			}
+			for _, r := range rows {
+				if len(r.hash) == tlog.HashSize {
+					found[r.n] = tlog.Hash(r.hash)
+				}
+			}
+		}
+		out := make([]tlog.Hash, len(at))
+		for i, n := range at {
+			h, ok := found[n]
+			if !ok {
+				return nil, fmt.Errorf("audit: hash %d of the log's tree is missing", n)
+			}
+			out[i] = h
+		}
+		return out, nil
+	}
+}
+
+// copied is a line of a corp's file of checkpoints.
+type copied struct {
+	Size int64     `json:"size"`
+	Note string    `json:"note"`
+	At   time.Time `json:"at"`
+}
+
+// File is where a corp's checkpoints are copied to.
+func File(folder string, corp nid.ID) string { return filepath.Join(folder, corp.String()+".jsonl") }
+
+// copy appends to the file what it does not have yet.
+func (s *Sealer) copy(ctx context.Context, corp nid.ID) error {
+	if s.Folder == "" {
+		return nil
+	}
+	if err := os.MkdirAll(s.Folder, 0o700); err != nil {
+		return err
+	}
+	have, err := copies(s.Folder, corp)
+	if err != nil {
+		return err
+	}
+	size := int64(0)
+	if n := len(have); n > 0 {
+		size = have[n-1].Size
+	}
+	var rows []Checkpoint
+	err = s.DB.View(ctx, func(ctx context.Context, q *store.Read) error {
+		rows, err = store.Select(ctx, q, (*Checkpoint).dest, `SELECT `+checkpointColumns+` AND size > $2 ORDER BY size`, corp, size)
+		return err
+	})
+	if err != nil || len(rows) == 0 {
+		return err
+	}
+	f, err := os.OpenFile(File(s.Folder, corp), os.O_APPEND|os.O_CREATE|os.O_RDWR, 0o600) // #nosec G304 -- the operator's folder
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	var lines bytes.Buffer
+	if end := make([]byte, 1); fileSize(f) > 0 {
+		if _, err := f.ReadAt(end, fileSize(f)-1); err != nil {
+			return err
+		}
+		if end[0] != '\n' { // a crash cut the last line off
+			lines.WriteByte('\n')
+		}
+	}
+	for _, r := range rows {
+		if err := json.NewEncoder(&lines).Encode(copied{r.Size, r.Note, r.At.UTC()}); err != nil {
+			return err
+		}
+	}
+	if _, err := f.Write(lines.Bytes()); err != nil {
+		return err
+	}
+	return f.Sync()
+}
+
+func fileSize(f *os.File) int64 {
+	info, err := f.Stat()
+	if err != nil {
+		return 0
+	}
+	return info.Size()
+}
+
+// copies reads a corp's file. A line that was cut off by a crash at its end is left out.
+func copies(folder string, corp nid.ID) (out []copied, err error) {
+	f, err := os.Open(File(folder, corp)) // #nosec G304 -- the operator's folder
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		var c copied
+		if json.Unmarshal(lines.Bytes(), &c) == nil && c.Size > 0 {
+			out = append(out, c)
+		}
+	}
+	return out, nil
+}
