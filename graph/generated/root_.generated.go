@@ -34,6 +34,7 @@ type ResolverRoot interface {
 	Approval() ApprovalResolver
 	ApprovalPolicy() ApprovalPolicyResolver
 	AuditEntry() AuditEntryResolver
+	Checkpoint() CheckpointResolver
 	Contact() ContactResolver
 	Department() DepartmentResolver
 	Follow() FollowResolver
@@ -109,6 +110,7 @@ type ComplexityRoot struct {
 		Hash       func(childComplexity int) int
 		ID         func(childComplexity int) int
 		Index      func(childComplexity int) int
+		Leaf       func(childComplexity int) int
 		RequestID  func(childComplexity int) int
 		Subject    func(childComplexity int) int
 		SubjectID  func(childComplexity int) int
@@ -128,6 +130,15 @@ type ComplexityRoot struct {
 
 	CancelHandoverPayload struct {
 		Handover func(childComplexity int) int
+	}
+
+	Checkpoint struct {
+		At               func(childComplexity int) int
+		ConsistencyProof func(childComplexity int, size int) int
+		InclusionProof   func(childComplexity int, index int) int
+		Note             func(childComplexity int) int
+		RootHash         func(childComplexity int) int
+		Size             func(childComplexity int) int
 	}
 
 	Contact struct {
@@ -541,6 +552,7 @@ type ComplexityRoot struct {
 	Query struct {
 		ApprovalPolicy     func(childComplexity int) int
 		AuditEntries       func(childComplexity int, filter *model.AuditFilter, first *int, after *string, last *int, before *string) int
+		Checkpoint         func(childComplexity int) int
 		Contacts           func(childComplexity int, filter *contact.Filter, search *string, orderBy *model.ContactOrder, first *int, after *string, last *int, before *string, offset *int) int
 		Departments        func(childComplexity int, filter *model.DepartmentFilter, first *int, after *string, offset *int) int
 		Grants             func(childComplexity int, filter *model.GrantFilter, first *int, after *string, offset *int) int
@@ -1111,6 +1123,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.AuditEntry.Index(childComplexity), true
+	case "AuditEntry.leaf":
+		if e.ComplexityRoot.AuditEntry.Leaf == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AuditEntry.Leaf(childComplexity), true
 	case "AuditEntry.requestId":
 		if e.ComplexityRoot.AuditEntry.RequestID == nil {
 			break
@@ -1174,6 +1192,53 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.CancelHandoverPayload.Handover(childComplexity), true
+
+	case "Checkpoint.at":
+		if e.ComplexityRoot.Checkpoint.At == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Checkpoint.At(childComplexity), true
+	case "Checkpoint.consistencyProof":
+		if e.ComplexityRoot.Checkpoint.ConsistencyProof == nil {
+			break
+		}
+
+		args, err := ec.field_Checkpoint_consistencyProof_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Checkpoint.ConsistencyProof(childComplexity, args["size"].(int)), true
+	case "Checkpoint.inclusionProof":
+		if e.ComplexityRoot.Checkpoint.InclusionProof == nil {
+			break
+		}
+
+		args, err := ec.field_Checkpoint_inclusionProof_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Checkpoint.InclusionProof(childComplexity, args["index"].(int)), true
+	case "Checkpoint.note":
+		if e.ComplexityRoot.Checkpoint.Note == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Checkpoint.Note(childComplexity), true
+	case "Checkpoint.rootHash":
+		if e.ComplexityRoot.Checkpoint.RootHash == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Checkpoint.RootHash(childComplexity), true
+	case "Checkpoint.size":
+		if e.ComplexityRoot.Checkpoint.Size == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Checkpoint.Size(childComplexity), true
 
 	case "Contact.accountable":
 		if e.ComplexityRoot.Contact.Accountable == nil {
@@ -3089,6 +3154,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.AuditEntries(childComplexity, args["filter"].(*model.AuditFilter), args["first"].(*int), args["after"].(*string), args["last"].(*int), args["before"].(*string)), true
+	case "Query.checkpoint":
+		if e.ComplexityRoot.Query.Checkpoint == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Query.Checkpoint(childComplexity), true
 	case "Query.contacts":
 		if e.ComplexityRoot.Query.Contacts == nil {
 			break
@@ -5255,6 +5326,30 @@ type RejectHandoverPayload {
     "Only what comes before this cursor."
     before: Cursor
   ): AuditEntryConnection!
+  "The newest signed tree head over the corp's audit log; null while there is none. Needs READ_AUDIT_LOG over the whole corp."
+  checkpoint: Checkpoint
+}
+
+"A signed head of the Merkle tree (RFC 6962) over the audit log, as a C2SP checkpoint. Kept elsewhere, it shows later that nothing of what it covers was changed."
+type Checkpoint {
+  "How many entries it covers."
+  size: Int!
+  "The root of the tree, hex."
+  rootHash: String!
+  "The signed text."
+  note: String!
+  "When it was made."
+  at: Time!
+  "The hashes, hex, that lead from an entry's leaf hash to the root (RFC 6962, 2.1.1)."
+  inclusionProof(
+    "The entry's position in the log."
+    index: Int!
+  ): [String!]!
+  "The hashes, hex, that show an earlier checkpoint to be of the same log (RFC 6962, 2.1.2)."
+  consistencyProof(
+    "How many entries the earlier one covers."
+    size: Int!
+  ): [String!]!
 }
 
 "One recorded action. It was written in the transaction that it records and can never be changed."
@@ -5287,6 +5382,8 @@ type AuditEntry implements Node {
   address: String
   "The leaf hash (RFC 6962), hex."
   hash: String!
+  "The entry as it was hashed: canonical JSON (RFC 8785) with personal values sealed. SHA-256 over a zero byte and this text is the leaf hash."
+  leaf: String!
 }
 
 "Narrows the audit log. Every part that is given must hold."
@@ -7784,6 +7881,8 @@ func (ec *executionContext) childFields_AuditEntry(ctx context.Context, field gr
 		return ec.fieldContext_AuditEntry_address(ctx, field)
 	case "hash":
 		return ec.fieldContext_AuditEntry_hash(ctx, field)
+	case "leaf":
+		return ec.fieldContext_AuditEntry_leaf(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type AuditEntry", field.Name)
 }
@@ -7818,6 +7917,24 @@ func (ec *executionContext) childFields_CancelHandoverPayload(ctx context.Contex
 		return ec.fieldContext_CancelHandoverPayload_handover(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type CancelHandoverPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_Checkpoint(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "size":
+		return ec.fieldContext_Checkpoint_size(ctx, field)
+	case "rootHash":
+		return ec.fieldContext_Checkpoint_rootHash(ctx, field)
+	case "note":
+		return ec.fieldContext_Checkpoint_note(ctx, field)
+	case "at":
+		return ec.fieldContext_Checkpoint_at(ctx, field)
+	case "inclusionProof":
+		return ec.fieldContext_Checkpoint_inclusionProof(ctx, field)
+	case "consistencyProof":
+		return ec.fieldContext_Checkpoint_consistencyProof(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Checkpoint", field.Name)
 }
 
 func (ec *executionContext) childFields_Contact(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
