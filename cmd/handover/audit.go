@@ -14,14 +14,16 @@ import (
 )
 
 type auditCmd struct {
-	Verify     auditVerifyCmd     `cmd:"" help:"Check every entry of the audit log: chain, columns, head and checkpoints."`
+	Verify     auditVerifyCmd     `cmd:"" help:"Check every entry of the audit log: chain, columns, head and checkpoints; or an evidence package."`
+	Export     auditExportCmd     `cmd:"" help:"Write the evidence package of a handover."`
 	Checkpoint auditCheckpointCmd `cmd:"" help:"Sign the audit log as it is now, and print that with the key to check it by."`
 }
 
 type auditVerifyCmd struct {
-	Corp string `help:"The corp's name (default: all)." placeholder:"NAME"`
-	Demo bool   `help:"Check the demo's database."`
-	JSON bool   `name:"json" help:"Print JSON."`
+	Package string `arg:"" optional:"" help:"An evidence package to check, instead of the database; needs nothing else."`
+	Corp    string `help:"The corp's name (default: all)." placeholder:"NAME"`
+	Demo    bool   `help:"Check the demo's database."`
+	JSON    bool   `name:"json" help:"Print JSON."`
 
 	Keys        []string `name:"key" placeholder:"KEY" help:"Verifier key that checkpoints must be signed with, as audit checkpoint prints it; repeatable. Without one the keys that the log names are taken."`
 	Checkpoints string   `placeholder:"FOLDER" help:"Folder with copies of checkpoints (default: checkpoints in the data folder)."`
@@ -52,6 +54,9 @@ func (v verified) seals() string {
 
 // Run verifies. It needs no secret key: what is sealed stays sealed.
 func (c *auditVerifyCmd) Run(e *env) error {
+	if c.Package != "" {
+		return c.verifyPackage(e)
+	}
 	url := e.config.Database().Reveal()
 	if c.Demo {
 		url = sqlite(e.demoFile())

@@ -18,6 +18,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/openhandover/openhandover/internal/identity/secret"
+	"github.com/openhandover/openhandover/internal/nid"
 	"github.com/openhandover/openhandover/internal/store/pgtest"
 )
 
@@ -36,11 +37,12 @@ func TestMain(m *testing.M) {
 //	serve ARG…     starts handover serve on a free port and waits until it answers; URL is where
 //	printed        runs the curl that the demo has printed
 //	terminate      sends SIGTERM to the server, which must end with 0
+//	past handover  sets PAST to a handover of the demo that is COMPLETED
 //	sqlite FILE Q… changes a database behind the program's back
 //	soon           sets SOON to a time in a few seconds, for startAt
 //	jsonlines F K… F must have lines, each a JSON object that has the keys
 var commands = map[string]func(*testscript.TestScript, bool, []string){
-	"exits": exits, "serve": serve, "printed": printed, "terminate": terminate, "sqlite": behindItsBack,
+	"exits": exits, "serve": serve, "printed": printed, "terminate": terminate, "sqlite": behindItsBack, "past": past,
 	"soon": soon, "jsonlines": jsonLines,
 }
 
@@ -150,6 +152,15 @@ func terminate(ts *testscript.TestScript, _ bool, _ []string) {
 	_, _ = ts.Stdout().Write([]byte(s.stdout.String()))
 	_, _ = ts.Stderr().Write([]byte(s.stderr.String()))
 	ts.Check(err)
+}
+
+func past(ts *testscript.TestScript, _ bool, _ []string) {
+	db, err := sql.Open("sqlite", "file:"+ts.MkAbs("data/demo.db"))
+	ts.Check(err)
+	defer db.Close()
+	var id nid.ID
+	ts.Check(db.QueryRow(`SELECT id FROM handovers WHERE state = 'COMPLETED' ORDER BY id LIMIT 1`).Scan(&id))
+	ts.Setenv("PAST", id.String())
 }
 
 func behindItsBack(ts *testscript.TestScript, _ bool, args []string) {

@@ -244,3 +244,58 @@ func Unsealed(ctx context.Context, q store.Querier) (time.Duration, error) {
 	}
 	return store.EngineOf(q).Now().Sub(at), nil
 }
+
+// Covering gives the first checkpoint that covers an entry, and the verifier key, of
+// those the log names, that signed it; false where there is none yet.
+func Covering(ctx context.Context, q store.Querier, index int64) (c Checkpoint, key string, ok bool, err error) {
+	corp := access.From(ctx).Corp
+	c, ok, err = store.SelectOne(ctx, q, (*Checkpoint).dest, `SELECT `+checkpointColumns+` AND size > $2 ORDER BY size LIMIT 1`, corp, index)
+	if err != nil || !ok {
+		return c, "", false, err
+	}
+	keys, err := announced(ctx, q, corp)
+	if err != nil {
+		return c, "", false, err
+	}
+	opened, err := checkpoint.Open(c.Note, corp, keys)
+	if err != nil {
+		return c, "", false, err
+	}
+	return c, opened.Keys[0], true, nil
+}
+
+// Inclusions is Inclusion for many entries, in one statement. All must be covered.
+func Inclusions(ctx context.Context, q store.Querier, size int64, indexes []int64) ([][]tlog.Hash, error) {
+	// What a proof reads does not depend on what the hashes are.
+	var at []int64
+	asked := tlog.HashReaderFunc(func(n []int64) ([]tlog.Hash, error) {
+		at = append(at, n...)
+		return make([]tlog.Hash, len(n)), nil
+	})
+	for _, i := range indexes {
+		if _, err := tlog.ProveRecord(size, i, asked); err != nil {
+			return nil, err
+		}
+	}
+	slices.Sort(at)
+	at = slices.Compact(at)
+	hashes, err := hashesOf(ctx, q, access.From(ctx).Corp)(at)
+	if err != nil {
+		return nil, err
+	}
+	read := tlog.HashReaderFunc(func(n []int64) ([]tlog.Hash, error) {
+		out := make([]tlog.Hash, len(n))
+		for i := range n {
+			j, _ := slices.BinarySearch(at, n[i])
+			out[i] = hashes[j]
+		}
+		return out, nil
+	})
+	out := make([][]tlog.Hash, len(indexes))
+	for i, index := range indexes {
+		if out[i], err = tlog.ProveRecord(size, index, read); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}

@@ -319,7 +319,12 @@ var wrongs = map[string]string{
 	"a reverted transfer was not taken back": `SELECT t.id FROM transfers AS t WHERE t.corp_id = $1 AND (t.status = 'REVERTED')
 		<> EXISTS (SELECT 1 FROM transfers AS b WHERE b.corp_id = $1 AND b.revert_of_id = t.id AND b.status IN ('COMPLETED', 'REVERTED'))`,
 	"a history grant outlives its transfer": `SELECT g.id FROM history_grants AS g JOIN transfers AS t ON t.corp_id = $1 AND t.id = g.transfer_id
-		WHERE g.corp_id = $1 AND (t.status = 'REVERTED') <> (g.ended_at IS NOT NULL)`,
+		WHERE g.corp_id = $1 AND t.status = 'REVERTED' AND g.ended_at IS NULL`,
+	"a history grant outlives its successor's time here": `SELECT g.id FROM history_grants AS g JOIN members AS m ON m.corp_id = $1 AND m.id = g.successor_id
+		WHERE g.corp_id = $1 AND m.status IN ('DISABLED', 'DEPARTED') AND g.ended_at IS NULL`,
+	"a history grant ended for nothing": `SELECT g.id FROM history_grants AS g JOIN transfers AS t ON t.corp_id = $1 AND t.id = g.transfer_id
+		WHERE g.corp_id = $1 AND g.ended_at IS NOT NULL AND t.status <> 'REVERTED' AND NOT EXISTS (SELECT 1 FROM audit_entries AS a
+		  WHERE a.corp_id = $1 AND a.action = 'member.deactivate' AND a.subject_id = g.successor_id AND a.at = g.ended_at)`,
 	"an open RESIGNED handover of somebody at work": `SELECT h.id FROM handovers AS h JOIN members AS m ON m.corp_id = $1 AND m.id = h.leaver_id
 		WHERE h.corp_id = $1 AND h.kind = 'RESIGNED' AND h.state IN ('DRAFT', 'AWAITING_APPROVAL', 'READY', 'RUNNING') AND m.status = 'ACTIVE' AND h.revert_of_id IS NULL`,
 }
