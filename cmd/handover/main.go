@@ -39,6 +39,7 @@ type cli struct {
 	Token      tokenCmd      `cmd:"" help:"Make service tokens for programs."`
 	Watch      watchCmd      `cmd:"" help:"Watch a handover until it has ended; 0 if it is COMPLETED."`
 	Audit      auditCmd      `cmd:"" help:"Check the audit log."`
+	Erase      eraseCmd      `cmd:"" help:"Forget a contact, or a member who has departed."`
 	Schema     schemaCmd     `cmd:"" help:"Print the API's schema."`
 	ConfigCmd  configCmd     `cmd:"" name:"config" help:"Show the settings in force."`
 	Doctor     doctorCmd     `cmd:"" help:"Say what is wrong with this installation, and what to do."`

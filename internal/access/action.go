@@ -34,6 +34,7 @@ const (
 	PolicySave       Action = "approval_policy.save"
 	SettingsSave     Action = "settings.save"
 	CheckpointKey    Action = "checkpoint.key"
+	PersonErase      Action = "person.erase"
 	EvidenceExport   Action = "evidence.export"
 	HistoryRead      Action = "history.read"
 	ChatSearch       Action = "chat.search"
@@ -59,6 +60,6 @@ var Actions = []Action{
 	HandoverCreate, HandoverReplan, HandoverSubmit, HandoverApprove, HandoverReject, HandoverExpire, HandoverExecute,
 	HandoverFinish, HandoverCancel, TransferFinish, GrantCreate, GrantRevoke, TokenCreate, TokenRevoke,
 	HandoverSchedule, HandoverHold, HandoverRetry, HandoverRevert, DepartureSet, DepartureHold,
-	RuleSetSave, PolicySave, SettingsSave, CheckpointKey, EvidenceExport, HistoryRead, ChatSearch, WebhookSave, WebhookDelete, DeliveryReplay,
+	RuleSetSave, PolicySave, SettingsSave, CheckpointKey, PersonErase, EvidenceExport, HistoryRead, ChatSearch, WebhookSave, WebhookDelete, DeliveryReplay,
 	SessionStart, SessionEnd, SessionVerify, SessionFail, CredentialSet, CredentialEnrol, AccessDeny,
 }

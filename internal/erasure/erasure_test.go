@@ -1,0 +1,159 @@
+package erasure_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/openhandover/openhandover/internal/access"
+	"github.com/openhandover/openhandover/internal/audit"
+	"github.com/openhandover/openhandover/internal/audit/leaf"
+	"github.com/openhandover/openhandover/internal/erasure"
+	"github.com/openhandover/openhandover/internal/fault"
+	"github.com/openhandover/openhandover/internal/handover"
+	"github.com/openhandover/openhandover/internal/identity/secret"
+	"github.com/openhandover/openhandover/internal/nid"
+	"github.com/openhandover/openhandover/internal/store"
+	"github.com/openhandover/openhandover/internal/store/storetest"
+	"github.com/openhandover/openhandover/internal/testcorp"
+)
+
+func ok(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatalf("%v (cause: %+v)", err, errors.Unwrap(err))
+	}
+}
+
+// holding lists the tables in which a word stands anywhere.
+func holding(t *testing.T, db *store.DB, corp nid.ID, word string) (out []string) {
+	t.Helper()
+	tables := []string{"contacts", "members", "follows", "messages", "handovers", "approvals", "transfers", "audit_entries", "name_grams", "credentials", "webhook_deliveries"}
+	err := db.View(store.System(context.Background(), corp, "test"), func(ctx context.Context, q *store.Read) error {
+		for _, table := range tables {
+			rows, err := store.Select(ctx, q, func(s *string) []any { return []any{text{s}} }, whole(db, table), corp)
+			if err != nil {
+				return fmt.Errorf("%s: %w", table, err)
+			}
+			for _, r := range rows {
+				if strings.Contains(r, word) {
+					out = append(out, table)
+					break
+				}
+			}
+		}
+		return nil
+	})
+	ok(t, err)
+	return out
+}
+
+type text struct{ into *string }
+
+// Scan takes anything as text.
+func (s text) Scan(v any) error {
+	var n sql.NullString
+	err := n.Scan(v)
+	*s.into = n.String
+	return err
+}
+
+// whole is a row as one text.
+func whole(db *store.DB, table string) string {
+	if db.Postgres() {
+		return `SELECT CAST(t AS text) FROM ` + table + ` AS t WHERE t.corp_id = $1`
+	}
+	return map[string]string{
+		"contacts":  `SELECT name || name_key || coalesce(company, '') || coalesce(external_user_id, '') FROM contacts WHERE corp_id = $1`,
+		"members":   `SELECT name || name_key || user_id FROM members WHERE corp_id = $1`,
+		"follows":   `SELECT coalesce(remark, '') || coalesce(description, '') FROM follows WHERE corp_id = $1`,
+		"messages":  `SELECT coalesce(text, '') || coalesce(attachment, '') FROM messages WHERE corp_id = $1`,
+		"handovers": `SELECT coalesce(reason, '') || coalesce(message, '') || plan FROM handovers WHERE corp_id = $1`,
+		"approvals": `SELECT coalesce(comment, '') FROM approvals WHERE corp_id = $1`, "transfers": `SELECT coalesce(undo, '') || coalesce(detail, '') FROM transfers WHERE corp_id = $1`,
+		"audit_entries": `SELECT CAST(leaf AS text) FROM audit_entries WHERE corp_id = $1`, "name_grams": `SELECT gram FROM name_grams WHERE corp_id = $1`,
+		"credentials": `SELECT login FROM credentials WHERE corp_id = $1`, "webhook_deliveries": `SELECT body FROM webhook_deliveries WHERE corp_id = $1`,
+	}[table]
+}
+
+// A contact and a leaver who took part in everything are erased: no word of them is
+// left anywhere, what happened still is, and the log verifies.
+func TestNothingOfAPersonIsLeft(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *store.DB, clock *storetest.Clock) {
+		c := testcorp.New(t, db, clock, "acme")
+		lina, wang := c.Member("zauberlina", c.Root), c.Member("wang", c.Root)
+		contact := c.Contact("zauberkunde", "NORMAL", lina, wang)
+		c.Agree(contact)
+		c.Said(lina, contact, db.Now(), "hello zauberkunde")
+		c.Said(contact, lina, db.Now(), "zauberkunde is me")
+		c.Depart(lina)
+		reason := "zauberlina moved away"
+		s := &handover.Service{DB: db, Log: c.Log}
+		id, err := s.HandOver(c.Verified(c.Admin), handover.Input{Kind: handover.Resigned, LeaverID: lina, Successors: handover.Choice{MemberID: &wang}, Reason: &reason}, nil, "k")
+		ok(t, err)
+		e := &erasure.Service{DB: db, Log: c.Log}
+		system := store.System(context.Background(), c.ID, "test")
+		for word, id := range map[string]nid.ID{"zauberkunde": contact, "zauberlina": lina} {
+			if len(holding(t, db, c.ID, word)) < 2 {
+				t.Fatalf("%s does not stand anywhere to begin with", word)
+			}
+			ok(t, e.Erase(system, id))
+			ok(t, e.Erase(system, id))
+			if left := holding(t, db, c.ID, word); len(left) > 0 {
+				t.Errorf("%s still stands in %v", word, left)
+			}
+			if n := testcorp.Value[int](c, `SELECT count(*) FROM audit_entries WHERE action = $1 AND subject_id = $2`, string(access.PersonErase), id); n != 1 {
+				t.Errorf("%d entries", n)
+			}
+		}
+		if n := testcorp.Value[int](c, `SELECT count(*) FROM follows WHERE contact_id = $1 AND member_id = $2 AND ended_at IS NULL`, contact, wang); n != 1 {
+			t.Error("who looks after whom was erased too")
+		}
+		if state := testcorp.Value[string](c, `SELECT state FROM handovers WHERE id = $1`, id); state != "COMPLETED" {
+			t.Errorf("the handover is %s", state)
+		}
+		_, err = audit.Verify(context.Background(), db, c.ID, audit.Trust{}, nil)
+		ok(t, err)
+		// The log reads, and says that something was deleted.
+		box, err := secret.NewBox(secret.ForSubjects, secret.DemoKey())
+		ok(t, err)
+		ok(t, db.View(c.Verified(c.Admin), func(ctx context.Context, q *store.Read) error {
+			leaves, err := store.Select(ctx, q, func(b *[]byte) []any { return []any{b} }, `SELECT leaf FROM audit_entries WHERE corp_id = $1 AND handover_id = $2 AND action = 'handover.create'`, c.ID, id)
+			if err != nil {
+				return err
+			}
+			views, err := audit.NewReader(box).Values(ctx, q, leaves)
+			if err != nil {
+				return err
+			}
+			if len(views) != 1 || views[0].After["reason"] != leaf.Erased {
+				t.Errorf("%+v", views)
+			}
+			return nil
+		}))
+		// It can be taken back all the same, without what is forgotten.
+		_, err = s.Revert(c.Verified(c.Admin), id, "a mistake", "r")
+		ok(t, err)
+	})
+}
+
+func TestWhoIsNotErased(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *store.DB, clock *storetest.Clock) {
+		c := testcorp.New(t, db, clock, "acme")
+		wang := c.Member("wang", c.Root)
+		e := &erasure.Service{DB: db, Log: c.Log}
+		system := store.System(context.Background(), c.ID, "test")
+		for name, w := range map[string]struct {
+			id   nid.ID
+			code fault.Code
+		}{
+			"somebody at work": {wang, fault.Conflict}, "nobody": {nid.New(nid.Contact), fault.NotFound}, "a group": {c.Group("chat", wang), fault.Invalid},
+		} {
+			if err := e.Erase(system, w.id); fault.CodeOf(err) != w.code {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	})
+}
