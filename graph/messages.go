@@ -14,9 +14,9 @@ import (
 	"github.com/openhandover/openhandover/ent/predicate"
 	"github.com/openhandover/openhandover/graph/model"
 	"github.com/openhandover/openhandover/internal/access"
+	"github.com/openhandover/openhandover/internal/detect"
 	"github.com/openhandover/openhandover/internal/fault"
 	"github.com/openhandover/openhandover/internal/history"
-	"github.com/openhandover/openhandover/internal/mask"
 	"github.com/openhandover/openhandover/internal/nid"
 	"github.com/openhandover/openhandover/internal/setting"
 	"github.com/openhandover/openhandover/internal/siblings"
@@ -57,13 +57,13 @@ func (r *Resolver) listMessages(ctx context.Context, f model.MessageFilter, sear
 	// Read and closed before the look is written down: nobody holds two connections.
 	reading, done := r.DB.Reading(ctx)
 	defer done()
-	if search != nil && strings.ContainsFunc(*search, unicode.IsDigit) {
+	if search != nil && numeric(*search) {
 		// Who searched for digits could find out what is hidden.
 		policy, err := hidden(reading)
 		if err != nil {
 			return nil, err
 		}
-		if policy != (mask.Policy{}) {
+		if policy != (detect.Policy{}) {
 			history.Own(&n.Where, access.From(ctx))
 		}
 	}
@@ -93,6 +93,20 @@ func (r *Resolver) listMessages(ctx context.Context, f model.MessageFilter, sear
 		return found, nil
 	}
 	return found, r.readings().Record(ctx, look)
+}
+
+// numeric reports whether a text could find part of a number, however that is written:
+// a digit, or two numerals in a row (一 alone is in every other word).
+func numeric(s string) bool {
+	before := false
+	for _, r := range s {
+		numeral := strings.ContainsRune("零〇一二三四五六七八九幺两壹贰叁肆伍陆柒捌玖", r)
+		if unicode.IsNumber(r) && !unicode.Is(unicode.Han, r) || numeral && before {
+			return true
+		}
+		before = numeral
+	}
+	return false
 }
 
 func (r *Resolver) readings() *history.Readings {
@@ -161,7 +175,7 @@ func present(ctx context.Context, now time.Time, rows []*model.Message, look *hi
 		}
 		m.Through = g
 		if m.Text != nil {
-			text := mask.Text(*m.Text, policy)
+			text, _ := detect.Mask(*m.Text, policy)
 			m.Text = &text
 		}
 		if !seen[g.ID] {
@@ -184,13 +198,13 @@ func present(ctx context.Context, now time.Time, rows []*model.Message, look *hi
 }
 
 // hidden is what the corp's settings hide in messages that are read by a grant.
-func hidden(ctx context.Context) (mask.Policy, error) {
+func hidden(ctx context.Context) (detect.Policy, error) {
 	q, err := store.Reader(ctx)
 	if err != nil {
-		return mask.Policy{}, err
+		return detect.Policy{}, err
 	}
 	s, err := setting.Load(ctx, q)
-	return mask.Policy{Phones: s.MaskPhones, IDCards: s.MaskIDCards, BankCards: s.MaskBankCards}, err
+	return detect.Policy{Phones: s.MaskPhones, IDCards: s.MaskIDCards, BankCards: s.MaskBankCards}, err
 }
 
 // addMessages is what node gives of messages: a look like any other, one for each
