@@ -40,12 +40,11 @@ func (r *reading) wechat(w word, last int) {
 	if r.Detector.accounts[id] || r.ownPhone(id) || r.insideTaken(from) {
 		return
 	}
-	begin, _ := r.clause(w.at, w.to, 4)
-	if lastOf(r.near(begin, w.at), tSerial|tOwn|tAdd) == tSerial || from == w.to && letter(t[w.to-1]) && id[0] <= '9' && w.tag&tAdd == 0 && tags(r.near(r.clause(w.at, to, 12)))&(tOwn|tAdd|tReach|tLater|tPrivate) == 0 {
+	if r.article(w) || from == w.to && letter(t[w.to-1]) && id[0] <= '9' && w.tag&tAdd == 0 && tags(r.near(r.clause(w.at, to, 12)))&(tOwn|tAdd|tReach|tLater|tPrivate) == 0 {
 		return // WX13800001 is an article
 	}
-	if w.tag&tWeChat == 0 && id[0] <= '9' {
-		return // 小号 13800000000 is a phone number
+	if id[0] <= '9' && (w.tag&tWeChat == 0 || len(id) < 6) {
+		return // 小号 13800000000 is a phone number, WeChat has no shorter ones
 	}
 	plainWord := !strings.ContainsAny(id, "0123456789_-")
 	if plainWord && (!sure || common[id]) {
@@ -58,6 +57,12 @@ func (r *reading) wechat(w word, last int) {
 	r.found(WeChat, score, from, to, why.text())
 }
 
+// article reports that a word for numbers of goods or orders stands right before: 型号 QQ-30000.
+func (r *reading) article(w word) bool {
+	begin, _ := r.clause(w.at, w.to, 4)
+	return lastOf(r.near(begin, w.at), tSerial|tOwn|tAdd) == tSerial
+}
+
 func (r *reading) qq(w word, last int) {
 	t := r.text.r
 	from, to, _ := r.idAfter(w)
@@ -68,7 +73,7 @@ func (r *reading) qq(w word, last int) {
 		return
 	}
 	id := compact(t[from:to])
-	if !qqNumber(id) || r.Detector.accounts[id] || r.insideTaken(from) {
+	if !qqNumber(id) || r.Detector.accounts[id] || r.insideTaken(from) || r.article(w) {
 		return
 	}
 	score, why := r.account(0.85, because("a QQ number behind a word for QQ", "“QQ”一类的字眼与一个号码相连"), from, to, w)
@@ -153,7 +158,7 @@ func (r *reading) idBefore(w word, last int) (from, to int) {
 }
 
 func joins(c rune) bool {
-	return strings.ContainsRune(` :=->→[]("'*~,|/+的我是在就也名叫为id账帐号码搜索加换成改下面哦呀哈吧这个新了一统都同👉⬇`, c)
+	return strings.ContainsRune(` :=->[]("'*~,|/+的我是在就也名叫为id账帐号码搜索加换成改下面哦呀哈吧这个新了一统都同上聊`, c)
 }
 
 // linkWord reports a Latin word that joins only: "my wechat id is …" gives 1, 2 if it
@@ -218,7 +223,7 @@ func (r *reading) mayBeID(from, to int) bool {
 	if letter(rune(id[0])) {
 		return len(id) >= 6 && len(id) <= 20
 	}
-	return qqNumber(id) && len(id) >= 6 && (from == 0 || t[from-1] != '$' && t[from-1] != '¥')
+	return qqNumber(id) && (from == 0 || t[from-1] != '$' && t[from-1] != '¥')
 }
 
 // numberAt gives the end of the digits that begin at rune i, in groups or not.

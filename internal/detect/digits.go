@@ -97,12 +97,14 @@ func short(r []rune) string {
 func (f *folded) digit(v, script byte, at, to int) {
 	gap := apart
 	if n := len(f.digits); n > 0 {
-		gap = between(f.r, int(f.digits[n-1].to), at)
+		gap = between(f.r, int(f.digits[n-1].to), at, script == chinese && f.digits[n-1].script == chinese)
 	}
 	f.digits = append(f.digits, digit{v, script, gap, int32(at), int32(to)}) // #nosec G115 -- see add
 }
 
-func between(r []rune, from, to int) byte {
+// between says how digits stand that end at from and begin at to. A comma parts
+// thousands, but not in Chinese digits.
+func between(r []rune, from, to int, chinese bool) byte {
 	if from == to {
 		return next
 	}
@@ -117,6 +119,11 @@ func between(r []rune, from, to int) byte {
 		switch c {
 		case ' ', '-', '.', '_', '·', '(', ')', '\u00a0':
 		case '*', '~':
+			gap = distant
+		case ',', '、':
+			if !chinese {
+				return apart
+			}
 			gap = distant
 		default:
 			return apart

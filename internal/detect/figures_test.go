@@ -79,8 +79,8 @@ func (c *count) note(expected, found bool) {
 
 // floors are just below what is measured on the part held out, precision and recall.
 var floors = map[detect.Name][2]float64{
-	detect.WeChat: {0.98, 0.82}, detect.QQ: {0.98, 0.92}, detect.Phone: {0.96, 0.98}, detect.Email: {0.98, 0.90}, detect.Link: {0.98, 0.98},
-	detect.Card: {0.98, 0.98}, detect.QR: {0.98, 0.87}, detect.Invite: {0.94, 0.91}, detect.Export: {0.84, 0.80},
+	detect.WeChat: {0.98, 0.84}, detect.QQ: {0.98, 0.92}, detect.Phone: {0.96, 0.98}, detect.Email: {0.98, 0.91}, detect.Link: {0.98, 0.98},
+	detect.Card: {0.98, 0.98}, detect.QR: {0.98, 0.82}, detect.Invite: {0.95, 0.87}, detect.Export: {0.84, 0.80},
 }
 
 func TestFigures(t *testing.T) {

@@ -81,7 +81,7 @@ func (r *reading) invite(ws []word, begin, end int) (float64, reason) {
 	if t&tCorp != 0 && !leaves && t&tSecret == 0 && t&tOwn == 0 && !me {
 		score -= 0.3
 	}
-	if t&tYours != 0 && !me && t&(tOwn|tPrivate|tMove) == 0 && !slices.ContainsFunc(ws, asks) {
+	if t&tYours != 0 && !me && !leaves && t&(tOwn|tPrivate|tMove) == 0 && !slices.ContainsFunc(ws, asks) {
 		score -= 0.2
 	}
 	return score, why
