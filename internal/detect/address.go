@@ -41,8 +41,8 @@ func (r *reading) addresses() {
 func (r *reading) hostAt(i int) host {
 	t := r.text.r
 	h := host{from: i}
-	var name []rune
-	disguised := false
+	var buf [128]rune
+	name, length, disguised := buf[:0], 0, false
 	for j, labels := i, 0; ; {
 		k := j
 		for k < len(t) && (letter(t[k]) || number(t[k]) || t[k] == '-' || t[k] == '_') {
@@ -57,7 +57,7 @@ func (r *reading) hostAt(i int) host {
 		if labels > 1 {
 			name = append(name, t[j:k]...)
 			if k-j <= 8 && domains[string(t[j:k])] {
-				h.name, h.to, h.labels, h.disguised = string(name), k, labels, disguised
+				length, h.to, h.labels, h.disguised = len(name), k, labels, disguised
 			}
 		}
 		n, plainDot := dot(t, k)
@@ -71,6 +71,7 @@ func (r *reading) hostAt(i int) host {
 		name = append(name, '.')
 		j = k + n
 	}
+	h.name = string(name[:length])
 	if h.disguised && !spacedOut[h.name[strings.LastIndexByte(h.name, '.')+1:]] {
 		h.labels = 0
 	}

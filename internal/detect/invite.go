@@ -44,7 +44,8 @@ func (r *reading) invite(ws []word, begin, end int) (float64, reason) {
 	if r.m.FromContact && t&tYours == 0 && !speaksTo(r, ws) {
 		return 0, reason{} // the customer's own new number
 	}
-	score, why := 0.0, reason{}
+	var score float64
+	var why reason
 	switch {
 	case t&tAdd != 0 && t&tPrivate != 0 && (account || me):
 		score, why = 0.9, because("the customer is asked to add a private or other account", "请客户添加私人或其他账号")

@@ -196,7 +196,7 @@ func measured(r []rune, to int) bool {
 	case '元', '块', '件', '台', '个', '%', '吨', '米', '万':
 		return true
 	}
-	return letter(r[to]) && !(r[to] == 'v' || r[to] == 'w' || r[to] == 'q')
+	return letter(r[to]) && r[to] != 'v' && r[to] != 'w' && r[to] != 'q'
 }
 
 // disguised reports Chinese, spelled, enclosed or sound-alike digits, stars, or each

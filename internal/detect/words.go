@@ -163,7 +163,7 @@ func (t *trie) longest(r []rune, at int) (w word, ok bool) {
 			continue
 		}
 		n, skipped = next, 0
-		if n.end && !(letter(c) && j+1 < len(r) && letter(r[j+1])) {
+		if n.end && (!letter(c) || j+1 == len(r) || !letter(r[j+1])) {
 			w, ok = word{n.tag, at, j + 1}, true
 		}
 		if len(n.children) == 0 {
