@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -45,13 +46,17 @@ type Sealer struct {
 }
 
 // Work seals the entries of a corp that are not sealed yet and says when to look
-// again. It fails where the log is damaged, and seals nothing then.
+// again. It fails where the log is damaged or is not the one that was sealed before,
+// and seals nothing then.
 func (s *Sealer) Work(ctx context.Context, corp nid.ID) (time.Time, error) {
 	next := s.DB.Now().Add(SealEvery)
 	if len(s.Keys) == 0 {
 		return next, nil
 	}
 	ctx = store.System(ctx, corp, "seal the audit log")
+	if err := s.continues(ctx, corp); err != nil {
+		return time.Time{}, err
+	}
 	if err := s.announce(ctx); err != nil {
 		return time.Time{}, err
 	}
@@ -62,6 +67,37 @@ func (s *Sealer) Work(ctx context.Context, corp nid.ID) (time.Time, error) {
 		}
 	}
 	return next, s.copy(ctx, corp)
+}
+
+// ErrForked is a log that is not the continuation of what was signed before: an older
+// database was put back, or somebody wrote it anew. A signature would vouch for that.
+var ErrForked = errors.New("the audit log is not the one that was signed before; nothing is sealed until the matter is settled, see docs/audit-log.md")
+
+// continues fails with ErrForked unless the log goes on from the last copy outside of
+// the database.
+func (s *Sealer) continues(ctx context.Context, corp nid.ID) error {
+	last, err := lastCopy(s.Folder, corp)
+	if err != nil || last.Size == 0 {
+		return err
+	}
+	signed, err := checkpoint.Read(last.Note, corp)
+	if err != nil {
+		return fmt.Errorf("%s: the last line: %w", File(s.Folder, corp), err)
+	}
+	return s.DB.View(ctx, func(ctx context.Context, q *store.Read) error {
+		now, err := newest(ctx, q, corp)
+		if err != nil {
+			return err
+		}
+		if now.Size < signed.Size {
+			return fmt.Errorf("%s: %d entries were signed, and the database knows of %d: %w", corp, signed.Size, now.Size, ErrForked)
+		}
+		root, err := tlog.TreeHash(signed.Size, hashesOf(ctx, q, corp))
+		if err == nil && [32]byte(root) != signed.Root {
+			err = fmt.Errorf("%s: its first %d entries have another root: %w", corp, signed.Size, ErrForked)
+		}
+		return err
+	})
 }
 
 // announce writes a key that is new into the log. Where the former key is still
@@ -236,17 +272,13 @@ func (s *Sealer) copy(ctx context.Context, corp nid.ID) error {
 	if err := os.MkdirAll(s.Folder, 0o700); err != nil {
 		return err
 	}
-	have, err := copies(s.Folder, corp)
+	last, err := lastCopy(s.Folder, corp)
 	if err != nil {
 		return err
 	}
-	size := int64(0)
-	if n := len(have); n > 0 {
-		size = have[n-1].Size
-	}
 	var rows []Checkpoint
 	err = s.DB.View(ctx, func(ctx context.Context, q *store.Read) error {
-		rows, err = store.Select(ctx, q, (*Checkpoint).dest, `SELECT `+checkpointColumns+` AND size > $2 ORDER BY size`, corp, size)
+		rows, err = store.Select(ctx, q, (*Checkpoint).dest, `SELECT `+checkpointColumns+` AND size > $2 ORDER BY size`, corp, last.Size)
 		return err
 	})
 	if err != nil || len(rows) == 0 {
@@ -285,21 +317,52 @@ func fileSize(f *os.File) int64 {
 	return info.Size()
 }
 
-// copies reads a corp's file. A line that was cut off by a crash at its end is left out.
-func copies(folder string, corp nid.ID) (out []copied, err error) {
+// copies reads a corp's file. A line that was cut off by a crash is left out: the next
+// one repeats it.
+func copies(folder string, corp nid.ID) ([]copied, error) {
 	f, err := os.Open(File(folder, corp)) // #nosec G304 -- the operator's folder
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) || folder == "" {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	for lines := bufio.NewScanner(f); lines.Scan(); {
+	return parseCopies(f)
+}
+
+func parseCopies(r io.Reader) (out []copied, err error) {
+	lines := bufio.NewScanner(r)
+	for lines.Scan() {
 		var c copied
 		if json.Unmarshal(lines.Bytes(), &c) == nil && c.Size > 0 {
 			out = append(out, c)
 		}
 	}
-	return out, nil
+	return out, lines.Err()
+}
+
+// tail is how much of a file holds its last line for certain.
+const tail = 32 << 10
+
+// lastCopy is the last line of a corp's file, which grows by a line a minute and is
+// not read as a whole each time; the zero one where there is none.
+func lastCopy(folder string, corp nid.ID) (copied, error) {
+	if folder == "" {
+		return copied{}, nil
+	}
+	f, err := os.Open(File(folder, corp)) // #nosec G304 -- the operator's folder
+	if errors.Is(err, fs.ErrNotExist) {
+		return copied{}, nil
+	}
+	if err != nil {
+		return copied{}, err
+	}
+	defer f.Close()
+	from := max(fileSize(f)-tail, 0)
+	have, err := parseCopies(io.NewSectionReader(f, from, tail))
+	if err != nil || len(have) == 0 {
+		return copied{}, err
+	}
+	return have[len(have)-1], nil
 }
