@@ -1,16 +1,11 @@
 package audit
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -19,6 +14,7 @@ import (
 	"github.com/openhandover/openhandover/internal/access"
 	"github.com/openhandover/openhandover/internal/audit/checkpoint"
 	"github.com/openhandover/openhandover/internal/audit/leaf"
+	"github.com/openhandover/openhandover/internal/audit/witness"
 	"github.com/openhandover/openhandover/internal/nid"
 	"github.com/openhandover/openhandover/internal/store"
 )
@@ -43,6 +39,9 @@ type Sealer struct {
 	Keys checkpoint.Keys
 	// Folder is where each corp's checkpoints are kept, one a line; empty: nowhere.
 	Folder string
+	// Witness and Stamper are shown checkpoints, see Show; nil: nobody is.
+	Witness *witness.Witness
+	Stamper *witness.Stamper
 }
 
 // Work seals the entries of a corp that are not sealed yet and says when to look
@@ -76,7 +75,10 @@ var ErrForked = errors.New("the audit log is not the one that was signed before;
 // continues fails with ErrForked unless the log goes on from the last copy outside of
 // the database.
 func (s *Sealer) continues(ctx context.Context, corp nid.ID) error {
-	last, err := lastCopy(s.Folder, corp)
+	if s.Folder == "" {
+		return nil
+	}
+	last, err := lastCopy(File(s.Folder, corp))
 	if err != nil || last.Size == 0 {
 		return err
 	}
@@ -181,6 +183,9 @@ func (s *Sealer) seal(ctx context.Context) (more bool, err error) {
 		_, err = tx.Keep(ctx, "checkpoints", `INSERT INTO checkpoints (corp_id, size, root, note, at) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`,
 			tx.Corp(), f.Size, root[:], text, tx.Now())
 		more = f.Size < h.Size
+		if err == nil && s.shows() {
+			err = tx.Wake(ctx, WorkWitnesses, tx.Now())
+		}
 		return err
 	})
 	return more, err
@@ -252,117 +257,4 @@ func hashesOf(ctx context.Context, q store.Querier, corp nid.ID) tlog.HashReader
 		}
 		return out, nil
 	}
-}
-
-// copied is a line of a corp's file of checkpoints.
-type copied struct {
-	Size int64     `json:"size"`
-	Note string    `json:"note"`
-	At   time.Time `json:"at"`
-}
-
-// File is where a corp's checkpoints are copied to.
-func File(folder string, corp nid.ID) string { return filepath.Join(folder, corp.String()+".jsonl") }
-
-// copy appends to the file what it does not have yet.
-func (s *Sealer) copy(ctx context.Context, corp nid.ID) error {
-	if s.Folder == "" {
-		return nil
-	}
-	if err := os.MkdirAll(s.Folder, 0o700); err != nil {
-		return err
-	}
-	last, err := lastCopy(s.Folder, corp)
-	if err != nil {
-		return err
-	}
-	var rows []Checkpoint
-	err = s.DB.View(ctx, func(ctx context.Context, q *store.Read) error {
-		rows, err = store.Select(ctx, q, (*Checkpoint).dest, `SELECT `+checkpointColumns+` AND size > $2 ORDER BY size`, corp, last.Size)
-		return err
-	})
-	if err != nil || len(rows) == 0 {
-		return err
-	}
-	f, err := os.OpenFile(File(s.Folder, corp), os.O_APPEND|os.O_CREATE|os.O_RDWR, 0o600) // #nosec G304 -- the operator's folder
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	var lines bytes.Buffer
-	if end := make([]byte, 1); fileSize(f) > 0 {
-		if _, err := f.ReadAt(end, fileSize(f)-1); err != nil {
-			return err
-		}
-		if end[0] != '\n' { // a crash cut the last line off
-			lines.WriteByte('\n')
-		}
-	}
-	for _, r := range rows {
-		if err := json.NewEncoder(&lines).Encode(copied{r.Size, r.Note, r.At.UTC()}); err != nil {
-			return err
-		}
-	}
-	if _, err := f.Write(lines.Bytes()); err != nil {
-		return err
-	}
-	return f.Sync()
-}
-
-func fileSize(f *os.File) int64 {
-	info, err := f.Stat()
-	if err != nil {
-		return 0
-	}
-	return info.Size()
-}
-
-// copies reads a corp's file. A line that was cut off by a crash is left out: the next
-// one repeats it.
-func copies(folder string, corp nid.ID) ([]copied, error) {
-	f, err := os.Open(File(folder, corp)) // #nosec G304 -- the operator's folder
-	if errors.Is(err, fs.ErrNotExist) || folder == "" {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return parseCopies(f)
-}
-
-func parseCopies(r io.Reader) (out []copied, err error) {
-	lines := bufio.NewScanner(r)
-	for lines.Scan() {
-		var c copied
-		if json.Unmarshal(lines.Bytes(), &c) == nil && c.Size > 0 {
-			out = append(out, c)
-		}
-	}
-	return out, lines.Err()
-}
-
-// tail is how much of a file holds its last line for certain.
-const tail = 32 << 10
-
-// lastCopy is the last line of a corp's file, which grows by a line a minute and is
-// not read as a whole each time; the zero one where there is none.
-func lastCopy(folder string, corp nid.ID) (copied, error) {
-	if folder == "" {
-		return copied{}, nil
-	}
-	f, err := os.Open(File(folder, corp)) // #nosec G304 -- the operator's folder
-	if errors.Is(err, fs.ErrNotExist) {
-		return copied{}, nil
-	}
-	if err != nil {
-		return copied{}, err
-	}
-	defer f.Close()
-	from := max(fileSize(f)-tail, 0)
-	have, err := parseCopies(io.NewSectionReader(f, from, tail))
-	if err != nil || len(have) == 0 {
-		return copied{}, err
-	}
-	return have[len(have)-1], nil
 }

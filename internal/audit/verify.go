@@ -3,6 +3,7 @@ package audit
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"math"
 	"time"
@@ -52,11 +53,17 @@ const verifyBatch = 2000
 // (see leaf.Verify), and against the checkpoints any change of what they cover.
 func Verify(ctx context.Context, db *store.DB, corp nid.ID, trust Trust, progress func(done, total int64)) (Result, error) {
 	result := Result{Corp: corp}
-	have, err := copies(trust.Folder, corp)
-	if err != nil {
-		return result, err
+	var have []copied
+	if trust.Folder != "" {
+		for _, file := range []string{File(trust.Folder, corp), Witnessed(trust.Folder, corp), Stamped(trust.Folder, corp)} {
+			lines, err := copies(file)
+			if err != nil {
+				return result, fmt.Errorf("%s: %w", file, err)
+			}
+			have = append(have, lines...)
+		}
 	}
-	err = db.View(store.System(ctx, corp, "verify the audit log"), func(ctx context.Context, r *store.Read) error {
+	err := db.View(store.System(ctx, corp, "verify the audit log"), func(ctx context.Context, r *store.Read) error {
 		h, err := storedHead(ctx, r, corp)
 		if err != nil {
 			return err
