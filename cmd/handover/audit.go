@@ -17,6 +17,7 @@ type auditCmd struct {
 	Verify     auditVerifyCmd     `cmd:"" help:"Check every entry of the audit log: chain, columns, head and checkpoints; or an evidence package."`
 	Export     auditExportCmd     `cmd:"" help:"Write the evidence package of a handover."`
 	Checkpoint auditCheckpointCmd `cmd:"" help:"Sign the audit log as it is now, and print that with the key to check it by."`
+	Key        auditKeyCmd        `cmd:"" help:"The key that signs checkpoints."`
 }
 
 type auditVerifyCmd struct {

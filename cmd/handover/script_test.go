@@ -40,10 +40,13 @@ func TestMain(m *testing.M) {
 //	past handover  sets PAST to a handover of the demo that is COMPLETED
 //	sqlite FILE Q… changes a database behind the program's back
 //	soon           sets SOON to a time in a few seconds, for startAt
+//	verifierkey V  sets V to the verifier key that the last command printed
+//	mode FILE M    FILE must have the permissions M, octal
 //	jsonlines F K… F must have lines, each a JSON object that has the keys
 var commands = map[string]func(*testscript.TestScript, bool, []string){
 	"exits": exits, "serve": serve, "printed": printed, "terminate": terminate, "sqlite": behindItsBack, "past": past,
 	"soon": soon, "jsonlines": jsonLines,
+	"verifierkey": verifierKey, "mode": mode,
 }
 
 func TestScripts(t *testing.T) {
@@ -195,5 +198,21 @@ func jsonLines(ts *testscript.TestScript, neg bool, args []string) {
 				ts.Fatalf("%q has no %s", line, key)
 			}
 		}
+	}
+}
+
+func verifierKey(ts *testscript.TestScript, _ bool, args []string) {
+	_, key, ok := strings.Cut(ts.ReadFile("stdout"), "verifier key: ")
+	if !ok || len(args) != 1 {
+		ts.Fatalf("usage: verifierkey NAME, after audit checkpoint")
+	}
+	ts.Setenv(args[0], strings.TrimSpace(key))
+}
+
+func mode(ts *testscript.TestScript, _ bool, args []string) {
+	info, err := os.Stat(ts.MkAbs(args[0]))
+	ts.Check(err)
+	if got := strconv.FormatUint(uint64(info.Mode().Perm()), 8); got != args[1] {
+		ts.Fatalf("%s has the permissions %s, want %s", args[0], got, args[1])
 	}
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/openhandover/openhandover/internal/audit"
 	"github.com/openhandover/openhandover/internal/audit/checkpoint"
+	"github.com/openhandover/openhandover/internal/audit/witness"
 	"github.com/openhandover/openhandover/internal/config"
 	"github.com/openhandover/openhandover/internal/nid"
 	"github.com/openhandover/openhandover/internal/store"
@@ -33,7 +34,18 @@ func (p *program) sealer(c *config.Config) (*audit.Sealer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--checkpoint-key-file: %w", err)
 	}
-	return &audit.Sealer{DB: p.db, Log: p.log, Keys: keys, Folder: c.Checkpoints()}, nil
+	s := &audit.Sealer{DB: p.db, Log: p.log, Keys: keys, Folder: c.Checkpoints()}
+	if c.WitnessURL != "" {
+		key, err := witness.ParseKey(c.WitnessKey)
+		if err != nil {
+			return nil, fmt.Errorf("--witness-key: %w", err)
+		}
+		s.Witness = &witness.Witness{URL: c.WitnessURL, Key: key, HTTP: witness.Client()}
+	}
+	if c.TimestampURL != "" {
+		s.Stamper = &witness.Stamper{URL: c.TimestampURL, HTTP: witness.Client()}
+	}
+	return s, nil
 }
 
 // makeKey writes a new key. Where somebody else makes one at the same time, theirs stays.
@@ -115,6 +127,9 @@ func (c *auditCheckpointCmd) Run(e *env) (err error) {
 	for _, corp := range corps {
 		if _, err := s.Work(e.ctx, corp); err != nil {
 			return err
+		}
+		if _, err := s.Show(e.ctx, corp); err != nil {
+			fmt.Fprintf(e.stderr, "handover: signed, but not everybody has seen it: %v\n", err)
 		}
 		if err := c.print(e, p.db, corp, s.Keys); err != nil {
 			return err

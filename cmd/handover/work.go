@@ -22,6 +22,7 @@ func (p *program) works(s *audit.Sealer) map[string]job.Work {
 		notify.WorkDeliveries:  p.use.Webhook.Deliver,
 		notify.WorkDigests:     p.use.Webhook.Digests,
 		audit.WorkCheckpoints:  s.Work,
+		audit.WorkWitnesses:    s.Show,
 	}
 }
 

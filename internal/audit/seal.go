@@ -1,15 +1,11 @@
 package audit
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -18,6 +14,7 @@ import (
 	"github.com/openhandover/openhandover/internal/access"
 	"github.com/openhandover/openhandover/internal/audit/checkpoint"
 	"github.com/openhandover/openhandover/internal/audit/leaf"
+	"github.com/openhandover/openhandover/internal/audit/witness"
 	"github.com/openhandover/openhandover/internal/nid"
 	"github.com/openhandover/openhandover/internal/store"
 )
@@ -42,16 +39,23 @@ type Sealer struct {
 	Keys checkpoint.Keys
 	// Folder is where each corp's checkpoints are kept, one a line; empty: nowhere.
 	Folder string
+	// Witness and Stamper are shown checkpoints, see Show; nil: nobody is.
+	Witness *witness.Witness
+	Stamper *witness.Stamper
 }
 
 // Work seals the entries of a corp that are not sealed yet and says when to look
-// again. It fails where the log is damaged, and seals nothing then.
+// again. It fails where the log is damaged or is not the one that was sealed before,
+// and seals nothing then.
 func (s *Sealer) Work(ctx context.Context, corp nid.ID) (time.Time, error) {
 	next := s.DB.Now().Add(SealEvery)
 	if len(s.Keys) == 0 {
 		return next, nil
 	}
 	ctx = store.System(ctx, corp, "seal the audit log")
+	if err := s.continues(ctx, corp); err != nil {
+		return time.Time{}, err
+	}
 	if err := s.announce(ctx); err != nil {
 		return time.Time{}, err
 	}
@@ -62,6 +66,40 @@ func (s *Sealer) Work(ctx context.Context, corp nid.ID) (time.Time, error) {
 		}
 	}
 	return next, s.copy(ctx, corp)
+}
+
+// ErrForked is a log that is not the continuation of what was signed before: an older
+// database was put back, or somebody wrote it anew. A signature would vouch for that.
+var ErrForked = errors.New("the audit log is not the one that was signed before; nothing is sealed until the matter is settled, see docs/audit-log.md")
+
+// continues fails with ErrForked unless the log goes on from the last copy outside of
+// the database.
+func (s *Sealer) continues(ctx context.Context, corp nid.ID) error {
+	if s.Folder == "" {
+		return nil
+	}
+	last, err := lastCopy(File(s.Folder, corp))
+	if err != nil || last.Size == 0 {
+		return err
+	}
+	signed, err := checkpoint.Read(last.Note, corp)
+	if err != nil {
+		return fmt.Errorf("%s: the last line: %w", File(s.Folder, corp), err)
+	}
+	return s.DB.View(ctx, func(ctx context.Context, q *store.Read) error {
+		now, err := newest(ctx, q, corp)
+		if err != nil {
+			return err
+		}
+		if now.Size < signed.Size {
+			return fmt.Errorf("%s: %d entries were signed, and the database knows of %d: %w", corp, signed.Size, now.Size, ErrForked)
+		}
+		root, err := tlog.TreeHash(signed.Size, hashesOf(ctx, q, corp))
+		if err == nil && [32]byte(root) != signed.Root {
+			err = fmt.Errorf("%s: its first %d entries have another root: %w", corp, signed.Size, ErrForked)
+		}
+		return err
+	})
 }
 
 // announce writes a key that is new into the log. Where the former key is still
@@ -145,6 +183,9 @@ func (s *Sealer) seal(ctx context.Context) (more bool, err error) {
 		_, err = tx.Keep(ctx, "checkpoints", `INSERT INTO checkpoints (corp_id, size, root, note, at) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`,
 			tx.Corp(), f.Size, root[:], text, tx.Now())
 		more = f.Size < h.Size
+		if err == nil && s.shows() {
+			err = tx.Wake(ctx, WorkWitnesses, tx.Now())
+		}
 		return err
 	})
 	return more, err
@@ -216,90 +257,4 @@ func hashesOf(ctx context.Context, q store.Querier, corp nid.ID) tlog.HashReader
 		}
 		return out, nil
 	}
-}
-
-// copied is a line of a corp's file of checkpoints.
-type copied struct {
-	Size int64     `json:"size"`
-	Note string    `json:"note"`
-	At   time.Time `json:"at"`
-}
-
-// File is where a corp's checkpoints are copied to.
-func File(folder string, corp nid.ID) string { return filepath.Join(folder, corp.String()+".jsonl") }
-
-// copy appends to the file what it does not have yet.
-func (s *Sealer) copy(ctx context.Context, corp nid.ID) error {
-	if s.Folder == "" {
-		return nil
-	}
-	if err := os.MkdirAll(s.Folder, 0o700); err != nil {
-		return err
-	}
-	have, err := copies(s.Folder, corp)
-	if err != nil {
-		return err
-	}
-	size := int64(0)
-	if n := len(have); n > 0 {
-		size = have[n-1].Size
-	}
-	var rows []Checkpoint
-	err = s.DB.View(ctx, func(ctx context.Context, q *store.Read) error {
-		rows, err = store.Select(ctx, q, (*Checkpoint).dest, `SELECT `+checkpointColumns+` AND size > $2 ORDER BY size`, corp, size)
-		return err
-	})
-	if err != nil || len(rows) == 0 {
-		return err
-	}
-	f, err := os.OpenFile(File(s.Folder, corp), os.O_APPEND|os.O_CREATE|os.O_RDWR, 0o600) // #nosec G304 -- the operator's folder
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	var lines bytes.Buffer
-	if end := make([]byte, 1); fileSize(f) > 0 {
-		if _, err := f.ReadAt(end, fileSize(f)-1); err != nil {
-			return err
-		}
-		if end[0] != '\n' { // a crash cut the last line off
-			lines.WriteByte('\n')
-		}
-	}
-	for _, r := range rows {
-		if err := json.NewEncoder(&lines).Encode(copied{r.Size, r.Note, r.At.UTC()}); err != nil {
-			return err
-		}
-	}
-	if _, err := f.Write(lines.Bytes()); err != nil {
-		return err
-	}
-	return f.Sync()
-}
-
-func fileSize(f *os.File) int64 {
-	info, err := f.Stat()
-	if err != nil {
-		return 0
-	}
-	return info.Size()
-}
-
-// copies reads a corp's file. A line that was cut off by a crash at its end is left out.
-func copies(folder string, corp nid.ID) (out []copied, err error) {
-	f, err := os.Open(File(folder, corp)) // #nosec G304 -- the operator's folder
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	for lines := bufio.NewScanner(f); lines.Scan(); {
-		var c copied
-		if json.Unmarshal(lines.Bytes(), &c) == nil && c.Size > 0 {
-			out = append(out, c)
-		}
-	}
-	return out, nil
 }

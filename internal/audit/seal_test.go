@@ -297,6 +297,47 @@ func TestDamageIsNotSealed(t *testing.T) {
 	})
 }
 
+// The sealer does not sign another past than the one it signed before: its signature
+// would make good what somebody did to the database.
+func TestForksAreNotSealed(t *testing.T) {
+	for name, do := range map[string]func(s *scene){
+		"put back to yesterday": func(s *scene) {
+			s.exec(`DELETE FROM audit_entries WHERE "index" >= 7`)
+			s.exec(`DELETE FROM checkpoints WHERE size > 7`)
+			s.exec(`DELETE FROM audit_hashes WHERE n >= 11`)
+			s.exec(`UPDATE audit_heads SET size = 7, hash = (SELECT hash FROM audit_entries WHERE "index" = 6)`)
+		},
+		"written anew": func(s *scene) {
+			for _, t := range []string{"audit_entries", "audit_heads", "audit_hashes", "checkpoints"} {
+				s.exec(`DELETE FROM ` + t)
+			}
+			forger := s.sealer()
+			forger.Keys = checkpoint.Keys{key(66)}
+			fill(s, 20)
+			_, err := forger.Work(context.Background(), s.corp)
+			ok(s.t, err)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			each(t, func(t *testing.T, s *scene) {
+				sealer := s.sealer()
+				s.sealed(sealer, 6)
+				s.sealed(sealer, 6)
+				s.unlocked()
+				do(s)
+				fill(s, 3)
+				entries, seals := s.count(`SELECT count(*) FROM audit_entries`), s.count(`SELECT count(*) FROM checkpoints`)
+				if _, err := sealer.Work(context.Background(), s.corp); !errors.Is(err, audit.ErrForked) {
+					t.Errorf("sealed a fork: %v", err)
+				}
+				if s.count(`SELECT count(*) FROM audit_entries`) != entries || s.count(`SELECT count(*) FROM checkpoints`) != seals {
+					t.Error("something was written")
+				}
+			})
+		})
+	}
+}
+
 // The copy goes on where it ended, and mends a line that a crash cut off.
 func TestCopiesGoOn(t *testing.T) {
 	s := onSQLite(t)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"iter"
+	"math"
 	"slices"
 	"time"
 
@@ -180,9 +181,12 @@ func (h *hashCheck) same(done []tlog.Hash) bool {
 
 // take gives the next stored hash; false where it is missing.
 func (h *hashCheck) take() ([]byte, bool) {
-	if len(h.rows) == 0 && h.err == nil {
-		h.rows, h.err = store.Select(h.ctx, h.q, func(r *hashRow) []any { return []any{&r.n, &r.hash} },
-			`SELECT n, hash FROM audit_hashes WHERE corp_id = $1 AND n >= $2 ORDER BY n LIMIT $3`, h.corp, h.n, 2*verifyBatch)
+	// Bounded first, for the planner's sake (see stored); then whatever is left.
+	for _, upTo := range []int64{h.n + 2*verifyBatch - 1, math.MaxInt64} {
+		if len(h.rows) == 0 && h.err == nil {
+			h.rows, h.err = store.Select(h.ctx, h.q, func(r *hashRow) []any { return []any{&r.n, &r.hash} },
+				`SELECT n, hash FROM audit_hashes WHERE corp_id = $1 AND n >= $2 AND n <= $3 ORDER BY n LIMIT $4`, h.corp, h.n, upTo, 2*verifyBatch)
+		}
 	}
 	if len(h.rows) == 0 || h.rows[0].n != h.n {
 		return nil, false

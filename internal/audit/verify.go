@@ -3,6 +3,7 @@ package audit
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"math"
 	"time"
@@ -52,11 +53,17 @@ const verifyBatch = 2000
 // (see leaf.Verify), and against the checkpoints any change of what they cover.
 func Verify(ctx context.Context, db *store.DB, corp nid.ID, trust Trust, progress func(done, total int64)) (Result, error) {
 	result := Result{Corp: corp}
-	have, err := copies(trust.Folder, corp)
-	if err != nil {
-		return result, err
+	var have []copied
+	if trust.Folder != "" {
+		for _, file := range []string{File(trust.Folder, corp), Witnessed(trust.Folder, corp), Stamped(trust.Folder, corp)} {
+			lines, err := copies(file)
+			if err != nil {
+				return result, fmt.Errorf("%s: %w", file, err)
+			}
+			have = append(have, lines...)
+		}
 	}
-	err = db.View(store.System(ctx, corp, "verify the audit log"), func(ctx context.Context, r *store.Read) error {
+	err := db.View(store.System(ctx, corp, "verify the audit log"), func(ctx context.Context, r *store.Read) error {
 		h, err := storedHead(ctx, r, corp)
 		if err != nil {
 			return err
@@ -103,10 +110,10 @@ func storedHead(ctx context.Context, q store.Querier, corp nid.ID) (leaf.Head, e
 func stored(ctx context.Context, q store.Querier, corp nid.ID, read func(done int64)) iter.Seq2[leaf.Row, error] {
 	return func(yield func(leaf.Row, error) bool) {
 		last, lastID, done := int64(math.MinInt64), nid.ID{}.UUID(), int64(0)
-		for {
+		for upTo := int64(math.MaxInt64); ; {
 			rows, err := store.Select(ctx, q, (*entryRow).dest, `
 				SELECT id, corp_id, created_at, "index", at, actor_id, actor_kind, action, subject_id, handover_id, request_id, leaf, hash
-				FROM audit_entries WHERE corp_id = $1 AND ("index", id) > ($2, $3) ORDER BY "index", id LIMIT $4`, corp, last, lastID, verifyBatch)
+				FROM audit_entries WHERE corp_id = $1 AND ("index", id) > ($2, $3) AND "index" <= $4 ORDER BY "index", id LIMIT $5`, corp, last, lastID, upTo, verifyBatch)
 			if err != nil {
 				yield(leaf.Row{}, err)
 				return
@@ -116,12 +123,23 @@ func stored(ctx context.Context, q store.Querier, corp nid.ID, read func(done in
 					return
 				}
 			}
-			done += int64(len(rows))
-			read(done)
-			if len(rows) < verifyBatch {
-				return
+			if done += int64(len(rows)); len(rows) > 0 || done == 0 {
+				read(done)
 			}
-			last, lastID = int64(rows[len(rows)-1].index), rows[len(rows)-1].id.text
+			if len(rows) > 0 {
+				last, lastID = int64(rows[len(rows)-1].index), rows[len(rows)-1].id.text
+			}
+			// A log in order has its next batch right behind. Said so, a planner without
+			// statistics does not sort all that is left for each batch. Whether there is
+			// more behind a gap, a query without that bound tells.
+			switch {
+			case len(rows) == verifyBatch && last < math.MaxInt64-verifyBatch:
+				upTo = last + verifyBatch
+			case len(rows) < verifyBatch && upTo == math.MaxInt64:
+				return
+			default:
+				upTo = math.MaxInt64
+			}
 		}
 	}
 }

@@ -49,6 +49,10 @@ type Config struct {
 
 	CheckpointKeyFile string `name:"checkpoint-key-file" env:"HANDOVER_CHECKPOINT_KEY_FILE" placeholder:"FILE" help:"File that holds the key that signs the audit log's checkpoints (default: checkpoint.key in the data folder, made where there is none)."`
 
+	WitnessURL   string `name:"witness-url" env:"HANDOVER_WITNESS_URL" placeholder:"URL" help:"Witness that cosigns the audit log's checkpoints (c2sp.org/tlog-witness): its submission prefix."`
+	WitnessKey   string `name:"witness-key" env:"HANDOVER_WITNESS_KEY" placeholder:"KEY" help:"Verifier key of the witness, NAME+HASH+KEY."`
+	TimestampURL string `name:"timestamp-url" env:"HANDOVER_TIMESTAMP_URL" placeholder:"URL" help:"Authority that time-stamps checkpoints, once an hour at most (RFC 3161)."`
+
 	AllowOrigin []string       `name:"allow-origin" env:"HANDOVER_ALLOW_ORIGINS" placeholder:"ORIGIN" help:"Origin whose pages may call the API, such as https://console.example.com; repeatable."`
 	BehindProxy []netip.Prefix `name:"behind-proxy" env:"HANDOVER_BEHIND_PROXY" placeholder:"CIDR" help:"Network of proxies whose X-Forwarded-For is believed, such as 10.0.0.0/8; repeatable."`
 
@@ -132,6 +136,9 @@ func (c *Config) check() error {
 	if err := checkListen(c.Listen); err != nil {
 		return err
 	}
+	if err := c.checkWitness(); err != nil {
+		return err
+	}
 	for i, o := range c.AllowOrigin {
 		origin, err := checkOrigin(o)
 		if err != nil {
@@ -166,6 +173,20 @@ func checkListen(s string) error {
 	}
 	if err != nil {
 		return bad("listen", "%q is no address; write HOST:PORT, such as 127.0.0.1:8080", s)
+	}
+	return nil
+}
+
+func (c *Config) checkWitness() error {
+	for _, setting := range [][2]string{{"witness-url", c.WitnessURL}, {"timestamp-url", c.TimestampURL}} {
+		name, s := setting[0], setting[1]
+		u, err := url.Parse(s)
+		if s != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "") {
+			return bad(name, "write a URL such as https://witness.example.com")
+		}
+	}
+	if (c.WitnessURL == "") != (c.WitnessKey == "") {
+		return bad("witness-key", "goes with witness-url: its signatures are checked when they come")
 	}
 	return nil
 }
