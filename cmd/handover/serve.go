@@ -63,7 +63,7 @@ func (s *serveCmd) Run(e *env) error {
 	var sealer *audit.Sealer
 	if !s.NoWorkers {
 		if sealer, err = p.sealer(e.config); err != nil {
-			if e.config.CheckpointKeyFile != "" {
+			if e.config.CheckpointKeyFile != "" || e.config.WitnessURL != "" { // who names a witness wants it asked
 				return err
 			}
 			// Such as in a container that may write nowhere. /readyz says so as well, in a while.
