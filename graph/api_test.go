@@ -19,6 +19,7 @@ import (
 	"github.com/openhandover/openhandover/internal/handover"
 	"github.com/openhandover/openhandover/internal/identity"
 	"github.com/openhandover/openhandover/internal/identity/secret"
+	"github.com/openhandover/openhandover/internal/leak"
 	"github.com/openhandover/openhandover/internal/member"
 	"github.com/openhandover/openhandover/internal/rule"
 	"github.com/openhandover/openhandover/internal/setting"
@@ -58,6 +59,7 @@ func newAPI(t testing.TB, db *store.DB, c *testcorp.Corp) *api {
 		Webhook:  &webhook.Service{DB: db, Log: c.Log, Box: hooks, Client: webhook.NewClient(false)},
 		Approval: &approval.Service{DB: db, Log: c.Log},
 		Setting:  &setting.Service{DB: db, Log: c.Log},
+		Leak:     &leak.Service{DB: db, Log: c.Log},
 	}}, Options{})}
 }
 

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/99designs/gqlgen/graphql"
+	"github.com/vektah/gqlparser/v2/ast"
 
 	"github.com/openhandover/openhandover/internal/access"
 	"github.com/openhandover/openhandover/internal/fault"
@@ -37,8 +38,9 @@ const (
 // authorizer asks access.Operations before a root field is resolved: nobody who is
 // not signed in gets further, and no query or subscription does that its viewer has
 // no permission for anywhere. Mutations check permissions themselves, inside their
-// transaction, and record whom they refuse.
-type authorizer struct{}
+// transaction, and record whom they refuse; refused queries and subscriptions are
+// recorded here, before anything is read: nobody holds two connections.
+type authorizer struct{ r *Resolver }
 
 func (authorizer) ExtensionName() string { return "authorizer" }
 
@@ -52,6 +54,26 @@ func (authorizer) Validate(s graphql.ExecutableSchema) error {
 		}
 	}
 	return nil
+}
+
+// InterceptOperation is graphql.OperationInterceptor.
+func (a authorizer) InterceptOperation(ctx context.Context, next graphql.OperationHandler) graphql.ResponseHandler {
+	o, actor := graphql.GetOperationContext(ctx), access.From(ctx)
+	root := map[ast.Operation]string{ast.Query: "Query", ast.Subscription: "Subscription"}[o.Operation.Operation]
+	if root == "" || !actor.SignedIn() {
+		return next(ctx)
+	}
+	for _, f := range graphql.CollectFields(o, o.Operation.SelectionSet, []string{root}) {
+		operation := root + "." + f.Name
+		if rule, ok := access.Operations[operation]; !ok || rule.Open || rule.Allows(actor) {
+			continue
+		}
+		if err := a.r.Use.Handover.Log.Deny(ctx, a.r.DB, access.Action(operation)); err != nil {
+			graphql.AddError(ctx, err)
+			return graphql.OneShot(&graphql.Response{Errors: graphql.GetErrors(ctx)})
+		}
+	}
+	return next(ctx)
 }
 
 // InterceptField is graphql.FieldInterceptor.

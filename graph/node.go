@@ -65,6 +65,9 @@ func (r *Resolver) nodes(ctx context.Context, ids []nid.ID) ([]siblings.Entity, 
 	if err == nil {
 		err = r.addMessages(ctx, ids, found)
 	}
+	if err == nil {
+		err = r.addFindings(ctx, ids, found)
+	}
 	out := make([]siblings.Entity, len(ids))
 	for i, id := range ids {
 		out[i] = found[id]

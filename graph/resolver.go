@@ -14,6 +14,7 @@ import (
 	"github.com/openhandover/openhandover/internal/group"
 	"github.com/openhandover/openhandover/internal/handover"
 	"github.com/openhandover/openhandover/internal/identity"
+	"github.com/openhandover/openhandover/internal/leak"
 	"github.com/openhandover/openhandover/internal/member"
 	"github.com/openhandover/openhandover/internal/rule"
 	"github.com/openhandover/openhandover/internal/setting"
@@ -43,4 +44,5 @@ type Cases struct {
 	Handover *handover.Service
 	Webhook  *webhook.Service
 	Setting  *setting.Service
+	Leak     *leak.Service
 }

@@ -43,7 +43,7 @@ func Handler(r *Resolver, o Options) *edge.Handler {
 		Sizes: sizes, StandAlone: standAlone, Introspection: o.Introspection, Documents: o.Documents, TrustedOnly: o.TrustedOnly,
 		Read: r.DB.Reading, Stop: o.Stop, Translate: translate,
 		StillAllowed: r.still,
-		Extensions:   []graphql.HandlerExtension{authorizer{}, payloads{r}},
+		Extensions:   []graphql.HandlerExtension{authorizer{r}, payloads{r}},
 	})
 }
 

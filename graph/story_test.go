@@ -23,6 +23,7 @@ import (
 	"github.com/openhandover/openhandover/internal/access"
 	"github.com/openhandover/openhandover/internal/audit"
 	"github.com/openhandover/openhandover/internal/audit/checkpoint"
+	"github.com/openhandover/openhandover/internal/leak"
 	"github.com/openhandover/openhandover/internal/nid"
 	"github.com/openhandover/openhandover/internal/store"
 	"github.com/openhandover/openhandover/internal/store/storetest"
@@ -160,6 +161,10 @@ func (s *story) given(text string) {
 		case "sealed": // sealed: a checkpoint covers what has happened so far
 			sealer := audit.Sealer{DB: s.db, Log: s.corp.Log, Keys: checkpoint.Keys{ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))}}
 			if _, err := sealer.Work(s.t.Context(), s.corp.ID); err != nil {
+				s.t.Fatal(err)
+			}
+		case "audited": // audited: the detectors have looked at what was said so far
+			if _, err := (&leak.Service{DB: s.db, Log: s.corp.Log}).Scan(s.t.Context(), s.corp.ID); err != nil {
 				s.t.Fatal(err)
 			}
 		case "other": // other corp: a second corp with member spy

@@ -24,6 +24,7 @@ import (
 	"github.com/openhandover/openhandover/internal/handover"
 	"github.com/openhandover/openhandover/internal/identity"
 	"github.com/openhandover/openhandover/internal/identity/secret"
+	"github.com/openhandover/openhandover/internal/leak"
 	"github.com/openhandover/openhandover/internal/member"
 	"github.com/openhandover/openhandover/internal/nid"
 	"github.com/openhandover/openhandover/internal/rule"
@@ -103,6 +104,7 @@ func (e *env) join(s setting) (*program, error) {
 		Webhook:  &webhook.Service{DB: db, Log: log, Box: hooks, Client: webhook.NewClient(near), AllowPrivate: near},
 		Approval: &approval.Service{DB: db, Log: log},
 		Setting:  &corpsetting.Service{DB: db, Log: log},
+		Leak:     &leak.Service{DB: db, Log: log},
 	}}, nil
 }
 

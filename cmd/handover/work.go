@@ -8,21 +8,25 @@ import (
 
 	"github.com/openhandover/openhandover/internal/audit"
 	"github.com/openhandover/openhandover/internal/handover"
+	"github.com/openhandover/openhandover/internal/history"
 	"github.com/openhandover/openhandover/internal/job"
 	"github.com/openhandover/openhandover/internal/member"
 	"github.com/openhandover/openhandover/internal/notify"
+	corpsetting "github.com/openhandover/openhandover/internal/setting"
 )
 
 // works is everything that happens in the background, by the kind of alarm that
 // wakes it.
 func (p *program) works(s *audit.Sealer) map[string]job.Work {
 	return map[string]job.Work{
-		handover.WorkHandovers: p.use.Handover.Work,
-		member.WorkDepartures:  p.use.Member.Depart,
-		notify.WorkDeliveries:  p.use.Webhook.Deliver,
-		notify.WorkDigests:     p.use.Webhook.Digests,
-		audit.WorkCheckpoints:  s.Work,
-		audit.WorkWitnesses:    s.Show,
+		handover.WorkHandovers:    p.use.Handover.Work,
+		member.WorkDepartures:     p.use.Member.Depart,
+		notify.WorkDeliveries:     p.use.Webhook.Deliver,
+		notify.WorkDigests:        p.use.Webhook.Digests,
+		audit.WorkCheckpoints:     s.Work,
+		audit.WorkWitnesses:       s.Show,
+		corpsetting.WorkScans:     p.use.Leak.Scan,
+		corpsetting.WorkRetention: (&history.Retention{DB: p.db, Log: p.log}).Work,
 	}
 }
 

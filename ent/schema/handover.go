@@ -307,5 +307,6 @@ func (Message) Indexes() []ent.Index {
 		index.Fields("corp_id", "member_id", "sent_at", "id"),
 		index.Fields("corp_id", "contact_id", "sent_at", "id"),
 		index.Fields("corp_id", "group_id", "sent_at", "id"),
+		index.Fields("corp_id", "sent_at", "id"), // for those whose time is over
 	}
 }

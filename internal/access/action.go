@@ -38,6 +38,10 @@ const (
 	EvidenceExport   Action = "evidence.export"
 	HistoryRead      Action = "history.read"
 	ChatSearch       Action = "chat.search"
+	FindingSave      Action = "finding.save"
+	FindingReview    Action = "finding.review"
+	FindingRead      Action = "finding.read"
+	MessageExpire    Action = "message.expire"
 	WebhookSave      Action = "webhook.save"
 	WebhookDelete    Action = "webhook.delete"
 	DeliveryReplay   Action = "delivery.replay"
@@ -60,6 +64,7 @@ var Actions = []Action{
 	HandoverCreate, HandoverReplan, HandoverSubmit, HandoverApprove, HandoverReject, HandoverExpire, HandoverExecute,
 	HandoverFinish, HandoverCancel, TransferFinish, GrantCreate, GrantRevoke, TokenCreate, TokenRevoke,
 	HandoverSchedule, HandoverHold, HandoverRetry, HandoverRevert, DepartureSet, DepartureHold,
-	RuleSetSave, PolicySave, SettingsSave, CheckpointKey, PersonErase, EvidenceExport, HistoryRead, ChatSearch, WebhookSave, WebhookDelete, DeliveryReplay,
+	RuleSetSave, PolicySave, SettingsSave, CheckpointKey, PersonErase, EvidenceExport, HistoryRead, ChatSearch,
+	FindingSave, FindingReview, FindingRead, MessageExpire, WebhookSave, WebhookDelete, DeliveryReplay,
 	SessionStart, SessionEnd, SessionVerify, SessionFail, CredentialSet, CredentialEnrol, AccessDeny,
 }

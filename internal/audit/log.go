@@ -261,16 +261,16 @@ func row(corp, subject nid.ID) []byte { return append(corp[:], subject[:]...) }
 func (l *Log) Tx(ctx context.Context, db *store.DB, action access.Action, fn func(context.Context, *store.Tx) error) error {
 	err := db.Tx(ctx, fn)
 	if fault.CodeOf(err) == fault.Forbidden {
-		if denied := l.deny(ctx, db, action); denied != nil {
+		if denied := l.Deny(ctx, db, action); denied != nil {
 			return denied
 		}
 	}
 	return err
 }
 
-// deny records that an actor was refused: one entry for each actor, action and
+// Deny records that an actor was refused: one entry for each actor, action and
 // minute, with the number of refusals of the last such minute that had no entry.
-func (l *Log) deny(ctx context.Context, db *store.DB, action access.Action) error {
+func (l *Log) Deny(ctx context.Context, db *store.DB, action access.Action) error {
 	actor := access.From(ctx).ID
 	return db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
 		if actor.IsZero() {

@@ -59,6 +59,10 @@ func (n Name) Kind() string {
 	return "PERSONAL_ACCOUNT"
 }
 
+// Version is raised whenever the rules find other things than before, so that what was
+// looked at already is looked at again.
+const Version = 1
+
 // Worth is the least score of a finding: what is below is not given.
 const Worth = 0.5
 

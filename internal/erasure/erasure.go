@@ -104,6 +104,7 @@ func (e *erasing) contact() error {
 		{"follows", `UPDATE follows SET remark = NULL, description = NULL, updated_at = $3, version = version + 1
 			WHERE corp_id = $1 AND contact_id = $2 RETURNING id`, []any{now}},
 		{"messages", `UPDATE messages SET text = NULL, attachment = NULL WHERE corp_id = $1 AND (contact_id = $2 OR from_contact AND author_id = $2) RETURNING id`, nil},
+		{"leak_findings", `UPDATE leak_findings SET note = NULL, marks = '[]', updated_at = $3, version = version + 1 WHERE corp_id = $1 AND contact_id = $2 RETURNING id`, []any{now}},
 		{"transfers", `UPDATE transfers SET detail = NULL, updated_at = $3 WHERE corp_id = $1 AND contact_id = $2 AND detail IS NOT NULL RETURNING id`, []any{now}},
 	} {
 		if err := e.change(c.table, c.query, c.args...); err != nil {
@@ -129,6 +130,10 @@ func (e *erasing) member() error {
 	}
 	if err := e.change("approvals", `UPDATE approvals SET comment = NULL WHERE corp_id = $1 AND comment IS NOT NULL
 		AND (approver_id = $2 OR handover_id IN (SELECT id FROM handovers WHERE corp_id = $1 AND leaver_id = $2)) RETURNING id`); err != nil {
+		return err
+	}
+	if err := e.change("leak_findings", `UPDATE leak_findings SET note = NULL, updated_at = $3, version = version + 1
+		WHERE corp_id = $1 AND member_id = $2 AND note IS NOT NULL RETURNING id`, now); err != nil {
 		return err
 	}
 	return e.change("credentials", `DELETE FROM credentials WHERE corp_id = $1 AND member_id = $2 RETURNING member_id`)

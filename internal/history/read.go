@@ -32,6 +32,12 @@ func Readable(w *store.Where, a *access.Actor, now time.Time) {
 		args = append(args, a.ID, now)
 	}
 	w.And("("+mine+")", args...)
+	Agreed(w)
+}
+
+// Agreed narrows a statement over messages to what only contacts take part in who agree
+// to the archive.
+func Agreed(w *store.Where) {
 	w.And(`(messages.contact_id IS NULL OR ` + agreed("messages.contact_id") + `)`)
 	w.And(`(NOT messages.from_contact OR ` + agreed("messages.author_id") + `)`)
 }

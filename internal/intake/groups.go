@@ -1,9 +1,12 @@
 package intake
 
 import (
+	"bytes"
 	"encoding/json"
+	"slices"
 
 	"github.com/openhandover/openhandover/internal/fault"
+	"github.com/openhandover/openhandover/internal/leak"
 	"github.com/openhandover/openhandover/internal/name"
 	"github.com/openhandover/openhandover/internal/nid"
 )
@@ -125,6 +128,7 @@ func (l *loading) putMessages() error {
 		l.progress(MessagesFile, n.Rows, total)
 		return err
 	}
+	first := len(l.covers[MessagesFile])
 	for m, err := range l.c.Messages {
 		if err != nil {
 			return err
@@ -144,7 +148,15 @@ func (l *loading) putMessages() error {
 			}
 		}
 	}
-	return flush()
+	if err := flush(); err != nil {
+		return err
+	}
+	added := l.covers[MessagesFile][first:]
+	if len(added) == 0 {
+		return nil
+	}
+	byAge := func(a, b nid.ID) int { return bytes.Compare(a[:], b[:]) }
+	return leak.Later(l.ctx, l.tx, slices.MinFunc(added, byAge), slices.MaxFunc(added, byAge))
 }
 
 // messageRow turns external ids into ours. A group's message names no member and

@@ -5,6 +5,7 @@ import (
 
 	"github.com/openhandover/openhandover/internal/access"
 	"github.com/openhandover/openhandover/internal/audit"
+	"github.com/openhandover/openhandover/internal/detect"
 	"github.com/openhandover/openhandover/internal/fault"
 	"github.com/openhandover/openhandover/internal/identity"
 	"github.com/openhandover/openhandover/internal/store"
@@ -26,7 +27,20 @@ type SaveInput struct {
 	RevertibleDays                       *int
 
 	MaskPhones, MaskIDCards, MaskBankCards *bool
+
+	// Own replaces all of what belongs to the company.
+	Own *detect.Own
+	// MessagesKeptDays: 0 keeps messages for good.
+	MessagesKeptDays *int
 }
+
+// Kinds of work that a changed setting calls for.
+const (
+	// WorkScans looks at archived messages again where what is the company's has changed.
+	WorkScans = "scans"
+	// WorkRetention removes messages whose time is over.
+	WorkRetention = "retention"
+)
 
 // part is one setting: where it is kept, what is asked for, and what it may be.
 type part struct {
@@ -101,6 +115,8 @@ func (s *Service) Save(ctx context.Context, in SaveInput) error {
 				*c.kept = *c.wanted
 			}
 		}
+		bad = append(bad, in.own(&is, before, after)...)
+		bad = append(bad, in.retention(&is, before, after)...)
 		if err := bad.Err(); err != nil {
 			return err
 		}
@@ -116,13 +132,14 @@ func (s *Service) Save(ctx context.Context, in SaveInput) error {
 		}
 		// Whoever saves first finds no row to lock, so the version is compared once more.
 		ids, err := tx.Change(ctx, "corp_settings", `INSERT INTO corp_settings (corp_id, moves_per_contact, moves_within_days, groups_per_day,
-			departures_per_hour, departures_percent, revertible_days, mask_phones, mask_id_cards, mask_bank_cards, version, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+			departures_per_hour, departures_percent, revertible_days, mask_phones, mask_id_cards, mask_bank_cards, own, messages_kept_days, version, updated_at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
 			ON CONFLICT (corp_id) DO UPDATE SET moves_per_contact = excluded.moves_per_contact, moves_within_days = excluded.moves_within_days,
 			groups_per_day = excluded.groups_per_day, departures_per_hour = excluded.departures_per_hour, departures_percent = excluded.departures_percent,
 			revertible_days = excluded.revertible_days, mask_phones = excluded.mask_phones, mask_id_cards = excluded.mask_id_cards,
-			mask_bank_cards = excluded.mask_bank_cards, version = excluded.version, updated_at = excluded.updated_at
+			mask_bank_cards = excluded.mask_bank_cards, own = excluded.own, messages_kept_days = excluded.messages_kept_days, version = excluded.version, updated_at = excluded.updated_at
 			WHERE corp_settings.version = excluded.version - 1 RETURNING corp_id`, tx.Corp(), is.MovesPerContact, is.MovesWithinDays, is.GroupsPerDay,
-			is.DeparturesPerHour, is.DeparturesPercent, is.RevertibleDays, is.MaskPhones, is.MaskIDCards, is.MaskBankCards, was.Version+1, tx.Now())
+			is.DeparturesPerHour, is.DeparturesPercent, is.RevertibleDays, is.MaskPhones, is.MaskIDCards, is.MaskBankCards, owned(is.Own), is.MessagesKeptDays, was.Version+1, tx.Now())
 		if err != nil {
 			return err
 		}
@@ -131,6 +148,14 @@ func (s *Service) Save(ctx context.Context, in SaveInput) error {
 				return err
 			}
 			return fault.Stale("input.version", was.Version)
+		}
+		for kind, wanted := range map[string]bool{WorkScans: in.Own != nil, WorkRetention: in.MessagesKeptDays != nil} {
+			if !wanted {
+				continue
+			}
+			if err := tx.Wake(ctx, kind, tx.Now()); err != nil {
+				return err
+			}
 		}
 		return s.Log.Append(ctx, tx, audit.Entry{Action: access.SettingsSave, Subject: tx.Corp(), Before: before, After: after})
 	})

@@ -5,8 +5,10 @@ package setting
 
 import (
 	"context"
+	"encoding/json"
 
 	"github.com/openhandover/openhandover/internal/access"
+	"github.com/openhandover/openhandover/internal/detect"
 	"github.com/openhandover/openhandover/internal/store"
 )
 
@@ -27,6 +29,11 @@ type Settings struct {
 	// What is hidden in the text of messages that somebody else wrote or received:
 	// the middle of phone, identity-card and bank-card numbers.
 	MaskPhones, MaskIDCards, MaskBankCards bool
+	// Own is what belongs to the company: the chat audit does not report it.
+	Own detect.Own
+	// MessagesKeptDays is for how many days archived messages are kept after they were
+	// sent; nil: for good.
+	MessagesKeptDays *int
 	// Version is 0 while the corp has decided nothing.
 	Version int
 }
@@ -43,12 +50,21 @@ var Defaults = Settings{
 func Load(ctx context.Context, q store.Querier) (Settings, error) { return load(ctx, q, "") }
 
 func load(ctx context.Context, q store.Querier, lock string) (Settings, error) {
-	s, ok, err := store.SelectOne(ctx, q, func(s *Settings) []any {
-		return []any{&s.MovesPerContact, &s.MovesWithinDays, &s.GroupsPerDay, &s.DeparturesPerHour, &s.DeparturesPercent, &s.RevertibleDays, &s.MaskPhones, &s.MaskIDCards, &s.MaskBankCards, &s.Version}
-	}, `SELECT moves_per_contact, moves_within_days, groups_per_day, departures_per_hour, departures_percent, revertible_days, mask_phones, mask_id_cards, mask_bank_cards, version
+	type row struct {
+		Settings
+		own string
+	}
+	s, ok, err := store.SelectOne(ctx, q, func(s *row) []any {
+		return []any{&s.MovesPerContact, &s.MovesWithinDays, &s.GroupsPerDay, &s.DeparturesPerHour, &s.DeparturesPercent, &s.RevertibleDays,
+			&s.MaskPhones, &s.MaskIDCards, &s.MaskBankCards, &s.own, &s.MessagesKeptDays, &s.Version}
+	}, `SELECT moves_per_contact, moves_within_days, groups_per_day, departures_per_hour, departures_percent, revertible_days,
+		mask_phones, mask_id_cards, mask_bank_cards, own, messages_kept_days, version
 		FROM corp_settings WHERE corp_id = $1`+lock, access.From(ctx).Corp)
 	if err == nil && !ok {
-		s = Defaults
+		return Defaults, nil
 	}
-	return s, err
+	if err == nil {
+		err = json.Unmarshal([]byte(s.own), &s.Own)
+	}
+	return s.Settings, err
 }

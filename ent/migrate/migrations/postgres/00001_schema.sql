@@ -310,6 +310,7 @@ CREATE UNIQUE INDEX "message_corp_id_external_id" ON "messages" ("corp_id", "ext
 CREATE INDEX "message_corp_id_member_id_sent_at_id" ON "messages" ("corp_id", "member_id", "sent_at", "id");
 CREATE INDEX "message_corp_id_contact_id_sent_at_id" ON "messages" ("corp_id", "contact_id", "sent_at", "id");
 CREATE INDEX "message_corp_id_group_id_sent_at_id" ON "messages" ("corp_id", "group_id", "sent_at", "id");
+CREATE INDEX "message_corp_id_sent_at_id" ON "messages" ("corp_id", "sent_at", "id");
 CREATE TABLE "ownership_periods" (
   "id" uuid NOT NULL,
   "corp_id" uuid NOT NULL,
@@ -514,3 +515,35 @@ ALTER TABLE "handovers" ADD CONSTRAINT "handovers_handovers_reversals" FOREIGN K
 ALTER TABLE "handovers" ADD CONSTRAINT "handovers_handovers_follow_ups" FOREIGN KEY ("corp_id", "follow_up_of_id") REFERENCES "handovers" ("corp_id", "id") ON DELETE RESTRICT;
 ALTER TABLE "members" ADD CONSTRAINT "members_members_charges" FOREIGN KEY ("corp_id", "caretaker_id") REFERENCES "members" ("corp_id", "id") ON DELETE RESTRICT;
 ALTER TABLE "transfers" ADD CONSTRAINT "transfers_transfers_reversals" FOREIGN KEY ("corp_id", "revert_of_id") REFERENCES "transfers" ("corp_id", "id") ON DELETE RESTRICT;
+CREATE TABLE "leak_findings" (
+  "id" uuid NOT NULL,
+  "corp_id" uuid NOT NULL,
+  "created_at" timestamptz NOT NULL,
+  "version" bigint NOT NULL DEFAULT 1,
+  "updated_at" timestamptz NOT NULL,
+  "kind" character varying NOT NULL,
+  "message_id" uuid NULL,
+  "at" timestamptz NOT NULL,
+  "score" double precision NOT NULL,
+  "why_en" character varying NOT NULL,
+  "why_zh" character varying NOT NULL,
+  "marks" jsonb NOT NULL,
+  "verdict" character varying NULL,
+  "note" character varying NULL,
+  "reviewed_at" timestamptz NULL,
+  "member_id" uuid NOT NULL,
+  "contact_id" uuid NULL,
+  "reviewed_by_id" uuid NULL,
+  PRIMARY KEY ("id"),
+  CONSTRAINT "leak_findings_members_member" FOREIGN KEY ("corp_id", "member_id") REFERENCES "members" ("corp_id", "id") ON DELETE RESTRICT,
+  CONSTRAINT "leak_findings_contacts_contact" FOREIGN KEY ("corp_id", "contact_id") REFERENCES "contacts" ("corp_id", "id") ON DELETE RESTRICT,
+  CONSTRAINT "leak_findings_members_reviewed_by" FOREIGN KEY ("corp_id", "reviewed_by_id") REFERENCES "members" ("corp_id", "id") ON DELETE RESTRICT,
+  CONSTRAINT "leak_findings_reviewed" CHECK ((verdict IS NULL) = (reviewed_at IS NULL))
+);
+CREATE UNIQUE INDEX "leakfinding_corp_id_id" ON "leak_findings" ("corp_id", "id");
+CREATE UNIQUE INDEX "leakfinding_corp_id_message_id_kind" ON "leak_findings" ("corp_id", "message_id", "kind") WHERE message_id IS NOT NULL;
+CREATE UNIQUE INDEX "leakfinding_corp_id_member_id_at" ON "leak_findings" ("corp_id", "member_id", "at") WHERE message_id IS NULL;
+CREATE INDEX "leakfinding_corp_id_at_id" ON "leak_findings" ("corp_id", "at", "id");
+CREATE INDEX "leakfinding_corp_id_member_id_at_id" ON "leak_findings" ("corp_id", "member_id", "at", "id");
+CREATE INDEX "leakfinding_corp_id_contact_id" ON "leak_findings" ("corp_id", "contact_id");
+CREATE INDEX "leakfinding_corp_id_reviewed_by_id" ON "leak_findings" ("corp_id", "reviewed_by_id");

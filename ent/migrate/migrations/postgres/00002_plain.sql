@@ -126,6 +126,8 @@ CREATE TABLE corp_settings (
   mask_phones boolean NOT NULL DEFAULT false,
   mask_id_cards boolean NOT NULL DEFAULT true,
   mask_bank_cards boolean NOT NULL DEFAULT true,
+  own text NOT NULL DEFAULT '{}',
+  messages_kept_days integer,
   version integer NOT NULL,
   updated_at timestamptz NOT NULL,
   FOREIGN KEY (corp_id) REFERENCES corps (id) ON DELETE RESTRICT
@@ -172,6 +174,22 @@ CREATE TABLE webhook_deliveries (
 );
 CREATE INDEX webhook_deliveries_of ON webhook_deliveries (corp_id, webhook_id, id);
 CREATE INDEX webhook_deliveries_due ON webhook_deliveries (corp_id, next_at) WHERE state = 'WAITING';
+
+-- Messages whose detectors are still to run: those with ids from next_id to last_id.
+CREATE TABLE chat_scans (
+  corp_id uuid NOT NULL,
+  id uuid NOT NULL,
+  next_id uuid NOT NULL,
+  last_id uuid NOT NULL,
+  created_at timestamptz NOT NULL,
+  PRIMARY KEY (corp_id, id)
+);
+
+-- With which detectors, and what of the company's, all messages have been looked at.
+CREATE TABLE chat_audits (
+  corp_id uuid PRIMARY KEY,
+  looked_with text NOT NULL
+);
 
 -- What a successor has not yet been told, a row for each handover that gave them something.
 CREATE TABLE successor_digests (

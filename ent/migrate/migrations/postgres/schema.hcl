@@ -1086,6 +1086,129 @@ table "history_grants" {
     expr = "(contact_id IS NULL) <> (group_id IS NULL)"
   }
 }
+table "leak_findings" {
+  schema = schema.public
+  column "id" {
+    null = false
+    type = uuid
+  }
+  column "corp_id" {
+    null = false
+    type = uuid
+  }
+  column "created_at" {
+    null = false
+    type = timestamptz
+  }
+  column "version" {
+    null    = false
+    type    = bigint
+    default = sql("1")
+  }
+  column "updated_at" {
+    null = false
+    type = timestamptz
+  }
+  column "kind" {
+    null = false
+    type = varchar
+  }
+  column "message_id" {
+    null = true
+    type = uuid
+  }
+  column "at" {
+    null = false
+    type = timestamptz
+  }
+  column "score" {
+    null = false
+    type = double_precision
+  }
+  column "why_en" {
+    null = false
+    type = varchar
+  }
+  column "why_zh" {
+    null = false
+    type = varchar
+  }
+  column "marks" {
+    null = false
+    type = jsonb
+  }
+  column "verdict" {
+    null = true
+    type = varchar
+  }
+  column "note" {
+    null = true
+    type = varchar
+  }
+  column "reviewed_at" {
+    null = true
+    type = timestamptz
+  }
+  column "member_id" {
+    null = false
+    type = uuid
+  }
+  column "contact_id" {
+    null = true
+    type = uuid
+  }
+  column "reviewed_by_id" {
+    null = true
+    type = uuid
+  }
+  primary_key {
+    columns = [column.id]
+  }
+  foreign_key "leak_findings_members_member" {
+    columns     = [column.corp_id, column.member_id]
+    ref_columns = [table.members.column.corp_id, table.members.column.id]
+    on_delete   = RESTRICT
+  }
+  foreign_key "leak_findings_contacts_contact" {
+    columns     = [column.corp_id, column.contact_id]
+    ref_columns = [table.contacts.column.corp_id, table.contacts.column.id]
+    on_delete   = RESTRICT
+  }
+  foreign_key "leak_findings_members_reviewed_by" {
+    columns     = [column.corp_id, column.reviewed_by_id]
+    ref_columns = [table.members.column.corp_id, table.members.column.id]
+    on_delete   = RESTRICT
+  }
+  index "leakfinding_corp_id_id" {
+    unique  = true
+    columns = [column.corp_id, column.id]
+  }
+  index "leakfinding_corp_id_message_id_kind" {
+    unique  = true
+    columns = [column.corp_id, column.message_id, column.kind]
+    where   = "message_id IS NOT NULL"
+  }
+  index "leakfinding_corp_id_member_id_at" {
+    unique  = true
+    columns = [column.corp_id, column.member_id, column.at]
+    where   = "message_id IS NULL"
+  }
+  index "leakfinding_corp_id_at_id" {
+    columns = [column.corp_id, column.at, column.id]
+  }
+  index "leakfinding_corp_id_member_id_at_id" {
+    columns = [column.corp_id, column.member_id, column.at, column.id]
+  }
+  index "leakfinding_corp_id_contact_id" {
+    columns = [column.corp_id, column.contact_id]
+  }
+  index "leakfinding_corp_id_reviewed_by_id" {
+    columns = [column.corp_id, column.reviewed_by_id]
+  }
+  check "leak_findings_reviewed" {
+    expr = "(verdict IS NULL) = (reviewed_at IS NULL)"
+  }
+}
 table "members" {
   schema = schema.public
   column "id" {
@@ -1285,6 +1408,9 @@ table "messages" {
   }
   index "message_corp_id_group_id_sent_at_id" {
     columns = [column.corp_id, column.group_id, column.sent_at, column.id]
+  }
+  index "message_corp_id_sent_at_id" {
+    columns = [column.corp_id, column.sent_at, column.id]
   }
 }
 table "ownership_periods" {

@@ -337,6 +337,7 @@ CREATE UNIQUE INDEX `message_corp_id_external_id` ON `messages` (`corp_id`, `ext
 CREATE INDEX `message_corp_id_member_id_sent_at_id` ON `messages` (`corp_id`, `member_id`, `sent_at`, `id`);
 CREATE INDEX `message_corp_id_contact_id_sent_at_id` ON `messages` (`corp_id`, `contact_id`, `sent_at`, `id`);
 CREATE INDEX `message_corp_id_group_id_sent_at_id` ON `messages` (`corp_id`, `group_id`, `sent_at`, `id`);
+CREATE INDEX `message_corp_id_sent_at_id` ON `messages` (`corp_id`, `sent_at`, `id`);
 CREATE TABLE `ownership_periods` (
   `id` uuid NOT NULL,
   `corp_id` uuid NOT NULL,
@@ -500,3 +501,35 @@ CREATE TABLE `webhooks` (
 CREATE UNIQUE INDEX `webhook_corp_id_id` ON `webhooks` (`corp_id`, `id`);
 CREATE UNIQUE INDEX `webhook_corp_id_name` ON `webhooks` (`corp_id`, `name`) WHERE archived_at IS NULL;
 CREATE INDEX `webhook_corp_id_created_at_id` ON `webhooks` (`corp_id`, `created_at`, `id`);
+CREATE TABLE `leak_findings` (
+  `id` uuid NOT NULL,
+  `corp_id` uuid NOT NULL,
+  `created_at` datetime NOT NULL,
+  `version` integer NOT NULL DEFAULT (1),
+  `updated_at` datetime NOT NULL,
+  `kind` text NOT NULL,
+  `message_id` uuid NULL,
+  `at` datetime NOT NULL,
+  `score` real NOT NULL,
+  `why_en` text NOT NULL,
+  `why_zh` text NOT NULL,
+  `marks` json NOT NULL,
+  `verdict` text NULL,
+  `note` text NULL,
+  `reviewed_at` datetime NULL,
+  `member_id` uuid NOT NULL,
+  `contact_id` uuid NULL,
+  `reviewed_by_id` uuid NULL,
+  PRIMARY KEY (`id`),
+  CONSTRAINT `leak_findings_members_member` FOREIGN KEY (`corp_id`, `member_id`) REFERENCES `members` (`corp_id`, `id`) ON DELETE RESTRICT,
+  CONSTRAINT `leak_findings_contacts_contact` FOREIGN KEY (`corp_id`, `contact_id`) REFERENCES `contacts` (`corp_id`, `id`) ON DELETE RESTRICT,
+  CONSTRAINT `leak_findings_members_reviewed_by` FOREIGN KEY (`corp_id`, `reviewed_by_id`) REFERENCES `members` (`corp_id`, `id`) ON DELETE RESTRICT,
+  CONSTRAINT `leak_findings_reviewed` CHECK ((verdict IS NULL) = (reviewed_at IS NULL))
+);
+CREATE UNIQUE INDEX `leakfinding_corp_id_id` ON `leak_findings` (`corp_id`, `id`);
+CREATE UNIQUE INDEX `leakfinding_corp_id_message_id_kind` ON `leak_findings` (`corp_id`, `message_id`, `kind`) WHERE message_id IS NOT NULL;
+CREATE UNIQUE INDEX `leakfinding_corp_id_member_id_at` ON `leak_findings` (`corp_id`, `member_id`, `at`) WHERE message_id IS NULL;
+CREATE INDEX `leakfinding_corp_id_at_id` ON `leak_findings` (`corp_id`, `at`, `id`);
+CREATE INDEX `leakfinding_corp_id_member_id_at_id` ON `leak_findings` (`corp_id`, `member_id`, `at`, `id`);
+CREATE INDEX `leakfinding_corp_id_contact_id` ON `leak_findings` (`corp_id`, `contact_id`);
+CREATE INDEX `leakfinding_corp_id_reviewed_by_id` ON `leak_findings` (`corp_id`, `reviewed_by_id`);

@@ -1,0 +1,105 @@
+package setting
+
+import (
+	"encoding/json"
+	"slices"
+
+	"github.com/openhandover/openhandover/internal/detect"
+	"github.com/openhandover/openhandover/internal/fault"
+	"github.com/openhandover/openhandover/internal/name"
+)
+
+const (
+	// maxOwn is how many values each list of what is the company's has.
+	maxOwn = 500
+	// maxOwnRunes is the length of each in characters.
+	maxOwnRunes = 100
+	// leastKept and mostKept bound MessagesKeptDays.
+	leastKept, mostKept = 30, 36_500
+)
+
+// lists are the parts of what is the company's by their names in the API.
+func lists(o *detect.Own) []struct {
+	name string
+	list *[]string
+} {
+	return []struct {
+		name string
+		list *[]string
+	}{{"domains", &o.Domains}, {"addresses", &o.Addresses}, {"phones", &o.Phones}, {"accounts", &o.Accounts}, {"names", &o.Names}}
+}
+
+// own puts what is the company's into the settings, and what was added to it and
+// taken from it into what the log keeps.
+func (in *SaveInput) own(is *Settings, before, after map[string]any) (bad fault.List) {
+	if in.Own == nil {
+		return nil
+	}
+	wanted := *in.Own
+	theirs := lists(&is.Own)
+	for i, l := range lists(&wanted) {
+		field := "input.own." + l.name
+		if len(*l.list) > maxOwn {
+			bad = append(bad, fault.Bad(field, "give %d at most, not %d", "最多 %d 项,当前为 %d 项", maxOwn, len(*l.list)))
+			continue
+		}
+		list := slices.Clone(*l.list)
+		slices.Sort(list)
+		list = slices.Compact(list)
+		for _, s := range list {
+			if problem, ok := name.CheckText(s, maxOwnRunes); s == "" || !ok {
+				if s == "" {
+					problem = fault.T("leave out what is empty", "请去掉空值")
+				}
+				bad = append(bad, fault.New(fault.Invalid, field, problem))
+				break
+			}
+		}
+		was := *theirs[i].list
+		if gone := without(was, list); len(gone) > 0 {
+			before[l.name] = gone
+		}
+		if added := without(list, was); len(added) > 0 {
+			after[l.name] = added
+		}
+		if _, gone := before[l.name]; gone && after[l.name] == nil {
+			after[l.name] = []string{}
+		}
+		*theirs[i].list = list
+	}
+	return bad
+}
+
+func without(all, some []string) (out []string) {
+	for _, s := range all {
+		if !slices.Contains(some, s) {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// owned is what is the company's as it is stored.
+func owned(o detect.Own) string {
+	b, _ := json.Marshal(o) // strings can be written
+	return string(b)
+}
+
+// retention puts the time for which messages are kept into the settings.
+func (in *SaveInput) retention(is *Settings, before, after map[string]any) fault.List {
+	switch days := in.MessagesKeptDays; {
+	case days == nil, is.MessagesKeptDays == nil && *days == 0, is.MessagesKeptDays != nil && *days == *is.MessagesKeptDays:
+		return nil
+	case *days != 0 && (*days < leastKept || *days > mostKept):
+		return fault.List{fault.Bad("input.messagesKeptDays", "give a number from %d to %d, or 0 to keep messages for good", "请输入 %d 到 %d 之间的数字,或填 0 表示永久保留", leastKept, mostKept)}
+	default:
+		before["messagesKeptDays"], after["messagesKeptDays"] = 0, *days
+		if is.MessagesKeptDays != nil {
+			before["messagesKeptDays"] = *is.MessagesKeptDays
+		}
+		if is.MessagesKeptDays = days; *days == 0 {
+			is.MessagesKeptDays = nil
+		}
+		return nil
+	}
+}
