@@ -26,6 +26,7 @@ import (
 	"github.com/openhandover/openhandover/ent/group"
 	"github.com/openhandover/openhandover/ent/handover"
 	"github.com/openhandover/openhandover/ent/historygrant"
+	"github.com/openhandover/openhandover/ent/leakfinding"
 	"github.com/openhandover/openhandover/ent/member"
 	"github.com/openhandover/openhandover/ent/message"
 	"github.com/openhandover/openhandover/ent/ownershipperiod"
@@ -62,6 +63,8 @@ type Client struct {
 	Handover *HandoverClient
 	// HistoryGrant is the client for interacting with the HistoryGrant builders.
 	HistoryGrant *HistoryGrantClient
+	// LeakFinding is the client for interacting with the LeakFinding builders.
+	LeakFinding *LeakFindingClient
 	// Member is the client for interacting with the Member builders.
 	Member *MemberClient
 	// Message is the client for interacting with the Message builders.
@@ -101,6 +104,7 @@ func (c *Client) init() {
 	c.Group = NewGroupClient(c.config)
 	c.Handover = NewHandoverClient(c.config)
 	c.HistoryGrant = NewHistoryGrantClient(c.config)
+	c.LeakFinding = NewLeakFindingClient(c.config)
 	c.Member = NewMemberClient(c.config)
 	c.Message = NewMessageClient(c.config)
 	c.OwnershipPeriod = NewOwnershipPeriodClient(c.config)
@@ -212,6 +216,7 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 		Group:           NewGroupClient(cfg),
 		Handover:        NewHandoverClient(cfg),
 		HistoryGrant:    NewHistoryGrantClient(cfg),
+		LeakFinding:     NewLeakFindingClient(cfg),
 		Member:          NewMemberClient(cfg),
 		Message:         NewMessageClient(cfg),
 		OwnershipPeriod: NewOwnershipPeriodClient(cfg),
@@ -250,6 +255,7 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 		Group:           NewGroupClient(cfg),
 		Handover:        NewHandoverClient(cfg),
 		HistoryGrant:    NewHistoryGrantClient(cfg),
+		LeakFinding:     NewLeakFindingClient(cfg),
 		Member:          NewMemberClient(cfg),
 		Message:         NewMessageClient(cfg),
 		OwnershipPeriod: NewOwnershipPeriodClient(cfg),
@@ -289,8 +295,9 @@ func (c *Client) Close() error {
 func (c *Client) Use(hooks ...Hook) {
 	for _, n := range []interface{ Use(...Hook) }{
 		c.Approval, c.AuditEntry, c.Contact, c.Corp, c.Department, c.Follow, c.Grant,
-		c.Group, c.Handover, c.HistoryGrant, c.Member, c.Message, c.OwnershipPeriod,
-		c.Role, c.RuleSet, c.ServiceToken, c.Tag, c.Transfer, c.Webhook,
+		c.Group, c.Handover, c.HistoryGrant, c.LeakFinding, c.Member, c.Message,
+		c.OwnershipPeriod, c.Role, c.RuleSet, c.ServiceToken, c.Tag, c.Transfer,
+		c.Webhook,
 	} {
 		n.Use(hooks...)
 	}
@@ -301,8 +308,9 @@ func (c *Client) Use(hooks ...Hook) {
 func (c *Client) Intercept(interceptors ...Interceptor) {
 	for _, n := range []interface{ Intercept(...Interceptor) }{
 		c.Approval, c.AuditEntry, c.Contact, c.Corp, c.Department, c.Follow, c.Grant,
-		c.Group, c.Handover, c.HistoryGrant, c.Member, c.Message, c.OwnershipPeriod,
-		c.Role, c.RuleSet, c.ServiceToken, c.Tag, c.Transfer, c.Webhook,
+		c.Group, c.Handover, c.HistoryGrant, c.LeakFinding, c.Member, c.Message,
+		c.OwnershipPeriod, c.Role, c.RuleSet, c.ServiceToken, c.Tag, c.Transfer,
+		c.Webhook,
 	} {
 		n.Intercept(interceptors...)
 	}
@@ -331,6 +339,8 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.Handover.mutate(ctx, m)
 	case *HistoryGrantMutation:
 		return c.HistoryGrant.mutate(ctx, m)
+	case *LeakFindingMutation:
+		return c.LeakFinding.mutate(ctx, m)
 	case *MemberMutation:
 		return c.Member.mutate(ctx, m)
 	case *MessageMutation:
@@ -2216,6 +2226,189 @@ func (c *HistoryGrantClient) mutate(ctx context.Context, m *HistoryGrantMutation
 	}
 }
 
+// LeakFindingClient is a client for the LeakFinding schema.
+type LeakFindingClient struct {
+	config
+}
+
+// NewLeakFindingClient returns a client for the LeakFinding from the given config.
+func NewLeakFindingClient(c config) *LeakFindingClient {
+	return &LeakFindingClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `leakfinding.Hooks(f(g(h())))`.
+func (c *LeakFindingClient) Use(hooks ...Hook) {
+	c.hooks.LeakFinding = append(c.hooks.LeakFinding, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `leakfinding.Intercept(f(g(h())))`.
+func (c *LeakFindingClient) Intercept(interceptors ...Interceptor) {
+	c.inters.LeakFinding = append(c.inters.LeakFinding, interceptors...)
+}
+
+// Create returns a builder for creating a LeakFinding entity.
+func (c *LeakFindingClient) Create() *LeakFindingCreate {
+	mutation := newLeakFindingMutation(c.config, OpCreate)
+	return &LeakFindingCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of LeakFinding entities.
+func (c *LeakFindingClient) CreateBulk(builders ...*LeakFindingCreate) *LeakFindingCreateBulk {
+	return &LeakFindingCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *LeakFindingClient) MapCreateBulk(slice any, setFunc func(*LeakFindingCreate, int)) *LeakFindingCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &LeakFindingCreateBulk{err: fmt.Errorf("calling to LeakFindingClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*LeakFindingCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &LeakFindingCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for LeakFinding.
+func (c *LeakFindingClient) Update() *LeakFindingUpdate {
+	mutation := newLeakFindingMutation(c.config, OpUpdate)
+	return &LeakFindingUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *LeakFindingClient) UpdateOne(_m *LeakFinding) *LeakFindingUpdateOne {
+	mutation := newLeakFindingMutation(c.config, OpUpdateOne, withLeakFinding(_m))
+	return &LeakFindingUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *LeakFindingClient) UpdateOneID(id nid.ID) *LeakFindingUpdateOne {
+	mutation := newLeakFindingMutation(c.config, OpUpdateOne, withLeakFindingID(id))
+	return &LeakFindingUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for LeakFinding.
+func (c *LeakFindingClient) Delete() *LeakFindingDelete {
+	mutation := newLeakFindingMutation(c.config, OpDelete)
+	return &LeakFindingDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *LeakFindingClient) DeleteOne(_m *LeakFinding) *LeakFindingDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *LeakFindingClient) DeleteOneID(id nid.ID) *LeakFindingDeleteOne {
+	builder := c.Delete().Where(leakfinding.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &LeakFindingDeleteOne{builder}
+}
+
+// Query returns a query builder for LeakFinding.
+func (c *LeakFindingClient) Query() *LeakFindingQuery {
+	return &LeakFindingQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeLeakFinding},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a LeakFinding entity by its id.
+func (c *LeakFindingClient) Get(ctx context.Context, id nid.ID) (*LeakFinding, error) {
+	return c.Query().Where(leakfinding.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *LeakFindingClient) GetX(ctx context.Context, id nid.ID) *LeakFinding {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryMember queries the member edge of a LeakFinding.
+func (c *LeakFindingClient) QueryMember(_m *LeakFinding) *MemberQuery {
+	query := (&MemberClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(leakfinding.Table, leakfinding.FieldID, id),
+			sqlgraph.To(member.Table, member.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, leakfinding.MemberTable, leakfinding.MemberColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryContact queries the contact edge of a LeakFinding.
+func (c *LeakFindingClient) QueryContact(_m *LeakFinding) *ContactQuery {
+	query := (&ContactClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(leakfinding.Table, leakfinding.FieldID, id),
+			sqlgraph.To(contact.Table, contact.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, leakfinding.ContactTable, leakfinding.ContactColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryReviewedBy queries the reviewed_by edge of a LeakFinding.
+func (c *LeakFindingClient) QueryReviewedBy(_m *LeakFinding) *MemberQuery {
+	query := (&MemberClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(leakfinding.Table, leakfinding.FieldID, id),
+			sqlgraph.To(member.Table, member.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, leakfinding.ReviewedByTable, leakfinding.ReviewedByColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *LeakFindingClient) Hooks() []Hook {
+	hooks := c.hooks.LeakFinding
+	return append(hooks[:len(hooks):len(hooks)], leakfinding.Hooks[:]...)
+}
+
+// Interceptors returns the client interceptors.
+func (c *LeakFindingClient) Interceptors() []Interceptor {
+	inters := c.inters.LeakFinding
+	return append(inters[:len(inters):len(inters)], leakfinding.Interceptors[:]...)
+}
+
+func (c *LeakFindingClient) mutate(ctx context.Context, m *LeakFindingMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&LeakFindingCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&LeakFindingUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&LeakFindingUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&LeakFindingDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown LeakFinding mutation op: %q", m.Op())
+	}
+}
+
 // MemberClient is a client for the Member schema.
 type MemberClient struct {
 	config
@@ -3755,12 +3948,12 @@ func (c *WebhookClient) mutate(ctx context.Context, m *WebhookMutation) (Value, 
 type (
 	hooks struct {
 		Approval, AuditEntry, Contact, Corp, Department, Follow, Grant, Group, Handover,
-		HistoryGrant, Member, Message, OwnershipPeriod, Role, RuleSet, ServiceToken,
-		Tag, Transfer, Webhook []ent.Hook
+		HistoryGrant, LeakFinding, Member, Message, OwnershipPeriod, Role, RuleSet,
+		ServiceToken, Tag, Transfer, Webhook []ent.Hook
 	}
 	inters struct {
 		Approval, AuditEntry, Contact, Corp, Department, Follow, Grant, Group, Handover,
-		HistoryGrant, Member, Message, OwnershipPeriod, Role, RuleSet, ServiceToken,
-		Tag, Transfer, Webhook []ent.Interceptor
+		HistoryGrant, LeakFinding, Member, Message, OwnershipPeriod, Role, RuleSet,
+		ServiceToken, Tag, Transfer, Webhook []ent.Interceptor
 	}
 )

@@ -22,6 +22,7 @@ import (
 	"github.com/openhandover/openhandover/ent/group"
 	"github.com/openhandover/openhandover/ent/handover"
 	"github.com/openhandover/openhandover/ent/historygrant"
+	"github.com/openhandover/openhandover/ent/leakfinding"
 	"github.com/openhandover/openhandover/ent/member"
 	"github.com/openhandover/openhandover/ent/message"
 	"github.com/openhandover/openhandover/ent/ownershipperiod"
@@ -101,6 +102,7 @@ func checkColumn(t, c string) error {
 			group.Table:           group.ValidColumn,
 			handover.Table:        handover.ValidColumn,
 			historygrant.Table:    historygrant.ValidColumn,
+			leakfinding.Table:     leakfinding.ValidColumn,
 			member.Table:          member.ValidColumn,
 			message.Table:         message.ValidColumn,
 			ownershipperiod.Table: ownershipperiod.ValidColumn,

@@ -22,6 +22,7 @@ import (
 	"github.com/openhandover/openhandover/ent/group"
 	"github.com/openhandover/openhandover/ent/handover"
 	"github.com/openhandover/openhandover/ent/historygrant"
+	"github.com/openhandover/openhandover/ent/leakfinding"
 	"github.com/openhandover/openhandover/ent/member"
 	"github.com/openhandover/openhandover/ent/message"
 	"github.com/openhandover/openhandover/ent/ownershipperiod"
@@ -55,6 +56,7 @@ const (
 	TypeGroup           = "Group"
 	TypeHandover        = "Handover"
 	TypeHistoryGrant    = "HistoryGrant"
+	TypeLeakFinding     = "LeakFinding"
 	TypeMember          = "Member"
 	TypeMessage         = "Message"
 	TypeOwnershipPeriod = "OwnershipPeriod"
@@ -14486,6 +14488,1550 @@ func (m *HistoryGrantMutation) ResetEdge(name string) error {
 		return nil
 	}
 	return fmt.Errorf("unknown HistoryGrant edge %s", name)
+}
+
+// LeakFindingMutation represents an operation that mutates the LeakFinding nodes in the graph.
+type LeakFindingMutation struct {
+	config
+	op                 Op
+	typ                string
+	id                 *nid.ID
+	corp_id            *nid.ID
+	created_at         *time.Time
+	version            *int
+	addversion         *int
+	updated_at         *time.Time
+	kind               *leakfinding.Kind
+	message_id         *nid.ID
+	at                 *time.Time
+	score              *float64
+	addscore           *float64
+	why_en             *string
+	why_zh             *string
+	marks              *[]map[string]interface{}
+	appendmarks        []map[string]interface{}
+	verdict            *leakfinding.Verdict
+	note               *string
+	reviewed_at        *time.Time
+	clearedFields      map[string]struct{}
+	member             *nid.ID
+	clearedmember      bool
+	contact            *nid.ID
+	clearedcontact     bool
+	reviewed_by        *nid.ID
+	clearedreviewed_by bool
+	done               bool
+	oldValue           func(context.Context) (*LeakFinding, error)
+	predicates         []predicate.LeakFinding
+}
+
+var _ ent.Mutation = (*LeakFindingMutation)(nil)
+
+// leakfindingOption allows management of the mutation configuration using functional options.
+type leakfindingOption func(*LeakFindingMutation)
+
+// newLeakFindingMutation creates new mutation for the LeakFinding entity.
+func newLeakFindingMutation(c config, op Op, opts ...leakfindingOption) *LeakFindingMutation {
+	m := &LeakFindingMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeLeakFinding,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withLeakFindingID sets the ID field of the mutation.
+func withLeakFindingID(id nid.ID) leakfindingOption {
+	return func(m *LeakFindingMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *LeakFinding
+		)
+		m.oldValue = func(ctx context.Context) (*LeakFinding, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().LeakFinding.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withLeakFinding sets the old LeakFinding of the mutation.
+func withLeakFinding(node *LeakFinding) leakfindingOption {
+	return func(m *LeakFindingMutation) {
+		m.oldValue = func(context.Context) (*LeakFinding, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m LeakFindingMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m LeakFindingMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("ent: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of LeakFinding entities.
+func (m *LeakFindingMutation) SetID(id nid.ID) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *LeakFindingMutation) ID() (id nid.ID, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *LeakFindingMutation) IDs(ctx context.Context) ([]nid.ID, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []nid.ID{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().LeakFinding.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetCorpID sets the "corp_id" field.
+func (m *LeakFindingMutation) SetCorpID(n nid.ID) {
+	m.corp_id = &n
+}
+
+// CorpID returns the value of the "corp_id" field in the mutation.
+func (m *LeakFindingMutation) CorpID() (r nid.ID, exists bool) {
+	v := m.corp_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCorpID returns the old "corp_id" field's value of the LeakFinding entity.
+// If the LeakFinding object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *LeakFindingMutation) OldCorpID(ctx context.Context) (v nid.ID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCorpID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCorpID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCorpID: %w", err)
+	}
+	return oldValue.CorpID, nil
+}
+
+// ResetCorpID resets all changes to the "corp_id" field.
+func (m *LeakFindingMutation) ResetCorpID() {
+	m.corp_id = nil
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *LeakFindingMutation) SetCreatedAt(t time.Time) {
+	m.created_at = &t
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *LeakFindingMutation) CreatedAt() (r time.Time, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the LeakFinding entity.
+// If the LeakFinding object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *LeakFindingMutation) OldCreatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *LeakFindingMutation) ResetCreatedAt() {
+	m.created_at = nil
+}
+
+// SetVersion sets the "version" field.
+func (m *LeakFindingMutation) SetVersion(i int) {
+	m.version = &i
+	m.addversion = nil
+}
+
+// Version returns the value of the "version" field in the mutation.
+func (m *LeakFindingMutation) Version() (r int, exists bool) {
+	v := m.version
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldVersion returns the old "version" field's value of the LeakFinding entity.
+// If the LeakFinding object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *LeakFindingMutation) OldVersion(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldVersion is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldVersion requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldVersion: %w", err)
+	}
+	return oldValue.Version, nil
+}
+
+// AddVersion adds i to the "version" field.
+func (m *LeakFindingMutation) AddVersion(i int) {
+	if m.addversion != nil {
+		*m.addversion += i
+	} else {
+		m.addversion = &i
+	}
+}
+
+// AddedVersion returns the value that was added to the "version" field in this mutation.
+func (m *LeakFindingMutation) AddedVersion() (r int, exists bool) {
+	v := m.addversion
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetVersion resets all changes to the "version" field.
+func (m *LeakFindingMutation) ResetVersion() {
+	m.version = nil
+	m.addversion = nil
+}
+
+// SetUpdatedAt sets the "updated_at" field.
+func (m *LeakFindingMutation) SetUpdatedAt(t time.Time) {
+	m.updated_at = &t
+}
+
+// UpdatedAt returns the value of the "updated_at" field in the mutation.
+func (m *LeakFindingMutation) UpdatedAt() (r time.Time, exists bool) {
+	v := m.updated_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldUpdatedAt returns the old "updated_at" field's value of the LeakFinding entity.
+// If the LeakFinding object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *LeakFindingMutation) OldUpdatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldUpdatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldUpdatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldUpdatedAt: %w", err)
+	}
+	return oldValue.UpdatedAt, nil
+}
+
+// ResetUpdatedAt resets all changes to the "updated_at" field.
+func (m *LeakFindingMutation) ResetUpdatedAt() {
+	m.updated_at = nil
+}
+
+// SetKind sets the "kind" field.
+func (m *LeakFindingMutation) SetKind(l leakfinding.Kind) {
+	m.kind = &l
+}
+
+// Kind returns the value of the "kind" field in the mutation.
+func (m *LeakFindingMutation) Kind() (r leakfinding.Kind, exists bool) {
+	v := m.kind
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldKind returns the old "kind" field's value of the LeakFinding entity.
+// If the LeakFinding object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *LeakFindingMutation) OldKind(ctx context.Context) (v leakfinding.Kind, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldKind is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldKind requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldKind: %w", err)
+	}
+	return oldValue.Kind, nil
+}
+
+// ResetKind resets all changes to the "kind" field.
+func (m *LeakFindingMutation) ResetKind() {
+	m.kind = nil
+}
+
+// SetMemberID sets the "member_id" field.
+func (m *LeakFindingMutation) SetMemberID(n nid.ID) {
+	m.member = &n
+}
+
+// MemberID returns the value of the "member_id" field in the mutation.
+func (m *LeakFindingMutation) MemberID() (r nid.ID, exists bool) {
+	v := m.member
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldMemberID returns the old "member_id" field's value of the LeakFinding entity.
+// If the LeakFinding object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *LeakFindingMutation) OldMemberID(ctx context.Context) (v nid.ID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldMemberID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldMemberID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldMemberID: %w", err)
+	}
+	return oldValue.MemberID, nil
+}
+
+// ResetMemberID resets all changes to the "member_id" field.
+func (m *LeakFindingMutation) ResetMemberID() {
+	m.member = nil
+}
+
+// SetContactID sets the "contact_id" field.
+func (m *LeakFindingMutation) SetContactID(n nid.ID) {
+	m.contact = &n
+}
+
+// ContactID returns the value of the "contact_id" field in the mutation.
+func (m *LeakFindingMutation) ContactID() (r nid.ID, exists bool) {
+	v := m.contact
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldContactID returns the old "contact_id" field's value of the LeakFinding entity.
+// If the LeakFinding object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *LeakFindingMutation) OldContactID(ctx context.Context) (v nid.ID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldContactID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldContactID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldContactID: %w", err)
+	}
+	return oldValue.ContactID, nil
+}
+
+// ClearContactID clears the value of the "contact_id" field.
+func (m *LeakFindingMutation) ClearContactID() {
+	m.contact = nil
+	m.clearedFields[leakfinding.FieldContactID] = struct{}{}
+}
+
+// ContactIDCleared returns if the "contact_id" field was cleared in this mutation.
+func (m *LeakFindingMutation) ContactIDCleared() bool {
+	_, ok := m.clearedFields[leakfinding.FieldContactID]
+	return ok
+}
+
+// ResetContactID resets all changes to the "contact_id" field.
+func (m *LeakFindingMutation) ResetContactID() {
+	m.contact = nil
+	delete(m.clearedFields, leakfinding.FieldContactID)
+}
+
+// SetMessageID sets the "message_id" field.
+func (m *LeakFindingMutation) SetMessageID(n nid.ID) {
+	m.message_id = &n
+}
+
+// MessageID returns the value of the "message_id" field in the mutation.
+func (m *LeakFindingMutation) MessageID() (r nid.ID, exists bool) {
+	v := m.message_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldMessageID returns the old "message_id" field's value of the LeakFinding entity.
+// If the LeakFinding object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *LeakFindingMutation) OldMessageID(ctx context.Context) (v nid.ID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldMessageID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldMessageID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldMessageID: %w", err)
+	}
+	return oldValue.MessageID, nil
+}
+
+// ClearMessageID clears the value of the "message_id" field.
+func (m *LeakFindingMutation) ClearMessageID() {
+	m.message_id = nil
+	m.clearedFields[leakfinding.FieldMessageID] = struct{}{}
+}
+
+// MessageIDCleared returns if the "message_id" field was cleared in this mutation.
+func (m *LeakFindingMutation) MessageIDCleared() bool {
+	_, ok := m.clearedFields[leakfinding.FieldMessageID]
+	return ok
+}
+
+// ResetMessageID resets all changes to the "message_id" field.
+func (m *LeakFindingMutation) ResetMessageID() {
+	m.message_id = nil
+	delete(m.clearedFields, leakfinding.FieldMessageID)
+}
+
+// SetAt sets the "at" field.
+func (m *LeakFindingMutation) SetAt(t time.Time) {
+	m.at = &t
+}
+
+// At returns the value of the "at" field in the mutation.
+func (m *LeakFindingMutation) At() (r time.Time, exists bool) {
+	v := m.at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAt returns the old "at" field's value of the LeakFinding entity.
+// If the LeakFinding object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *LeakFindingMutation) OldAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAt: %w", err)
+	}
+	return oldValue.At, nil
+}
+
+// ResetAt resets all changes to the "at" field.
+func (m *LeakFindingMutation) ResetAt() {
+	m.at = nil
+}
+
+// SetScore sets the "score" field.
+func (m *LeakFindingMutation) SetScore(f float64) {
+	m.score = &f
+	m.addscore = nil
+}
+
+// Score returns the value of the "score" field in the mutation.
+func (m *LeakFindingMutation) Score() (r float64, exists bool) {
+	v := m.score
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldScore returns the old "score" field's value of the LeakFinding entity.
+// If the LeakFinding object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *LeakFindingMutation) OldScore(ctx context.Context) (v float64, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldScore is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldScore requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldScore: %w", err)
+	}
+	return oldValue.Score, nil
+}
+
+// AddScore adds f to the "score" field.
+func (m *LeakFindingMutation) AddScore(f float64) {
+	if m.addscore != nil {
+		*m.addscore += f
+	} else {
+		m.addscore = &f
+	}
+}
+
+// AddedScore returns the value that was added to the "score" field in this mutation.
+func (m *LeakFindingMutation) AddedScore() (r float64, exists bool) {
+	v := m.addscore
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetScore resets all changes to the "score" field.
+func (m *LeakFindingMutation) ResetScore() {
+	m.score = nil
+	m.addscore = nil
+}
+
+// SetWhyEn sets the "why_en" field.
+func (m *LeakFindingMutation) SetWhyEn(s string) {
+	m.why_en = &s
+}
+
+// WhyEn returns the value of the "why_en" field in the mutation.
+func (m *LeakFindingMutation) WhyEn() (r string, exists bool) {
+	v := m.why_en
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldWhyEn returns the old "why_en" field's value of the LeakFinding entity.
+// If the LeakFinding object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *LeakFindingMutation) OldWhyEn(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldWhyEn is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldWhyEn requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldWhyEn: %w", err)
+	}
+	return oldValue.WhyEn, nil
+}
+
+// ResetWhyEn resets all changes to the "why_en" field.
+func (m *LeakFindingMutation) ResetWhyEn() {
+	m.why_en = nil
+}
+
+// SetWhyZh sets the "why_zh" field.
+func (m *LeakFindingMutation) SetWhyZh(s string) {
+	m.why_zh = &s
+}
+
+// WhyZh returns the value of the "why_zh" field in the mutation.
+func (m *LeakFindingMutation) WhyZh() (r string, exists bool) {
+	v := m.why_zh
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldWhyZh returns the old "why_zh" field's value of the LeakFinding entity.
+// If the LeakFinding object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *LeakFindingMutation) OldWhyZh(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldWhyZh is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldWhyZh requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldWhyZh: %w", err)
+	}
+	return oldValue.WhyZh, nil
+}
+
+// ResetWhyZh resets all changes to the "why_zh" field.
+func (m *LeakFindingMutation) ResetWhyZh() {
+	m.why_zh = nil
+}
+
+// SetMarks sets the "marks" field.
+func (m *LeakFindingMutation) SetMarks(value []map[string]interface{}) {
+	m.marks = &value
+	m.appendmarks = nil
+}
+
+// Marks returns the value of the "marks" field in the mutation.
+func (m *LeakFindingMutation) Marks() (r []map[string]interface{}, exists bool) {
+	v := m.marks
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldMarks returns the old "marks" field's value of the LeakFinding entity.
+// If the LeakFinding object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *LeakFindingMutation) OldMarks(ctx context.Context) (v []map[string]interface{}, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldMarks is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldMarks requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldMarks: %w", err)
+	}
+	return oldValue.Marks, nil
+}
+
+// AppendMarks adds value to the "marks" field.
+func (m *LeakFindingMutation) AppendMarks(value []map[string]interface{}) {
+	m.appendmarks = append(m.appendmarks, value...)
+}
+
+// AppendedMarks returns the list of values that were appended to the "marks" field in this mutation.
+func (m *LeakFindingMutation) AppendedMarks() ([]map[string]interface{}, bool) {
+	if len(m.appendmarks) == 0 {
+		return nil, false
+	}
+	return m.appendmarks, true
+}
+
+// ResetMarks resets all changes to the "marks" field.
+func (m *LeakFindingMutation) ResetMarks() {
+	m.marks = nil
+	m.appendmarks = nil
+}
+
+// SetVerdict sets the "verdict" field.
+func (m *LeakFindingMutation) SetVerdict(l leakfinding.Verdict) {
+	m.verdict = &l
+}
+
+// Verdict returns the value of the "verdict" field in the mutation.
+func (m *LeakFindingMutation) Verdict() (r leakfinding.Verdict, exists bool) {
+	v := m.verdict
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldVerdict returns the old "verdict" field's value of the LeakFinding entity.
+// If the LeakFinding object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *LeakFindingMutation) OldVerdict(ctx context.Context) (v *leakfinding.Verdict, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldVerdict is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldVerdict requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldVerdict: %w", err)
+	}
+	return oldValue.Verdict, nil
+}
+
+// ClearVerdict clears the value of the "verdict" field.
+func (m *LeakFindingMutation) ClearVerdict() {
+	m.verdict = nil
+	m.clearedFields[leakfinding.FieldVerdict] = struct{}{}
+}
+
+// VerdictCleared returns if the "verdict" field was cleared in this mutation.
+func (m *LeakFindingMutation) VerdictCleared() bool {
+	_, ok := m.clearedFields[leakfinding.FieldVerdict]
+	return ok
+}
+
+// ResetVerdict resets all changes to the "verdict" field.
+func (m *LeakFindingMutation) ResetVerdict() {
+	m.verdict = nil
+	delete(m.clearedFields, leakfinding.FieldVerdict)
+}
+
+// SetNote sets the "note" field.
+func (m *LeakFindingMutation) SetNote(s string) {
+	m.note = &s
+}
+
+// Note returns the value of the "note" field in the mutation.
+func (m *LeakFindingMutation) Note() (r string, exists bool) {
+	v := m.note
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldNote returns the old "note" field's value of the LeakFinding entity.
+// If the LeakFinding object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *LeakFindingMutation) OldNote(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldNote is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldNote requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldNote: %w", err)
+	}
+	return oldValue.Note, nil
+}
+
+// ClearNote clears the value of the "note" field.
+func (m *LeakFindingMutation) ClearNote() {
+	m.note = nil
+	m.clearedFields[leakfinding.FieldNote] = struct{}{}
+}
+
+// NoteCleared returns if the "note" field was cleared in this mutation.
+func (m *LeakFindingMutation) NoteCleared() bool {
+	_, ok := m.clearedFields[leakfinding.FieldNote]
+	return ok
+}
+
+// ResetNote resets all changes to the "note" field.
+func (m *LeakFindingMutation) ResetNote() {
+	m.note = nil
+	delete(m.clearedFields, leakfinding.FieldNote)
+}
+
+// SetReviewedByID sets the "reviewed_by_id" field.
+func (m *LeakFindingMutation) SetReviewedByID(n nid.ID) {
+	m.reviewed_by = &n
+}
+
+// ReviewedByID returns the value of the "reviewed_by_id" field in the mutation.
+func (m *LeakFindingMutation) ReviewedByID() (r nid.ID, exists bool) {
+	v := m.reviewed_by
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldReviewedByID returns the old "reviewed_by_id" field's value of the LeakFinding entity.
+// If the LeakFinding object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *LeakFindingMutation) OldReviewedByID(ctx context.Context) (v nid.ID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldReviewedByID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldReviewedByID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldReviewedByID: %w", err)
+	}
+	return oldValue.ReviewedByID, nil
+}
+
+// ClearReviewedByID clears the value of the "reviewed_by_id" field.
+func (m *LeakFindingMutation) ClearReviewedByID() {
+	m.reviewed_by = nil
+	m.clearedFields[leakfinding.FieldReviewedByID] = struct{}{}
+}
+
+// ReviewedByIDCleared returns if the "reviewed_by_id" field was cleared in this mutation.
+func (m *LeakFindingMutation) ReviewedByIDCleared() bool {
+	_, ok := m.clearedFields[leakfinding.FieldReviewedByID]
+	return ok
+}
+
+// ResetReviewedByID resets all changes to the "reviewed_by_id" field.
+func (m *LeakFindingMutation) ResetReviewedByID() {
+	m.reviewed_by = nil
+	delete(m.clearedFields, leakfinding.FieldReviewedByID)
+}
+
+// SetReviewedAt sets the "reviewed_at" field.
+func (m *LeakFindingMutation) SetReviewedAt(t time.Time) {
+	m.reviewed_at = &t
+}
+
+// ReviewedAt returns the value of the "reviewed_at" field in the mutation.
+func (m *LeakFindingMutation) ReviewedAt() (r time.Time, exists bool) {
+	v := m.reviewed_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldReviewedAt returns the old "reviewed_at" field's value of the LeakFinding entity.
+// If the LeakFinding object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *LeakFindingMutation) OldReviewedAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldReviewedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldReviewedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldReviewedAt: %w", err)
+	}
+	return oldValue.ReviewedAt, nil
+}
+
+// ClearReviewedAt clears the value of the "reviewed_at" field.
+func (m *LeakFindingMutation) ClearReviewedAt() {
+	m.reviewed_at = nil
+	m.clearedFields[leakfinding.FieldReviewedAt] = struct{}{}
+}
+
+// ReviewedAtCleared returns if the "reviewed_at" field was cleared in this mutation.
+func (m *LeakFindingMutation) ReviewedAtCleared() bool {
+	_, ok := m.clearedFields[leakfinding.FieldReviewedAt]
+	return ok
+}
+
+// ResetReviewedAt resets all changes to the "reviewed_at" field.
+func (m *LeakFindingMutation) ResetReviewedAt() {
+	m.reviewed_at = nil
+	delete(m.clearedFields, leakfinding.FieldReviewedAt)
+}
+
+// ClearMember clears the "member" edge to the Member entity.
+func (m *LeakFindingMutation) ClearMember() {
+	m.clearedmember = true
+	m.clearedFields[leakfinding.FieldMemberID] = struct{}{}
+}
+
+// MemberCleared reports if the "member" edge to the Member entity was cleared.
+func (m *LeakFindingMutation) MemberCleared() bool {
+	return m.clearedmember
+}
+
+// MemberIDs returns the "member" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// MemberID instead. It exists only for internal usage by the builders.
+func (m *LeakFindingMutation) MemberIDs() (ids []nid.ID) {
+	if id := m.member; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetMember resets all changes to the "member" edge.
+func (m *LeakFindingMutation) ResetMember() {
+	m.member = nil
+	m.clearedmember = false
+}
+
+// ClearContact clears the "contact" edge to the Contact entity.
+func (m *LeakFindingMutation) ClearContact() {
+	m.clearedcontact = true
+	m.clearedFields[leakfinding.FieldContactID] = struct{}{}
+}
+
+// ContactCleared reports if the "contact" edge to the Contact entity was cleared.
+func (m *LeakFindingMutation) ContactCleared() bool {
+	return m.ContactIDCleared() || m.clearedcontact
+}
+
+// ContactIDs returns the "contact" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// ContactID instead. It exists only for internal usage by the builders.
+func (m *LeakFindingMutation) ContactIDs() (ids []nid.ID) {
+	if id := m.contact; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetContact resets all changes to the "contact" edge.
+func (m *LeakFindingMutation) ResetContact() {
+	m.contact = nil
+	m.clearedcontact = false
+}
+
+// ClearReviewedBy clears the "reviewed_by" edge to the Member entity.
+func (m *LeakFindingMutation) ClearReviewedBy() {
+	m.clearedreviewed_by = true
+	m.clearedFields[leakfinding.FieldReviewedByID] = struct{}{}
+}
+
+// ReviewedByCleared reports if the "reviewed_by" edge to the Member entity was cleared.
+func (m *LeakFindingMutation) ReviewedByCleared() bool {
+	return m.ReviewedByIDCleared() || m.clearedreviewed_by
+}
+
+// ReviewedByIDs returns the "reviewed_by" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// ReviewedByID instead. It exists only for internal usage by the builders.
+func (m *LeakFindingMutation) ReviewedByIDs() (ids []nid.ID) {
+	if id := m.reviewed_by; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetReviewedBy resets all changes to the "reviewed_by" edge.
+func (m *LeakFindingMutation) ResetReviewedBy() {
+	m.reviewed_by = nil
+	m.clearedreviewed_by = false
+}
+
+// Where appends a list predicates to the LeakFindingMutation builder.
+func (m *LeakFindingMutation) Where(ps ...predicate.LeakFinding) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the LeakFindingMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *LeakFindingMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.LeakFinding, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *LeakFindingMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *LeakFindingMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (LeakFinding).
+func (m *LeakFindingMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *LeakFindingMutation) Fields() []string {
+	fields := make([]string, 0, 17)
+	if m.corp_id != nil {
+		fields = append(fields, leakfinding.FieldCorpID)
+	}
+	if m.created_at != nil {
+		fields = append(fields, leakfinding.FieldCreatedAt)
+	}
+	if m.version != nil {
+		fields = append(fields, leakfinding.FieldVersion)
+	}
+	if m.updated_at != nil {
+		fields = append(fields, leakfinding.FieldUpdatedAt)
+	}
+	if m.kind != nil {
+		fields = append(fields, leakfinding.FieldKind)
+	}
+	if m.member != nil {
+		fields = append(fields, leakfinding.FieldMemberID)
+	}
+	if m.contact != nil {
+		fields = append(fields, leakfinding.FieldContactID)
+	}
+	if m.message_id != nil {
+		fields = append(fields, leakfinding.FieldMessageID)
+	}
+	if m.at != nil {
+		fields = append(fields, leakfinding.FieldAt)
+	}
+	if m.score != nil {
+		fields = append(fields, leakfinding.FieldScore)
+	}
+	if m.why_en != nil {
+		fields = append(fields, leakfinding.FieldWhyEn)
+	}
+	if m.why_zh != nil {
+		fields = append(fields, leakfinding.FieldWhyZh)
+	}
+	if m.marks != nil {
+		fields = append(fields, leakfinding.FieldMarks)
+	}
+	if m.verdict != nil {
+		fields = append(fields, leakfinding.FieldVerdict)
+	}
+	if m.note != nil {
+		fields = append(fields, leakfinding.FieldNote)
+	}
+	if m.reviewed_by != nil {
+		fields = append(fields, leakfinding.FieldReviewedByID)
+	}
+	if m.reviewed_at != nil {
+		fields = append(fields, leakfinding.FieldReviewedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *LeakFindingMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case leakfinding.FieldCorpID:
+		return m.CorpID()
+	case leakfinding.FieldCreatedAt:
+		return m.CreatedAt()
+	case leakfinding.FieldVersion:
+		return m.Version()
+	case leakfinding.FieldUpdatedAt:
+		return m.UpdatedAt()
+	case leakfinding.FieldKind:
+		return m.Kind()
+	case leakfinding.FieldMemberID:
+		return m.MemberID()
+	case leakfinding.FieldContactID:
+		return m.ContactID()
+	case leakfinding.FieldMessageID:
+		return m.MessageID()
+	case leakfinding.FieldAt:
+		return m.At()
+	case leakfinding.FieldScore:
+		return m.Score()
+	case leakfinding.FieldWhyEn:
+		return m.WhyEn()
+	case leakfinding.FieldWhyZh:
+		return m.WhyZh()
+	case leakfinding.FieldMarks:
+		return m.Marks()
+	case leakfinding.FieldVerdict:
+		return m.Verdict()
+	case leakfinding.FieldNote:
+		return m.Note()
+	case leakfinding.FieldReviewedByID:
+		return m.ReviewedByID()
+	case leakfinding.FieldReviewedAt:
+		return m.ReviewedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *LeakFindingMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case leakfinding.FieldCorpID:
+		return m.OldCorpID(ctx)
+	case leakfinding.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	case leakfinding.FieldVersion:
+		return m.OldVersion(ctx)
+	case leakfinding.FieldUpdatedAt:
+		return m.OldUpdatedAt(ctx)
+	case leakfinding.FieldKind:
+		return m.OldKind(ctx)
+	case leakfinding.FieldMemberID:
+		return m.OldMemberID(ctx)
+	case leakfinding.FieldContactID:
+		return m.OldContactID(ctx)
+	case leakfinding.FieldMessageID:
+		return m.OldMessageID(ctx)
+	case leakfinding.FieldAt:
+		return m.OldAt(ctx)
+	case leakfinding.FieldScore:
+		return m.OldScore(ctx)
+	case leakfinding.FieldWhyEn:
+		return m.OldWhyEn(ctx)
+	case leakfinding.FieldWhyZh:
+		return m.OldWhyZh(ctx)
+	case leakfinding.FieldMarks:
+		return m.OldMarks(ctx)
+	case leakfinding.FieldVerdict:
+		return m.OldVerdict(ctx)
+	case leakfinding.FieldNote:
+		return m.OldNote(ctx)
+	case leakfinding.FieldReviewedByID:
+		return m.OldReviewedByID(ctx)
+	case leakfinding.FieldReviewedAt:
+		return m.OldReviewedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown LeakFinding field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *LeakFindingMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case leakfinding.FieldCorpID:
+		v, ok := value.(nid.ID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCorpID(v)
+		return nil
+	case leakfinding.FieldCreatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	case leakfinding.FieldVersion:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetVersion(v)
+		return nil
+	case leakfinding.FieldUpdatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetUpdatedAt(v)
+		return nil
+	case leakfinding.FieldKind:
+		v, ok := value.(leakfinding.Kind)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetKind(v)
+		return nil
+	case leakfinding.FieldMemberID:
+		v, ok := value.(nid.ID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetMemberID(v)
+		return nil
+	case leakfinding.FieldContactID:
+		v, ok := value.(nid.ID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetContactID(v)
+		return nil
+	case leakfinding.FieldMessageID:
+		v, ok := value.(nid.ID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetMessageID(v)
+		return nil
+	case leakfinding.FieldAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAt(v)
+		return nil
+	case leakfinding.FieldScore:
+		v, ok := value.(float64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetScore(v)
+		return nil
+	case leakfinding.FieldWhyEn:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetWhyEn(v)
+		return nil
+	case leakfinding.FieldWhyZh:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetWhyZh(v)
+		return nil
+	case leakfinding.FieldMarks:
+		v, ok := value.([]map[string]interface{})
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetMarks(v)
+		return nil
+	case leakfinding.FieldVerdict:
+		v, ok := value.(leakfinding.Verdict)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetVerdict(v)
+		return nil
+	case leakfinding.FieldNote:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetNote(v)
+		return nil
+	case leakfinding.FieldReviewedByID:
+		v, ok := value.(nid.ID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetReviewedByID(v)
+		return nil
+	case leakfinding.FieldReviewedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetReviewedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown LeakFinding field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *LeakFindingMutation) AddedFields() []string {
+	var fields []string
+	if m.addversion != nil {
+		fields = append(fields, leakfinding.FieldVersion)
+	}
+	if m.addscore != nil {
+		fields = append(fields, leakfinding.FieldScore)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *LeakFindingMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case leakfinding.FieldVersion:
+		return m.AddedVersion()
+	case leakfinding.FieldScore:
+		return m.AddedScore()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *LeakFindingMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case leakfinding.FieldVersion:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddVersion(v)
+		return nil
+	case leakfinding.FieldScore:
+		v, ok := value.(float64)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddScore(v)
+		return nil
+	}
+	return fmt.Errorf("unknown LeakFinding numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *LeakFindingMutation) ClearedFields() []string {
+	var fields []string
+	if m.FieldCleared(leakfinding.FieldContactID) {
+		fields = append(fields, leakfinding.FieldContactID)
+	}
+	if m.FieldCleared(leakfinding.FieldMessageID) {
+		fields = append(fields, leakfinding.FieldMessageID)
+	}
+	if m.FieldCleared(leakfinding.FieldVerdict) {
+		fields = append(fields, leakfinding.FieldVerdict)
+	}
+	if m.FieldCleared(leakfinding.FieldNote) {
+		fields = append(fields, leakfinding.FieldNote)
+	}
+	if m.FieldCleared(leakfinding.FieldReviewedByID) {
+		fields = append(fields, leakfinding.FieldReviewedByID)
+	}
+	if m.FieldCleared(leakfinding.FieldReviewedAt) {
+		fields = append(fields, leakfinding.FieldReviewedAt)
+	}
+	return fields
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *LeakFindingMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *LeakFindingMutation) ClearField(name string) error {
+	switch name {
+	case leakfinding.FieldContactID:
+		m.ClearContactID()
+		return nil
+	case leakfinding.FieldMessageID:
+		m.ClearMessageID()
+		return nil
+	case leakfinding.FieldVerdict:
+		m.ClearVerdict()
+		return nil
+	case leakfinding.FieldNote:
+		m.ClearNote()
+		return nil
+	case leakfinding.FieldReviewedByID:
+		m.ClearReviewedByID()
+		return nil
+	case leakfinding.FieldReviewedAt:
+		m.ClearReviewedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown LeakFinding nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *LeakFindingMutation) ResetField(name string) error {
+	switch name {
+	case leakfinding.FieldCorpID:
+		m.ResetCorpID()
+		return nil
+	case leakfinding.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	case leakfinding.FieldVersion:
+		m.ResetVersion()
+		return nil
+	case leakfinding.FieldUpdatedAt:
+		m.ResetUpdatedAt()
+		return nil
+	case leakfinding.FieldKind:
+		m.ResetKind()
+		return nil
+	case leakfinding.FieldMemberID:
+		m.ResetMemberID()
+		return nil
+	case leakfinding.FieldContactID:
+		m.ResetContactID()
+		return nil
+	case leakfinding.FieldMessageID:
+		m.ResetMessageID()
+		return nil
+	case leakfinding.FieldAt:
+		m.ResetAt()
+		return nil
+	case leakfinding.FieldScore:
+		m.ResetScore()
+		return nil
+	case leakfinding.FieldWhyEn:
+		m.ResetWhyEn()
+		return nil
+	case leakfinding.FieldWhyZh:
+		m.ResetWhyZh()
+		return nil
+	case leakfinding.FieldMarks:
+		m.ResetMarks()
+		return nil
+	case leakfinding.FieldVerdict:
+		m.ResetVerdict()
+		return nil
+	case leakfinding.FieldNote:
+		m.ResetNote()
+		return nil
+	case leakfinding.FieldReviewedByID:
+		m.ResetReviewedByID()
+		return nil
+	case leakfinding.FieldReviewedAt:
+		m.ResetReviewedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown LeakFinding field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *LeakFindingMutation) AddedEdges() []string {
+	edges := make([]string, 0, 3)
+	if m.member != nil {
+		edges = append(edges, leakfinding.EdgeMember)
+	}
+	if m.contact != nil {
+		edges = append(edges, leakfinding.EdgeContact)
+	}
+	if m.reviewed_by != nil {
+		edges = append(edges, leakfinding.EdgeReviewedBy)
+	}
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *LeakFindingMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case leakfinding.EdgeMember:
+		if id := m.member; id != nil {
+			return []ent.Value{*id}
+		}
+	case leakfinding.EdgeContact:
+		if id := m.contact; id != nil {
+			return []ent.Value{*id}
+		}
+	case leakfinding.EdgeReviewedBy:
+		if id := m.reviewed_by; id != nil {
+			return []ent.Value{*id}
+		}
+	}
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *LeakFindingMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 3)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *LeakFindingMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *LeakFindingMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 3)
+	if m.clearedmember {
+		edges = append(edges, leakfinding.EdgeMember)
+	}
+	if m.clearedcontact {
+		edges = append(edges, leakfinding.EdgeContact)
+	}
+	if m.clearedreviewed_by {
+		edges = append(edges, leakfinding.EdgeReviewedBy)
+	}
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *LeakFindingMutation) EdgeCleared(name string) bool {
+	switch name {
+	case leakfinding.EdgeMember:
+		return m.clearedmember
+	case leakfinding.EdgeContact:
+		return m.clearedcontact
+	case leakfinding.EdgeReviewedBy:
+		return m.clearedreviewed_by
+	}
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *LeakFindingMutation) ClearEdge(name string) error {
+	switch name {
+	case leakfinding.EdgeMember:
+		m.ClearMember()
+		return nil
+	case leakfinding.EdgeContact:
+		m.ClearContact()
+		return nil
+	case leakfinding.EdgeReviewedBy:
+		m.ClearReviewedBy()
+		return nil
+	}
+	return fmt.Errorf("unknown LeakFinding unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *LeakFindingMutation) ResetEdge(name string) error {
+	switch name {
+	case leakfinding.EdgeMember:
+		m.ResetMember()
+		return nil
+	case leakfinding.EdgeContact:
+		m.ResetContact()
+		return nil
+	case leakfinding.EdgeReviewedBy:
+		m.ResetReviewedBy()
+		return nil
+	}
+	return fmt.Errorf("unknown LeakFinding edge %s", name)
 }
 
 // MemberMutation represents an operation that mutates the Member nodes in the graph.

@@ -32,6 +32,8 @@ type Tx struct {
 	Handover *HandoverClient
 	// HistoryGrant is the client for interacting with the HistoryGrant builders.
 	HistoryGrant *HistoryGrantClient
+	// LeakFinding is the client for interacting with the LeakFinding builders.
+	LeakFinding *LeakFindingClient
 	// Member is the client for interacting with the Member builders.
 	Member *MemberClient
 	// Message is the client for interacting with the Message builders.
@@ -191,6 +193,7 @@ func (tx *Tx) init() {
 	tx.Group = NewGroupClient(tx.config)
 	tx.Handover = NewHandoverClient(tx.config)
 	tx.HistoryGrant = NewHistoryGrantClient(tx.config)
+	tx.LeakFinding = NewLeakFindingClient(tx.config)
 	tx.Member = NewMemberClient(tx.config)
 	tx.Message = NewMessageClient(tx.config)
 	tx.OwnershipPeriod = NewOwnershipPeriodClient(tx.config)

@@ -129,6 +129,18 @@ func (f HistoryGrantFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value
 	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.HistoryGrantMutation", m)
 }
 
+// The LeakFindingFunc type is an adapter to allow the use of ordinary
+// function as LeakFinding mutator.
+type LeakFindingFunc func(context.Context, *ent.LeakFindingMutation) (ent.Value, error)
+
+// Mutate calls f(ctx, m).
+func (f LeakFindingFunc) Mutate(ctx context.Context, m ent.Mutation) (ent.Value, error) {
+	if mv, ok := m.(*ent.LeakFindingMutation); ok {
+		return f(ctx, mv)
+	}
+	return nil, fmt.Errorf("unexpected mutation type %T. expect *ent.LeakFindingMutation", m)
+}
+
 // The MemberFunc type is an adapter to allow the use of ordinary
 // function as Member mutator.
 type MemberFunc func(context.Context, *ent.MemberMutation) (ent.Value, error)

@@ -18,6 +18,7 @@ import (
 	"github.com/openhandover/openhandover/ent/group"
 	"github.com/openhandover/openhandover/ent/handover"
 	"github.com/openhandover/openhandover/ent/historygrant"
+	"github.com/openhandover/openhandover/ent/leakfinding"
 	"github.com/openhandover/openhandover/ent/member"
 	"github.com/openhandover/openhandover/ent/message"
 	"github.com/openhandover/openhandover/ent/ownershipperiod"
@@ -356,6 +357,33 @@ func (f TraverseHistoryGrant) Traverse(ctx context.Context, q ent.Query) error {
 	return fmt.Errorf("unexpected query type %T. expect *ent.HistoryGrantQuery", q)
 }
 
+// The LeakFindingFunc type is an adapter to allow the use of ordinary function as a Querier.
+type LeakFindingFunc func(context.Context, *ent.LeakFindingQuery) (ent.Value, error)
+
+// Query calls f(ctx, q).
+func (f LeakFindingFunc) Query(ctx context.Context, q ent.Query) (ent.Value, error) {
+	if q, ok := q.(*ent.LeakFindingQuery); ok {
+		return f(ctx, q)
+	}
+	return nil, fmt.Errorf("unexpected query type %T. expect *ent.LeakFindingQuery", q)
+}
+
+// The TraverseLeakFinding type is an adapter to allow the use of ordinary function as Traverser.
+type TraverseLeakFinding func(context.Context, *ent.LeakFindingQuery) error
+
+// Intercept is a dummy implementation of Intercept that returns the next Querier in the pipeline.
+func (f TraverseLeakFinding) Intercept(next ent.Querier) ent.Querier {
+	return next
+}
+
+// Traverse calls f(ctx, q).
+func (f TraverseLeakFinding) Traverse(ctx context.Context, q ent.Query) error {
+	if q, ok := q.(*ent.LeakFindingQuery); ok {
+		return f(ctx, q)
+	}
+	return fmt.Errorf("unexpected query type %T. expect *ent.LeakFindingQuery", q)
+}
+
 // The MemberFunc type is an adapter to allow the use of ordinary function as a Querier.
 type MemberFunc func(context.Context, *ent.MemberQuery) (ent.Value, error)
 
@@ -622,6 +650,8 @@ func NewQuery(q ent.Query) (Query, error) {
 		return &query[*ent.HandoverQuery, predicate.Handover, handover.OrderOption]{typ: ent.TypeHandover, tq: q}, nil
 	case *ent.HistoryGrantQuery:
 		return &query[*ent.HistoryGrantQuery, predicate.HistoryGrant, historygrant.OrderOption]{typ: ent.TypeHistoryGrant, tq: q}, nil
+	case *ent.LeakFindingQuery:
+		return &query[*ent.LeakFindingQuery, predicate.LeakFinding, leakfinding.OrderOption]{typ: ent.TypeLeakFinding, tq: q}, nil
 	case *ent.MemberQuery:
 		return &query[*ent.MemberQuery, predicate.Member, member.OrderOption]{typ: ent.TypeMember, tq: q}, nil
 	case *ent.MessageQuery:

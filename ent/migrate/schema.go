@@ -782,6 +782,96 @@ var (
 			},
 		},
 	}
+	// LeakFindingsColumns holds the columns for the "leak_findings" table.
+	LeakFindingsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeUUID},
+		{Name: "corp_id", Type: field.TypeUUID},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "version", Type: field.TypeInt, Default: 1},
+		{Name: "updated_at", Type: field.TypeTime},
+		{Name: "kind", Type: field.TypeEnum, Enums: []string{"PERSONAL_ACCOUNT", "CONTACT_CARD", "PHONE_NUMBER", "QR_CODE", "OUTSIDE_LINK", "EXPORT_BEFORE_LEAVING"}},
+		{Name: "message_id", Type: field.TypeUUID, Nullable: true},
+		{Name: "at", Type: field.TypeTime},
+		{Name: "score", Type: field.TypeFloat64},
+		{Name: "why_en", Type: field.TypeString},
+		{Name: "why_zh", Type: field.TypeString},
+		{Name: "marks", Type: field.TypeJSON},
+		{Name: "verdict", Type: field.TypeEnum, Nullable: true, Enums: []string{"CONFIRMED", "HARMLESS"}},
+		{Name: "note", Type: field.TypeString, Nullable: true},
+		{Name: "reviewed_at", Type: field.TypeTime, Nullable: true},
+		{Name: "member_id", Type: field.TypeUUID},
+		{Name: "contact_id", Type: field.TypeUUID, Nullable: true},
+		{Name: "reviewed_by_id", Type: field.TypeUUID, Nullable: true},
+	}
+	// LeakFindingsTable holds the schema information for the "leak_findings" table.
+	LeakFindingsTable = &schema.Table{
+		Name:       "leak_findings",
+		Columns:    LeakFindingsColumns,
+		PrimaryKey: []*schema.Column{LeakFindingsColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "leak_findings_members_member",
+				Columns:    []*schema.Column{LeakFindingsColumns[15]},
+				RefColumns: []*schema.Column{MembersColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+			{
+				Symbol:     "leak_findings_contacts_contact",
+				Columns:    []*schema.Column{LeakFindingsColumns[16]},
+				RefColumns: []*schema.Column{ContactsColumns[0]},
+				OnDelete:   schema.SetNull,
+			},
+			{
+				Symbol:     "leak_findings_members_reviewed_by",
+				Columns:    []*schema.Column{LeakFindingsColumns[17]},
+				RefColumns: []*schema.Column{MembersColumns[0]},
+				OnDelete:   schema.SetNull,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "leakfinding_corp_id_id",
+				Unique:  true,
+				Columns: []*schema.Column{LeakFindingsColumns[1], LeakFindingsColumns[0]},
+			},
+			{
+				Name:    "leakfinding_corp_id_message_id_kind",
+				Unique:  true,
+				Columns: []*schema.Column{LeakFindingsColumns[1], LeakFindingsColumns[6], LeakFindingsColumns[5]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "message_id IS NOT NULL",
+				},
+			},
+			{
+				Name:    "leakfinding_corp_id_member_id_at",
+				Unique:  true,
+				Columns: []*schema.Column{LeakFindingsColumns[1], LeakFindingsColumns[15], LeakFindingsColumns[7]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "message_id IS NULL",
+				},
+			},
+			{
+				Name:    "leakfinding_corp_id_at_id",
+				Unique:  false,
+				Columns: []*schema.Column{LeakFindingsColumns[1], LeakFindingsColumns[7], LeakFindingsColumns[0]},
+			},
+			{
+				Name:    "leakfinding_corp_id_member_id_at_id",
+				Unique:  false,
+				Columns: []*schema.Column{LeakFindingsColumns[1], LeakFindingsColumns[15], LeakFindingsColumns[7], LeakFindingsColumns[0]},
+			},
+			{
+				Name:    "leakfinding_corp_id_contact_id",
+				Unique:  false,
+				Columns: []*schema.Column{LeakFindingsColumns[1], LeakFindingsColumns[16]},
+			},
+			{
+				Name:    "leakfinding_corp_id_reviewed_by_id",
+				Unique:  false,
+				Columns: []*schema.Column{LeakFindingsColumns[1], LeakFindingsColumns[17]},
+			},
+		},
+	}
 	// MembersColumns holds the columns for the "members" table.
 	MembersColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeUUID},
@@ -910,6 +1000,11 @@ var (
 				Name:    "message_corp_id_group_id_sent_at_id",
 				Unique:  false,
 				Columns: []*schema.Column{MessagesColumns[1], MessagesColumns[10], MessagesColumns[5], MessagesColumns[0]},
+			},
+			{
+				Name:    "message_corp_id_sent_at_id",
+				Unique:  false,
+				Columns: []*schema.Column{MessagesColumns[1], MessagesColumns[5], MessagesColumns[0]},
 			},
 		},
 	}
@@ -1402,6 +1497,7 @@ var (
 		GroupsTable,
 		HandoversTable,
 		HistoryGrantsTable,
+		LeakFindingsTable,
 		MembersTable,
 		MessagesTable,
 		OwnershipPeriodsTable,
@@ -1459,6 +1555,13 @@ func init() {
 	HistoryGrantsTable.Annotation = &entsql.Annotation{}
 	HistoryGrantsTable.Annotation.Checks = map[string]string{
 		"history_grants_one": "(contact_id IS NULL) <> (group_id IS NULL)",
+	}
+	LeakFindingsTable.ForeignKeys[0].RefTable = MembersTable
+	LeakFindingsTable.ForeignKeys[1].RefTable = ContactsTable
+	LeakFindingsTable.ForeignKeys[2].RefTable = MembersTable
+	LeakFindingsTable.Annotation = &entsql.Annotation{}
+	LeakFindingsTable.Annotation.Checks = map[string]string{
+		"leak_findings_reviewed": "(verdict IS NULL) = (reviewed_at IS NULL)",
 	}
 	MembersTable.ForeignKeys[0].RefTable = MembersTable
 	MembersTable.Annotation = &entsql.Annotation{}

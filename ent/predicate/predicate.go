@@ -36,6 +36,9 @@ type Handover func(*sql.Selector)
 // HistoryGrant is the predicate function for historygrant builders.
 type HistoryGrant func(*sql.Selector)
 
+// LeakFinding is the predicate function for leakfinding builders.
+type LeakFinding func(*sql.Selector)
+
 // Member is the predicate function for member builders.
 type Member func(*sql.Selector)
 

@@ -15,6 +15,7 @@ import (
 	"github.com/openhandover/openhandover/ent/group"
 	"github.com/openhandover/openhandover/ent/handover"
 	"github.com/openhandover/openhandover/ent/historygrant"
+	"github.com/openhandover/openhandover/ent/leakfinding"
 	"github.com/openhandover/openhandover/ent/member"
 	"github.com/openhandover/openhandover/ent/message"
 	"github.com/openhandover/openhandover/ent/ownershipperiod"
@@ -364,6 +365,33 @@ func init() {
 	historygrantDescID := historygrantMixinFields0[0].Descriptor()
 	// historygrant.DefaultID holds the default value on creation for the id field.
 	historygrant.DefaultID = historygrantDescID.Default.(func() nid.ID)
+	leakfindingMixin := schema.LeakFinding{}.Mixin()
+	leakfindingMixinHooks0 := leakfindingMixin[0].Hooks()
+	leakfinding.Hooks[0] = leakfindingMixinHooks0[0]
+	leakfindingMixinInters0 := leakfindingMixin[0].Interceptors()
+	leakfinding.Interceptors[0] = leakfindingMixinInters0[0]
+	leakfindingMixinFields0 := leakfindingMixin[0].Fields()
+	_ = leakfindingMixinFields0
+	leakfindingMixinFields1 := leakfindingMixin[1].Fields()
+	_ = leakfindingMixinFields1
+	leakfindingFields := schema.LeakFinding{}.Fields()
+	_ = leakfindingFields
+	// leakfindingDescCreatedAt is the schema descriptor for created_at field.
+	leakfindingDescCreatedAt := leakfindingMixinFields0[2].Descriptor()
+	// leakfinding.DefaultCreatedAt holds the default value on creation for the created_at field.
+	leakfinding.DefaultCreatedAt = leakfindingDescCreatedAt.Default.(func() time.Time)
+	// leakfindingDescVersion is the schema descriptor for version field.
+	leakfindingDescVersion := leakfindingMixinFields1[0].Descriptor()
+	// leakfinding.DefaultVersion holds the default value on creation for the version field.
+	leakfinding.DefaultVersion = leakfindingDescVersion.Default.(int)
+	// leakfindingDescUpdatedAt is the schema descriptor for updated_at field.
+	leakfindingDescUpdatedAt := leakfindingMixinFields1[1].Descriptor()
+	// leakfinding.DefaultUpdatedAt holds the default value on creation for the updated_at field.
+	leakfinding.DefaultUpdatedAt = leakfindingDescUpdatedAt.Default.(func() time.Time)
+	// leakfindingDescID is the schema descriptor for id field.
+	leakfindingDescID := leakfindingMixinFields0[0].Descriptor()
+	// leakfinding.DefaultID holds the default value on creation for the id field.
+	leakfinding.DefaultID = leakfindingDescID.Default.(func() nid.ID)
 	memberMixin := schema.Member{}.Mixin()
 	memberMixinHooks0 := memberMixin[0].Hooks()
 	member.Hooks[0] = memberMixinHooks0[0]

@@ -21,6 +21,7 @@ import (
 	"github.com/openhandover/openhandover/internal/contact"
 	"github.com/openhandover/openhandover/internal/group"
 	"github.com/openhandover/openhandover/internal/handover"
+	"github.com/openhandover/openhandover/internal/leak"
 	"github.com/openhandover/openhandover/internal/nid"
 	"github.com/openhandover/openhandover/internal/report"
 	"github.com/openhandover/openhandover/internal/setting"
@@ -55,6 +56,7 @@ type MutationResolver interface {
 	CancelHandover(ctx context.Context, input model.CancelHandoverInput) (*model.CancelHandoverPayload, error)
 	RetryTransfers(ctx context.Context, input model.RetryTransfersInput) (*model.RetryTransfersPayload, error)
 	RevertHandover(ctx context.Context, input model.RevertHandoverInput) (*model.RevertHandoverPayload, error)
+	ReviewLeakFinding(ctx context.Context, input leak.ReviewInput) (*model.ReviewLeakFindingPayload, error)
 	SaveRuleSet(ctx context.Context, input model.SaveRuleSetInput) (*model.SaveRuleSetPayload, error)
 	SaveSettings(ctx context.Context, input setting.SaveInput) (*model.SaveSettingsPayload, error)
 	SaveWebhook(ctx context.Context, input model.SaveWebhookInput) (*model.SaveWebhookPayload, error)
@@ -78,6 +80,7 @@ type QueryResolver interface {
 	Transfers(ctx context.Context, filter *model.TransferFilter, orderBy *model.TransferOrder, first *int, after *string, last *int, before *string, offset *int) (*model.Connection[*ent.Transfer], error)
 	PreviewHandover(ctx context.Context, input handover.Input) (*model.HandoverPreview, error)
 	Messages(ctx context.Context, filter model.MessageFilter, search *string, first *int, after *string, last *int, before *string) (*model.Connection[*model.Message], error)
+	LeakFindings(ctx context.Context, filter *model.LeakFindingFilter, first *int, after *string, offset *int) (*model.Connection[*model.LeakFinding], error)
 	TransferStatistics(ctx context.Context, filter *report.Filter, bucket report.Bucket, timeZone *string, groupBy []report.Dimension, fill bool) (*report.Result, error)
 	TransferItems(ctx context.Context, filter *report.Filter, first *int, after *string) (*model.Connection[*report.Item], error)
 	RuleSets(ctx context.Context, first *int, after *string, offset *int) (*model.Connection[*ent.RuleSet], error)
@@ -298,6 +301,20 @@ func (ec *executionContext) field_Mutation_revertHandover_args(ctx context.Conte
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
 		func(ctx context.Context, v any) (model.RevertHandoverInput, error) {
 			return ec.unmarshalNRevertHandoverInput2githubᚗcomᚋopenhandoverᚋopenhandoverᚋgraphᚋmodelᚐRevertHandoverInput(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Mutation_reviewLeakFinding_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (leak.ReviewInput, error) {
+			return ec.unmarshalNReviewLeakFindingInput2githubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋleakᚐReviewInput(ctx, v)
 		})
 	if err != nil {
 		return nil, err
@@ -823,6 +840,44 @@ func (ec *executionContext) field_Query_handovers_args(ctx context.Context, rawA
 		return nil, err
 	}
 	args["offset"] = arg6
+	return args, nil
+}
+
+func (ec *executionContext) field_Query_leakFindings_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "filter",
+		func(ctx context.Context, v any) (*model.LeakFindingFilter, error) {
+			return ec.unmarshalOLeakFindingFilter2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋgraphᚋmodelᚐLeakFindingFilter(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["filter"] = arg0
+	arg1, err := graphql.ProcessArgField(ctx, rawArgs, "first",
+		func(ctx context.Context, v any) (*int, error) {
+			return ec.unmarshalOInt2ᚖint(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["first"] = arg1
+	arg2, err := graphql.ProcessArgField(ctx, rawArgs, "after",
+		func(ctx context.Context, v any) (*string, error) {
+			return ec.unmarshalOCursor2ᚖstring(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["after"] = arg2
+	arg3, err := graphql.ProcessArgField(ctx, rawArgs, "offset",
+		func(ctx context.Context, v any) (*int, error) {
+			return ec.unmarshalOInt2ᚖint(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["offset"] = arg3
 	return args, nil
 }
 
@@ -2351,6 +2406,50 @@ func (ec *executionContext) fieldContext_Mutation_revertHandover(ctx context.Con
 	return fc, nil
 }
 
+func (ec *executionContext) _Mutation_reviewLeakFinding(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_reviewLeakFinding(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().ReviewLeakFinding(ctx, fc.Args["input"].(leak.ReviewInput))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.ReviewLeakFindingPayload) graphql.Marshaler {
+			return ec.marshalOReviewLeakFindingPayload2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋgraphᚋmodelᚐReviewLeakFindingPayload(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_reviewLeakFinding(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_ReviewLeakFindingPayload(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_reviewLeakFinding_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _Mutation_saveRuleSet(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -3239,6 +3338,50 @@ func (ec *executionContext) fieldContext_Query_messages(ctx context.Context, fie
 	return fc, nil
 }
 
+func (ec *executionContext) _Query_leakFindings(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Query_leakFindings(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Query().LeakFindings(ctx, fc.Args["filter"].(*model.LeakFindingFilter), fc.Args["first"].(*int), fc.Args["after"].(*string), fc.Args["offset"].(*int))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.Connection[*model.LeakFinding]) graphql.Marshaler {
+			return ec.marshalNLeakFindingConnection2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋgraphᚋmodelᚐConnection(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Query_leakFindings(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Query",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_LeakFindingConnection(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Query_leakFindings_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _Query_transferStatistics(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -3724,6 +3867,11 @@ func (ec *executionContext) _Node(ctx context.Context, sel ast.SelectionSet, obj
 			return graphql.Null
 		}
 		return ec._Member(ctx, sel, obj)
+	case *model.LeakFinding:
+		if obj == nil {
+			return graphql.Null
+		}
+		return ec._LeakFinding(ctx, sel, obj)
 	case *ent.HistoryGrant:
 		if obj == nil {
 			return graphql.Null
@@ -4019,6 +4167,13 @@ func (ec *executionContext) _Mutation(ctx context.Context, sel ast.SelectionSet)
 		case "revertHandover":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return ec._Mutation_revertHandover(ctx, field)
+			})
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "reviewLeakFinding":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_reviewLeakFinding(ctx, field)
 			})
 			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
@@ -4439,6 +4594,28 @@ func (ec *executionContext) _Query(ctx context.Context, sel ast.SelectionSet) gr
 					}
 				}()
 				res = ec._Query_messages(ctx, field)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			rrm := func(ctx context.Context) graphql.Marshaler {
+				return ec.OperationContext.RootResolverMiddleware(ctx,
+					func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return rrm(innerCtx) })
+		case "leakFindings":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Query_leakFindings(ctx, field)
 				if res == graphql.Null {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}

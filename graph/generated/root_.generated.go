@@ -16,6 +16,7 @@ import (
 	"github.com/openhandover/openhandover/internal/contact"
 	"github.com/openhandover/openhandover/internal/group"
 	"github.com/openhandover/openhandover/internal/handover"
+	"github.com/openhandover/openhandover/internal/leak"
 	"github.com/openhandover/openhandover/internal/nid"
 	"github.com/openhandover/openhandover/internal/report"
 	"github.com/openhandover/openhandover/internal/setting"
@@ -44,6 +45,7 @@ type ResolverRoot interface {
 	HandoverPreview() HandoverPreviewResolver
 	HandoverProgress() HandoverProgressResolver
 	HistoryGrant() HistoryGrantResolver
+	LeakFinding() LeakFindingResolver
 	Member() MemberResolver
 	Message() MessageResolver
 	Mutation() MutationResolver
@@ -139,6 +141,14 @@ type ComplexityRoot struct {
 		Note             func(childComplexity int) int
 		RootHash         func(childComplexity int) int
 		Size             func(childComplexity int) int
+	}
+
+	CompanyOwn struct {
+		Accounts  func(childComplexity int) int
+		Addresses func(childComplexity int) int
+		Domains   func(childComplexity int) int
+		Names     func(childComplexity int) int
+		Phones    func(childComplexity int) int
 	}
 
 	Contact struct {
@@ -412,6 +422,42 @@ type ComplexityRoot struct {
 		Until     func(childComplexity int) int
 	}
 
+	LeakFinding struct {
+		At         func(childComplexity int) int
+		Contact    func(childComplexity int) int
+		FoundAt    func(childComplexity int) int
+		ID         func(childComplexity int) int
+		Kind       func(childComplexity int) int
+		Marks      func(childComplexity int) int
+		Member     func(childComplexity int) int
+		Message    func(childComplexity int) int
+		Note       func(childComplexity int) int
+		ReviewedAt func(childComplexity int) int
+		ReviewedBy func(childComplexity int) int
+		Score      func(childComplexity int) int
+		Verdict    func(childComplexity int) int
+		Version    func(childComplexity int) int
+		Why        func(childComplexity int) int
+	}
+
+	LeakFindingConnection struct {
+		Edges      func(childComplexity int) int
+		Nodes      func(childComplexity int) int
+		PageInfo   func(childComplexity int) int
+		TotalCount func(childComplexity int) int
+	}
+
+	LeakFindingEdge struct {
+		Cursor func(childComplexity int) int
+		Node   func(childComplexity int) int
+	}
+
+	LeakMark struct {
+		End          func(childComplexity int) int
+		InAttachment func(childComplexity int) int
+		Start        func(childComplexity int) int
+	}
+
 	Member struct {
 		ArchivedAt             func(childComplexity int) int
 		ContactCount           func(childComplexity int) int
@@ -488,6 +534,7 @@ type ComplexityRoot struct {
 		ReplayDelivery     func(childComplexity int, input model.ReplayDeliveryInput) int
 		RetryTransfers     func(childComplexity int, input model.RetryTransfersInput) int
 		RevertHandover     func(childComplexity int, input model.RevertHandoverInput) int
+		ReviewLeakFinding  func(childComplexity int, input leak.ReviewInput) int
 		RevokeGrant        func(childComplexity int, input model.RevokeGrantInput) int
 		RevokeServiceToken func(childComplexity int, input model.RevokeServiceTokenInput) int
 		SaveApprovalPolicy func(childComplexity int, input approval.SaveInput) int
@@ -558,6 +605,7 @@ type ComplexityRoot struct {
 		Grants             func(childComplexity int, filter *model.GrantFilter, first *int, after *string, offset *int) int
 		Groups             func(childComplexity int, filter *group.Filter, search *string, orderBy *model.GroupOrder, first *int, after *string, last *int, before *string, offset *int) int
 		Handovers          func(childComplexity int, filter *model.HandoverFilter, orderBy *model.HandoverOrder, first *int, after *string, last *int, before *string, offset *int) int
+		LeakFindings       func(childComplexity int, filter *model.LeakFindingFilter, first *int, after *string, offset *int) int
 		Members            func(childComplexity int, filter *model.MemberFilter, search *string, orderBy *model.MemberOrder, first *int, after *string, last *int, before *string, offset *int) int
 		Messages           func(childComplexity int, filter model.MessageFilter, search *string, first *int, after *string, last *int, before *string) int
 		Node               func(childComplexity int, id nid.ID) int
@@ -597,6 +645,10 @@ type ComplexityRoot struct {
 
 	RevertHandoverPayload struct {
 		Handover func(childComplexity int) int
+	}
+
+	ReviewLeakFindingPayload struct {
+		Finding func(childComplexity int) int
 	}
 
 	RevokeGrantPayload struct {
@@ -705,8 +757,10 @@ type ComplexityRoot struct {
 		MaskBankCards     func(childComplexity int) int
 		MaskIDCards       func(childComplexity int) int
 		MaskPhones        func(childComplexity int) int
+		MessagesKeptDays  func(childComplexity int) int
 		MovesPerContact   func(childComplexity int) int
 		MovesWithinDays   func(childComplexity int) int
+		Own               func(childComplexity int) int
 		RevertibleDays    func(childComplexity int) int
 		Version           func(childComplexity int) int
 	}
@@ -1239,6 +1293,37 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Checkpoint.Size(childComplexity), true
+
+	case "CompanyOwn.accounts":
+		if e.ComplexityRoot.CompanyOwn.Accounts == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CompanyOwn.Accounts(childComplexity), true
+	case "CompanyOwn.addresses":
+		if e.ComplexityRoot.CompanyOwn.Addresses == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CompanyOwn.Addresses(childComplexity), true
+	case "CompanyOwn.domains":
+		if e.ComplexityRoot.CompanyOwn.Domains == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CompanyOwn.Domains(childComplexity), true
+	case "CompanyOwn.names":
+		if e.ComplexityRoot.CompanyOwn.Names == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CompanyOwn.Names(childComplexity), true
+	case "CompanyOwn.phones":
+		if e.ComplexityRoot.CompanyOwn.Phones == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CompanyOwn.Phones(childComplexity), true
 
 	case "Contact.accountable":
 		if e.ComplexityRoot.Contact.Accountable == nil {
@@ -2391,6 +2476,154 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.HistoryScope.Until(childComplexity), true
 
+	case "LeakFinding.at":
+		if e.ComplexityRoot.LeakFinding.At == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LeakFinding.At(childComplexity), true
+	case "LeakFinding.contact":
+		if e.ComplexityRoot.LeakFinding.Contact == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LeakFinding.Contact(childComplexity), true
+	case "LeakFinding.foundAt":
+		if e.ComplexityRoot.LeakFinding.FoundAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LeakFinding.FoundAt(childComplexity), true
+	case "LeakFinding.id":
+		if e.ComplexityRoot.LeakFinding.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LeakFinding.ID(childComplexity), true
+	case "LeakFinding.kind":
+		if e.ComplexityRoot.LeakFinding.Kind == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LeakFinding.Kind(childComplexity), true
+	case "LeakFinding.marks":
+		if e.ComplexityRoot.LeakFinding.Marks == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LeakFinding.Marks(childComplexity), true
+	case "LeakFinding.member":
+		if e.ComplexityRoot.LeakFinding.Member == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LeakFinding.Member(childComplexity), true
+	case "LeakFinding.message":
+		if e.ComplexityRoot.LeakFinding.Message == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LeakFinding.Message(childComplexity), true
+	case "LeakFinding.note":
+		if e.ComplexityRoot.LeakFinding.Note == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LeakFinding.Note(childComplexity), true
+	case "LeakFinding.reviewedAt":
+		if e.ComplexityRoot.LeakFinding.ReviewedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LeakFinding.ReviewedAt(childComplexity), true
+	case "LeakFinding.reviewedBy":
+		if e.ComplexityRoot.LeakFinding.ReviewedBy == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LeakFinding.ReviewedBy(childComplexity), true
+	case "LeakFinding.score":
+		if e.ComplexityRoot.LeakFinding.Score == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LeakFinding.Score(childComplexity), true
+	case "LeakFinding.verdict":
+		if e.ComplexityRoot.LeakFinding.Verdict == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LeakFinding.Verdict(childComplexity), true
+	case "LeakFinding.version":
+		if e.ComplexityRoot.LeakFinding.Version == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LeakFinding.Version(childComplexity), true
+	case "LeakFinding.why":
+		if e.ComplexityRoot.LeakFinding.Why == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LeakFinding.Why(childComplexity), true
+
+	case "LeakFindingConnection.edges":
+		if e.ComplexityRoot.LeakFindingConnection.Edges == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LeakFindingConnection.Edges(childComplexity), true
+	case "LeakFindingConnection.nodes":
+		if e.ComplexityRoot.LeakFindingConnection.Nodes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LeakFindingConnection.Nodes(childComplexity), true
+	case "LeakFindingConnection.pageInfo":
+		if e.ComplexityRoot.LeakFindingConnection.PageInfo == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LeakFindingConnection.PageInfo(childComplexity), true
+	case "LeakFindingConnection.totalCount":
+		if e.ComplexityRoot.LeakFindingConnection.TotalCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LeakFindingConnection.TotalCount(childComplexity), true
+
+	case "LeakFindingEdge.cursor":
+		if e.ComplexityRoot.LeakFindingEdge.Cursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LeakFindingEdge.Cursor(childComplexity), true
+	case "LeakFindingEdge.node":
+		if e.ComplexityRoot.LeakFindingEdge.Node == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LeakFindingEdge.Node(childComplexity), true
+
+	case "LeakMark.end":
+		if e.ComplexityRoot.LeakMark.End == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LeakMark.End(childComplexity), true
+	case "LeakMark.inAttachment":
+		if e.ComplexityRoot.LeakMark.InAttachment == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LeakMark.InAttachment(childComplexity), true
+	case "LeakMark.start":
+		if e.ComplexityRoot.LeakMark.Start == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LeakMark.Start(childComplexity), true
+
 	case "Member.archivedAt":
 		if e.ComplexityRoot.Member.ArchivedAt == nil {
 			break
@@ -2819,6 +3052,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.RevertHandover(childComplexity, args["input"].(model.RevertHandoverInput)), true
+	case "Mutation.reviewLeakFinding":
+		if e.ComplexityRoot.Mutation.ReviewLeakFinding == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_reviewLeakFinding_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.ReviewLeakFinding(childComplexity, args["input"].(leak.ReviewInput)), true
 	case "Mutation.revokeGrant":
 		if e.ComplexityRoot.Mutation.RevokeGrant == nil {
 			break
@@ -3216,6 +3460,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.Query.Handovers(childComplexity, args["filter"].(*model.HandoverFilter), args["orderBy"].(*model.HandoverOrder), args["first"].(*int), args["after"].(*string), args["last"].(*int), args["before"].(*string), args["offset"].(*int)), true
 
+	case "Query.leakFindings":
+		if e.ComplexityRoot.Query.LeakFindings == nil {
+			break
+		}
+
+		args, err := ec.field_Query_leakFindings_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.LeakFindings(childComplexity, args["filter"].(*model.LeakFindingFilter), args["first"].(*int), args["after"].(*string), args["offset"].(*int)), true
 	case "Query.members":
 		if e.ComplexityRoot.Query.Members == nil {
 			break
@@ -3408,6 +3663,13 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.RevertHandoverPayload.Handover(childComplexity), true
+
+	case "ReviewLeakFindingPayload.finding":
+		if e.ComplexityRoot.ReviewLeakFindingPayload.Finding == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReviewLeakFindingPayload.Finding(childComplexity), true
 
 	case "RevokeGrantPayload.revokedGrantId":
 		if e.ComplexityRoot.RevokeGrantPayload.RevokedGrantID == nil {
@@ -3767,6 +4029,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Settings.MaskPhones(childComplexity), true
+	case "Settings.messagesKeptDays":
+		if e.ComplexityRoot.Settings.MessagesKeptDays == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Settings.MessagesKeptDays(childComplexity), true
 	case "Settings.movesPerContact":
 		if e.ComplexityRoot.Settings.MovesPerContact == nil {
 			break
@@ -3779,6 +4047,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Settings.MovesWithinDays(childComplexity), true
+	case "Settings.own":
+		if e.ComplexityRoot.Settings.Own == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Settings.Own(childComplexity), true
 	case "Settings.revertibleDays":
 		if e.ComplexityRoot.Settings.RevertibleDays == nil {
 			break
@@ -4727,6 +5001,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputAssignmentInput,
 		ec.unmarshalInputAuditFilter,
 		ec.unmarshalInputCancelHandoverInput,
+		ec.unmarshalInputCompanyOwnInput,
 		ec.unmarshalInputContactFilter,
 		ec.unmarshalInputContactOrder,
 		ec.unmarshalInputCreateHandoverInput,
@@ -4745,6 +5020,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputHandoverPlanInput,
 		ec.unmarshalInputHandoverSelection,
 		ec.unmarshalInputHistoryScopeInput,
+		ec.unmarshalInputLeakFindingFilter,
 		ec.unmarshalInputMemberFilter,
 		ec.unmarshalInputMemberOrder,
 		ec.unmarshalInputMessageFilter,
@@ -4754,6 +5030,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputReplayDeliveryInput,
 		ec.unmarshalInputRetryTransfersInput,
 		ec.unmarshalInputRevertHandoverInput,
+		ec.unmarshalInputReviewLeakFindingInput,
 		ec.unmarshalInputRevokeGrantInput,
 		ec.unmarshalInputRevokeServiceTokenInput,
 		ec.unmarshalInputRuleInput,
@@ -7090,6 +7367,148 @@ type MessageEdge {
   cursor: Cursor!
 }
 `, BuiltIn: false},
+	{Name: "../leak.graphqls", Input: `extend type Query {
+  "Findings of the chat audit: customers moved to private accounts, exports before leaving. Newest first; never those about the viewer. Each look is recorded. Needs AUDIT_CHATS, and shows members in its scope."
+  leakFindings(
+    "Which findings; all if absent."
+    filter: LeakFindingFilter
+    "How many, 100 at most; 25 if absent."
+    first: Int
+    "Only what comes after this cursor."
+    after: Cursor
+    "How many to leave out at the beginning, 10,000 at most."
+    offset: Int
+  ): LeakFindingConnection!
+}
+
+extend type Mutation {
+  "Say what a finding was, or open it again. Needs AUDIT_CHATS over the member."
+  reviewLeakFinding(
+    "Which finding, and what it was."
+    input: ReviewLeakFindingInput!
+  ): ReviewLeakFindingPayload
+}
+
+"What a finding points to."
+enum LeakKind {
+  "A private WeChat or QQ account, an e-mail address, or an invitation to talk elsewhere."
+  PERSONAL_ACCOUNT
+  "A contact card."
+  CONTACT_CARD
+  "A phone number."
+  PHONE_NUMBER
+  "A QR code."
+  QR_CODE
+  "A link to somewhere else."
+  OUTSIDE_LINK
+  "Unusually much exported or read in the time before leaving."
+  EXPORT_BEFORE_LEAVING
+}
+
+"What a person says of a finding."
+enum LeakVerdict {
+  "It is what it looks like."
+  CONFIRMED
+  "It is nothing."
+  HARMLESS
+}
+
+"A sign that a member moves customers to a private account. It is a hint to look, never proof."
+type LeakFinding implements Node {
+  "The finding's id."
+  id: ID!
+  "What it points to."
+  kind: LeakKind!
+  "Whose doing it would be."
+  member: Member!
+  "The contact of the conversation; null in a group and for exports."
+  contact: Contact
+  "The message; null for exports, where the message was removed, and where its contact does not agree to the archive any more."
+  message: Message
+  "From 0.5 to 1; comparable among findings of one kind only."
+  score: Float!
+  "When it was found."
+  foundAt: Time!
+  "When the message was sent, or the day of the exports began."
+  at: Time!
+  "The signs, in the viewer's language; without the number, account or address itself."
+  why: String!
+  "Where in the message."
+  marks: [LeakMark!]!
+  "What a person says of it; null: nobody has looked yet."
+  verdict: LeakVerdict
+  "What that person noted."
+  note: String
+  "Who said it."
+  reviewedBy: Member
+  "When it was said."
+  reviewedAt: Time
+  "Raised by every change."
+  version: Int!
+}
+
+"A place in a message, in UTF-16 code units as JavaScript counts them."
+type LeakMark {
+  "Whether it is in the name of the attachment rather than in the text."
+  inAttachment: Boolean!
+  "Where it begins."
+  start: Int!
+  "Where it ends."
+  end: Int!
+}
+
+"Which findings."
+input LeakFindingFilter {
+  "About this member."
+  memberId: ID
+  "Of these kinds, 100 at most."
+  kinds: [LeakKind!]
+  "Of messages sent, or days that began, at this time or later."
+  from: Time
+  "Of messages sent, or days that began, before this time."
+  until: Time
+  "Whether a person has said what they are."
+  reviewed: Boolean
+}
+
+"A page of findings."
+type LeakFindingConnection {
+  "The findings with their cursors."
+  edges: [LeakFindingEdge]
+  "The findings."
+  nodes: [LeakFinding!]!
+  "Where the page is."
+  pageInfo: PageInfo!
+  "How many there are in all."
+  totalCount: Int!
+}
+
+"A finding in a list."
+type LeakFindingEdge {
+  "The finding."
+  node: LeakFinding
+  "Its place in the list."
+  cursor: Cursor!
+}
+
+"What reviewLeakFinding is told."
+input ReviewLeakFindingInput {
+  "The finding."
+  id: ID!
+  "The version the verdict was made from; CONFLICT if it is no longer the current one."
+  version: Int!
+  "What it was; null or absent opens it again."
+  verdict: LeakVerdict
+  "A note, 1,000 characters at most; it replaces the one there is."
+  note: String
+}
+
+"What reviewLeakFinding did."
+type ReviewLeakFindingPayload {
+  "The finding as it is now."
+  finding: LeakFinding
+}
+`, BuiltIn: false},
 	{Name: "../node.graphqls", Input: `"Anything that has an id of its own and can be read again by it."
 interface Node {
   "The id: globally unique, opaque, never reused."
@@ -7549,6 +7968,10 @@ type Settings {
   maskIdCards: Boolean!
   "Whether the middle of bank-card numbers is hidden in messages that the reader has by a handover."
   maskBankCards: Boolean!
+  "What belongs to the company, and so is no finding of the chat audit."
+  own: CompanyOwn!
+  "For how many days archived messages are kept after they were sent; null: for good."
+  messagesKeptDays: Int
   "Raised by every change; 0 while nothing has been saved."
   version: Int!
 }
@@ -7575,12 +7998,44 @@ input SaveSettingsInput {
   maskIdCards: Boolean
   "Whether to hide the middle of bank-card numbers in inherited messages."
   maskBankCards: Boolean
+  "What belongs to the company; replaces all of it. Messages are looked at again."
+  own: CompanyOwnInput
+  "From 30 to 36,500, or 0 to keep messages for good. Messages whose time is over are removed for good, each removal is recorded."
+  messagesKeptDays: Int
 }
 
 "What saveSettings did."
 type SaveSettingsPayload {
   "The settings as they are now."
   settings: Settings
+}
+
+"What belongs to the company: the chat audit does not report it, however it is written."
+type CompanyOwn {
+  "Domains, with all below them and addresses there."
+  domains: [String!]!
+  "E-mail addresses elsewhere."
+  addresses: [String!]!
+  "Phone numbers."
+  phones: [String!]!
+  "WeChat and QQ ids."
+  accounts: [String!]!
+  "Names on contact cards that are the company's."
+  names: [String!]!
+}
+
+"What belongs to the company; 500 values of 100 characters in each list at most."
+input CompanyOwnInput {
+  "Domains, with all below them and addresses there."
+  domains: [String!]! = []
+  "E-mail addresses elsewhere."
+  addresses: [String!]! = []
+  "Phone numbers."
+  phones: [String!]! = []
+  "WeChat and QQ ids."
+  accounts: [String!]! = []
+  "Names on contact cards that are the company's."
+  names: [String!]! = []
 }
 `, BuiltIn: false},
 	{Name: "../webhook.graphqls", Input: `extend type Query {
@@ -7935,6 +8390,22 @@ func (ec *executionContext) childFields_Checkpoint(ctx context.Context, field gr
 		return ec.fieldContext_Checkpoint_consistencyProof(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Checkpoint", field.Name)
+}
+
+func (ec *executionContext) childFields_CompanyOwn(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "domains":
+		return ec.fieldContext_CompanyOwn_domains(ctx, field)
+	case "addresses":
+		return ec.fieldContext_CompanyOwn_addresses(ctx, field)
+	case "phones":
+		return ec.fieldContext_CompanyOwn_phones(ctx, field)
+	case "accounts":
+		return ec.fieldContext_CompanyOwn_accounts(ctx, field)
+	case "names":
+		return ec.fieldContext_CompanyOwn_names(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type CompanyOwn", field.Name)
 }
 
 func (ec *executionContext) childFields_Contact(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -8479,6 +8950,78 @@ func (ec *executionContext) childFields_HistoryScope(ctx context.Context, field 
 	return nil, fmt.Errorf("no field named %q was found under type HistoryScope", field.Name)
 }
 
+func (ec *executionContext) childFields_LeakFinding(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_LeakFinding_id(ctx, field)
+	case "kind":
+		return ec.fieldContext_LeakFinding_kind(ctx, field)
+	case "member":
+		return ec.fieldContext_LeakFinding_member(ctx, field)
+	case "contact":
+		return ec.fieldContext_LeakFinding_contact(ctx, field)
+	case "message":
+		return ec.fieldContext_LeakFinding_message(ctx, field)
+	case "score":
+		return ec.fieldContext_LeakFinding_score(ctx, field)
+	case "foundAt":
+		return ec.fieldContext_LeakFinding_foundAt(ctx, field)
+	case "at":
+		return ec.fieldContext_LeakFinding_at(ctx, field)
+	case "why":
+		return ec.fieldContext_LeakFinding_why(ctx, field)
+	case "marks":
+		return ec.fieldContext_LeakFinding_marks(ctx, field)
+	case "verdict":
+		return ec.fieldContext_LeakFinding_verdict(ctx, field)
+	case "note":
+		return ec.fieldContext_LeakFinding_note(ctx, field)
+	case "reviewedBy":
+		return ec.fieldContext_LeakFinding_reviewedBy(ctx, field)
+	case "reviewedAt":
+		return ec.fieldContext_LeakFinding_reviewedAt(ctx, field)
+	case "version":
+		return ec.fieldContext_LeakFinding_version(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type LeakFinding", field.Name)
+}
+
+func (ec *executionContext) childFields_LeakFindingConnection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "edges":
+		return ec.fieldContext_LeakFindingConnection_edges(ctx, field)
+	case "nodes":
+		return ec.fieldContext_LeakFindingConnection_nodes(ctx, field)
+	case "pageInfo":
+		return ec.fieldContext_LeakFindingConnection_pageInfo(ctx, field)
+	case "totalCount":
+		return ec.fieldContext_LeakFindingConnection_totalCount(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type LeakFindingConnection", field.Name)
+}
+
+func (ec *executionContext) childFields_LeakFindingEdge(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "node":
+		return ec.fieldContext_LeakFindingEdge_node(ctx, field)
+	case "cursor":
+		return ec.fieldContext_LeakFindingEdge_cursor(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type LeakFindingEdge", field.Name)
+}
+
+func (ec *executionContext) childFields_LeakMark(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "inAttachment":
+		return ec.fieldContext_LeakMark_inAttachment(ctx, field)
+	case "start":
+		return ec.fieldContext_LeakMark_start(ctx, field)
+	case "end":
+		return ec.fieldContext_LeakMark_end(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type LeakMark", field.Name)
+}
+
 func (ec *executionContext) childFields_Member(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "id":
@@ -8741,6 +9284,14 @@ func (ec *executionContext) childFields_RevertHandoverPayload(ctx context.Contex
 	return nil, fmt.Errorf("no field named %q was found under type RevertHandoverPayload", field.Name)
 }
 
+func (ec *executionContext) childFields_ReviewLeakFindingPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "finding":
+		return ec.fieldContext_ReviewLeakFindingPayload_finding(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ReviewLeakFindingPayload", field.Name)
+}
+
 func (ec *executionContext) childFields_RevokeGrantPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "revokedGrantId":
@@ -8959,6 +9510,10 @@ func (ec *executionContext) childFields_Settings(ctx context.Context, field grap
 		return ec.fieldContext_Settings_maskIdCards(ctx, field)
 	case "maskBankCards":
 		return ec.fieldContext_Settings_maskBankCards(ctx, field)
+	case "own":
+		return ec.fieldContext_Settings_own(ctx, field)
+	case "messagesKeptDays":
+		return ec.fieldContext_Settings_messagesKeptDays(ctx, field)
 	case "version":
 		return ec.fieldContext_Settings_version(ctx, field)
 	}

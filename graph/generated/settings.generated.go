@@ -11,6 +11,7 @@ import (
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/openhandover/openhandover/graph/model"
+	"github.com/openhandover/openhandover/internal/detect"
 	"github.com/openhandover/openhandover/internal/setting"
 	"github.com/vektah/gqlparser/v2/ast"
 )
@@ -24,6 +25,121 @@ import (
 // endregion ***************************** args.gotpl *****************************
 
 // region    **************************** field.gotpl *****************************
+
+func (ec *executionContext) _CompanyOwn_domains(ctx context.Context, field graphql.CollectedField, obj *detect.Own) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_CompanyOwn_domains(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Domains, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []string) graphql.Marshaler {
+			return ec.marshalNString2ᚕstringᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_CompanyOwn_domains(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("CompanyOwn", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _CompanyOwn_addresses(ctx context.Context, field graphql.CollectedField, obj *detect.Own) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_CompanyOwn_addresses(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Addresses, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []string) graphql.Marshaler {
+			return ec.marshalNString2ᚕstringᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_CompanyOwn_addresses(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("CompanyOwn", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _CompanyOwn_phones(ctx context.Context, field graphql.CollectedField, obj *detect.Own) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_CompanyOwn_phones(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Phones, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []string) graphql.Marshaler {
+			return ec.marshalNString2ᚕstringᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_CompanyOwn_phones(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("CompanyOwn", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _CompanyOwn_accounts(ctx context.Context, field graphql.CollectedField, obj *detect.Own) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_CompanyOwn_accounts(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Accounts, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []string) graphql.Marshaler {
+			return ec.marshalNString2ᚕstringᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_CompanyOwn_accounts(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("CompanyOwn", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _CompanyOwn_names(ctx context.Context, field graphql.CollectedField, obj *detect.Own) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_CompanyOwn_names(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Names, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []string) graphql.Marshaler {
+			return ec.marshalNString2ᚕstringᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_CompanyOwn_names(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("CompanyOwn", field, false, false, errors.New("field of type String does not have child fields"))
+}
 
 func (ec *executionContext) _SaveSettingsPayload_settings(ctx context.Context, field graphql.CollectedField, obj *model.SaveSettingsPayload) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
@@ -264,6 +380,61 @@ func (ec *executionContext) fieldContext_Settings_maskBankCards(_ context.Contex
 	return graphql.NewScalarFieldContext("Settings", field, false, false, errors.New("field of type Boolean does not have child fields"))
 }
 
+func (ec *executionContext) _Settings_own(ctx context.Context, field graphql.CollectedField, obj *setting.Settings) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Settings_own(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Own, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v detect.Own) graphql.Marshaler {
+			return ec.marshalNCompanyOwn2githubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋdetectᚐOwn(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Settings_own(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Settings",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_CompanyOwn(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Settings_messagesKeptDays(ctx context.Context, field graphql.CollectedField, obj *setting.Settings) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Settings_messagesKeptDays(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.MessagesKeptDays, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *int) graphql.Marshaler {
+			return ec.marshalOInt2ᚖint(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Settings_messagesKeptDays(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Settings", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
 func (ec *executionContext) _Settings_version(ctx context.Context, field graphql.CollectedField, obj *setting.Settings) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -291,6 +462,80 @@ func (ec *executionContext) fieldContext_Settings_version(_ context.Context, fie
 
 // region    **************************** input.gotpl *****************************
 
+func (ec *executionContext) unmarshalInputCompanyOwnInput(ctx context.Context, obj any) (detect.Own, error) {
+	var it detect.Own
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	if _, present := asMap["domains"]; !present {
+		asMap["domains"] = []any{}
+	}
+	if _, present := asMap["addresses"]; !present {
+		asMap["addresses"] = []any{}
+	}
+	if _, present := asMap["phones"]; !present {
+		asMap["phones"] = []any{}
+	}
+	if _, present := asMap["accounts"]; !present {
+		asMap["accounts"] = []any{}
+	}
+	if _, present := asMap["names"]; !present {
+		asMap["names"] = []any{}
+	}
+
+	fieldsInOrder := [...]string{"domains", "addresses", "phones", "accounts", "names"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "domains":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("domains"))
+			data, err := ec.unmarshalNString2ᚕstringᚄ(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Domains = data
+		case "addresses":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("addresses"))
+			data, err := ec.unmarshalNString2ᚕstringᚄ(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Addresses = data
+		case "phones":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("phones"))
+			data, err := ec.unmarshalNString2ᚕstringᚄ(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Phones = data
+		case "accounts":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("accounts"))
+			data, err := ec.unmarshalNString2ᚕstringᚄ(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Accounts = data
+		case "names":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("names"))
+			data, err := ec.unmarshalNString2ᚕstringᚄ(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Names = data
+		}
+	}
+	return it, nil
+}
+
 func (ec *executionContext) unmarshalInputSaveSettingsInput(ctx context.Context, obj any) (setting.SaveInput, error) {
 	var it setting.SaveInput
 	if obj == nil {
@@ -302,7 +547,7 @@ func (ec *executionContext) unmarshalInputSaveSettingsInput(ctx context.Context,
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"version", "movesPerContact", "movesWithinDays", "groupsPerDay", "departuresPerHour", "departuresPercent", "revertibleDays", "maskPhones", "maskIdCards", "maskBankCards"}
+	fieldsInOrder := [...]string{"version", "movesPerContact", "movesWithinDays", "groupsPerDay", "departuresPerHour", "departuresPercent", "revertibleDays", "maskPhones", "maskIdCards", "maskBankCards", "own", "messagesKeptDays"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -379,6 +624,20 @@ func (ec *executionContext) unmarshalInputSaveSettingsInput(ctx context.Context,
 				return it, err
 			}
 			it.MaskBankCards = data
+		case "own":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("own"))
+			data, err := ec.unmarshalOCompanyOwnInput2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋdetectᚐOwn(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Own = data
+		case "messagesKeptDays":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("messagesKeptDays"))
+			data, err := ec.unmarshalOInt2ᚖint(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.MessagesKeptDays = data
 		}
 	}
 	return it, nil
@@ -391,6 +650,64 @@ func (ec *executionContext) unmarshalInputSaveSettingsInput(ctx context.Context,
 // endregion ************************** interface.gotpl ***************************
 
 // region    **************************** object.gotpl ****************************
+
+var companyOwnImplementors = []string{"CompanyOwn"}
+
+func (ec *executionContext) _CompanyOwn(ctx context.Context, sel ast.SelectionSet, obj *detect.Own) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, companyOwnImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("CompanyOwn")
+		case "domains":
+			out.Values[i] = ec._CompanyOwn_domains(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "addresses":
+			out.Values[i] = ec._CompanyOwn_addresses(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "phones":
+			out.Values[i] = ec._CompanyOwn_phones(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "accounts":
+			out.Values[i] = ec._CompanyOwn_accounts(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "names":
+			out.Values[i] = ec._CompanyOwn_names(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
 
 var saveSettingsPayloadImplementors = []string{"SaveSettingsPayload"}
 
@@ -487,6 +804,16 @@ func (ec *executionContext) _Settings(ctx context.Context, sel ast.SelectionSet,
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
+		case "own":
+			out.Values[i] = ec._Settings_own(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "messagesKeptDays":
+			out.Values[i] = ec._Settings_messagesKeptDays(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
 		case "version":
 			out.Values[i] = ec._Settings_version(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
@@ -517,6 +844,10 @@ func (ec *executionContext) _Settings(ctx context.Context, sel ast.SelectionSet,
 
 // region    ***************************** type.gotpl *****************************
 
+func (ec *executionContext) marshalNCompanyOwn2githubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋdetectᚐOwn(ctx context.Context, sel ast.SelectionSet, v detect.Own) graphql.Marshaler {
+	return ec._CompanyOwn(ctx, sel, &v)
+}
+
 func (ec *executionContext) unmarshalNSaveSettingsInput2githubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋsettingᚐSaveInput(ctx context.Context, v any) (setting.SaveInput, error) {
 	res, err := ec.unmarshalInputSaveSettingsInput(ctx, v)
 	return res, graphql.ErrorOnPath(ctx, err)
@@ -530,6 +861,14 @@ func (ec *executionContext) marshalNSettings2ᚖgithubᚗcomᚋopenhandoverᚋop
 		return graphql.Null
 	}
 	return ec._Settings(ctx, sel, v)
+}
+
+func (ec *executionContext) unmarshalOCompanyOwnInput2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋdetectᚐOwn(ctx context.Context, v any) (*detect.Own, error) {
+	if v == nil {
+		return nil, nil
+	}
+	res, err := ec.unmarshalInputCompanyOwnInput(ctx, v)
+	return &res, graphql.ErrorOnPath(ctx, err)
 }
 
 func (ec *executionContext) marshalOSaveSettingsPayload2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋgraphᚋmodelᚐSaveSettingsPayload(ctx context.Context, sel ast.SelectionSet, v *model.SaveSettingsPayload) graphql.Marshaler {

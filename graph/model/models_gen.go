@@ -12,6 +12,7 @@ import (
 	"github.com/openhandover/openhandover/ent"
 	"github.com/openhandover/openhandover/ent/contact"
 	handover1 "github.com/openhandover/openhandover/ent/handover"
+	"github.com/openhandover/openhandover/ent/leakfinding"
 	"github.com/openhandover/openhandover/ent/member"
 	"github.com/openhandover/openhandover/ent/transfer"
 	"github.com/openhandover/openhandover/internal/access"
@@ -292,6 +293,30 @@ type HistoryScope struct {
 	ExpiresAt *time.Time `json:"expiresAt,omitempty"`
 }
 
+// Which findings.
+type LeakFindingFilter struct {
+	// About this member.
+	MemberID *nid.ID `json:"memberId,omitempty"`
+	// Of these kinds, 100 at most.
+	Kinds []leakfinding.Kind `json:"kinds,omitempty"`
+	// Of messages sent, or days that began, at this time or later.
+	From *time.Time `json:"from,omitempty"`
+	// Of messages sent, or days that began, before this time.
+	Until *time.Time `json:"until,omitempty"`
+	// Whether a person has said what they are.
+	Reviewed *bool `json:"reviewed,omitempty"`
+}
+
+// A place in a message, in UTF-16 code units as JavaScript counts them.
+type LeakMark struct {
+	// Whether it is in the name of the attachment rather than in the text.
+	InAttachment bool `json:"inAttachment"`
+	// Where it begins.
+	Start int `json:"start"`
+	// Where it ends.
+	End int `json:"end"`
+}
+
 // Narrows a list of members. Every part that is given must hold.
 type MemberFilter struct {
 	// One of these; an empty list selects nothing. 5,000 at most.
@@ -416,6 +441,12 @@ type RevertHandoverInput struct {
 type RevertHandoverPayload struct {
 	// The reverse handover; transfers left alone are SKIPPED with CHANGED_SINCE.
 	Handover *ent.Handover `json:"handover,omitempty"`
+}
+
+// What reviewLeakFinding did.
+type ReviewLeakFindingPayload struct {
+	// The finding as it is now.
+	Finding *LeakFinding `json:"finding,omitempty"`
 }
 
 // What revokeGrant is told.
