@@ -89,11 +89,12 @@ func cooling(ctx context.Context, q store.Querier, s setting.Settings, now time.
 		contact nid.ID
 		at      time.Time
 	}
+	db := store.EngineOf(q)
 	rows, err := store.Select(ctx, q, func(r *row) []any { return []any{&r.contact, &r.at} }, `
-		SELECT t.contact_id, t.finished_at FROM transfers AS t JOIN handovers AS h ON h.corp_id = t.corp_id AND h.id = t.handover_id
-		WHERE t.corp_id = $1 AND t.contact_id `+store.EngineOf(q).In(2)+` AND t.status IN ('COMPLETED', 'REVERTED') AND t.finished_at > $3
-		  AND h.kind = 'ON_JOB' AND h.revert_of_id IS NULL ORDER BY t.contact_id, t.finished_at DESC`,
-		corpOf(ctx), store.EngineOf(q).IDs(contacts), now.AddDate(0, 0, -s.MovesWithinDays))
+		SELECT t.contact_id, t.finished_at FROM transfers AS t`+db.Lookup("handovers", "handovers.corp_id = t.corp_id AND handovers.id = t.handover_id")+`
+		WHERE t.corp_id = $1 AND t.contact_id `+db.In(2)+` AND t.status IN ('COMPLETED', 'REVERTED') AND t.finished_at > $3
+		  AND handovers.kind = 'ON_JOB' AND handovers.revert_of_id IS NULL ORDER BY t.contact_id, t.finished_at DESC`,
+		corpOf(ctx), db.IDs(contacts), now.AddDate(0, 0, -s.MovesWithinDays))
 	if err != nil {
 		return nil, err
 	}
