@@ -7242,7 +7242,7 @@ type RevertHandoverPayload {
   messages(
     "Whose messages; at least one of contactId, groupId and memberId."
     filter: MessageFilter!
-    "Only messages with this text, 100 characters at most; ASCII letters in either case. While the settings hide numbers, a text with digits is looked for in own conversations only."
+    "Only messages with all of these words or parts of words, in any order; 10 words of 100 characters in all at most; ASCII letters in either case. While the settings hide numbers, a text with digits is looked for in own conversations only."
     search: String
     "How many, 100 at most; 25 if absent."
     first: Int
