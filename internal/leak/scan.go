@@ -88,7 +88,7 @@ func (s *Service) batch(ctx context.Context) (more bool, err error) {
 // unless somebody has said something of it.
 func (s *Service) keep(ctx context.Context, tx *store.Tx, d *detect.Detector, messages []message) error {
 	ids := make([]nid.ID, len(messages))
-	var rows []map[string]any
+	rows := []map[string]any{} // none is an empty list, not null
 	for i, m := range messages {
 		ids[i] = m.id
 		for _, f := range m.findings(d) {

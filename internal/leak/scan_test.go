@@ -43,13 +43,15 @@ func each(t *testing.T, test func(t *testing.T, s *scene, clock *storetest.Clock
 
 func (s *scene) later(t *testing.T, ids ...nid.ID) {
 	t.Helper()
+	for _, id := range ids {
+		s.between(t, id, id)
+	}
+}
+
+func (s *scene) between(t *testing.T, first, last nid.ID) {
+	t.Helper()
 	if err := s.Corp.DB.Tx(store.System(t.Context(), s.ID, "test"), func(ctx context.Context, tx *store.Tx) error {
-		for _, id := range ids {
-			if err := leak.Later(ctx, tx, id, id); err != nil {
-				return err
-			}
-		}
-		return nil
+		return leak.Later(ctx, tx, first, last)
 	}); err != nil {
 		t.Fatal(err)
 	}
@@ -126,6 +128,7 @@ func TestOwn(t *testing.T) {
 // More than fits into one transaction, and a contact who does not agree (any more).
 func TestScanGoesOn(t *testing.T) {
 	each(t, func(t *testing.T, s *scene, clock *storetest.Clock) {
+		s.scan(t) // so that later looks find nothing new at first
 		silent := s.Contact("silent", "NORMAL", s.lina)
 		var ids []nid.ID
 		for range 1100 {
@@ -133,6 +136,7 @@ func TestScanGoesOn(t *testing.T) {
 		}
 		unheard := s.Said(s.lina, silent, s.Corp.DB.Now(), "加我私人微信 lina_private88")
 		last := s.Said(s.lina, s.contact, s.Corp.DB.Now(), "加我私人微信 lina_private88")
+		s.between(t, ids[0], last)
 		s.scan(t)
 		if s.found(ids[0]) != 0 || s.found(unheard) != 0 || s.found(last) != 1 {
 			t.Errorf("found %d, %d, %d", s.found(ids[0]), s.found(unheard), s.found(last))
