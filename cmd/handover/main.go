@@ -39,6 +39,8 @@ type cli struct {
 	Token      tokenCmd      `cmd:"" help:"Make service tokens for programs."`
 	Watch      watchCmd      `cmd:"" help:"Watch a handover until it has ended; 0 if it is COMPLETED."`
 	Audit      auditCmd      `cmd:"" help:"Check the audit log."`
+	Backup     backupCmd     `cmd:"" help:"Back corps up, encrypted; list the backups; make keys."`
+	Restore    restoreCmd    `cmd:"" help:"Put a backup into a database that does not have its corp."`
 	Erase      eraseCmd      `cmd:"" help:"Forget a contact, or a member who has departed."`
 	Schema     schemaCmd     `cmd:"" help:"Print the API's schema."`
 	ConfigCmd  configCmd     `cmd:"" name:"config" help:"Show the settings in force."`

@@ -16,6 +16,7 @@ import (
 	"github.com/openhandover/openhandover/graph"
 	"github.com/openhandover/openhandover/graph/reports"
 	"github.com/openhandover/openhandover/internal/audit"
+	"github.com/openhandover/openhandover/internal/backup"
 	"github.com/openhandover/openhandover/internal/job"
 	"github.com/openhandover/openhandover/internal/store"
 	"github.com/openhandover/openhandover/internal/web"
@@ -71,6 +72,16 @@ func (s *serveCmd) Run(e *env) error {
 			sealer = &audit.Sealer{DB: p.db, Log: p.log}
 		}
 	}
+	backups := &backup.Schedule{}
+	if every, _, _ := e.config.BackupPlan(); !s.NoWorkers && !s.Demo && every > 0 { // its settings were checked
+		if backups, err = p.backups(e.config); err != nil {
+			if len(e.config.BackupRecipient) > 0 {
+				return err
+			}
+			log.Warn("there will be no backups; name a key with --backup-recipient, or switch them off with --backup-every 0", "err", err)
+			backups = &backup.Schedule{}
+		}
+	}
 	var answers http.Handler = api
 	if s.WorkersOnly {
 		answers = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -80,7 +91,7 @@ func (s *serveCmd) Run(e *env) error {
 	server, err := web.New(web.Options{
 		Listen: e.config.Listen, GraphQL: answers, Authenticator: authenticator{p.use.Identity}, Schema: []byte(graph.SDL()),
 		Reports: reports.New(api, p.db.Now), OpenAPI: reports.OpenAPI(),
-		Checks: []web.Check{{Name: "database", Run: p.db.Ping}, {Name: "migrations", Run: p.db.Fits}, {Name: "queue", Run: p.attended, Warns: true}, {Name: "checkpoints", Run: p.sealed, Warns: true}},
+		Checks: []web.Check{{Name: "database", Run: p.db.Ping}, {Name: "migrations", Run: p.db.Fits}, {Name: "queue", Run: p.attended, Warns: true}, {Name: "checkpoints", Run: p.sealed, Warns: true}, {Name: "backups", Run: p.backedUp(backups), Warns: true}},
 		Build:  web.BuildFacts(), Log: log, Metrics: metrics, AllowOrigin: e.config.AllowOrigin, BehindProxy: e.config.BehindProxy,
 		Ready: func(a net.Addr) {
 			if s.Demo {
@@ -97,10 +108,10 @@ func (s *serveCmd) Run(e *env) error {
 	defer workers.Wait() // before the database is closed
 	ctx, cancel := context.WithCancel(e.ctx)
 	defer cancel()
-	go p.sweep(ctx, log)
+	go p.sweep(ctx, log, backups.Every > 0)
 	go p.listen(ctx, log)
 	if !s.NoWorkers {
-		workers.Go(func() { (&job.Runner{DB: p.db, Kinds: p.works(sealer), Log: log}).Run(ctx) })
+		workers.Go(func() { (&job.Runner{DB: p.db, Kinds: p.works(sealer, backups), Log: log}).Run(ctx) })
 	}
 	return server.Run(ctx)
 }
@@ -126,11 +137,16 @@ func (p *program) warn(ctx context.Context, log *slog.Logger) error {
 	return nil
 }
 
-// sweep forgets what has expired, hourly.
-func (p *program) sweep(ctx context.Context, log *slog.Logger) {
+// sweep forgets what has expired, hourly, and sees to it that new corps are backed up too.
+func (p *program) sweep(ctx context.Context, log *slog.Logger, backups bool) {
 	tick := time.NewTicker(time.Hour)
 	defer tick.Stop()
 	for {
+		if backups {
+			if err := p.wakeBackups(ctx); err != nil && ctx.Err() == nil {
+				log.Warn("could not look for backups that are due; the next try is in an hour", "err", err)
+			}
+		}
 		select {
 		case <-ctx.Done():
 			return

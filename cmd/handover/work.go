@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/openhandover/openhandover/internal/audit"
+	"github.com/openhandover/openhandover/internal/backup"
 	"github.com/openhandover/openhandover/internal/handover"
 	"github.com/openhandover/openhandover/internal/history"
 	"github.com/openhandover/openhandover/internal/job"
@@ -17,7 +18,7 @@ import (
 
 // works is everything that happens in the background, by the kind of alarm that
 // wakes it.
-func (p *program) works(s *audit.Sealer) map[string]job.Work {
+func (p *program) works(s *audit.Sealer, b *backup.Schedule) map[string]job.Work {
 	return map[string]job.Work{
 		handover.WorkHandovers:    p.use.Handover.Work,
 		member.WorkDepartures:     p.use.Member.Depart,
@@ -25,6 +26,7 @@ func (p *program) works(s *audit.Sealer) map[string]job.Work {
 		notify.WorkDigests:        p.use.Webhook.Digests,
 		audit.WorkCheckpoints:     s.Work,
 		audit.WorkWitnesses:       s.Show,
+		backup.WorkBackups:        b.Work,
 		corpsetting.WorkScans:     p.use.Leak.Scan,
 		corpsetting.WorkRetention: (&history.Retention{DB: p.db, Log: p.log}).Work,
 	}

@@ -42,6 +42,9 @@ const (
 	FindingReview    Action = "finding.review"
 	FindingRead      Action = "finding.read"
 	MessageExpire    Action = "message.expire"
+	BackupCreate     Action = "backup.create"
+	BackupDelete     Action = "backup.delete"
+	BackupRestore    Action = "backup.restore"
 	WebhookSave      Action = "webhook.save"
 	WebhookDelete    Action = "webhook.delete"
 	DeliveryReplay   Action = "delivery.replay"
@@ -65,6 +68,7 @@ var Actions = []Action{
 	HandoverFinish, HandoverCancel, TransferFinish, GrantCreate, GrantRevoke, TokenCreate, TokenRevoke,
 	HandoverSchedule, HandoverHold, HandoverRetry, HandoverRevert, DepartureSet, DepartureHold,
 	RuleSetSave, PolicySave, SettingsSave, CheckpointKey, PersonErase, EvidenceExport, HistoryRead, ChatSearch,
-	FindingSave, FindingReview, FindingRead, MessageExpire, WebhookSave, WebhookDelete, DeliveryReplay,
+	FindingSave, FindingReview, FindingRead, MessageExpire,
+	BackupCreate, BackupDelete, BackupRestore, WebhookSave, WebhookDelete, DeliveryReplay,
 	SessionStart, SessionEnd, SessionVerify, SessionFail, CredentialSet, CredentialEnrol, AccessDeny,
 }

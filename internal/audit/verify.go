@@ -51,7 +51,16 @@ const verifyBatch = 2000
 // The error is *leaf.Broken for the first place that does not hold; Entries is
 // then how many do before it. It finds any change that leaves the head as it was
 // (see leaf.Verify), and against the checkpoints any change of what they cover.
-func Verify(ctx context.Context, db *store.DB, corp nid.ID, trust Trust, progress func(done, total int64)) (Result, error) {
+func Verify(ctx context.Context, db *store.DB, corp nid.ID, trust Trust, progress func(done, total int64)) (result Result, err error) {
+	err = db.View(store.System(ctx, corp, "verify the audit log"), func(ctx context.Context, r *store.Read) error {
+		result, err = VerifyIn(ctx, r, corp, trust, progress)
+		return err
+	})
+	return result, err
+}
+
+// VerifyIn is Verify in a snapshot, or a transaction, that is there already.
+func VerifyIn(ctx context.Context, r *store.Read, corp nid.ID, trust Trust, progress func(done, total int64)) (Result, error) {
 	result := Result{Corp: corp}
 	var have []copied
 	if trust.Folder != "" {
@@ -63,29 +72,26 @@ func Verify(ctx context.Context, db *store.DB, corp nid.ID, trust Trust, progres
 			have = append(have, lines...)
 		}
 	}
-	err := db.View(store.System(ctx, corp, "verify the audit log"), func(ctx context.Context, r *store.Read) error {
-		h, err := storedHead(ctx, r, corp)
-		if err != nil {
-			return err
+	h, err := storedHead(ctx, r, corp)
+	if err != nil {
+		return result, err
+	}
+	c, err := readSeals(ctx, r, corp, trust, have)
+	if err != nil {
+		return result, err
+	}
+	err = leaf.Verify(c.follow(stored(ctx, r, corp, func(done int64) {
+		if progress != nil {
+			progress(done, h.Size)
 		}
-		c, err := readSeals(ctx, r, corp, trust, have)
-		if err != nil {
-			return err
-		}
-		err = leaf.Verify(c.follow(stored(ctx, r, corp, func(done int64) {
-			if progress != nil {
-				progress(done, h.Size)
-			}
-		})), h)
-		if err == nil {
-			err = c.check(ctx, r, h.Size)
-		}
-		if err == nil {
-			result.Entries, result.Head = h.Size, h.Hash
-			result.Sealed, result.Checkpoints, result.Copies, result.Keys = c.sealed, len(c.seals), len(have), c.keys
-		}
-		return err
-	})
+	})), h)
+	if err == nil {
+		err = c.check(ctx, r, h.Size)
+	}
+	if err == nil {
+		result.Entries, result.Head = h.Size, h.Hash
+		result.Sealed, result.Checkpoints, result.Copies, result.Keys = c.sealed, len(c.seals), len(have), c.keys
+	}
 	if b, ok := errors.AsType[*leaf.Broken](err); ok {
 		result.Entries = b.Index
 	}

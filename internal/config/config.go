@@ -18,6 +18,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Who may read the schema through introspection.
@@ -52,6 +53,11 @@ type Config struct {
 	WitnessURL   string `name:"witness-url" env:"HANDOVER_WITNESS_URL" placeholder:"URL" help:"Witness that cosigns the audit log's checkpoints (c2sp.org/tlog-witness): its submission prefix."`
 	WitnessKey   string `name:"witness-key" env:"HANDOVER_WITNESS_KEY" placeholder:"KEY" help:"Verifier key of the witness, NAME+HASH+KEY."`
 	TimestampURL string `name:"timestamp-url" env:"HANDOVER_TIMESTAMP_URL" placeholder:"URL" help:"Authority that time-stamps checkpoints, once an hour at most (RFC 3161)."`
+
+	BackupEvery     string   `name:"backup-every" env:"HANDOVER_BACKUP_EVERY" default:"24h" placeholder:"DURATION" help:"How often each corp is backed up (${default}); 0 never."`
+	BackupKeep      string   `name:"backup-keep" env:"HANDOVER_BACKUP_KEEP" default:"14" placeholder:"N" help:"How many backups of each corp stay (${default})."`
+	BackupFolder    string   `name:"backup-folder" env:"HANDOVER_BACKUP_FOLDER" placeholder:"FOLDER" help:"Where backups are kept (default: backups in the data folder)."`
+	BackupRecipient []string `name:"backup-recipient" env:"HANDOVER_BACKUP_RECIPIENTS" placeholder:"KEY" help:"Public key that backups are encrypted to, age1…; repeatable (default: that of backup.key in the data folder, made where there is none)."`
 
 	AllowOrigin []string       `name:"allow-origin" env:"HANDOVER_ALLOW_ORIGINS" placeholder:"ORIGIN" help:"Origin whose pages may call the API, such as https://console.example.com; repeatable."`
 	BehindProxy []netip.Prefix `name:"behind-proxy" env:"HANDOVER_BEHIND_PROXY" placeholder:"CIDR" help:"Network of proxies whose X-Forwarded-For is believed, such as 10.0.0.0/8; repeatable."`
@@ -103,6 +109,34 @@ func (c Config) Checkpoints() string {
 	return filepath.Join(c.Data, "checkpoints")
 }
 
+// Backups is the folder in which backups are kept.
+func (c Config) Backups() string {
+	if c.BackupFolder != "" {
+		return c.BackupFolder
+	}
+	c.fill()
+	return filepath.Join(c.Data, "backups")
+}
+
+// BackupPlan is how often each corp is backed up, 0 for never, and how many backups stay.
+func (c Config) BackupPlan() (every time.Duration, keep int, err error) {
+	c.fill()
+	if every, err = time.ParseDuration(c.BackupEvery); err != nil || every < 0 || every > 0 && every < time.Minute {
+		return 0, 0, bad("backup-every", "write a time such as 24h, a minute at least, or 0 for never; not %q", c.BackupEvery)
+	}
+	if keep, err = strconv.Atoi(c.BackupKeep); err != nil || keep < 1 {
+		return 0, 0, bad("backup-keep", "write a number, 1 at least; not %q", c.BackupKeep)
+	}
+	return every, keep, nil
+}
+
+// BackupKey is the file of the key that backups are encrypted with where no recipient is
+// named.
+func (c Config) BackupKey() string {
+	c.fill()
+	return filepath.Join(c.Data, "backup.key")
+}
+
 // MigrationDatabase is the same database, as its owner where one is named.
 func (c Config) MigrationDatabase() URL {
 	if c.MigrateDatabaseURL != "" {
@@ -137,6 +171,9 @@ func (c *Config) check() error {
 		return err
 	}
 	if err := c.checkWitness(); err != nil {
+		return err
+	}
+	if _, _, err := c.BackupPlan(); err != nil {
 		return err
 	}
 	for i, o := range c.AllowOrigin {
