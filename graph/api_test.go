@@ -14,6 +14,7 @@ import (
 	"github.com/openhandover/openhandover/internal/approval"
 	"github.com/openhandover/openhandover/internal/audit"
 	"github.com/openhandover/openhandover/internal/contact"
+	"github.com/openhandover/openhandover/internal/export"
 	"github.com/openhandover/openhandover/internal/grant"
 	"github.com/openhandover/openhandover/internal/group"
 	"github.com/openhandover/openhandover/internal/handover"
@@ -58,7 +59,22 @@ func newAPI(t testing.TB, db *store.DB, c *testcorp.Corp) *api {
 		Webhook:  &webhook.Service{DB: db, Log: c.Log, Box: hooks, Client: webhook.NewClient(false)},
 		Approval: &approval.Service{DB: db, Log: c.Log},
 		Setting:  &setting.Service{DB: db, Log: c.Log},
+		Export:   exporting(t, db, c),
 	}}, Options{})}
+}
+
+// exporting makes exports in a folder of the test's.
+func exporting(t testing.TB, db *store.DB, c *testcorp.Corp) *export.Service {
+	t.Helper()
+	box, err := secret.NewBox(secret.ForSubjects, secret.DemoKey())
+	if err != nil {
+		t.Fatal(err)
+	}
+	links, err := secret.NewSigner(secret.ForDownloads, secret.DemoKey())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &export.Service{DB: db, Log: c.Log, Reader: audit.NewReader(box), Links: links, Folder: t.TempDir()}
 }
 
 // fail is one error of an answer.

@@ -7,20 +7,26 @@ import (
 	"time"
 
 	"github.com/openhandover/openhandover/internal/audit"
+	"github.com/openhandover/openhandover/internal/export"
 	"github.com/openhandover/openhandover/internal/handover"
 	"github.com/openhandover/openhandover/internal/job"
 	"github.com/openhandover/openhandover/internal/member"
+	"github.com/openhandover/openhandover/internal/nid"
 	"github.com/openhandover/openhandover/internal/notify"
 )
 
 // works is everything that happens in the background, by the kind of alarm that
 // wakes it.
 func (p *program) works(s *audit.Sealer) map[string]job.Work {
+	if len(s.Keys) > 0 {
+		p.use.Export.Seal = func(ctx context.Context, corp nid.ID) error { _, err := s.Work(ctx, corp); return err }
+	}
 	return map[string]job.Work{
 		handover.WorkHandovers: p.use.Handover.Work,
 		member.WorkDepartures:  p.use.Member.Depart,
 		notify.WorkDeliveries:  p.use.Webhook.Deliver,
 		notify.WorkDigests:     p.use.Webhook.Digests,
+		export.WorkExports:     p.use.Export.Work,
 		audit.WorkCheckpoints:  s.Work,
 		audit.WorkWitnesses:    s.Show,
 	}

@@ -71,6 +71,8 @@ type (
 	WebhookEdge          = Edge[*ent.Webhook]
 	MessageConnection    = Connection[*Message]
 	MessageEdge          = Edge[*Message]
+	ExportConnection     = Connection[*ent.Export]
+	ExportEdge           = Edge[*ent.Export]
 
 	WebhookDeliveryConnection = Connection[*WebhookDelivery]
 	WebhookDeliveryEdge       = Edge[*WebhookDelivery]

@@ -43,6 +43,7 @@ var Operations = map[string]Rule{
 	"Query.transferItems":      {Any: []Permission{ViewStatistics}},
 	"Query.settings":           {},
 	"Query.messages":           {Person: true},
+	"Query.exports":            {Person: true},
 
 	"Subscription.handoverProgress": {},
 
@@ -72,6 +73,7 @@ var Operations = map[string]Rule{
 	"Mutation.revokeGrant":        {Any: []Permission{ManageRoles}, StepUp: true, Person: true},
 	"Mutation.createServiceToken": {Any: []Permission{ManageTokens}, StepUp: true, Person: true},
 	"Mutation.revokeServiceToken": {Any: []Permission{ManageTokens}, StepUp: true, Person: true},
+	"Mutation.createExport":       {StepUp: true, Person: true}, // the subject says which permission
 	"Mutation.saveWebhook":        {Any: []Permission{ManageConnector}, StepUp: true, Person: true},
 	"Mutation.deleteWebhook":      {Any: []Permission{ManageConnector}, StepUp: true, Person: true},
 	"Mutation.replayDelivery":     {Any: []Permission{ManageConnector}, StepUp: true, Person: true},
