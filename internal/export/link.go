@@ -68,7 +68,7 @@ func (s *Service) read(id, name string, query url.Values, now time.Time) (l link
 		return l, false
 	}
 	l = link{corp: nid.ID(raw[:len(nid.ID{})]), export: export, name: name}
-	if l.expires, err = strconv.ParseInt(query.Get("expires"), 10, 64); err != nil {
+	if l.expires, err = strconv.ParseInt(query.Get("expires"), 10, 64); err != nil || strconv.FormatInt(l.expires, 10) != query.Get("expires") {
 		return l, false
 	}
 	return l, s.Links.Verify(l.text(), raw[len(nid.ID{}):]) && now.Unix() < l.expires
