@@ -36,6 +36,12 @@ type api struct {
 
 func newAPI(t testing.TB, db *store.DB, c *testcorp.Corp) *api {
 	t.Helper()
+	return apiWith(t, db, c, exporting(t, db, c))
+}
+
+// apiWith is newAPI with a service of exports that the test knows.
+func apiWith(t testing.TB, db *store.DB, c *testcorp.Corp, e *export.Service) *api {
+	t.Helper()
 	box, err := secret.NewBox(secret.ForSubjects, secret.DemoKey())
 	if err != nil {
 		t.Fatal(err)
@@ -59,7 +65,7 @@ func newAPI(t testing.TB, db *store.DB, c *testcorp.Corp) *api {
 		Webhook:  &webhook.Service{DB: db, Log: c.Log, Box: hooks, Client: webhook.NewClient(false)},
 		Approval: &approval.Service{DB: db, Log: c.Log},
 		Setting:  &setting.Service{DB: db, Log: c.Log},
-		Export:   exporting(t, db, c),
+		Export:   e,
 	}}, Options{})}
 }
 
