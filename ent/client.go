@@ -21,6 +21,7 @@ import (
 	"github.com/openhandover/openhandover/ent/contact"
 	"github.com/openhandover/openhandover/ent/corp"
 	"github.com/openhandover/openhandover/ent/department"
+	"github.com/openhandover/openhandover/ent/export"
 	"github.com/openhandover/openhandover/ent/follow"
 	"github.com/openhandover/openhandover/ent/grant"
 	"github.com/openhandover/openhandover/ent/group"
@@ -53,6 +54,8 @@ type Client struct {
 	Corp *CorpClient
 	// Department is the client for interacting with the Department builders.
 	Department *DepartmentClient
+	// Export is the client for interacting with the Export builders.
+	Export *ExportClient
 	// Follow is the client for interacting with the Follow builders.
 	Follow *FollowClient
 	// Grant is the client for interacting with the Grant builders.
@@ -99,6 +102,7 @@ func (c *Client) init() {
 	c.Contact = NewContactClient(c.config)
 	c.Corp = NewCorpClient(c.config)
 	c.Department = NewDepartmentClient(c.config)
+	c.Export = NewExportClient(c.config)
 	c.Follow = NewFollowClient(c.config)
 	c.Grant = NewGrantClient(c.config)
 	c.Group = NewGroupClient(c.config)
@@ -211,6 +215,7 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 		Contact:         NewContactClient(cfg),
 		Corp:            NewCorpClient(cfg),
 		Department:      NewDepartmentClient(cfg),
+		Export:          NewExportClient(cfg),
 		Follow:          NewFollowClient(cfg),
 		Grant:           NewGrantClient(cfg),
 		Group:           NewGroupClient(cfg),
@@ -250,6 +255,7 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 		Contact:         NewContactClient(cfg),
 		Corp:            NewCorpClient(cfg),
 		Department:      NewDepartmentClient(cfg),
+		Export:          NewExportClient(cfg),
 		Follow:          NewFollowClient(cfg),
 		Grant:           NewGrantClient(cfg),
 		Group:           NewGroupClient(cfg),
@@ -294,10 +300,10 @@ func (c *Client) Close() error {
 // In order to add hooks to a specific client, call: `client.Node.Use(...)`.
 func (c *Client) Use(hooks ...Hook) {
 	for _, n := range []interface{ Use(...Hook) }{
-		c.Approval, c.AuditEntry, c.Contact, c.Corp, c.Department, c.Follow, c.Grant,
-		c.Group, c.Handover, c.HistoryGrant, c.LeakFinding, c.Member, c.Message,
-		c.OwnershipPeriod, c.Role, c.RuleSet, c.ServiceToken, c.Tag, c.Transfer,
-		c.Webhook,
+		c.Approval, c.AuditEntry, c.Contact, c.Corp, c.Department, c.Export, c.Follow,
+		c.Grant, c.Group, c.Handover, c.HistoryGrant, c.LeakFinding, c.Member,
+		c.Message, c.OwnershipPeriod, c.Role, c.RuleSet, c.ServiceToken, c.Tag,
+		c.Transfer, c.Webhook,
 	} {
 		n.Use(hooks...)
 	}
@@ -307,10 +313,10 @@ func (c *Client) Use(hooks ...Hook) {
 // In order to add interceptors to a specific client, call: `client.Node.Intercept(...)`.
 func (c *Client) Intercept(interceptors ...Interceptor) {
 	for _, n := range []interface{ Intercept(...Interceptor) }{
-		c.Approval, c.AuditEntry, c.Contact, c.Corp, c.Department, c.Follow, c.Grant,
-		c.Group, c.Handover, c.HistoryGrant, c.LeakFinding, c.Member, c.Message,
-		c.OwnershipPeriod, c.Role, c.RuleSet, c.ServiceToken, c.Tag, c.Transfer,
-		c.Webhook,
+		c.Approval, c.AuditEntry, c.Contact, c.Corp, c.Department, c.Export, c.Follow,
+		c.Grant, c.Group, c.Handover, c.HistoryGrant, c.LeakFinding, c.Member,
+		c.Message, c.OwnershipPeriod, c.Role, c.RuleSet, c.ServiceToken, c.Tag,
+		c.Transfer, c.Webhook,
 	} {
 		n.Intercept(interceptors...)
 	}
@@ -329,6 +335,8 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.Corp.mutate(ctx, m)
 	case *DepartmentMutation:
 		return c.Department.mutate(ctx, m)
+	case *ExportMutation:
+		return c.Export.mutate(ctx, m)
 	case *FollowMutation:
 		return c.Follow.mutate(ctx, m)
 	case *GrantMutation:
@@ -1132,6 +1140,173 @@ func (c *DepartmentClient) mutate(ctx context.Context, m *DepartmentMutation) (V
 		return (&DepartmentDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
 	default:
 		return nil, fmt.Errorf("ent: unknown Department mutation op: %q", m.Op())
+	}
+}
+
+// ExportClient is a client for the Export schema.
+type ExportClient struct {
+	config
+}
+
+// NewExportClient returns a client for the Export from the given config.
+func NewExportClient(c config) *ExportClient {
+	return &ExportClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `export.Hooks(f(g(h())))`.
+func (c *ExportClient) Use(hooks ...Hook) {
+	c.hooks.Export = append(c.hooks.Export, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `export.Intercept(f(g(h())))`.
+func (c *ExportClient) Intercept(interceptors ...Interceptor) {
+	c.inters.Export = append(c.inters.Export, interceptors...)
+}
+
+// Create returns a builder for creating a Export entity.
+func (c *ExportClient) Create() *ExportCreate {
+	mutation := newExportMutation(c.config, OpCreate)
+	return &ExportCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of Export entities.
+func (c *ExportClient) CreateBulk(builders ...*ExportCreate) *ExportCreateBulk {
+	return &ExportCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *ExportClient) MapCreateBulk(slice any, setFunc func(*ExportCreate, int)) *ExportCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &ExportCreateBulk{err: fmt.Errorf("calling to ExportClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*ExportCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &ExportCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for Export.
+func (c *ExportClient) Update() *ExportUpdate {
+	mutation := newExportMutation(c.config, OpUpdate)
+	return &ExportUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *ExportClient) UpdateOne(_m *Export) *ExportUpdateOne {
+	mutation := newExportMutation(c.config, OpUpdateOne, withExport(_m))
+	return &ExportUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *ExportClient) UpdateOneID(id nid.ID) *ExportUpdateOne {
+	mutation := newExportMutation(c.config, OpUpdateOne, withExportID(id))
+	return &ExportUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for Export.
+func (c *ExportClient) Delete() *ExportDelete {
+	mutation := newExportMutation(c.config, OpDelete)
+	return &ExportDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *ExportClient) DeleteOne(_m *Export) *ExportDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *ExportClient) DeleteOneID(id nid.ID) *ExportDeleteOne {
+	builder := c.Delete().Where(export.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &ExportDeleteOne{builder}
+}
+
+// Query returns a query builder for Export.
+func (c *ExportClient) Query() *ExportQuery {
+	return &ExportQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeExport},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a Export entity by its id.
+func (c *ExportClient) Get(ctx context.Context, id nid.ID) (*Export, error) {
+	return c.Query().Where(export.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *ExportClient) GetX(ctx context.Context, id nid.ID) *Export {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryRequestedBy queries the requested_by edge of a Export.
+func (c *ExportClient) QueryRequestedBy(_m *Export) *MemberQuery {
+	query := (&MemberClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(export.Table, export.FieldID, id),
+			sqlgraph.To(member.Table, member.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, export.RequestedByTable, export.RequestedByColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryHandover queries the handover edge of a Export.
+func (c *ExportClient) QueryHandover(_m *Export) *HandoverQuery {
+	query := (&HandoverClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(export.Table, export.FieldID, id),
+			sqlgraph.To(handover.Table, handover.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, export.HandoverTable, export.HandoverColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *ExportClient) Hooks() []Hook {
+	hooks := c.hooks.Export
+	return append(hooks[:len(hooks):len(hooks)], export.Hooks[:]...)
+}
+
+// Interceptors returns the client interceptors.
+func (c *ExportClient) Interceptors() []Interceptor {
+	inters := c.inters.Export
+	return append(inters[:len(inters):len(inters)], export.Interceptors[:]...)
+}
+
+func (c *ExportClient) mutate(ctx context.Context, m *ExportMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&ExportCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&ExportUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&ExportUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&ExportDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown Export mutation op: %q", m.Op())
 	}
 }
 
@@ -3947,13 +4122,13 @@ func (c *WebhookClient) mutate(ctx context.Context, m *WebhookMutation) (Value, 
 // hooks and interceptors per client, for fast access.
 type (
 	hooks struct {
-		Approval, AuditEntry, Contact, Corp, Department, Follow, Grant, Group, Handover,
-		HistoryGrant, LeakFinding, Member, Message, OwnershipPeriod, Role, RuleSet,
-		ServiceToken, Tag, Transfer, Webhook []ent.Hook
+		Approval, AuditEntry, Contact, Corp, Department, Export, Follow, Grant, Group,
+		Handover, HistoryGrant, LeakFinding, Member, Message, OwnershipPeriod, Role,
+		RuleSet, ServiceToken, Tag, Transfer, Webhook []ent.Hook
 	}
 	inters struct {
-		Approval, AuditEntry, Contact, Corp, Department, Follow, Grant, Group, Handover,
-		HistoryGrant, LeakFinding, Member, Message, OwnershipPeriod, Role, RuleSet,
-		ServiceToken, Tag, Transfer, Webhook []ent.Interceptor
+		Approval, AuditEntry, Contact, Corp, Department, Export, Follow, Grant, Group,
+		Handover, HistoryGrant, LeakFinding, Member, Message, OwnershipPeriod, Role,
+		RuleSet, ServiceToken, Tag, Transfer, Webhook []ent.Interceptor
 	}
 )

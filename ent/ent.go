@@ -17,6 +17,7 @@ import (
 	"github.com/openhandover/openhandover/ent/contact"
 	"github.com/openhandover/openhandover/ent/corp"
 	"github.com/openhandover/openhandover/ent/department"
+	"github.com/openhandover/openhandover/ent/export"
 	"github.com/openhandover/openhandover/ent/follow"
 	"github.com/openhandover/openhandover/ent/grant"
 	"github.com/openhandover/openhandover/ent/group"
@@ -97,6 +98,7 @@ func checkColumn(t, c string) error {
 			contact.Table:         contact.ValidColumn,
 			corp.Table:            corp.ValidColumn,
 			department.Table:      department.ValidColumn,
+			export.Table:          export.ValidColumn,
 			follow.Table:          follow.ValidColumn,
 			grant.Table:           grant.ValidColumn,
 			group.Table:           group.ValidColumn,

@@ -22,6 +22,8 @@ type Tx struct {
 	Corp *CorpClient
 	// Department is the client for interacting with the Department builders.
 	Department *DepartmentClient
+	// Export is the client for interacting with the Export builders.
+	Export *ExportClient
 	// Follow is the client for interacting with the Follow builders.
 	Follow *FollowClient
 	// Grant is the client for interacting with the Grant builders.
@@ -188,6 +190,7 @@ func (tx *Tx) init() {
 	tx.Contact = NewContactClient(tx.config)
 	tx.Corp = NewCorpClient(tx.config)
 	tx.Department = NewDepartmentClient(tx.config)
+	tx.Export = NewExportClient(tx.config)
 	tx.Follow = NewFollowClient(tx.config)
 	tx.Grant = NewGrantClient(tx.config)
 	tx.Group = NewGroupClient(tx.config)

@@ -14,6 +14,7 @@ import (
 	"github.com/openhandover/openhandover/internal/approval"
 	"github.com/openhandover/openhandover/internal/audit"
 	"github.com/openhandover/openhandover/internal/contact"
+	"github.com/openhandover/openhandover/internal/export"
 	"github.com/openhandover/openhandover/internal/grant"
 	"github.com/openhandover/openhandover/internal/group"
 	"github.com/openhandover/openhandover/internal/handover"
@@ -35,6 +36,12 @@ type api struct {
 }
 
 func newAPI(t testing.TB, db *store.DB, c *testcorp.Corp) *api {
+	t.Helper()
+	return apiWith(t, db, c, exporting(t, db, c))
+}
+
+// apiWith is newAPI with a service of exports that the test knows.
+func apiWith(t testing.TB, db *store.DB, c *testcorp.Corp, e *export.Service) *api {
 	t.Helper()
 	box, err := secret.NewBox(secret.ForSubjects, secret.DemoKey())
 	if err != nil {
@@ -60,7 +67,22 @@ func newAPI(t testing.TB, db *store.DB, c *testcorp.Corp) *api {
 		Approval: &approval.Service{DB: db, Log: c.Log},
 		Setting:  &setting.Service{DB: db, Log: c.Log},
 		Leak:     &leak.Service{DB: db, Log: c.Log},
+		Export:   e,
 	}}, Options{})}
+}
+
+// exporting makes exports in a folder of the test's.
+func exporting(t testing.TB, db *store.DB, c *testcorp.Corp) *export.Service {
+	t.Helper()
+	box, err := secret.NewBox(secret.ForSubjects, secret.DemoKey())
+	if err != nil {
+		t.Fatal(err)
+	}
+	links, err := secret.NewSigner(secret.ForDownloads, secret.DemoKey())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &export.Service{DB: db, Log: c.Log, Reader: audit.NewReader(box), Links: links, Folder: t.TempDir()}
 }
 
 // fail is one error of an answer.

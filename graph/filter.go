@@ -20,8 +20,8 @@ import (
 
 // The lengths of lists in filters (safety.md §7).
 const (
-	maxIDs   = 5000
-	maxNames = 100
+	maxIDs   = contact.MaxIDs
+	maxNames = contact.MaxNames
 )
 
 // narrow gathers the conditions of a list and what is wrong with its filter.
@@ -151,9 +151,7 @@ func (n *narrow) contacts(f *contact.Filter) {
 	if f == nil {
 		return
 	}
-	n.atMost("filter.ids", len(f.IDs), maxIDs)
-	n.atMost("filter.tags", len(f.Tags), maxNames)
-	n.texts("filter.tags", f.Tags...)
+	n.bad = append(n.bad, f.Check("filter")...)
 	f.Where(n.db, &n.Where)
 }
 

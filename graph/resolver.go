@@ -10,6 +10,7 @@ import (
 	"github.com/openhandover/openhandover/internal/approval"
 	"github.com/openhandover/openhandover/internal/audit"
 	"github.com/openhandover/openhandover/internal/contact"
+	"github.com/openhandover/openhandover/internal/export"
 	"github.com/openhandover/openhandover/internal/grant"
 	"github.com/openhandover/openhandover/internal/group"
 	"github.com/openhandover/openhandover/internal/handover"
@@ -45,4 +46,5 @@ type Cases struct {
 	Webhook  *webhook.Service
 	Setting  *setting.Service
 	Leak     *leak.Service
+	Export   *export.Service
 }

@@ -90,6 +90,7 @@ var added = []string{
 	"WebhookDeliveryState", "WebhookProblem", "SaveWebhookInput", "SaveWebhookPayload", "DeleteWebhookInput", "DeleteWebhookPayload",
 	"ReplayDeliveryInput", "ReplayDeliveryPayload",
 	"Query.transferItems", "TransferItem", "TransferItemConnection", "TransferItemEdge",
+	"Query.exports", "ExportConnection", "ExportEdge", "ExportProblem", "Export.format", "Export.handover", "Export.total", "Export.size", "Export.problem", "Export.createdAt", "Export.finishedAt",
 	"Query.settings", "Mutation.saveSettings", "Settings", "SaveSettingsInput", "SaveSettingsPayload", "SaveApprovalPolicyPayload.warnings",
 	"Member.departureHeldAt", "MemberFilter.departureHeld", "DeactivateMemberInput.confirmMassDeparture",
 }

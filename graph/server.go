@@ -28,7 +28,7 @@ type Options struct {
 // standAlone are the mutations that a document may hold only by themselves: a
 // proof of identity covers one act that its author can see.
 var standAlone = []string{
-	"signIn", "verifyIdentity", "handOver", "approveHandover", "rejectHandover", "executeHandover",
+	"signIn", "verifyIdentity", "handOver", "approveHandover", "rejectHandover", "executeHandover", "createExport",
 	"deactivateMember", "reinstateMember", "grantRole", "revokeGrant", "createServiceToken", "revokeServiceToken",
 	"saveWebhook", "deleteWebhook", "replayDelivery",
 	"saveApprovalPolicy", "saveSettings",

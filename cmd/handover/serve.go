@@ -90,7 +90,7 @@ func (s *serveCmd) Run(e *env) error {
 	}
 	server, err := web.New(web.Options{
 		Listen: e.config.Listen, GraphQL: answers, Authenticator: authenticator{p.use.Identity}, Schema: []byte(graph.SDL()),
-		Reports: reports.New(api, p.db.Now), OpenAPI: reports.OpenAPI(),
+		Reports: reports.New(api, p.db.Now), Exports: p.use.Export, OpenAPI: reports.OpenAPI(),
 		Checks: []web.Check{{Name: "database", Run: p.db.Ping}, {Name: "migrations", Run: p.db.Fits}, {Name: "queue", Run: p.attended, Warns: true}, {Name: "checkpoints", Run: p.sealed, Warns: true}, {Name: "backups", Run: p.backedUp(backups), Warns: true}},
 		Build:  web.BuildFacts(), Log: log, Metrics: metrics, AllowOrigin: e.config.AllowOrigin, BehindProxy: e.config.BehindProxy,
 		Ready: func(a net.Addr) {
@@ -159,6 +159,9 @@ func (p *program) sweep(ctx context.Context, log *slog.Logger, backups bool) {
 			}
 			if err == nil {
 				_, err = p.use.Webhook.Sweep(store.System(ctx, c, "sweep"))
+			}
+			if err == nil {
+				err = p.use.Export.Sweep(store.System(ctx, c, "sweep"))
 			}
 		}
 		if err != nil && ctx.Err() == nil {

@@ -18,6 +18,7 @@ import (
 	"github.com/openhandover/openhandover/internal/audit"
 	"github.com/openhandover/openhandover/internal/config"
 	"github.com/openhandover/openhandover/internal/contact"
+	"github.com/openhandover/openhandover/internal/export"
 	"github.com/openhandover/openhandover/internal/fault"
 	"github.com/openhandover/openhandover/internal/grant"
 	"github.com/openhandover/openhandover/internal/group"
@@ -84,6 +85,10 @@ func (e *env) join(s setting) (*program, error) {
 	if err != nil {
 		return nil, err
 	}
+	links, err := secret.NewSigner(secret.ForDownloads, s.keys...)
+	if err != nil {
+		return nil, err
+	}
 	if err := private(s.url); err != nil {
 		return nil, err
 	}
@@ -93,7 +98,8 @@ func (e *env) join(s setting) (*program, error) {
 	}
 	log := audit.New(subjects)
 	near := s.demo || e.config.PrivateWebhooks // whoever tries the demo has the receiver at hand
-	return &program{db: db, log: log, reader: audit.NewReader(subjects), use: graph.Cases{
+	reader := audit.NewReader(subjects)
+	return &program{db: db, log: log, reader: reader, use: graph.Cases{
 		Identity: &identity.Service{DB: db, Log: log, TOTP: totp, Demo: s.demo},
 		Grant:    &grant.Service{DB: db, Log: log},
 		Rule:     &rule.Service{DB: db, Log: log},
@@ -105,6 +111,7 @@ func (e *env) join(s setting) (*program, error) {
 		Approval: &approval.Service{DB: db, Log: log},
 		Setting:  &corpsetting.Service{DB: db, Log: log},
 		Leak:     &leak.Service{DB: db, Log: log},
+		Export:   &export.Service{DB: db, Log: log, Reader: reader, Links: links, Folder: filepath.Join(e.config.Data, "exports")},
 	}}, nil
 }
 

@@ -8,10 +8,12 @@ import (
 
 	"github.com/openhandover/openhandover/internal/audit"
 	"github.com/openhandover/openhandover/internal/backup"
+	"github.com/openhandover/openhandover/internal/export"
 	"github.com/openhandover/openhandover/internal/handover"
 	"github.com/openhandover/openhandover/internal/history"
 	"github.com/openhandover/openhandover/internal/job"
 	"github.com/openhandover/openhandover/internal/member"
+	"github.com/openhandover/openhandover/internal/nid"
 	"github.com/openhandover/openhandover/internal/notify"
 	corpsetting "github.com/openhandover/openhandover/internal/setting"
 )
@@ -19,6 +21,9 @@ import (
 // works is everything that happens in the background, by the kind of alarm that
 // wakes it.
 func (p *program) works(s *audit.Sealer, b *backup.Schedule) map[string]job.Work {
+	if len(s.Keys) > 0 {
+		p.use.Export.Seal = func(ctx context.Context, corp nid.ID) error { _, err := s.Work(ctx, corp); return err }
+	}
 	return map[string]job.Work{
 		handover.WorkHandovers:    p.use.Handover.Work,
 		member.WorkDepartures:     p.use.Member.Depart,
@@ -29,6 +34,7 @@ func (p *program) works(s *audit.Sealer, b *backup.Schedule) map[string]job.Work
 		backup.WorkBackups:        b.Work,
 		corpsetting.WorkScans:     p.use.Leak.Scan,
 		corpsetting.WorkRetention: (&history.Retention{DB: p.db, Log: p.log}).Work,
+		export.WorkExports:        p.use.Export.Work,
 	}
 }
 

@@ -288,6 +288,72 @@ var (
 			},
 		},
 	}
+	// ExportsColumns holds the columns for the "exports" table.
+	ExportsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeUUID},
+		{Name: "corp_id", Type: field.TypeUUID},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "epoch", Type: field.TypeInt},
+		{Name: "subject", Type: field.TypeEnum, Enums: []string{"CONTACTS", "GROUPS", "TRANSFERS", "AUDIT_LOG", "EVIDENCE"}},
+		{Name: "format", Type: field.TypeEnum, Nullable: true, Enums: []string{"CSV", "XLSX", "JSONL"}},
+		{Name: "state", Type: field.TypeEnum, Enums: []string{"QUEUED", "RUNNING", "READY", "FAILED", "EXPIRED"}, Default: "QUEUED"},
+		{Name: "filter", Type: field.TypeJSON, Nullable: true},
+		{Name: "language", Type: field.TypeString},
+		{Name: "scopes", Type: field.TypeJSON, Nullable: true},
+		{Name: "rows", Type: field.TypeInt, Nullable: true},
+		{Name: "total", Type: field.TypeInt, Nullable: true},
+		{Name: "size", Type: field.TypeInt64, Nullable: true},
+		{Name: "problem", Type: field.TypeEnum, Nullable: true, Enums: []string{"NOT_PERMITTED", "CANCELLED", "TOO_LARGE", "NO_SPACE", "NOT_SEALED", "UNEXPECTED"}},
+		{Name: "started_at", Type: field.TypeTime, Nullable: true},
+		{Name: "finished_at", Type: field.TypeTime, Nullable: true},
+		{Name: "expires_at", Type: field.TypeTime, Nullable: true},
+		{Name: "run_token", Type: field.TypeInt, Default: 0},
+		{Name: "lease_until", Type: field.TypeTime, Nullable: true},
+		{Name: "requested_by_id", Type: field.TypeUUID},
+		{Name: "handover_id", Type: field.TypeUUID, Nullable: true},
+	}
+	// ExportsTable holds the schema information for the "exports" table.
+	ExportsTable = &schema.Table{
+		Name:       "exports",
+		Columns:    ExportsColumns,
+		PrimaryKey: []*schema.Column{ExportsColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "exports_members_requested_by",
+				Columns:    []*schema.Column{ExportsColumns[19]},
+				RefColumns: []*schema.Column{MembersColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+			{
+				Symbol:     "exports_handovers_handover",
+				Columns:    []*schema.Column{ExportsColumns[20]},
+				RefColumns: []*schema.Column{HandoversColumns[0]},
+				OnDelete:   schema.SetNull,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "export_corp_id_id",
+				Unique:  true,
+				Columns: []*schema.Column{ExportsColumns[1], ExportsColumns[0]},
+			},
+			{
+				Name:    "export_corp_id_requested_by_id_created_at",
+				Unique:  false,
+				Columns: []*schema.Column{ExportsColumns[1], ExportsColumns[19], ExportsColumns[2]},
+			},
+			{
+				Name:    "export_corp_id_state_expires_at",
+				Unique:  false,
+				Columns: []*schema.Column{ExportsColumns[1], ExportsColumns[6], ExportsColumns[16]},
+			},
+			{
+				Name:    "export_corp_id_handover_id",
+				Unique:  false,
+				Columns: []*schema.Column{ExportsColumns[1], ExportsColumns[20]},
+			},
+		},
+	}
 	// FollowsColumns holds the columns for the "follows" table.
 	FollowsColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeUUID},
@@ -1492,6 +1558,7 @@ var (
 		ContactsTable,
 		CorpsTable,
 		DepartmentsTable,
+		ExportsTable,
 		FollowsTable,
 		GrantsTable,
 		GroupsTable,
@@ -1520,6 +1587,8 @@ func init() {
 	}
 	DepartmentsTable.ForeignKeys[0].RefTable = DepartmentsTable
 	DepartmentsTable.ForeignKeys[1].RefTable = MembersTable
+	ExportsTable.ForeignKeys[0].RefTable = MembersTable
+	ExportsTable.ForeignKeys[1].RefTable = HandoversTable
 	FollowsTable.ForeignKeys[0].RefTable = ContactsTable
 	FollowsTable.ForeignKeys[1].RefTable = MembersTable
 	FollowsTable.ForeignKeys[2].RefTable = TransfersTable

@@ -66,6 +66,8 @@ func Visible(a *access.Actor, table string) (condition string, args []any) {
 		if a.Kind == access.Person {
 			s.or("EXISTS (SELECT 1 FROM handovers AS vh WHERE vh.corp_id = transfers.corp_id AND vh.id = transfers.handover_id AND vh.requested_by_id = ?)", a.ID)
 		}
+	case "exports":
+		s.self("exports.requested_by_id") // the file is theirs alone, and so is what they asked for
 	case "audit_entries":
 		// An entry is about whatever it is about; only who may read all of them reads any.
 		s.all = a.Scope(access.ReadAuditLog).All

@@ -10,6 +10,7 @@ import (
 	"github.com/openhandover/openhandover/ent/contact"
 	"github.com/openhandover/openhandover/ent/corp"
 	"github.com/openhandover/openhandover/ent/department"
+	"github.com/openhandover/openhandover/ent/export"
 	"github.com/openhandover/openhandover/ent/follow"
 	"github.com/openhandover/openhandover/ent/grant"
 	"github.com/openhandover/openhandover/ent/group"
@@ -170,6 +171,29 @@ func init() {
 	departmentDescID := departmentMixinFields0[0].Descriptor()
 	// department.DefaultID holds the default value on creation for the id field.
 	department.DefaultID = departmentDescID.Default.(func() nid.ID)
+	exportMixin := schema.Export{}.Mixin()
+	exportMixinHooks0 := exportMixin[0].Hooks()
+	export.Hooks[0] = exportMixinHooks0[0]
+	exportMixinInters0 := exportMixin[0].Interceptors()
+	exportMixinInters1 := exportMixin[1].Interceptors()
+	export.Interceptors[0] = exportMixinInters0[0]
+	export.Interceptors[1] = exportMixinInters1[0]
+	exportMixinFields0 := exportMixin[0].Fields()
+	_ = exportMixinFields0
+	exportFields := schema.Export{}.Fields()
+	_ = exportFields
+	// exportDescCreatedAt is the schema descriptor for created_at field.
+	exportDescCreatedAt := exportMixinFields0[2].Descriptor()
+	// export.DefaultCreatedAt holds the default value on creation for the created_at field.
+	export.DefaultCreatedAt = exportDescCreatedAt.Default.(func() time.Time)
+	// exportDescRunToken is the schema descriptor for run_token field.
+	exportDescRunToken := exportFields[16].Descriptor()
+	// export.DefaultRunToken holds the default value on creation for the run_token field.
+	export.DefaultRunToken = exportDescRunToken.Default.(int)
+	// exportDescID is the schema descriptor for id field.
+	exportDescID := exportMixinFields0[0].Descriptor()
+	// export.DefaultID holds the default value on creation for the id field.
+	export.DefaultID = exportDescID.Default.(func() nid.ID)
 	followMixin := schema.Follow{}.Mixin()
 	followMixinHooks0 := followMixin[0].Hooks()
 	follow.Hooks[0] = followMixinHooks0[0]

@@ -38,6 +38,7 @@ type ResolverRoot interface {
 	Checkpoint() CheckpointResolver
 	Contact() ContactResolver
 	Department() DepartmentResolver
+	Export() ExportResolver
 	Follow() FollowResolver
 	Grant() GrantResolver
 	Group() GroupResolver
@@ -189,6 +190,10 @@ type ComplexityRoot struct {
 		TimeZone func(childComplexity int) int
 	}
 
+	CreateExportPayload struct {
+		Export func(childComplexity int) int
+	}
+
 	CreateHandoverPayload struct {
 		Handover     func(childComplexity int) int
 		HandoverEdge func(childComplexity int) int
@@ -234,6 +239,34 @@ type ComplexityRoot struct {
 
 	ExecuteHandoverPayload struct {
 		Handover func(childComplexity int) int
+	}
+
+	Export struct {
+		CreatedAt   func(childComplexity int) int
+		DownloadURL func(childComplexity int) int
+		ExpiresAt   func(childComplexity int) int
+		FinishedAt  func(childComplexity int) int
+		Format      func(childComplexity int) int
+		Handover    func(childComplexity int) int
+		ID          func(childComplexity int) int
+		Problem     func(childComplexity int) int
+		Rows        func(childComplexity int) int
+		Size        func(childComplexity int) int
+		State       func(childComplexity int) int
+		Subject     func(childComplexity int) int
+		Total       func(childComplexity int) int
+	}
+
+	ExportConnection struct {
+		Edges      func(childComplexity int) int
+		Nodes      func(childComplexity int) int
+		PageInfo   func(childComplexity int) int
+		TotalCount func(childComplexity int) int
+	}
+
+	ExportEdge struct {
+		Cursor func(childComplexity int) int
+		Node   func(childComplexity int) int
 	}
 
 	Follow struct {
@@ -521,6 +554,7 @@ type ComplexityRoot struct {
 	Mutation struct {
 		ApproveHandover    func(childComplexity int, input model.ApproveHandoverInput) int
 		CancelHandover     func(childComplexity int, input model.CancelHandoverInput) int
+		CreateExport       func(childComplexity int, input model.CreateExportInput) int
 		CreateHandover     func(childComplexity int, input model.CreateHandoverInput) int
 		CreateServiceToken func(childComplexity int, input model.CreateServiceTokenInput) int
 		DeactivateMember   func(childComplexity int, input model.DeactivateMemberInput) int
@@ -602,6 +636,7 @@ type ComplexityRoot struct {
 		Checkpoint         func(childComplexity int) int
 		Contacts           func(childComplexity int, filter *contact.Filter, search *string, orderBy *model.ContactOrder, first *int, after *string, last *int, before *string, offset *int) int
 		Departments        func(childComplexity int, filter *model.DepartmentFilter, first *int, after *string, offset *int) int
+		Exports            func(childComplexity int, first *int, after *string, offset *int) int
 		Grants             func(childComplexity int, filter *model.GrantFilter, first *int, after *string, offset *int) int
 		Groups             func(childComplexity int, filter *group.Filter, search *string, orderBy *model.GroupOrder, first *int, after *string, last *int, before *string, offset *int) int
 		Handovers          func(childComplexity int, filter *model.HandoverFilter, orderBy *model.HandoverOrder, first *int, after *string, last *int, before *string, offset *int) int
@@ -1495,6 +1530,13 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.Corp.TimeZone(childComplexity), true
 
+	case "CreateExportPayload.export":
+		if e.ComplexityRoot.CreateExportPayload.Export == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CreateExportPayload.Export(childComplexity), true
+
 	case "CreateHandoverPayload.handover":
 		if e.ComplexityRoot.CreateHandoverPayload.Handover == nil {
 			break
@@ -1640,6 +1682,123 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.ExecuteHandoverPayload.Handover(childComplexity), true
+
+	case "Export.createdAt":
+		if e.ComplexityRoot.Export.CreatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Export.CreatedAt(childComplexity), true
+	case "Export.downloadUrl":
+		if e.ComplexityRoot.Export.DownloadURL == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Export.DownloadURL(childComplexity), true
+	case "Export.expiresAt":
+		if e.ComplexityRoot.Export.ExpiresAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Export.ExpiresAt(childComplexity), true
+	case "Export.finishedAt":
+		if e.ComplexityRoot.Export.FinishedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Export.FinishedAt(childComplexity), true
+	case "Export.format":
+		if e.ComplexityRoot.Export.Format == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Export.Format(childComplexity), true
+	case "Export.handover":
+		if e.ComplexityRoot.Export.Handover == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Export.Handover(childComplexity), true
+	case "Export.id":
+		if e.ComplexityRoot.Export.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Export.ID(childComplexity), true
+	case "Export.problem":
+		if e.ComplexityRoot.Export.Problem == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Export.Problem(childComplexity), true
+	case "Export.rows":
+		if e.ComplexityRoot.Export.Rows == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Export.Rows(childComplexity), true
+	case "Export.size":
+		if e.ComplexityRoot.Export.Size == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Export.Size(childComplexity), true
+	case "Export.state":
+		if e.ComplexityRoot.Export.State == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Export.State(childComplexity), true
+	case "Export.subject":
+		if e.ComplexityRoot.Export.Subject == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Export.Subject(childComplexity), true
+	case "Export.total":
+		if e.ComplexityRoot.Export.Total == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Export.Total(childComplexity), true
+
+	case "ExportConnection.edges":
+		if e.ComplexityRoot.ExportConnection.Edges == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExportConnection.Edges(childComplexity), true
+	case "ExportConnection.nodes":
+		if e.ComplexityRoot.ExportConnection.Nodes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExportConnection.Nodes(childComplexity), true
+	case "ExportConnection.pageInfo":
+		if e.ComplexityRoot.ExportConnection.PageInfo == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExportConnection.PageInfo(childComplexity), true
+	case "ExportConnection.totalCount":
+		if e.ComplexityRoot.ExportConnection.TotalCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExportConnection.TotalCount(childComplexity), true
+
+	case "ExportEdge.cursor":
+		if e.ComplexityRoot.ExportEdge.Cursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExportEdge.Cursor(childComplexity), true
+	case "ExportEdge.node":
+		if e.ComplexityRoot.ExportEdge.Node == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ExportEdge.Node(childComplexity), true
 
 	case "Follow.addWay":
 		if e.ComplexityRoot.Follow.AddWay == nil {
@@ -2909,6 +3068,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.CancelHandover(childComplexity, args["input"].(model.CancelHandoverInput)), true
+	case "Mutation.createExport":
+		if e.ComplexityRoot.Mutation.CreateExport == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_createExport_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.CreateExport(childComplexity, args["input"].(model.CreateExportInput)), true
 	case "Mutation.createHandover":
 		if e.ComplexityRoot.Mutation.CreateHandover == nil {
 			break
@@ -3426,6 +3596,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Departments(childComplexity, args["filter"].(*model.DepartmentFilter), args["first"].(*int), args["after"].(*string), args["offset"].(*int)), true
+	case "Query.exports":
+		if e.ComplexityRoot.Query.Exports == nil {
+			break
+		}
+
+		args, err := ec.field_Query_exports_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.Exports(childComplexity, args["first"].(*int), args["after"].(*string), args["offset"].(*int)), true
 	case "Query.grants":
 		if e.ComplexityRoot.Query.Grants == nil {
 			break
@@ -5004,6 +5185,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputCompanyOwnInput,
 		ec.unmarshalInputContactFilter,
 		ec.unmarshalInputContactOrder,
+		ec.unmarshalInputCreateExportInput,
 		ec.unmarshalInputCreateHandoverInput,
 		ec.unmarshalInputCreateServiceTokenInput,
 		ec.unmarshalInputDeactivateMemberInput,
@@ -6396,6 +6578,150 @@ type GroupConnection {
 type GroupEdge {
   "The group."
   node: Group
+  "Its place in the list."
+  cursor: Cursor!
+}
+`, BuiltIn: false},
+	{Name: "../export.graphqls", Input: `extend type Query {
+  "The viewer's own exports, newest first. Nobody sees another's."
+  exports(
+    "How many, 100 at most; 25 if absent."
+    first: Int
+    "Only what comes after this cursor."
+    after: Cursor
+    "How many to leave out, instead of a cursor; 10,000 at most."
+    offset: Int
+  ): ExportConnection!
+}
+
+extend type Mutation {
+  "Ask for a file; it is made in the background. Needs a fresh proof of identity, and EXPORT_CONTACTS for CONTACTS, EXPORT_GROUPS for GROUPS, one of them or READ_AUDIT_LOG for TRANSFERS, READ_AUDIT_LOG over the whole corp for AUDIT_LOG and EVIDENCE."
+  createExport(
+    "What shall be in it."
+    input: CreateExportInput!
+  ): CreateExportPayload
+}
+
+"How rows are written."
+enum ExportFormat {
+  "Comma-separated values (RFC 4180), UTF-8 with a byte order mark; nothing in it runs in a spreadsheet."
+  CSV
+  "An Excel workbook, 500,000 rows at most."
+  XLSX
+  "A JSON object a line."
+  JSONL
+}
+
+"What is exported."
+enum ExportSubject {
+  "Contacts, in the columns of an import."
+  CONTACTS
+  "Groups, in the columns of an import."
+  GROUPS
+  "What handovers moved, or were to move."
+  TRANSFERS
+  "The audit log, with personal values in clear that have not been erased."
+  AUDIT_LOG
+  "The evidence package of one handover, a ZIP archive that verifies offline."
+  EVIDENCE
+}
+
+"Where an export stands."
+enum ExportState {
+  "It waits for a worker."
+  QUEUED
+  "The file is being made."
+  RUNNING
+  "The file can be fetched."
+  READY
+  "There is no file; problem says why."
+  FAILED
+  "The file was deleted, a day after it was made or because the requester was deactivated."
+  EXPIRED
+}
+
+"Why an export FAILED."
+enum ExportProblem {
+  "The requester's rights ended or became smaller before the file was done."
+  NOT_PERMITTED
+  "The requester was deactivated."
+  CANCELLED
+  "There are more rows than the format may have."
+  TOO_LARGE
+  "The server's data folder takes no file."
+  NO_SPACE
+  "No checkpoint could be made that covers the handover."
+  NOT_SEALED
+  "Something went wrong on the server, whose log has it."
+  UNEXPECTED
+}
+
+"A file that the viewer asked for."
+type Export implements Node {
+  "The export's id."
+  id: ID!
+  "What is exported."
+  subject: ExportSubject!
+  "How its rows are written; null for EVIDENCE."
+  format: ExportFormat
+  "The handover that it is about; null where it is about none, or one that the viewer may not see."
+  handover: Handover
+  "Where it stands."
+  state: ExportState!
+  "How many rows the file has, so far while it is RUNNING; null for EVIDENCE."
+  rows: Int
+  "How many rows there will be; null while that is not known."
+  total: Int
+  "Bytes of the file."
+  size: Int
+  "Why it FAILED."
+  problem: ExportProblem
+  "A signed link, relative to the server and made anew each time, that fetches the file without a session for five minutes; null unless READY."
+  downloadUrl: String
+  "When it was asked for."
+  createdAt: Time!
+  "When the file was done, or given up."
+  finishedAt: Time
+  "When the file is deleted."
+  expiresAt: Time
+}
+
+"What createExport is told."
+input CreateExportInput {
+  "What is exported."
+  subject: ExportSubject!
+  "How rows are written. EVIDENCE has a form of its own; leave it out there."
+  format: ExportFormat! = CSV
+  "The handover of EVIDENCE; of TRANSFERS and AUDIT_LOG only what belongs to it."
+  handoverId: ID
+  "Which CONTACTS; absent: all that the viewer may export."
+  contacts: ContactFilter
+  "New for each export, 1 to 200 characters; the same once more gives the same export."
+  idempotencyKey: String!
+}
+
+"What createExport did."
+type CreateExportPayload {
+  "The export, QUEUED."
+  export: Export
+}
+
+"One page of exports."
+type ExportConnection {
+  "The rows with their cursors."
+  edges: [ExportEdge]
+  "The rows without their cursors."
+  nodes: [Export!]!
+  "Where the page stands in the list."
+  pageInfo: PageInfo!
+  "How many rows the whole list has; counted only when asked for."
+  totalCount: Int!
+}
+
+"One row of a page of exports."
+type ExportEdge {
+  "The export."
+  node: Export
   "Its place in the list."
   cursor: Cursor!
 }
@@ -8484,6 +8810,14 @@ func (ec *executionContext) childFields_Corp(ctx context.Context, field graphql.
 	return nil, fmt.Errorf("no field named %q was found under type Corp", field.Name)
 }
 
+func (ec *executionContext) childFields_CreateExportPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "export":
+		return ec.fieldContext_CreateExportPayload_export(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type CreateExportPayload", field.Name)
+}
+
 func (ec *executionContext) childFields_CreateHandoverPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "handover":
@@ -8576,6 +8910,62 @@ func (ec *executionContext) childFields_ExecuteHandoverPayload(ctx context.Conte
 		return ec.fieldContext_ExecuteHandoverPayload_handover(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type ExecuteHandoverPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_Export(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_Export_id(ctx, field)
+	case "subject":
+		return ec.fieldContext_Export_subject(ctx, field)
+	case "format":
+		return ec.fieldContext_Export_format(ctx, field)
+	case "handover":
+		return ec.fieldContext_Export_handover(ctx, field)
+	case "state":
+		return ec.fieldContext_Export_state(ctx, field)
+	case "rows":
+		return ec.fieldContext_Export_rows(ctx, field)
+	case "total":
+		return ec.fieldContext_Export_total(ctx, field)
+	case "size":
+		return ec.fieldContext_Export_size(ctx, field)
+	case "problem":
+		return ec.fieldContext_Export_problem(ctx, field)
+	case "downloadUrl":
+		return ec.fieldContext_Export_downloadUrl(ctx, field)
+	case "createdAt":
+		return ec.fieldContext_Export_createdAt(ctx, field)
+	case "finishedAt":
+		return ec.fieldContext_Export_finishedAt(ctx, field)
+	case "expiresAt":
+		return ec.fieldContext_Export_expiresAt(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Export", field.Name)
+}
+
+func (ec *executionContext) childFields_ExportConnection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "edges":
+		return ec.fieldContext_ExportConnection_edges(ctx, field)
+	case "nodes":
+		return ec.fieldContext_ExportConnection_nodes(ctx, field)
+	case "pageInfo":
+		return ec.fieldContext_ExportConnection_pageInfo(ctx, field)
+	case "totalCount":
+		return ec.fieldContext_ExportConnection_totalCount(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ExportConnection", field.Name)
+}
+
+func (ec *executionContext) childFields_ExportEdge(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "node":
+		return ec.fieldContext_ExportEdge_node(ctx, field)
+	case "cursor":
+		return ec.fieldContext_ExportEdge_cursor(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ExportEdge", field.Name)
 }
 
 func (ec *executionContext) childFields_Follow(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {

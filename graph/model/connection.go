@@ -73,6 +73,8 @@ type (
 	LeakFindingConnection = Connection[*LeakFinding]
 	LeakFindingEdge       = Edge[*LeakFinding]
 	MessageEdge           = Edge[*Message]
+	ExportConnection      = Connection[*ent.Export]
+	ExportEdge            = Edge[*ent.Export]
 
 	WebhookDeliveryConnection = Connection[*WebhookDelivery]
 	WebhookDeliveryEdge       = Edge[*WebhookDelivery]

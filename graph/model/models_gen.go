@@ -10,13 +10,15 @@ import (
 	"time"
 
 	"github.com/openhandover/openhandover/ent"
-	"github.com/openhandover/openhandover/ent/contact"
+	contact1 "github.com/openhandover/openhandover/ent/contact"
+	"github.com/openhandover/openhandover/ent/export"
 	handover1 "github.com/openhandover/openhandover/ent/handover"
 	"github.com/openhandover/openhandover/ent/leakfinding"
 	"github.com/openhandover/openhandover/ent/member"
 	"github.com/openhandover/openhandover/ent/transfer"
 	"github.com/openhandover/openhandover/internal/access"
 	"github.com/openhandover/openhandover/internal/approval"
+	"github.com/openhandover/openhandover/internal/contact"
 	"github.com/openhandover/openhandover/internal/handover"
 	"github.com/openhandover/openhandover/internal/nid"
 	"github.com/openhandover/openhandover/internal/rule"
@@ -89,6 +91,26 @@ type ContactOrder struct {
 	Field ContactOrderField `json:"field"`
 	// Which way.
 	Direction OrderDirection `json:"direction"`
+}
+
+// What createExport is told.
+type CreateExportInput struct {
+	// What is exported.
+	Subject export.Subject `json:"subject"`
+	// How rows are written. EVIDENCE has a form of its own; leave it out there.
+	Format export.Format `json:"format"`
+	// The handover of EVIDENCE; of TRANSFERS and AUDIT_LOG only what belongs to it.
+	HandoverID *nid.ID `json:"handoverId,omitempty"`
+	// Which CONTACTS; absent: all that the viewer may export.
+	Contacts *contact.Filter `json:"contacts,omitempty"`
+	// New for each export, 1 to 200 characters; the same once more gives the same export.
+	IdempotencyKey string `json:"idempotencyKey"`
+}
+
+// What createExport did.
+type CreateExportPayload struct {
+	// The export, QUEUED.
+	Export *ent.Export `json:"export,omitempty"`
 }
 
 // What createHandover is told.
@@ -480,7 +502,7 @@ type RuleInput struct {
 	// The contact has all of these tags; 20 at most.
 	Tags []string `json:"tags,omitempty"`
 	// The contact's importance.
-	Importance *contact.Importance `json:"importance,omitempty"`
+	Importance *contact1.Importance `json:"importance,omitempty"`
 	// The leaver is in one of these departments, or in one below.
 	DepartmentIds []nid.ID `json:"departmentIds,omitempty"`
 	// What moves.
@@ -674,7 +696,7 @@ type UpdateContactInput struct {
 	// The new company; empty text takes it away.
 	Company *string `json:"company,omitempty"`
 	// The new importance.
-	Importance *contact.Importance `json:"importance,omitempty"`
+	Importance *contact1.Importance `json:"importance,omitempty"`
 	// The names of all tags the contact shall have; an empty list takes all away.
 	Tags []string `json:"tags,omitempty"`
 }

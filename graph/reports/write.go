@@ -6,10 +6,10 @@ import (
 	"encoding/json"
 	"math"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/openhandover/openhandover/internal/fault"
+	"github.com/openhandover/openhandover/internal/formula"
 )
 
 // sort is what is in a column.
@@ -109,7 +109,7 @@ func cell(c column, v any) string {
 	switch v := v.(type) {
 	case string:
 		if c.sort == plain {
-			return harmless(v)
+			return formula.Harmless(v) // a customer chooses their own name
 		}
 		return v
 	case int:
@@ -118,20 +118,6 @@ func cell(c column, v any) string {
 		return strconv.FormatFloat(v, 'f', -1, 64)
 	}
 	return ""
-}
-
-// harmless puts an apostrophe before text that a spreadsheet would run as a formula
-// (OWASP, CSV injection): a customer chooses their own name.
-func harmless(s string) string {
-	if s != "" && strings.ContainsAny(s[:1], "=+-@\t\r\n") {
-		return "'" + s
-	}
-	for _, wide := range []string{"\uff1d", "\uff0b", "\uff0d", "\uff20"} { // full-width, which some spreadsheets take for the plain ones
-		if strings.HasPrefix(s, wide) {
-			return "'" + s
-		}
-	}
-	return s
 }
 
 // writeJSON writes the rows as objects, their keys in the columns' order.

@@ -36,6 +36,11 @@ const (
 	CheckpointKey    Action = "checkpoint.key"
 	PersonErase      Action = "person.erase"
 	EvidenceExport   Action = "evidence.export"
+	ExportCreate     Action = "export.create"
+	ExportStart      Action = "export.start"
+	ExportFinish     Action = "export.finish"
+	ExportDownload   Action = "export.download"
+	ExportExpire     Action = "export.expire"
 	HistoryRead      Action = "history.read"
 	ChatSearch       Action = "chat.search"
 	FindingSave      Action = "finding.save"
@@ -67,7 +72,7 @@ var Actions = []Action{
 	HandoverCreate, HandoverReplan, HandoverSubmit, HandoverApprove, HandoverReject, HandoverExpire, HandoverExecute,
 	HandoverFinish, HandoverCancel, TransferFinish, GrantCreate, GrantRevoke, TokenCreate, TokenRevoke,
 	HandoverSchedule, HandoverHold, HandoverRetry, HandoverRevert, DepartureSet, DepartureHold,
-	RuleSetSave, PolicySave, SettingsSave, CheckpointKey, PersonErase, EvidenceExport, HistoryRead, ChatSearch,
+	RuleSetSave, PolicySave, SettingsSave, CheckpointKey, PersonErase, EvidenceExport, ExportCreate, ExportStart, ExportFinish, ExportDownload, ExportExpire, HistoryRead, ChatSearch,
 	FindingSave, FindingReview, FindingRead, MessageExpire,
 	BackupCreate, BackupDelete, BackupRestore, WebhookSave, WebhookDelete, DeliveryReplay,
 	SessionStart, SessionEnd, SessionVerify, SessionFail, CredentialSet, CredentialEnrol, AccessDeny,

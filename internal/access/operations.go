@@ -44,6 +44,7 @@ var Operations = map[string]Rule{
 	"Query.settings":           {},
 	"Query.messages":           {Person: true},
 	"Query.leakFindings":       {Any: []Permission{AuditChats}, Person: true},
+	"Query.exports":            {Person: true},
 
 	"Subscription.handoverProgress": {},
 
@@ -74,6 +75,7 @@ var Operations = map[string]Rule{
 	"Mutation.createServiceToken": {Any: []Permission{ManageTokens}, StepUp: true, Person: true},
 	"Mutation.revokeServiceToken": {Any: []Permission{ManageTokens}, StepUp: true, Person: true},
 	"Mutation.reviewLeakFinding":  {Any: []Permission{AuditChats}, Person: true},
+	"Mutation.createExport":       {StepUp: true, Person: true}, // the subject says which permission
 	"Mutation.saveWebhook":        {Any: []Permission{ManageConnector}, StepUp: true, Person: true},
 	"Mutation.deleteWebhook":      {Any: []Permission{ManageConnector}, StepUp: true, Person: true},
 	"Mutation.replayDelivery":     {Any: []Permission{ManageConnector}, StepUp: true, Person: true},

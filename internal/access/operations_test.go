@@ -12,7 +12,7 @@ var table = map[string]string{
 	"Query.departments": "ampurs", "Query.members": "ampurs", "Query.contacts": "ampurs", "Query.groups": "ampurs",
 	"Query.handovers": "ampurs", "Query.transfers": "ampurs", "Query.approvalPolicy": "ampurs", "Query.ruleSets": "ampurs", "Mutation.saveRuleSet": "a", "Query.roles": "ampurs",
 	"Query.grants": "ampurs", "Query.previewHandover": "am", "Query.auditEntries": "au", "Query.checkpoint": "au", "Query.transferStatistics": "ampur", "Query.transferItems": "ampur",
-	"Query.settings": "ampurs", "Query.messages": "ampurs", "Query.leakFindings": "au", "Mutation.reviewLeakFinding": "au", "Subscription.handoverProgress": "ampurs",
+	"Query.settings": "ampurs", "Query.messages": "ampurs", "Query.exports": "ampurs", "Mutation.createExport": "ampurs", "Query.leakFindings": "au", "Mutation.reviewLeakFinding": "au", "Subscription.handoverProgress": "ampurs",
 
 	"Mutation.signIn": "ampurs", "Mutation.signOut": "ampurs", "Mutation.verifyIdentity": "ampurs",
 	"Mutation.scheduleDeparture": "am", "Mutation.deactivateMember": "am", "Mutation.reinstateMember": "am",

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/openhandover/openhandover/internal/fault"
 	"github.com/openhandover/openhandover/internal/name"
 	"github.com/openhandover/openhandover/internal/nid"
 	"github.com/openhandover/openhandover/internal/store"
@@ -25,6 +26,33 @@ type Filter struct {
 	Protected  *bool      `json:"protected,omitzero"`
 	AddedFrom  *time.Time `json:"addedFrom,omitzero"`
 	AddedUntil *time.Time `json:"addedUntil,omitzero"`
+}
+
+// The lengths of lists in filters (safety.md §7).
+const (
+	MaxIDs   = 5000
+	MaxNames = 100
+)
+
+// Check names what is wrong with a filter; field is where it stands in the input.
+func (f *Filter) Check(field string) (bad fault.List) {
+	if f == nil {
+		return nil
+	}
+	for _, l := range []struct {
+		name       string
+		have, most int
+	}{{"ids", len(f.IDs), MaxIDs}, {"tags", len(f.Tags), MaxNames}} {
+		if l.have > l.most {
+			bad = append(bad, fault.Bad(field+"."+l.name, "a list has %d entries at most, this one has %d", "列表最多 %d 项,当前为 %d 项", l.most, l.have))
+		}
+	}
+	for _, t := range f.Tags {
+		if problem, ok := name.CheckText(t, 4*name.MaxRunes); !ok {
+			return append(bad, fault.New(fault.Invalid, field+".tags", problem))
+		}
+	}
+	return bad
 }
 
 const open = `SELECT 1 FROM follows AS ff WHERE ff.corp_id = contacts.corp_id AND ff.contact_id = contacts.id AND ff.ended_at IS NULL`

@@ -128,6 +128,15 @@ func match(file string, row []string) layout {
 	return l
 }
 
+// Header is a header that an import understands for one of its columns, by our name:
+// the one of the language, so that what is exported can be read again.
+func Header(file, column, lang string) string {
+	if lang == "zh-CN" {
+		return usual(file, column)
+	}
+	return column
+}
+
 // usual gives the Chinese header that a message in Chinese names beside ours.
 func usual(file, name string) string {
 	for _, c := range headers[file] {

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/openhandover/openhandover/internal/formula"
 )
 
 func TestAHeaderMeansOneColumn(t *testing.T) {
@@ -40,7 +42,7 @@ func TestTheBetterHeaderWins(t *testing.T) {
 func TestQuotedCellsComeBack(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		cell := rapid.StringMatching(`[=+@'\-\t]{0,3}[a-z李]{0,3}`).Draw(t, "cell")
-		q := quote(cell)
+		q := formula.Quote(cell)
 		if strings.TrimPrefix(q, "'") != cell || q != "" && strings.ContainsAny(q[:1], "=+-@\t\r") {
 			t.Fatalf("%q is written as %q", cell, q)
 		}

@@ -8,8 +8,9 @@ import (
 	"io/fs"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
+
+	"github.com/openhandover/openhandover/internal/formula"
 )
 
 // rejectColumns stand behind a rejected row's own columns. Read ignores them, so
@@ -58,7 +59,7 @@ func rejectRows(fsys fs.FS, file string, bad map[int]Problem, out *csv.Writer) e
 		for _, i := range own {
 			c := r.cells[i]
 			if !r.quoted { // else it is as we quoted it the last time
-				c = quote(c)
+				c = formula.Quote(c)
 			}
 			row = append(row, c)
 		}
@@ -78,7 +79,7 @@ func rejectLines(fsys fs.FS, bad map[int]Problem, out *csv.Writer) error {
 			break
 		}
 		if p, ok := bad[n]; ok {
-			_ = out.Write(append([]string{quote(string(l.bytes))}, reasons(p)...))
+			_ = out.Write(append([]string{formula.Quote(string(l.bytes))}, reasons(p)...))
 		}
 	}
 	return errors.Join(err, src.file.Close())
@@ -86,13 +87,4 @@ func rejectLines(fsys fs.FS, bad map[int]Problem, out *csv.Writer) error {
 
 func reasons(p Problem) []string {
 	return []string{strconv.Itoa(p.Line), p.Column, p.Text.EN, p.Text.ZH}
-}
-
-// quote puts an apostrophe before what a spreadsheet would compute, and before
-// an apostrophe, so that taking one away gives the cell back.
-func quote(s string) string {
-	if s != "" && strings.ContainsRune("=+-@\t\r'", rune(s[0])) {
-		return "'" + s
-	}
-	return s
 }

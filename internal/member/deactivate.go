@@ -134,6 +134,7 @@ type departure struct {
 	covers    []nid.ID
 	passed    int // others in the leaver's care
 	tokens    int
+	exports   int
 	gone      int // others within the hour
 	mass      int // how many a person confirmed; 0: no confirmation was needed
 }
@@ -322,8 +323,9 @@ func (d *departure) endSessions() (err error) {
 	return err
 }
 
-// revoke ends the leaver's grants, what they may read of others' chats, and the
-// service tokens they made: who made a token may still know its secret.
+// revoke ends the leaver's grants, what they may read of others' chats, what they have
+// had exported, and the service tokens they made: who made a token may still know its
+// secret.
 func (d *departure) revoke() error {
 	grants, err := d.change("grants", `UPDATE grants SET revoked_at = $3 WHERE corp_id = $1 AND member_id = $2 AND revoked_at IS NULL RETURNING id`, d.tx.Now())
 	if err != nil {
@@ -335,8 +337,22 @@ func (d *departure) revoke() error {
 		return err
 	}
 	d.tokens = len(tokens)
-	_, err = d.change("history_grants", `UPDATE history_grants SET ended_at = $3 WHERE corp_id = $1 AND successor_id = $2 AND ended_at IS NULL RETURNING id`, d.tx.Now())
-	return err
+	if _, err = d.change("history_grants", `UPDATE history_grants SET ended_at = $3 WHERE corp_id = $1 AND successor_id = $2 AND ended_at IS NULL RETURNING id`, d.tx.Now()); err != nil {
+		return err
+	}
+	return d.cancelExports()
+}
+
+// cancelExports ends the files that the leaver asked for: what is not done FAILS, links
+// to what is done work no more, and who works next deletes the files.
+func (d *departure) cancelExports() error {
+	exports, err := d.change("exports", `UPDATE exports SET problem = CASE WHEN state = 'READY' THEN problem ELSE 'CANCELLED' END,
+		state = CASE WHEN state = 'READY' THEN 'EXPIRED' ELSE 'FAILED' END, finished_at = coalesce(finished_at, $3), lease_until = NULL
+		WHERE corp_id = $1 AND requested_by_id = $2 AND state IN ('QUEUED', 'RUNNING', 'READY') RETURNING id`, d.tx.Now())
+	if d.exports = len(exports); err != nil || d.exports == 0 {
+		return err
+	}
+	return d.tx.Wake(d.ctx, WorkExports, d.tx.Now())
 }
 
 func (d *departure) entry() audit.Entry {
@@ -346,7 +362,7 @@ func (d *departure) entry() audit.Entry {
 	}
 	after := map[string]any{
 		"status": status, "caretaker": d.caretaker, "contacts": d.out.ProtectedContacts, "groups": d.out.ProtectedGroups,
-		"sessions": d.out.RevokedSessions, "grants": d.out.RevokedGrants, "tokens": d.tokens, "passedOn": d.passed,
+		"sessions": d.out.RevokedSessions, "grants": d.out.RevokedGrants, "tokens": d.tokens, "exports": d.exports, "passedOn": d.passed,
 	}
 	if d.in.Reason != nil {
 		after["reason"] = audit.Personal{Subject: d.leaver.id, Value: *d.in.Reason}

@@ -22,6 +22,10 @@ const WorkDepartures = "departures"
 // by its name, since the packages of the domain talk through jobs.
 const WorkPlans = "handovers"
 
+// WorkExports is the work that deletes a leaver's files: export.WorkExports, which is
+// not imported for a name.
+const WorkExports = "exports"
+
 // errNotDue: somebody else was quicker, or changed the plan.
 var errNotDue = errors.New("member: the departure is not due")
 

@@ -200,7 +200,10 @@ func KeepInto[T any](ctx context.Context, tx *Tx, dest func(*T) []any, table, qu
 
 // bookkeeping lists the columns of recorded tables that say who works on a row, not
 // what anybody decided.
-var bookkeeping = map[string][]string{"handovers": {"run_token", "lease_until"}}
+var bookkeeping = map[string][]string{
+	"handovers": {"run_token", "lease_until"},
+	"exports":   {"run_token", "lease_until", "rows", "total"},
+}
 
 var column = regexp.MustCompile(`(\w+) = `)
 

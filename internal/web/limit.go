@@ -55,6 +55,28 @@ func (s *Server) api(next http.Handler, basic bool) http.Handler {
 	})
 }
 
+// downloads puts the limits before files. They have room of their own, and all the time
+// that they are taken in: whoever sends sets a deadline for each piece.
+func (s *Server) downloads(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if wait := s.rate.take(clientAddress(r, s.o.BehindProxy)); wait > 0 {
+			s.refuse(w, r, "rate", tooOften(wait))
+			return
+		}
+		if !s.files.take() {
+			s.refuse(w, r, "busy", busy())
+			return
+		}
+		defer s.files.leave()
+		ctx, cancel := context.WithTimeout(r.Context(), longestFile)
+		defer cancel()
+		next.ServeHTTP(w, r.WithContext(ctx))
+	})
+}
+
+// longestFile is how long a file may be sent.
+const longestFile = 15 * time.Minute
+
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request, reason string, f *fault.Error) {
 	s.metrics.refused.WithLabelValues(reason).Inc()
 	fail(w, r, f)

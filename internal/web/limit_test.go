@@ -60,7 +60,7 @@ func TestBusy(t *testing.T) {
 }
 
 func TestDefaultsAreThoseOfTheSafetyRules(t *testing.T) {
-	want := Limits{256, 1024, 512, 1 << 20, 5 * time.Second, 30 * time.Second, 15 * time.Second, 30 * time.Second, 50, 200}
+	want := Limits{256, 1024, 512, 1 << 20, 5 * time.Second, 30 * time.Second, 15 * time.Second, 30 * time.Second, 50, 200, 64}
 	if got := (Limits{}).orDefaults(); got != want {
 		t.Errorf("%+v", got)
 	}

@@ -9,6 +9,7 @@
 //	everything  id → log, metrics, panics → headers → cross-origin, CORS → path
 //	/graphql    rate of the address → body → room → deadline → actor → API
 //	/api/v1/reports/…  the same, for GET, with problems instead of GraphQL's errors
+//	/api/v1/exports/…  rate of the address → room; a link says by itself whose it is
 package web
 
 import (
@@ -33,6 +34,9 @@ type Options struct {
 	// Reports answers below /api/v1/reports/, in a context like GraphQL's; nil
 	// answers 404 there.
 	Reports http.Handler
+	// Exports answers below /api/v1/exports/. It gets no actor: its links say whose they
+	// are. nil answers 404 there.
+	Exports http.Handler
 	// OpenAPI is the description of the reports served at /api/v1/openapi.json.
 	OpenAPI []byte
 	// Authenticator recognises credentials.
@@ -75,11 +79,13 @@ type Limits struct {
 	// /graphql, after Burst at once; 50 and 200. A negative Rate sets no limit.
 	Rate  float64
 	Burst int
+
+	Files int // files being sent at once; 64
 }
 
 func (l Limits) orDefaults() Limits {
 	return Limits{
-		Requests: or(l.Requests, 256), Streams: or(l.Streams, 1024), Uploads: or(l.Uploads, 512), Body: or(l.Body, 1<<20),
+		Requests: or(l.Requests, 256), Streams: or(l.Streams, 1024), Uploads: or(l.Uploads, 512), Files: or(l.Files, 64), Body: or(l.Body, 1<<20),
 		Header: or(l.Header, 5*time.Second), Upload: or(l.Upload, 30*time.Second),
 		Answer: or(l.Answer, 15*time.Second), Drain: or(l.Drain, 30*time.Second),
 		Rate: or(l.Rate, 50), Burst: or(l.Burst, 200),
@@ -103,10 +109,10 @@ type Server struct {
 	metrics *metrics
 	rate    *rates
 
-	requests, streams, uploads slots
-	readiness                  readiness
-	stopping                   context.Context // ends when Run begins to stop
-	stop                       context.CancelFunc
+	requests, streams, uploads, files slots
+	readiness                         readiness
+	stopping                          context.Context // ends when Run begins to stop
+	stop                              context.CancelFunc
 }
 
 // New makes a server. It fails on an origin that is none, and when the registry
@@ -127,6 +133,7 @@ func New(o Options) (*Server, error) {
 		requests: make(slots, o.Limits.Requests),
 		streams:  make(slots, o.Limits.Streams),
 		uploads:  make(slots, o.Limits.Uploads),
+		files:    make(slots, o.Limits.Files),
 	}
 	s.stopping, s.stop = context.WithCancel(context.Background())
 	s.readiness.checks = o.Checks
@@ -147,6 +154,9 @@ func (s *Server) routes() {
 		// The one place that takes Basic: spreadsheets know nothing else.
 		s.mux.Handle("/api/v1/reports/{file}", reading(s.api(s.o.Reports, true)))
 		s.mux.Handle("/api/v1/openapi.json", reading(fixed("openapi.json", "application/json; charset=utf-8", s.o.OpenAPI)))
+	}
+	if s.o.Exports != nil {
+		s.mux.Handle("/api/v1/exports/{id}/{file}", reading(s.downloads(s.o.Exports)))
 	}
 	s.mux.Handle("/schema.graphql", reading(s.schema()))
 	s.mux.Handle("/graphiql", reading(graphiqlPage()))

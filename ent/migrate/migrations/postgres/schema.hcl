@@ -386,6 +386,121 @@ table "departments" {
     columns = [column.corp_id, column.manager_id]
   }
 }
+table "exports" {
+  schema = schema.public
+  column "id" {
+    null = false
+    type = uuid
+  }
+  column "corp_id" {
+    null = false
+    type = uuid
+  }
+  column "created_at" {
+    null = false
+    type = timestamptz
+  }
+  column "epoch" {
+    null = false
+    type = bigint
+  }
+  column "subject" {
+    null = false
+    type = varchar
+  }
+  column "format" {
+    null = true
+    type = varchar
+  }
+  column "state" {
+    null    = false
+    type    = varchar
+    default = sql("'QUEUED'")
+  }
+  column "filter" {
+    null = true
+    type = jsonb
+  }
+  column "language" {
+    null = false
+    type = varchar
+  }
+  column "scopes" {
+    null = true
+    type = jsonb
+  }
+  column "rows" {
+    null = true
+    type = bigint
+  }
+  column "total" {
+    null = true
+    type = bigint
+  }
+  column "size" {
+    null = true
+    type = bigint
+  }
+  column "problem" {
+    null = true
+    type = varchar
+  }
+  column "started_at" {
+    null = true
+    type = timestamptz
+  }
+  column "finished_at" {
+    null = true
+    type = timestamptz
+  }
+  column "expires_at" {
+    null = true
+    type = timestamptz
+  }
+  column "run_token" {
+    null    = false
+    type    = bigint
+    default = sql("0")
+  }
+  column "lease_until" {
+    null = true
+    type = timestamptz
+  }
+  column "requested_by_id" {
+    null = false
+    type = uuid
+  }
+  column "handover_id" {
+    null = true
+    type = uuid
+  }
+  primary_key {
+    columns = [column.id]
+  }
+  foreign_key "exports_members_requested_by" {
+    columns     = [column.corp_id, column.requested_by_id]
+    ref_columns = [table.members.column.corp_id, table.members.column.id]
+    on_delete   = RESTRICT
+  }
+  foreign_key "exports_handovers_handover" {
+    columns     = [column.corp_id, column.handover_id]
+    ref_columns = [table.handovers.column.corp_id, table.handovers.column.id]
+    on_delete   = RESTRICT
+  }
+  index "export_corp_id_id" {
+    unique  = true
+    columns = [column.corp_id, column.id]
+  }
+  index "export_corp_id_requested_by_id_created_at" {
+    columns = [column.corp_id, column.requested_by_id, column.created_at]
+  }
+  index "export_corp_id_state_expires_at" {
+    columns = [column.corp_id, column.state, column.expires_at]
+  }
+  index "export_corp_id_handover_id" {
+    columns = [column.corp_id, column.handover_id]
+  }
+}
 table "follows" {
   schema = schema.public
   column "id" {

@@ -533,3 +533,33 @@ CREATE INDEX `leakfinding_corp_id_at_id` ON `leak_findings` (`corp_id`, `at`, `i
 CREATE INDEX `leakfinding_corp_id_member_id_at_id` ON `leak_findings` (`corp_id`, `member_id`, `at`, `id`);
 CREATE INDEX `leakfinding_corp_id_contact_id` ON `leak_findings` (`corp_id`, `contact_id`);
 CREATE INDEX `leakfinding_corp_id_reviewed_by_id` ON `leak_findings` (`corp_id`, `reviewed_by_id`);
+CREATE TABLE `exports` (
+  `id` uuid NOT NULL,
+  `corp_id` uuid NOT NULL,
+  `created_at` datetime NOT NULL,
+  `epoch` integer NOT NULL,
+  `subject` text NOT NULL,
+  `format` text NULL,
+  `state` text NOT NULL DEFAULT ('QUEUED'),
+  `filter` json NULL,
+  `language` text NOT NULL,
+  `scopes` json NULL,
+  `rows` integer NULL,
+  `total` integer NULL,
+  `size` integer NULL,
+  `problem` text NULL,
+  `started_at` datetime NULL,
+  `finished_at` datetime NULL,
+  `expires_at` datetime NULL,
+  `run_token` integer NOT NULL DEFAULT (0),
+  `lease_until` datetime NULL,
+  `requested_by_id` uuid NOT NULL,
+  `handover_id` uuid NULL,
+  PRIMARY KEY (`id`),
+  CONSTRAINT `exports_members_requested_by` FOREIGN KEY (`corp_id`, `requested_by_id`) REFERENCES `members` (`corp_id`, `id`) ON DELETE RESTRICT,
+  CONSTRAINT `exports_handovers_handover` FOREIGN KEY (`corp_id`, `handover_id`) REFERENCES `handovers` (`corp_id`, `id`) ON DELETE RESTRICT
+);
+CREATE UNIQUE INDEX `export_corp_id_id` ON `exports` (`corp_id`, `id`);
+CREATE INDEX `export_corp_id_requested_by_id_created_at` ON `exports` (`corp_id`, `requested_by_id`, `created_at`);
+CREATE INDEX `export_corp_id_state_expires_at` ON `exports` (`corp_id`, `state`, `expires_at`);
+CREATE INDEX `export_corp_id_handover_id` ON `exports` (`corp_id`, `handover_id`);

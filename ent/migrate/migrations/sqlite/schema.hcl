@@ -386,6 +386,121 @@ table "departments" {
     columns = [column.corp_id, column.manager_id]
   }
 }
+table "exports" {
+  schema = schema.main
+  column "id" {
+    null = false
+    type = uuid
+  }
+  column "corp_id" {
+    null = false
+    type = uuid
+  }
+  column "created_at" {
+    null = false
+    type = datetime
+  }
+  column "epoch" {
+    null = false
+    type = integer
+  }
+  column "subject" {
+    null = false
+    type = text
+  }
+  column "format" {
+    null = true
+    type = text
+  }
+  column "state" {
+    null    = false
+    type    = text
+    default = sql("'QUEUED'")
+  }
+  column "filter" {
+    null = true
+    type = json
+  }
+  column "language" {
+    null = false
+    type = text
+  }
+  column "scopes" {
+    null = true
+    type = json
+  }
+  column "rows" {
+    null = true
+    type = integer
+  }
+  column "total" {
+    null = true
+    type = integer
+  }
+  column "size" {
+    null = true
+    type = integer
+  }
+  column "problem" {
+    null = true
+    type = text
+  }
+  column "started_at" {
+    null = true
+    type = datetime
+  }
+  column "finished_at" {
+    null = true
+    type = datetime
+  }
+  column "expires_at" {
+    null = true
+    type = datetime
+  }
+  column "run_token" {
+    null    = false
+    type    = integer
+    default = sql("0")
+  }
+  column "lease_until" {
+    null = true
+    type = datetime
+  }
+  column "requested_by_id" {
+    null = false
+    type = uuid
+  }
+  column "handover_id" {
+    null = true
+    type = uuid
+  }
+  primary_key {
+    columns = [column.id]
+  }
+  foreign_key "exports_members_requested_by" {
+    columns     = [column.corp_id, column.requested_by_id]
+    ref_columns = [table.members.column.corp_id, table.members.column.id]
+    on_delete   = RESTRICT
+  }
+  foreign_key "exports_handovers_handover" {
+    columns     = [column.corp_id, column.handover_id]
+    ref_columns = [table.handovers.column.corp_id, table.handovers.column.id]
+    on_delete   = RESTRICT
+  }
+  index "export_corp_id_id" {
+    unique  = true
+    columns = [column.corp_id, column.id]
+  }
+  index "export_corp_id_requested_by_id_created_at" {
+    columns = [column.corp_id, column.requested_by_id, column.created_at]
+  }
+  index "export_corp_id_state_expires_at" {
+    columns = [column.corp_id, column.state, column.expires_at]
+  }
+  index "export_corp_id_handover_id" {
+    columns = [column.corp_id, column.handover_id]
+  }
+}
 table "follows" {
   schema = schema.main
   column "id" {
