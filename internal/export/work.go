@@ -13,6 +13,7 @@ import (
 	"github.com/openhandover/openhandover/internal/fault"
 	"github.com/openhandover/openhandover/internal/identity"
 	"github.com/openhandover/openhandover/internal/nid"
+	"github.com/openhandover/openhandover/internal/setting"
 	"github.com/openhandover/openhandover/internal/store"
 )
 
@@ -234,6 +235,9 @@ func (s *Service) finish(ctx context.Context, corp nid.ID, j *job, f file) error
 			return errLost
 		}
 		if err := tx.Wake(ctx, WorkExports, expires); err != nil {
+			return err
+		}
+		if err := tx.Wake(ctx, setting.WorkScans, tx.Now()); err != nil { // somebody who leaves may have asked
 			return err
 		}
 		return s.Log.Append(ctx, tx, audit.Entry{Action: access.ExportFinish, Subject: j.id, Handover: j.handover, Before: map[string]any{"state": string(Running)}, After: after})
