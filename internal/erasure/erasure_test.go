@@ -2,7 +2,11 @@ package erasure_test
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
 	"database/sql"
+	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"strings"
@@ -11,6 +15,7 @@ import (
 	"github.com/openhandover/openhandover/internal/access"
 	"github.com/openhandover/openhandover/internal/audit"
 	"github.com/openhandover/openhandover/internal/audit/leaf"
+	"github.com/openhandover/openhandover/internal/contact"
 	"github.com/openhandover/openhandover/internal/erasure"
 	"github.com/openhandover/openhandover/internal/fault"
 	"github.com/openhandover/openhandover/internal/handover"
@@ -31,16 +36,19 @@ func ok(t testing.TB, err error) {
 // holding lists the tables in which a word stands anywhere.
 func holding(t *testing.T, db *store.DB, corp nid.ID, word string) (out []string) {
 	t.Helper()
-	tables := []string{"contacts", "members", "follows", "messages", "handovers", "approvals", "transfers", "audit_entries", "name_grams", "credentials", "webhook_deliveries"}
 	err := db.View(store.System(context.Background(), corp, "test"), func(ctx context.Context, q *store.Read) error {
+		tables, err := store.Tables(ctx, q)
+		if err != nil {
+			return err
+		}
 		for _, table := range tables {
 			rows, err := store.Select(ctx, q, func(s *string) []any { return []any{text{s}} }, whole(db, table), corp)
 			if err != nil {
-				return fmt.Errorf("%s: %w", table, err)
+				return fmt.Errorf("%s: %w", table.Name, err)
 			}
 			for _, r := range rows {
 				if strings.Contains(r, word) {
-					out = append(out, table)
+					out = append(out, table.Name)
 					break
 				}
 			}
@@ -62,20 +70,15 @@ func (s text) Scan(v any) error {
 }
 
 // whole is a row as one text.
-func whole(db *store.DB, table string) string {
+func whole(db *store.DB, table store.Table) string {
 	if db.Postgres() {
-		return `SELECT CAST(t AS text) FROM ` + table + ` AS t WHERE t.corp_id = $1`
+		return `SELECT CAST(t AS text) FROM "` + table.Name + `" AS t WHERE t.corp_id = $1`
 	}
-	return map[string]string{
-		"contacts":  `SELECT name || name_key || coalesce(company, '') || coalesce(external_user_id, '') FROM contacts WHERE corp_id = $1`,
-		"members":   `SELECT name || name_key || user_id FROM members WHERE corp_id = $1`,
-		"follows":   `SELECT coalesce(remark, '') || coalesce(description, '') FROM follows WHERE corp_id = $1`,
-		"messages":  `SELECT coalesce(text, '') || coalesce(attachment, '') FROM messages WHERE corp_id = $1`,
-		"handovers": `SELECT coalesce(reason, '') || coalesce(message, '') || plan FROM handovers WHERE corp_id = $1`,
-		"approvals": `SELECT coalesce(comment, '') FROM approvals WHERE corp_id = $1`, "transfers": `SELECT coalesce(undo, '') || coalesce(detail, '') FROM transfers WHERE corp_id = $1`,
-		"audit_entries": `SELECT CAST(leaf AS text) FROM audit_entries WHERE corp_id = $1`, "name_grams": `SELECT gram FROM name_grams WHERE corp_id = $1`,
-		"credentials": `SELECT login FROM credentials WHERE corp_id = $1`, "webhook_deliveries": `SELECT body FROM webhook_deliveries WHERE corp_id = $1`,
-	}[table]
+	columns := make([]string, len(table.Columns))
+	for i, c := range table.Columns {
+		columns[i] = `coalesce(CAST("` + c.Name + `" AS text), '')`
+	}
+	return `SELECT ` + strings.Join(columns, " || ") + ` FROM "` + table.Name + `" WHERE corp_id = $1`
 }
 
 // A contact and a leaver who took part in everything are erased: no word of them is
@@ -156,4 +159,60 @@ func TestWhoIsNotErased(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A phone number has so few digits that all of them can be tried. Nothing that the log
+// keeps of an erased one can be computed from it: each value was hashed with its own
+// random salt, and the salts went with the key.
+func TestNumbersCannotBeGuessed(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *store.DB, clock *storetest.Clock) {
+		c := testcorp.New(t, db, clock, "acme")
+		lina := c.Member("lina", c.Root)
+		one, two := c.Contact("one", "NORMAL", lina), c.Contact("two", "NORMAL", lina)
+		const number = "13800138000"
+		name := number
+		for _, id := range []nid.ID{one, two} {
+			ok(t, (&contact.Service{DB: db, Log: c.Log}).Update(c.Verified(c.Admin), contact.UpdateInput{ID: id, Version: 1, Name: &name}))
+		}
+		leaves := func() (out []string) {
+			ok(t, db.View(store.System(context.Background(), c.ID, "test"), func(ctx context.Context, q *store.Read) (err error) {
+				out, err = store.Select(ctx, q, func(s *string) []any { return []any{text{s}} }, `SELECT leaf FROM audit_entries WHERE corp_id = $1 AND action = 'contact.update' ORDER BY "index"`, c.ID)
+				return err
+			}))
+			return out
+		}
+		before := leaves()
+		ok(t, (&erasure.Service{DB: db, Log: c.Log}).Erase(store.System(context.Background(), c.ID, "test"), one))
+		if n := testcorp.Value[int](c, `SELECT count(*) FROM subject_keys WHERE corp_id = $1 AND subject_id = $2 AND wrapped IS NOT NULL`, c.ID, one); n != 0 {
+			t.Error("the key is still there")
+		}
+		seen := map[[32]byte]bool{}
+		for _, l := range before {
+			e, err := leaf.Decode([]byte(l))
+			ok(t, err)
+			sealed, is := e.After["name"].(leaf.Sealed)
+			if !is {
+				t.Fatalf("the name is a %T", e.After["name"])
+			}
+			seen[sealed.Commitment] = true
+		}
+		if len(seen) != 2 {
+			t.Error("one number of two people looks alike in the log")
+		}
+		for _, salt := range []string{"", c.ID.String(), one.String(), string(c.ID[:]), string(one[:]), "\x00"} {
+			for _, sum := range [][32]byte{sha256.Sum256([]byte(salt + number)), sha256.Sum256([]byte(number + salt)), [32]byte(hmac256(salt, number))} {
+				for _, text := range []string{hex.EncodeToString(sum[:]), base64.StdEncoding.EncodeToString(sum[:]), base64.RawURLEncoding.EncodeToString(sum[:])} {
+					if strings.Contains(strings.Join(leaves(), ""), text) {
+						t.Errorf("the number can be tried, with the salt %q", salt)
+					}
+				}
+			}
+		}
+	})
+}
+
+func hmac256(key, text string) []byte {
+	h := hmac.New(sha256.New, []byte(key))
+	h.Write([]byte(text))
+	return h.Sum(nil)
 }
