@@ -160,7 +160,7 @@ func TestChineseHeadersAndWordsMeanTheSame(t *testing.T) {
 func TestProblemsAreNamedByLineAndColumn(t *testing.T) {
 	c, r, err := intake.Read(folder(map[string]string{
 		intake.FollowsFile: "userid,external_userid,since,description\nlina,wm1,2025-12-31,\"one\ntwo\nthree\"\n\nnobody,wm1,31.12.2025,\"four\nfive\"\nlina,wm1,2025-12-31,\n",
-		"old-follows.xlsx":     "x", ".DS_Store": "x",
+		"old-follows.xlsx": "x", ".DS_Store": "x",
 	}), options)
 	if c != nil || fault.CodeOf(err) != fault.Invalid {
 		t.Fatalf("got %v, %v", c, err)
