@@ -13,7 +13,7 @@ import (
 )
 
 type importCmd struct {
-	Dir         string `arg:"" type:"existingdir" help:"Folder with departments.csv, members.csv, contacts.csv, follows.csv, groups.csv, messages.jsonl; each optional."`
+	Dir         string `arg:"" type:"existingdir" help:"Folder with departments.csv, members.csv, contacts.csv, follows.csv, groups.csv (or .xlsx of the same names), messages.jsonl; each optional."`
 	Corp        string `help:"The corp's name; founded where there is none. Not needed where there is one." placeholder:"NAME"`
 	TimeZone    string `name:"time-zone" help:"Zone of times without one, and of a new corp (default: the corp's, else Asia/Shanghai)." placeholder:"ZONE"`
 	DryRun      bool   `name:"dry-run" help:"Do everything and keep nothing."`

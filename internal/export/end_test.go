@@ -52,7 +52,7 @@ func TestDeactivationEndsWhatSomebodyAskedFor(t *testing.T) {
 		t.Run(string(mode), func(t *testing.T) {
 			storetest.Each(t, func(t *testing.T, db *store.DB, clock *storetest.Clock) {
 				s := newScene(t, db, clock)
-				s.Contacts(1200, s.wang)
+				s.Contacts(600, s.wang)
 				clerk := s.clerk("clerk")
 				in := export.Input{Subject: export.Contacts, Format: export.XLSX}
 				ready := s.ask(s.Verified(clerk), in)
@@ -69,7 +69,7 @@ func TestDeactivationEndsWhatSomebodyAskedFor(t *testing.T) {
 					if n := testcorp.Value[int](s.Corp, `SELECT rows FROM exports WHERE id = $1`, running); n != 500 {
 						t.Errorf("midway %d rows are shown", n)
 					}
-					if n := testcorp.Value[int](s.Corp, `SELECT total FROM exports WHERE id = $1`, running); n != 1200 {
+					if n := testcorp.Value[int](s.Corp, `SELECT total FROM exports WHERE id = $1`, running); n != 600 {
 						t.Errorf("midway %d rows are expected", n)
 					}
 					s.deactivate(clerk, mode)
@@ -100,7 +100,7 @@ func TestDeactivationEndsWhatSomebodyAskedFor(t *testing.T) {
 func TestRightsAreThoseOfNow(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *store.DB, clock *storetest.Clock) {
 		s := newScene(t, db, clock)
-		s.Contacts(1200, s.wang)
+		s.Contacts(600, s.wang)
 		in := export.Input{Subject: export.Contacts, Format: export.CSV}
 		revoke := func(who nid.ID) {
 			ok(t, db.Tx(store.System(t.Context(), s.ID, "test"), func(ctx context.Context, tx *store.Tx) error {
@@ -178,7 +178,7 @@ func TestFilesExpireAndOrphansGo(t *testing.T) {
 func TestTwoReplicasAndACrash(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *store.DB, clock *storetest.Clock) {
 		s := newScene(t, db, clock)
-		s.Contacts(1200, s.wang)
+		s.Contacts(600, s.wang)
 		in := export.Input{Subject: export.Contacts, Format: export.CSV}
 		ids := make([]nid.ID, 4)
 		for i := range ids {
@@ -201,7 +201,7 @@ func TestTwoReplicasAndACrash(t *testing.T) {
 		}
 		wg.Wait()
 		for _, id := range ids {
-			if got := column(parse(t, s.taken(id)), "name"); len(strings.Fields(got)) != 2400 {
+			if got := column(parse(t, s.taken(id)), "name"); len(strings.Fields(got)) != 1200 {
 				t.Errorf("%s has %d words", id, len(strings.Fields(got)))
 			}
 			if n := testcorp.Value[int](s.Corp, `SELECT run_token FROM exports WHERE id = $1`, id); n != 1 {
@@ -229,7 +229,7 @@ func TestTwoReplicasAndACrash(t *testing.T) {
 			s.work() // the other replica, from the start
 			overtaken = s.state(id) == "READY "
 		})
-		if !overtaken || s.state(id) != "READY " || len(bytes.Split(s.taken(id), []byte("\r\n"))) != 1202 {
+		if !overtaken || s.state(id) != "READY " || len(bytes.Split(s.taken(id), []byte("\r\n"))) != 602 {
 			t.Errorf("overtaken %v, it is %s", overtaken, s.state(id))
 		}
 		if n := len(s.files()); n != 5 {

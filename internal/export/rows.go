@@ -224,7 +224,7 @@ func entry(e *ent.AuditEntry, v audit.View, actor any) []any {
 		return json.RawMessage(b)
 	}
 	return []any{
-		e.Index, moment(&e.At), e.Action, string(e.ActorKind), id(e.ActorID), actor, id(e.SubjectID), id(e.HandoverID), orNil(&e.RequestID), orNil(&v.Address),
+		e.Index, moment(&e.At), e.Action, e.ActorKind, id(e.ActorID), actor, id(e.SubjectID), id(e.HandoverID), orNil(&e.RequestID), orNil(&v.Address),
 		side(v.Before), side(v.After), fmt.Sprintf("%x", e.Hash), e.ID.String(),
 	}
 }

@@ -6,11 +6,9 @@ import (
 	"crypto/ed25519"
 	"encoding/csv"
 	"errors"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -92,7 +90,6 @@ func (s *scene) link(id nid.ID) string {
 	ok(s.t, s.DB.View(store.System(context.Background(), s.ID, "test"), func(ctx context.Context, q *store.Read) error {
 		type row struct {
 			subject, format, language string
-			at                        any
 		}
 		r, _, err := store.SelectOne(ctx, q, func(r *row) []any { return []any{&r.subject, &r.format, &r.language} },
 			`SELECT subject, coalesce(format, ''), language FROM exports WHERE id = $1`, id)
@@ -199,14 +196,4 @@ func changed(t *testing.T, link, name, value string) string {
 	q.Set(name, value)
 	u.RawQuery = q.Encode()
 	return u.String()
-}
-
-func contents(t *testing.T, path string) []byte {
-	t.Helper()
-	f, err := os.Open(path)
-	ok(t, err)
-	defer f.Close()
-	b, err := io.ReadAll(f)
-	ok(t, err)
-	return b
 }

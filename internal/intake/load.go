@@ -1,6 +1,7 @@
 package intake
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -283,8 +284,15 @@ func (l *loading) given(file string) (File, bool) {
 func (l *loading) result() Result {
 	for _, file := range files {
 		n := l.counts[file]
-		if _, ok := l.given(file); n != nil && (ok || n.Rows > 0) {
+		if f, ok := l.given(file); n != nil && (ok || n.Rows > 0) {
+			n.File = cmp.Or(f.Source, file)
 			l.res.Files = append(l.res.Files, *n)
+		}
+	}
+	for _, list := range [][]Problem{l.res.Problems, l.res.Kept} {
+		for i := range list {
+			f, _ := l.given(list[i].File)
+			list[i].File = cmp.Or(f.Source, list[i].File)
 		}
 	}
 	return l.res
@@ -298,7 +306,7 @@ func (l *loading) entries() (out []audit.Entry) {
 		if !ok && n.Rows == 0 && len(covers) == 0 {
 			continue
 		}
-		after := map[string]any{"file": file, "rows": n.Rows, "added": n.Added, "updated": n.Updated, "kept": n.Kept}
+		after := map[string]any{"file": cmp.Or(f.Source, file), "rows": n.Rows, "added": n.Added, "updated": n.Updated, "kept": n.Kept}
 		if ok {
 			after["sha256"], after["bytes"] = hex.EncodeToString(f.SHA256[:]), int(f.Bytes)
 		}

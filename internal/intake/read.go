@@ -157,9 +157,13 @@ func (l *loader) finish() error {
 		f.Bad = l.found.rows(f.Name)
 	}
 	l.report.Problems, l.report.More = l.found.sorted(), l.found.more
+	for i := range l.report.Problems {
+		p := &l.report.Problems[i]
+		p.File = l.report.source(p.File)
+	}
 	if entries, err := fs.ReadDir(l.fsys, "."); err == nil {
 		for _, e := range entries {
-			if n := e.Name(); !slices.Contains(files, n) && !strings.HasPrefix(n, ".") {
+			if n := e.Name(); !slices.Contains(files, n) && !l.report.read(n) && !strings.HasPrefix(n, ".") {
 				l.report.Others = append(l.report.Others, n)
 			}
 		}

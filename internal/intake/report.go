@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/openhandover/openhandover/internal/fault"
 )
@@ -37,7 +38,11 @@ func (p Problem) In(lang string) string {
 	case p.Column == "":
 	case zh:
 		place += ",列 " + p.Column
-		if h := usual(p.File, p.Column); h != p.Column {
+		file := p.File
+		if sheet, ok := strings.CutSuffix(file, ".xlsx"); ok {
+			file = sheet + ".csv"
+		}
+		if h := usual(file, p.Column); h != p.Column {
 			place += "(" + h + ")"
 		}
 	default:
@@ -49,6 +54,8 @@ func (p Problem) In(lang string) string {
 // File is what a report says of one file.
 type File struct {
 	Name string
+	// Source is the file that was read: the same, or a workbook in its place.
+	Source string
 	// SHA256 is of the bytes as they were read, Bytes their number.
 	SHA256 [32]byte
 	Bytes  int64
@@ -143,4 +150,18 @@ func (f *findings) sorted() []Problem {
 		return cmp.Or(cmp.Compare(slices.Index(files, a.File), slices.Index(files, b.File)), cmp.Compare(a.Line, b.Line))
 	})
 	return f.list
+}
+
+// source names the file that was read for one of the import's.
+func (r *Report) source(file string) string {
+	for _, f := range r.Files {
+		if f.Name == file && f.Source != "" {
+			return f.Source
+		}
+	}
+	return file
+}
+
+func (r *Report) read(source string) bool {
+	return slices.ContainsFunc(r.Files, func(f File) bool { return f.Source == source })
 }

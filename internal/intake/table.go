@@ -68,19 +68,27 @@ type record struct {
 	cells []string
 	zone  *time.Location
 	found *findings
-	// quoted says that the file is one of our own lists of left out rows, in which
-	// cells that a spreadsheet would compute have an apostrophe in front.
+	// quoted says that the file is one of our own, a list of left out rows or an
+	// export, in which cells that a spreadsheet would compute have an apostrophe in front.
 	quoted bool
+	// sheet says that it is a workbook, and from1904 since when that counts days.
+	sheet, from1904 bool
 }
 
-// table reads a CSV file and calls each for every row, also for bad ones: what
+// table reads a CSV file, or the workbook in its place, and calls each for every row, also for bad ones: what
 // refers to a row that is bad for another reason is not bad for that.
 func table(fsys fs.FS, name string, zone *time.Location, found *findings, each func(*record)) (*File, error) {
 	src, err := open(fsys, name)
-	if src == nil {
+	if err != nil {
 		return nil, err
 	}
-	f := &File{Name: name}
+	if src == nil {
+		return sheet(fsys, name, zone, found, each)
+	}
+	if _, err := fs.Stat(fsys, workbook(name)); err == nil {
+		found.reject(name, 0, fault.T("is here twice, also as %s; take one of them away", "同时存在 %s,请只保留其中一个", workbook(name)))
+	}
+	f := &File{Name: name, Source: name}
 	err = rows(src, f, &record{file: name, zone: zone, found: found}, each)
 	if err = errors.Join(err, src.finish(f)); err != nil {
 		return nil, fmt.Errorf("read %s: %w", name, err)
@@ -133,6 +141,9 @@ func rows(src *source, f *File, r *record, each func(*record)) error {
 	}
 }
 
+// ours are headers that only our own CSV files have, as they are compared.
+var ours = []string{header(rejectColumns[0]), header("export_id"), header("导出编号")}
+
 // begin reads the header.
 func (r *record) begin(f *File, cells []string) bool {
 	if !utf8.ValidString(strings.Join(cells, "")) {
@@ -141,7 +152,7 @@ func (r *record) begin(f *File, cells []string) bool {
 	}
 	l := match(f.Name, cells)
 	r.layout, f.Ignored = &l, l.ignored
-	r.quoted = slices.Contains(l.ignored, rejectColumns[0])
+	r.quoted = !r.sheet && slices.ContainsFunc(l.ignored, func(h string) bool { return slices.Contains(ours, header(h)) })
 	for _, h := range l.twice {
 		r.found.reject(f.Name, r.line, fault.T("the header %s stands twice", "表头 %s 重复", show(h)))
 	}
