@@ -15,7 +15,9 @@ import (
 type Export struct{ ent.Schema }
 
 // Mixin is what the entity shares with others.
-func (Export) Mixin() []ent.Mixin { return []ent.Mixin{row{kind: nid.Export}, scoped{table: "exports"}} }
+func (Export) Mixin() []ent.Mixin {
+	return []ent.Mixin{row{kind: nid.Export}, scoped{table: "exports"}}
+}
 
 // Fields are the stored columns.
 func (Export) Fields() []ent.Field {

@@ -57,11 +57,11 @@ func Restore(ctx context.Context, db *store.DB, from io.Reader, o Options) (s Su
 		if _, none := errors.AsType[*age.NoIdentityMatchError](err); none {
 			return s, ErrKey
 		}
-		return s, fmt.Errorf("%w (%v)", ErrDamaged, err)
+		return s, fmt.Errorf("%w (%w)", ErrDamaged, err)
 	}
 	unpacked, err := gzip.NewReader(opened)
 	if err != nil {
-		return s, fmt.Errorf("%w (%v)", ErrDamaged, err)
+		return s, fmt.Errorf("%w (%w)", ErrDamaged, err)
 	}
 	rd := &reader{from: bufio.NewReaderSize(unpacked, 1<<20)}
 	s.Tables = map[string]int64{}
@@ -229,7 +229,7 @@ func (x *restoring) table(ctx context.Context, t store.Table) (end, error) {
 		sum.add(line)
 		row, err := decode(x.tx.DB(), t.Columns, line)
 		if err != nil {
-			return end{}, fmt.Errorf("%w: %v", ErrDamaged, err)
+			return end{}, fmt.Errorf("%w: %w", ErrDamaged, err)
 		}
 		values = append(values, row...)
 		n++
@@ -310,7 +310,7 @@ func (r *reader) line() ([]byte, error) {
 		case err == nil:
 			return bytes.TrimSuffix(all, []byte("\n")), nil
 		case !errors.Is(err, bufio.ErrBufferFull) || len(all) > longest:
-			return nil, fmt.Errorf("%w (%v)", ErrDamaged, err)
+			return nil, fmt.Errorf("%w (%w)", ErrDamaged, err)
 		}
 	}
 }
@@ -326,7 +326,7 @@ func (r *reader) json(v any) error {
 // over makes sure that nothing follows, and that the last piece was whole.
 func (r *reader) over() error {
 	if _, err := r.from.ReadByte(); !errors.Is(err, io.EOF) {
-		return fmt.Errorf("%w (%v)", ErrDamaged, err)
+		return fmt.Errorf("%w (%w)", ErrDamaged, err)
 	}
 	return nil
 }

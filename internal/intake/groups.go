@@ -6,9 +6,9 @@ import (
 	"slices"
 
 	"github.com/openhandover/openhandover/internal/fault"
-	"github.com/openhandover/openhandover/internal/leak"
 	"github.com/openhandover/openhandover/internal/name"
 	"github.com/openhandover/openhandover/internal/nid"
+	"github.com/openhandover/openhandover/internal/setting"
 )
 
 // putGroups adds groups and changes those that are there, not protected; their
@@ -156,7 +156,7 @@ func (l *loading) putMessages() error {
 		return nil
 	}
 	byAge := func(a, b nid.ID) int { return bytes.Compare(a[:], b[:]) }
-	return leak.Later(l.ctx, l.tx, slices.MinFunc(added, byAge), slices.MaxFunc(added, byAge))
+	return setting.LookLater(l.ctx, l.tx, slices.MinFunc(added, byAge), slices.MaxFunc(added, byAge))
 }
 
 // messageRow turns external ids into ours. A group's message names no member and

@@ -43,16 +43,6 @@ type Mark struct {
 	End   int          `json:"end"`
 }
 
-// Later asks for the messages with ids from first to last to be looked at, in the
-// transaction that stored them.
-func Later(ctx context.Context, tx *store.Tx, first, last nid.ID) error {
-	if _, err := tx.Keep(ctx, "chat_scans", `INSERT INTO chat_scans (corp_id, id, next_id, last_id, created_at) VALUES ($1, $2, $3, $4, $5)`,
-		tx.Corp(), tx.NewID(nid.Message), first, last, tx.Now()); err != nil {
-		return err
-	}
-	return tx.Wake(ctx, setting.WorkScans, tx.Now())
-}
-
 // everything asks for all messages to be looked at, where the detectors or what is the
 // company's are others than last time.
 func everything(ctx context.Context, tx *store.Tx, own detect.Own) error {
@@ -69,7 +59,7 @@ func everything(ctx context.Context, tx *store.Tx, own detect.Own) error {
 	if _, err := tx.Keep(ctx, "chat_scans", `DELETE FROM chat_scans WHERE corp_id = $1`, tx.Corp()); err != nil {
 		return err
 	}
-	return Later(ctx, tx, nid.ID{15: 1}, last)
+	return setting.LookLater(ctx, tx, nid.ID{15: 1}, last)
 }
 
 // last comes after every id.

@@ -51,7 +51,7 @@ func (s *scene) later(t *testing.T, ids ...nid.ID) {
 func (s *scene) between(t *testing.T, first, last nid.ID) {
 	t.Helper()
 	if err := s.Corp.DB.Tx(store.System(t.Context(), s.ID, "test"), func(ctx context.Context, tx *store.Tx) error {
-		return leak.Later(ctx, tx, first, last)
+		return setting.LookLater(ctx, tx, first, last)
 	}); err != nil {
 		t.Fatal(err)
 	}

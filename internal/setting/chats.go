@@ -1,13 +1,26 @@
 package setting
 
 import (
+	"context"
 	"encoding/json"
 	"slices"
 
 	"github.com/openhandover/openhandover/internal/detect"
 	"github.com/openhandover/openhandover/internal/fault"
 	"github.com/openhandover/openhandover/internal/name"
+	"github.com/openhandover/openhandover/internal/nid"
+	"github.com/openhandover/openhandover/internal/store"
 )
+
+// LookLater asks the chat audit to look at the messages with ids from first to last, in
+// the transaction that stored them.
+func LookLater(ctx context.Context, tx *store.Tx, first, last nid.ID) error {
+	if _, err := tx.Keep(ctx, "chat_scans", `INSERT INTO chat_scans (corp_id, id, next_id, last_id, created_at) VALUES ($1, $2, $3, $4, $5)`,
+		tx.Corp(), tx.NewID(nid.Message), first, last, tx.Now()); err != nil {
+		return err
+	}
+	return tx.Wake(ctx, WorkScans, tx.Now())
+}
 
 const (
 	// maxOwn is how many values each list of what is the company's has.
