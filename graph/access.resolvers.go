@@ -13,7 +13,6 @@ import (
 	"github.com/openhandover/openhandover/graph/model"
 	"github.com/openhandover/openhandover/internal/access"
 	"github.com/openhandover/openhandover/internal/nid"
-	"github.com/openhandover/openhandover/internal/store"
 )
 
 func (r *grantResolver) Member(ctx context.Context, obj *ent.Grant) (*ent.Member, error) {
@@ -97,7 +96,7 @@ func (r *mutationResolver) RevokeServiceToken(ctx context.Context, input model.R
 }
 
 func (r *queryResolver) Roles(ctx context.Context, first *int, after *string, offset *int) (*model.Connection[*ent.Role], error) {
-	return page(ctx, roles, &store.Where{}, byAge[*ent.Role](), span{first: first, after: after, offset: offset})
+	return listRoles(ctx, span{first: first, after: after, offset: offset})
 }
 
 func (r *queryResolver) Grants(ctx context.Context, filter *model.GrantFilter, first *int, after *string, offset *int) (*model.Connection[*ent.Grant], error) {

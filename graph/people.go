@@ -194,3 +194,13 @@ func headcount(ctx context.Context, d *ent.Department) (int, error) {
 	})
 	return found[d.ID], err
 }
+
+func listRoles(ctx context.Context, s span) (*model.RoleConnection, error) {
+	var w store.Where
+	w.And("roles.archived_at IS NULL")
+	return page(ctx, roles, &w, byAge[*ent.Role](), s)
+}
+
+func roleOf(ctx context.Context, id nid.ID) (*ent.Role, error) {
+	return reread(ctx, func(c *ent.Client) (*ent.Role, error) { return c.Role.Get(ctx, id) })
+}

@@ -29,7 +29,7 @@ type Options struct {
 // proof of identity covers one act that its author can see.
 var standAlone = []string{
 	"signIn", "verifyIdentity", "handOver", "approveHandover", "rejectHandover", "executeHandover", "createExport",
-	"deactivateMember", "reinstateMember", "grantRole", "revokeGrant", "createServiceToken", "revokeServiceToken",
+	"deactivateMember", "reinstateMember", "grantRole", "revokeGrant", "saveRole", "deleteRole", "createServiceToken", "revokeServiceToken",
 	"saveWebhook", "deleteWebhook", "replayDelivery",
 	"saveApprovalPolicy", "saveSettings",
 }

@@ -2,6 +2,7 @@ package schema
 
 import (
 	"entgo.io/ent"
+	"entgo.io/ent/dialect/entsql"
 	"entgo.io/ent/schema/edge"
 	"entgo.io/ent/schema/field"
 	"entgo.io/ent/schema/index"
@@ -14,7 +15,7 @@ import (
 type Role struct{ ent.Schema }
 
 // Mixin is what the entity shares with others.
-func (Role) Mixin() []ent.Mixin { return []ent.Mixin{row{kind: nid.Role}, edited{}} }
+func (Role) Mixin() []ent.Mixin { return []ent.Mixin{row{kind: nid.Role}, edited{}, archived{}} }
 
 // Fields are the stored columns.
 func (Role) Fields() []ent.Field {
@@ -27,7 +28,9 @@ func (Role) Fields() []ent.Field {
 }
 
 // Indexes are the ways rows are found.
-func (Role) Indexes() []ent.Index { return []ent.Index{index.Fields("corp_id", "name").Unique()} }
+func (Role) Indexes() []ent.Index {
+	return []ent.Index{index.Fields("corp_id", "name").Unique().Annotations(entsql.IndexWhere("archived_at IS NULL"))}
+}
 
 // Grant gives a role to a member within a department subtree. Revoking keeps the row.
 type Grant struct{ ent.Schema }

@@ -53,6 +53,8 @@ const (
 	WebhookSave      Action = "webhook.save"
 	WebhookDelete    Action = "webhook.delete"
 	DeliveryReplay   Action = "delivery.replay"
+	RoleSave         Action = "role.save"
+	RoleDelete       Action = "role.delete"
 	GrantCreate      Action = "grant.create"
 	GrantRevoke      Action = "grant.revoke"
 	TokenCreate      Action = "token.create"
@@ -70,7 +72,7 @@ const (
 var Actions = []Action{
 	CorpCreate, CorpImport, AdminCreate, MemberDeactivate, MemberReinstate, ContactUpdate, FollowUpdate, GroupUpdate,
 	HandoverCreate, HandoverReplan, HandoverSubmit, HandoverApprove, HandoverReject, HandoverExpire, HandoverExecute,
-	HandoverFinish, HandoverCancel, TransferFinish, GrantCreate, GrantRevoke, TokenCreate, TokenRevoke,
+	HandoverFinish, HandoverCancel, TransferFinish, RoleSave, RoleDelete, GrantCreate, GrantRevoke, TokenCreate, TokenRevoke,
 	HandoverSchedule, HandoverHold, HandoverRetry, HandoverRevert, DepartureSet, DepartureHold,
 	RuleSetSave, PolicySave, SettingsSave, CheckpointKey, PersonErase, EvidenceExport, ExportCreate, ExportStart, ExportFinish, ExportDownload, ExportExpire, HistoryRead, ChatSearch,
 	FindingSave, FindingReview, FindingRead, MessageExpire,

@@ -70,6 +70,8 @@ var Operations = map[string]Rule{
 	"Mutation.updateGroup":        {}, // and the owner
 	"Mutation.saveApprovalPolicy": {Any: []Permission{ManagePolicies}, StepUp: true, Person: true},
 	"Mutation.saveSettings":       {Any: []Permission{ManagePolicies}, StepUp: true, Person: true},
+	"Mutation.saveRole":           {Any: []Permission{ManageRoles}, StepUp: true, Person: true},
+	"Mutation.deleteRole":         {Any: []Permission{ManageRoles}, StepUp: true, Person: true},
 	"Mutation.grantRole":          {Any: []Permission{ManageRoles}, StepUp: true, Person: true},
 	"Mutation.revokeGrant":        {Any: []Permission{ManageRoles}, StepUp: true, Person: true},
 	"Mutation.createServiceToken": {Any: []Permission{ManageTokens}, StepUp: true, Person: true},

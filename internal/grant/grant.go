@@ -104,7 +104,7 @@ func (g *gift) look(ctx context.Context, tx *store.Tx, within bool) error {
 	}
 	g.answers = answers
 	permissions, ok, err := store.SelectOne(ctx, tx, func(b *[]byte) []any { return []any{b} },
-		`SELECT permissions FROM roles WHERE corp_id = $1 AND id = $2`+tx.DB().ForShare(), tx.Corp(), g.role)
+		`SELECT permissions FROM roles WHERE corp_id = $1 AND id = $2 AND archived_at IS NULL`+tx.DB().ForShare(), tx.Corp(), g.role)
 	switch {
 	case err != nil:
 		return err

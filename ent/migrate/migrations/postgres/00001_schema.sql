@@ -337,6 +337,8 @@ CREATE TABLE "roles" (
   "created_at" timestamptz NOT NULL,
   "version" bigint NOT NULL DEFAULT 1,
   "updated_at" timestamptz NOT NULL,
+  "archived_at" timestamptz NULL,
+  "erased_at" timestamptz NULL,
   "name" character varying NOT NULL,
   "permissions" jsonb NOT NULL,
   "sensitive" boolean NOT NULL,
@@ -344,7 +346,7 @@ CREATE TABLE "roles" (
   PRIMARY KEY ("id")
 );
 CREATE UNIQUE INDEX "role_corp_id_id" ON "roles" ("corp_id", "id");
-CREATE UNIQUE INDEX "role_corp_id_name" ON "roles" ("corp_id", "name");
+CREATE UNIQUE INDEX "role_corp_id_name" ON "roles" ("corp_id", "name") WHERE archived_at IS NULL;
 CREATE TABLE "rule_sets" (
   "id" uuid NOT NULL,
   "corp_id" uuid NOT NULL,

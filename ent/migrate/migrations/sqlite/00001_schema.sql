@@ -368,6 +368,8 @@ CREATE TABLE `roles` (
   `created_at` datetime NOT NULL,
   `version` integer NOT NULL DEFAULT (1),
   `updated_at` datetime NOT NULL,
+  `archived_at` datetime NULL,
+  `erased_at` datetime NULL,
   `name` text NOT NULL,
   `permissions` json NOT NULL,
   `sensitive` bool NOT NULL,
@@ -375,7 +377,7 @@ CREATE TABLE `roles` (
   PRIMARY KEY (`id`)
 );
 CREATE UNIQUE INDEX `role_corp_id_id` ON `roles` (`corp_id`, `id`);
-CREATE UNIQUE INDEX `role_corp_id_name` ON `roles` (`corp_id`, `name`);
+CREATE UNIQUE INDEX `role_corp_id_name` ON `roles` (`corp_id`, `name`) WHERE archived_at IS NULL;
 CREATE TABLE `rule_sets` (
   `id` uuid NOT NULL,
   `corp_id` uuid NOT NULL,

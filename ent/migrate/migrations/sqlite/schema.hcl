@@ -1642,6 +1642,14 @@ table "roles" {
     null = false
     type = datetime
   }
+  column "archived_at" {
+    null = true
+    type = datetime
+  }
+  column "erased_at" {
+    null = true
+    type = datetime
+  }
   column "name" {
     null = false
     type = text
@@ -1668,6 +1676,7 @@ table "roles" {
   index "role_corp_id_name" {
     unique  = true
     columns = [column.corp_id, column.name]
+    where   = "archived_at IS NULL"
   }
 }
 table "rule_sets" {
