@@ -21646,6 +21646,8 @@ type RoleMutation struct {
 	version           *int
 	addversion        *int
 	updated_at        *time.Time
+	archived_at       *time.Time
+	erased_at         *time.Time
 	name              *string
 	permissions       *[]access.Permission
 	appendpermissions []access.Permission
@@ -21925,6 +21927,104 @@ func (m *RoleMutation) ResetUpdatedAt() {
 	m.updated_at = nil
 }
 
+// SetArchivedAt sets the "archived_at" field.
+func (m *RoleMutation) SetArchivedAt(t time.Time) {
+	m.archived_at = &t
+}
+
+// ArchivedAt returns the value of the "archived_at" field in the mutation.
+func (m *RoleMutation) ArchivedAt() (r time.Time, exists bool) {
+	v := m.archived_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldArchivedAt returns the old "archived_at" field's value of the Role entity.
+// If the Role object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RoleMutation) OldArchivedAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldArchivedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldArchivedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldArchivedAt: %w", err)
+	}
+	return oldValue.ArchivedAt, nil
+}
+
+// ClearArchivedAt clears the value of the "archived_at" field.
+func (m *RoleMutation) ClearArchivedAt() {
+	m.archived_at = nil
+	m.clearedFields[role.FieldArchivedAt] = struct{}{}
+}
+
+// ArchivedAtCleared returns if the "archived_at" field was cleared in this mutation.
+func (m *RoleMutation) ArchivedAtCleared() bool {
+	_, ok := m.clearedFields[role.FieldArchivedAt]
+	return ok
+}
+
+// ResetArchivedAt resets all changes to the "archived_at" field.
+func (m *RoleMutation) ResetArchivedAt() {
+	m.archived_at = nil
+	delete(m.clearedFields, role.FieldArchivedAt)
+}
+
+// SetErasedAt sets the "erased_at" field.
+func (m *RoleMutation) SetErasedAt(t time.Time) {
+	m.erased_at = &t
+}
+
+// ErasedAt returns the value of the "erased_at" field in the mutation.
+func (m *RoleMutation) ErasedAt() (r time.Time, exists bool) {
+	v := m.erased_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldErasedAt returns the old "erased_at" field's value of the Role entity.
+// If the Role object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RoleMutation) OldErasedAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldErasedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldErasedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldErasedAt: %w", err)
+	}
+	return oldValue.ErasedAt, nil
+}
+
+// ClearErasedAt clears the value of the "erased_at" field.
+func (m *RoleMutation) ClearErasedAt() {
+	m.erased_at = nil
+	m.clearedFields[role.FieldErasedAt] = struct{}{}
+}
+
+// ErasedAtCleared returns if the "erased_at" field was cleared in this mutation.
+func (m *RoleMutation) ErasedAtCleared() bool {
+	_, ok := m.clearedFields[role.FieldErasedAt]
+	return ok
+}
+
+// ResetErasedAt resets all changes to the "erased_at" field.
+func (m *RoleMutation) ResetErasedAt() {
+	m.erased_at = nil
+	delete(m.clearedFields, role.FieldErasedAt)
+}
+
 // SetName sets the "name" field.
 func (m *RoleMutation) SetName(s string) {
 	m.name = &s
@@ -22118,7 +22218,7 @@ func (m *RoleMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *RoleMutation) Fields() []string {
-	fields := make([]string, 0, 8)
+	fields := make([]string, 0, 10)
 	if m.corp_id != nil {
 		fields = append(fields, role.FieldCorpID)
 	}
@@ -22130,6 +22230,12 @@ func (m *RoleMutation) Fields() []string {
 	}
 	if m.updated_at != nil {
 		fields = append(fields, role.FieldUpdatedAt)
+	}
+	if m.archived_at != nil {
+		fields = append(fields, role.FieldArchivedAt)
+	}
+	if m.erased_at != nil {
+		fields = append(fields, role.FieldErasedAt)
 	}
 	if m.name != nil {
 		fields = append(fields, role.FieldName)
@@ -22159,6 +22265,10 @@ func (m *RoleMutation) Field(name string) (ent.Value, bool) {
 		return m.Version()
 	case role.FieldUpdatedAt:
 		return m.UpdatedAt()
+	case role.FieldArchivedAt:
+		return m.ArchivedAt()
+	case role.FieldErasedAt:
+		return m.ErasedAt()
 	case role.FieldName:
 		return m.Name()
 	case role.FieldPermissions:
@@ -22184,6 +22294,10 @@ func (m *RoleMutation) OldField(ctx context.Context, name string) (ent.Value, er
 		return m.OldVersion(ctx)
 	case role.FieldUpdatedAt:
 		return m.OldUpdatedAt(ctx)
+	case role.FieldArchivedAt:
+		return m.OldArchivedAt(ctx)
+	case role.FieldErasedAt:
+		return m.OldErasedAt(ctx)
 	case role.FieldName:
 		return m.OldName(ctx)
 	case role.FieldPermissions:
@@ -22228,6 +22342,20 @@ func (m *RoleMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetUpdatedAt(v)
+		return nil
+	case role.FieldArchivedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetArchivedAt(v)
+		return nil
+	case role.FieldErasedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetErasedAt(v)
 		return nil
 	case role.FieldName:
 		v, ok := value.(string)
@@ -22301,7 +22429,14 @@ func (m *RoleMutation) AddField(name string, value ent.Value) error {
 // ClearedFields returns all nullable fields that were cleared during this
 // mutation.
 func (m *RoleMutation) ClearedFields() []string {
-	return nil
+	var fields []string
+	if m.FieldCleared(role.FieldArchivedAt) {
+		fields = append(fields, role.FieldArchivedAt)
+	}
+	if m.FieldCleared(role.FieldErasedAt) {
+		fields = append(fields, role.FieldErasedAt)
+	}
+	return fields
 }
 
 // FieldCleared returns a boolean indicating if a field with the given name was
@@ -22314,6 +22449,14 @@ func (m *RoleMutation) FieldCleared(name string) bool {
 // ClearField clears the value of the field with the given name. It returns an
 // error if the field is not defined in the schema.
 func (m *RoleMutation) ClearField(name string) error {
+	switch name {
+	case role.FieldArchivedAt:
+		m.ClearArchivedAt()
+		return nil
+	case role.FieldErasedAt:
+		m.ClearErasedAt()
+		return nil
+	}
 	return fmt.Errorf("unknown Role nullable field %s", name)
 }
 
@@ -22332,6 +22475,12 @@ func (m *RoleMutation) ResetField(name string) error {
 		return nil
 	case role.FieldUpdatedAt:
 		m.ResetUpdatedAt()
+		return nil
+	case role.FieldArchivedAt:
+		m.ResetArchivedAt()
+		return nil
+	case role.FieldErasedAt:
+		m.ResetErasedAt()
 		return nil
 	case role.FieldName:
 		m.ResetName()

@@ -1168,6 +1168,8 @@ var (
 		{Name: "created_at", Type: field.TypeTime},
 		{Name: "version", Type: field.TypeInt, Default: 1},
 		{Name: "updated_at", Type: field.TypeTime},
+		{Name: "archived_at", Type: field.TypeTime, Nullable: true},
+		{Name: "erased_at", Type: field.TypeTime, Nullable: true},
 		{Name: "name", Type: field.TypeString},
 		{Name: "permissions", Type: field.TypeJSON},
 		{Name: "sensitive", Type: field.TypeBool},
@@ -1187,7 +1189,10 @@ var (
 			{
 				Name:    "role_corp_id_name",
 				Unique:  true,
-				Columns: []*schema.Column{RolesColumns[1], RolesColumns[5]},
+				Columns: []*schema.Column{RolesColumns[1], RolesColumns[7]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "archived_at IS NULL",
+				},
 			},
 		},
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/openhandover/openhandover/internal/access"
 	"github.com/openhandover/openhandover/internal/approval"
 	"github.com/openhandover/openhandover/internal/contact"
+	"github.com/openhandover/openhandover/internal/grant"
 	"github.com/openhandover/openhandover/internal/group"
 	"github.com/openhandover/openhandover/internal/handover"
 	"github.com/openhandover/openhandover/internal/leak"
@@ -210,6 +211,10 @@ type ComplexityRoot struct {
 		ProtectedGroups   func(childComplexity int) int
 		RevokedGrants     func(childComplexity int) int
 		RevokedSessions   func(childComplexity int) int
+	}
+
+	DeleteRolePayload struct {
+		DeletedRoleID func(childComplexity int) int
 	}
 
 	DeleteWebhookPayload struct {
@@ -558,6 +563,7 @@ type ComplexityRoot struct {
 		CreateHandover     func(childComplexity int, input model.CreateHandoverInput) int
 		CreateServiceToken func(childComplexity int, input model.CreateServiceTokenInput) int
 		DeactivateMember   func(childComplexity int, input model.DeactivateMemberInput) int
+		DeleteRole         func(childComplexity int, input model.DeleteRoleInput) int
 		DeleteWebhook      func(childComplexity int, input model.DeleteWebhookInput) int
 		ExecuteHandover    func(childComplexity int, input model.ExecuteHandoverInput) int
 		GrantRole          func(childComplexity int, input model.GrantRoleInput) int
@@ -572,6 +578,7 @@ type ComplexityRoot struct {
 		RevokeGrant        func(childComplexity int, input model.RevokeGrantInput) int
 		RevokeServiceToken func(childComplexity int, input model.RevokeServiceTokenInput) int
 		SaveApprovalPolicy func(childComplexity int, input approval.SaveInput) int
+		SaveRole           func(childComplexity int, input grant.RoleInput) int
 		SaveRuleSet        func(childComplexity int, input model.SaveRuleSetInput) int
 		SaveSettings       func(childComplexity int, input setting.SaveInput) int
 		SaveWebhook        func(childComplexity int, input model.SaveWebhookInput) int
@@ -756,6 +763,10 @@ type ComplexityRoot struct {
 	SaveApprovalPolicyPayload struct {
 		Policy   func(childComplexity int) int
 		Warnings func(childComplexity int) int
+	}
+
+	SaveRolePayload struct {
+		Role func(childComplexity int) int
 	}
 
 	SaveRuleSetPayload struct {
@@ -1593,6 +1604,13 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.DeactivateMemberPayload.RevokedSessions(childComplexity), true
+
+	case "DeleteRolePayload.deletedRoleId":
+		if e.ComplexityRoot.DeleteRolePayload.DeletedRoleID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DeleteRolePayload.DeletedRoleID(childComplexity), true
 
 	case "DeleteWebhookPayload.deletedWebhookId":
 		if e.ComplexityRoot.DeleteWebhookPayload.DeletedWebhookID == nil {
@@ -3112,6 +3130,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.DeactivateMember(childComplexity, args["input"].(model.DeactivateMemberInput)), true
+	case "Mutation.deleteRole":
+		if e.ComplexityRoot.Mutation.DeleteRole == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_deleteRole_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.DeleteRole(childComplexity, args["input"].(model.DeleteRoleInput)), true
 	case "Mutation.deleteWebhook":
 		if e.ComplexityRoot.Mutation.DeleteWebhook == nil {
 			break
@@ -3266,6 +3295,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.SaveApprovalPolicy(childComplexity, args["input"].(approval.SaveInput)), true
+	case "Mutation.saveRole":
+		if e.ComplexityRoot.Mutation.SaveRole == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_saveRole_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.SaveRole(childComplexity, args["input"].(grant.RoleInput)), true
 	case "Mutation.saveRuleSet":
 		if e.ComplexityRoot.Mutation.SaveRuleSet == nil {
 			break
@@ -4096,6 +4136,13 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.SaveApprovalPolicyPayload.Warnings(childComplexity), true
+
+	case "SaveRolePayload.role":
+		if e.ComplexityRoot.SaveRolePayload.Role == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SaveRolePayload.Role(childComplexity), true
 
 	case "SaveRuleSetPayload.ruleSet":
 		if e.ComplexityRoot.SaveRuleSetPayload.RuleSet == nil {
@@ -5189,6 +5236,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputCreateHandoverInput,
 		ec.unmarshalInputCreateServiceTokenInput,
 		ec.unmarshalInputDeactivateMemberInput,
+		ec.unmarshalInputDeleteRoleInput,
 		ec.unmarshalInputDeleteWebhookInput,
 		ec.unmarshalInputDepartmentFilter,
 		ec.unmarshalInputExecuteHandoverInput,
@@ -5217,6 +5265,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputRevokeServiceTokenInput,
 		ec.unmarshalInputRuleInput,
 		ec.unmarshalInputSaveApprovalPolicyInput,
+		ec.unmarshalInputSaveRoleInput,
 		ec.unmarshalInputSaveRuleSetInput,
 		ec.unmarshalInputSaveSettingsInput,
 		ec.unmarshalInputSaveWebhookInput,
@@ -8117,6 +8166,51 @@ type TransferItemEdge {
   cursor: Cursor!
 }
 `, BuiltIn: false},
+	{Name: "../role.graphqls", Input: `extend type Mutation {
+  "Make a role of the corp's own, or change one; who has it has its new permissions from their next request on. Needs MANAGE_ROLES and each permission that the role has or had, all over the whole corp, and a fresh proof of identity."
+  saveRole(
+    "Which role, and what it allows."
+    input: SaveRoleInput!
+  ): SaveRolePayload
+  "Take a role of the corp's own out of the list for good, once nobody has it any more. Needs MANAGE_ROLES over the whole corp and a fresh proof of identity."
+  deleteRole(
+    "Which role."
+    input: DeleteRoleInput!
+  ): DeleteRolePayload
+}
+
+"What saveRole is told."
+input SaveRoleInput {
+  "The role to change; absent for a new one. Built-in roles cannot be changed."
+  id: ID
+  "The version the change was made from; CONFLICT if it is no longer the current one. Absent for a new role."
+  version: Int
+  "What it is called."
+  name: String!
+  "What it allows, one permission at least."
+  permissions: [Permission!]!
+}
+
+"What saveRole did."
+type SaveRolePayload {
+  "The role as it is now."
+  role: Role
+}
+
+"What deleteRole is told."
+input DeleteRoleInput {
+  "The role."
+  id: ID!
+  "The version the decision was made from; CONFLICT if it is no longer the current one."
+  version: Int!
+}
+
+"What deleteRole did."
+type DeleteRolePayload {
+  "The role that is gone."
+  deletedRoleId: ID
+}
+`, BuiltIn: false},
 	{Name: "../rule.graphqls", Input: `extend type Query {
   "The preset rules of the corp."
   ruleSets(
@@ -8852,6 +8946,14 @@ func (ec *executionContext) childFields_DeactivateMemberPayload(ctx context.Cont
 		return ec.fieldContext_DeactivateMemberPayload_revokedGrants(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type DeactivateMemberPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_DeleteRolePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "deletedRoleId":
+		return ec.fieldContext_DeleteRolePayload_deletedRoleId(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type DeleteRolePayload", field.Name)
 }
 
 func (ec *executionContext) childFields_DeleteWebhookPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -9824,6 +9926,14 @@ func (ec *executionContext) childFields_SaveApprovalPolicyPayload(ctx context.Co
 		return ec.fieldContext_SaveApprovalPolicyPayload_warnings(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type SaveApprovalPolicyPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_SaveRolePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "role":
+		return ec.fieldContext_SaveRolePayload_role(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type SaveRolePayload", field.Name)
 }
 
 func (ec *executionContext) childFields_SaveRuleSetPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {

@@ -181,6 +181,20 @@ type DeactivateMemberPayload struct {
 	RevokedGrants int `json:"revokedGrants"`
 }
 
+// What deleteRole is told.
+type DeleteRoleInput struct {
+	// The role.
+	ID nid.ID `json:"id"`
+	// The version the decision was made from; CONFLICT if it is no longer the current one.
+	Version int `json:"version"`
+}
+
+// What deleteRole did.
+type DeleteRolePayload struct {
+	// The role that is gone.
+	DeletedRoleID *nid.ID `json:"deletedRoleId,omitempty"`
+}
+
 // What deleteWebhook is told.
 type DeleteWebhookInput struct {
 	// The webhook.
@@ -523,6 +537,12 @@ type SaveApprovalPolicyPayload struct {
 	Policy *approval.Policy `json:"policy,omitempty"`
 	// What works only just, e.g. approvals that hang on a single person; in the caller's language.
 	Warnings []string `json:"warnings"`
+}
+
+// What saveRole did.
+type SaveRolePayload struct {
+	// The role as it is now.
+	Role *ent.Role `json:"role,omitempty"`
 }
 
 // Preset rules to save.
