@@ -12,6 +12,7 @@ import (
 	"github.com/openhandover/openhandover/graph/generated"
 	"github.com/openhandover/openhandover/graph/model"
 	"github.com/openhandover/openhandover/internal/access"
+	"github.com/openhandover/openhandover/internal/identity"
 	"github.com/openhandover/openhandover/internal/nid"
 )
 
@@ -32,7 +33,7 @@ func (r *grantResolver) GrantedBy(ctx context.Context, obj *ent.Grant) (*ent.Mem
 }
 
 func (r *mutationResolver) SignIn(ctx context.Context, input model.SignInInput) (*model.SignInPayload, error) {
-	s, err := r.Use.Identity.SignIn(ctx, input.Corp, input.Login, input.Password)
+	s, err := r.Use.Identity.SignInReplacing(ctx, input.Corp, input.Login, input.Password, input.NewPassword)
 	if err != nil {
 		return nil, err
 	}
@@ -50,14 +51,11 @@ func (r *mutationResolver) SignOut(ctx context.Context) (*model.SignOutPayload, 
 }
 
 func (r *mutationResolver) VerifyIdentity(ctx context.Context, input model.VerifyIdentityInput) (*model.VerifyIdentityPayload, error) {
-	until, err := r.Use.Identity.VerifyIdentity(ctx, input.Code, input.Password)
+	until, err := r.Use.Identity.Prove(ctx, identity.Evidence{Code: input.Code, Password: input.Password, RecoveryCode: input.RecoveryCode, Passkey: input.Passkey})
 	if err != nil {
 		return nil, err
 	}
-	actor := *access.From(ctx)
-	actor.VerifiedUntil = until
-	become(ctx, &actor)
-	return &model.VerifyIdentityPayload{Viewer: &model.Viewer{Actor: &actor}, VerifiedUntil: until}, nil
+	return &model.VerifyIdentityPayload{Viewer: proven(ctx, until), VerifiedUntil: until}, nil
 }
 
 func (r *mutationResolver) GrantRole(ctx context.Context, input model.GrantRoleInput) (*model.GrantRolePayload, error) {

@@ -55,8 +55,16 @@ func apiWith(t testing.TB, db *store.DB, c *testcorp.Corp, e *export.Service) *a
 	if err != nil {
 		t.Fatal(err)
 	}
+	ceremonies, err := secret.NewBox(secret.ForCeremonies, secret.DemoKey())
+	if err != nil {
+		t.Fatal(err)
+	}
+	rp, err := identity.RelyingParty("OpenHandover", "handover.example.com", []string{"https://handover.example.com"})
+	if err != nil {
+		t.Fatal(err)
+	}
 	return &api{t, Handler(&Resolver{DB: db, Audit: audit.NewReader(box), Use: Cases{
-		Identity: &identity.Service{DB: db, Log: c.Log, TOTP: totp, Demo: true},
+		Identity: &identity.Service{DB: db, Log: c.Log, TOTP: totp, Demo: true, Passkeys: rp, Ceremonies: ceremonies},
 		Grant:    &grant.Service{DB: db, Log: c.Log},
 		Rule:     &rule.Service{DB: db, Log: c.Log},
 		Member:   &member.Service{DB: db, Log: c.Log},

@@ -28,7 +28,9 @@ type Options struct {
 // standAlone are the mutations that a document may hold only by themselves: a
 // proof of identity covers one act that its author can see.
 var standAlone = []string{
-	"signIn", "verifyIdentity", "handOver", "approveHandover", "rejectHandover", "executeHandover", "createExport",
+	"signIn", "verifyIdentity", "signInWithPasskey", "changePassword", "enrolTotp", "confirmTotp", "removeTotp", "renewRecoveryCodes",
+	"addPasskey", "removePasskey", "resetPassword", "resetAuthenticators",
+	"handOver", "approveHandover", "rejectHandover", "executeHandover", "createExport",
 	"deactivateMember", "reinstateMember", "grantRole", "revokeGrant", "saveRole", "deleteRole", "createServiceToken", "revokeServiceToken",
 	"saveWebhook", "deleteWebhook", "replayDelivery",
 	"saveApprovalPolicy", "saveSettings",
@@ -67,13 +69,13 @@ func (p payloads) InterceptRootField(ctx context.Context, next graphql.RootResol
 	if graphql.GetOperationContext(ctx).Operation.Operation != ast.Mutation {
 		return next(ctx)
 	}
-	// signIn and verifyIdentity change who acts: their payload is read as that actor.
+	// Signing in and proving an identity change who acts: the payload is read as that actor.
 	actor := *access.From(ctx)
 	ctx, done := p.r.DB.Reading(access.With(ctx, &actor))
 	defer done()
 	return next(ctx)
 }
 
-// become makes the rest of a root field act as somebody else. Only signIn and
-// verifyIdentity do, with the copy that payloads has made for their field.
+// become makes the rest of a root field act as somebody else. Only what signs in or
+// proves an identity does, with the copy that payloads has made for its field.
 func become(ctx context.Context, a *access.Actor) { *access.From(ctx) = *a }

@@ -23,6 +23,8 @@ import (
 	"github.com/openhandover/openhandover/internal/access"
 	"github.com/openhandover/openhandover/internal/audit"
 	"github.com/openhandover/openhandover/internal/audit/checkpoint"
+	"github.com/openhandover/openhandover/internal/identity"
+	"github.com/openhandover/openhandover/internal/identity/secret"
 	"github.com/openhandover/openhandover/internal/leak"
 	"github.com/openhandover/openhandover/internal/nid"
 	"github.com/openhandover/openhandover/internal/store"
@@ -167,6 +169,15 @@ func (s *story) given(text string) {
 			if _, err := (&leak.Service{DB: s.db, Log: s.corp.Log}).Scan(s.t.Context(), s.corp.ID); err != nil {
 				s.t.Fatal(err)
 			}
+		case "login": // login lina: she signs in as lina with the password "words of lina"
+			w[1] = strings.TrimSuffix(w[1], ":")
+			if err := s.identity().SetPassword(store.System(s.t.Context(), s.corp.ID, "story"), s.id(w[1]), w[1], "words of "+w[1]); err != nil {
+				s.t.Fatal(err)
+			}
+		case "authenticator": // authenticator of lina: who has a login
+			if _, err := s.identity().Enrol(store.System(s.t.Context(), s.corp.ID, "story"), s.id(after("of"))); err != nil {
+				s.t.Fatal(err)
+			}
 		case "other": // other corp: a second corp with member spy
 			c := testcorp.New(s.t, s.db, s.clock, "other")
 			s.know("spy", c.Admin)
@@ -177,6 +188,15 @@ func (s *story) given(text string) {
 	for name, role := range s.corp.Roles {
 		s.know("role-"+name, role)
 	}
+}
+
+func (s *story) identity() *identity.Service {
+	s.t.Helper()
+	box, err := secret.NewBox(secret.ForTOTP, secret.DemoKey())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return &identity.Service{DB: s.db, Log: s.corp.Log, TOTP: box, Demo: true}
 }
 
 var named = regexp.MustCompile(`\$([a-z][a-z0-9-]*)`)
@@ -197,6 +217,7 @@ var (
 	aTime  = regexp.MustCompile(`"\d{4}-\d\d-\d\dT[0-9:.]+Z"`)
 	aToken = regexp.MustCompile(`\bho[st]_[0-9a-zA-Z_-]{30,}|\bwhsec_[0-9a-zA-Z+/=]{30,}`)
 	aUUID  = regexp.MustCompile(`\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b`) // of a delivery
+	aCode  = regexp.MustCompile(`otpauth://[^"]+|data:image/png;base64,[^"]+|\b[0-9a-hjkmnp-tv-z]{4}(-[0-9a-hjkmnp-tv-z]{4}){3,4}\b`)
 	aStep  = regexp.MustCompile(`^(\d+) as (\S+)( verified)?$`)
 )
 
@@ -220,6 +241,7 @@ func (s *story) told(text string) string {
 	text = aTime.ReplaceAllString(text, `"<time>"`)
 	text = aToken.ReplaceAllString(text, "<token>")
 	text = anID.ReplaceAllStringFunc(text, name(""))
+	text = aCode.ReplaceAllString(text, "<secret>")
 	text = aUUID.ReplaceAllStringFunc(text, name("delivery"))
 	return aHash.ReplaceAllStringFunc(text, name("digest"))
 }

@@ -25,7 +25,7 @@ var webhooks = tableOf("webhooks", nid.Webhook, func(v *ent.Webhook) nid.ID { re
 var deliveries = &table[*model.WebhookDelivery]{
 	name: "webhook_deliveries", id: func(d *model.WebhookDelivery) nid.ID { return d.Key },
 	rows: func(ctx context.Context, _ *ent.Client, f func(*sql.Selector)) ([]*model.WebhookDelivery, error) {
-		found, err := fromDeliveries(ctx, func(d *model.WebhookDelivery) []any {
+		found, err := fromPlain(ctx, "webhook_deliveries", func(d *model.WebhookDelivery) []any {
 			return []any{&d.Key, &d.State, &d.Event, &d.SubjectID, &d.Attempts, &d.Status, &d.Problem, &d.CreatedAt, &d.NextAt, &d.FinishedAt}
 		}, f, "id", "state", "event", "subject_id", "attempts", "status", "problem", "created_at", "next_at", "finished_at")
 		out := make([]*model.WebhookDelivery, len(found))
@@ -40,17 +40,22 @@ var deliveries = &table[*model.WebhookDelivery]{
 		}
 		return out, err
 	},
-	count: func(ctx context.Context, _ *ent.Client, f func(*sql.Selector)) (int, error) {
-		n, err := fromDeliveries(ctx, func(n *int) []any { return []any{n} }, f, sql.Count("*"))
+	count: countPlain("webhook_deliveries"),
+}
+
+// countPlain counts the corp's rows of a plain table.
+func countPlain(table string) func(context.Context, *ent.Client, func(*sql.Selector)) (int, error) {
+	return func(ctx context.Context, _ *ent.Client, f func(*sql.Selector)) (int, error) {
+		n, err := fromPlain(ctx, table, func(n *int) []any { return []any{n} }, f, sql.Count("*"))
 		if err != nil {
 			return 0, err
 		}
 		return n[0], nil
-	},
+	}
 }
 
-// fromDeliveries selects columns of the corp's deliveries.
-func fromDeliveries[T any](ctx context.Context, dest func(*T) []any, f func(*sql.Selector), columns ...string) ([]T, error) {
+// fromPlain selects columns of the corp's rows of a plain table.
+func fromPlain[T any](ctx context.Context, table string, dest func(*T) []any, f func(*sql.Selector), columns ...string) ([]T, error) {
 	q, err := store.Reader(ctx)
 	if err != nil {
 		return nil, err
@@ -59,7 +64,7 @@ func fromDeliveries[T any](ctx context.Context, dest func(*T) []any, f func(*sql
 	if q.DB().Postgres() {
 		engine = dialect.Postgres
 	}
-	from := sql.Dialect(engine).Select(columns...).From(sql.Table("webhook_deliveries"))
+	from := sql.Dialect(engine).Select(columns...).From(sql.Table(table))
 	from.Where(sql.EQ(from.C("corp_id"), corpOf(ctx)))
 	f(from)
 	query, args := from.Query()

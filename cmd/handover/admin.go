@@ -53,14 +53,14 @@ func (c *adminCreateCmd) Run(e *env) error {
 		}
 		fmt.Fprintf(e.stdout, "%s administers %s\n", c.Login, c.Corp)
 	}
-	uri, err := p.use.Identity.Enrol(store.System(e.ctx, made.Corp, "command line"), made.Member)
+	enrolled, err := p.use.Identity.Enrol(store.System(e.ctx, made.Corp, "command line"), made.Member)
 	if err != nil {
 		return err
 	}
 	if c.JSON {
-		return e.json(map[string]any{"corp": c.Corp, "founded": made.Founded, "login": c.Login, "memberId": made.Member.String(), "authenticator": uri})
+		return e.json(map[string]any{"corp": c.Corp, "founded": made.Founded, "login": c.Login, "memberId": made.Member.String(), "authenticator": enrolled.URI, "recoveryCodes": enrolled.RecoveryCodes})
 	}
-	return e.showAuthenticator(uri)
+	return e.showAuthenticator(enrolled)
 }
 
 type adminSetPasswordCmd struct {
@@ -120,22 +120,25 @@ func (c *adminEnrolCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	uri, err := p.use.Identity.Enrol(ctx, id)
+	enrolled, err := p.use.Identity.Enrol(ctx, id)
 	if err != nil {
 		return err
 	}
 	if c.JSON {
-		return e.json(map[string]any{"login": c.Login, "authenticator": uri})
+		return e.json(map[string]any{"login": c.Login, "authenticator": enrolled.URI, "recoveryCodes": enrolled.RecoveryCodes})
 	}
-	return e.showAuthenticator(uri)
+	return e.showAuthenticator(enrolled)
 }
 
-func (e *env) showAuthenticator(uri string) error {
-	code, err := secret.QR(uri, false)
+func (e *env) showAuthenticator(of identity.Enrolled) error {
+	// On a terminal the colours are set, so that the code can be read off a light one too.
+	f, ok := e.stdout.(*os.File)
+	code, err := secret.QR(of.URI, ok && term.IsTerminal(int(f.Fd()))) // #nosec G115 -- a descriptor is small
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(e.stdout, "enrol an authenticator app with this code; it is shown this one time:\n\n%s\n%s\n", code, uri)
+	fmt.Fprintf(e.stdout, "enrol an authenticator app with this code; it is shown this one time:\n\n%s\n%s\n", code, of.URI)
+	fmt.Fprintf(e.stdout, "\nrecovery codes, each good once in place of the authenticator:\n\n  %s\n", strings.Join(of.RecoveryCodes, "\n  "))
 	return nil
 }
 

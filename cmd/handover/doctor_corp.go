@@ -117,8 +117,9 @@ func (d *doctor) approvers(ctx context.Context, r *store.Read, corp nid.ID) (int
 	}
 	n, _, err := store.SelectOne(ctx, r, func(n *int) []any { return []any{n} }, `SELECT count(DISTINCT g.member_id) FROM grants AS g
 		JOIN members AS m ON m.corp_id = g.corp_id AND m.id = g.member_id AND m.answers
-		JOIN credentials AS c ON c.corp_id = g.corp_id AND c.member_id = g.member_id AND c.totp_secret IS NOT NULL
-		WHERE g.corp_id = $1 AND g.revoked_at IS NULL AND (g.expires_at IS NULL OR g.expires_at > $2) AND g.role_id `+d.db.In(3),
+		WHERE (EXISTS (SELECT 1 FROM credentials AS c WHERE c.corp_id = g.corp_id AND c.member_id = g.member_id AND c.totp_secret IS NOT NULL)
+		    OR EXISTS (SELECT 1 FROM passkeys AS p WHERE p.corp_id = g.corp_id AND p.member_id = g.member_id))
+		  AND g.corp_id = $1 AND g.revoked_at IS NULL AND (g.expires_at IS NULL OR g.expires_at > $2) AND g.role_id `+d.db.In(3),
 		corp, d.db.Now(), d.db.IDs(ids))
 	return n, err
 }

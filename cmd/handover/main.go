@@ -36,6 +36,7 @@ type cli struct {
 	Migrate    migrateCmd    `cmd:"" help:"Bring the database's schema up to date, or show where it stands."`
 	Import     importCmd     `cmd:"" help:"Load or update a corp from a folder of CSV files."`
 	Admin      adminCmd      `cmd:"" help:"Create the first administrator, set passwords, enrol authenticators."`
+	Secrets    secretsCmd    `cmd:"" help:"Rotate the secret key."`
 	Token      tokenCmd      `cmd:"" help:"Make service tokens for programs."`
 	Watch      watchCmd      `cmd:"" help:"Watch a handover until it has ended; 0 if it is COMPLETED."`
 	Audit      auditCmd      `cmd:"" help:"Check the audit log."`

@@ -17,6 +17,7 @@ import (
 	"github.com/openhandover/openhandover/graph/reports"
 	"github.com/openhandover/openhandover/internal/audit"
 	"github.com/openhandover/openhandover/internal/backup"
+	"github.com/openhandover/openhandover/internal/identity"
 	"github.com/openhandover/openhandover/internal/job"
 	"github.com/openhandover/openhandover/internal/store"
 	"github.com/openhandover/openhandover/internal/web"
@@ -153,7 +154,7 @@ func (p *program) sweep(ctx context.Context, log *slog.Logger, backups bool) {
 		case <-tick.C:
 		}
 		corps, err := p.db.Corps(ctx)
-		for _, c := range corps {
+		for _, c := range append(corps, identity.Nowhere) {
 			if err == nil {
 				err = p.use.Identity.Sweep(store.System(ctx, c, "sweep"))
 			}

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-webauthn/webauthn/webauthn"
+
 	"github.com/openhandover/openhandover/graph"
 	"github.com/openhandover/openhandover/graph/edge"
 	"github.com/openhandover/openhandover/internal/access"
@@ -89,6 +91,16 @@ func (e *env) join(s setting) (*program, error) {
 	if err != nil {
 		return nil, err
 	}
+	ceremonies, err := secret.NewBox(secret.ForCeremonies, s.keys...)
+	if err != nil {
+		return nil, err
+	}
+	var passkeys *webauthn.WebAuthn
+	if domain, origins := e.config.Passkeys(s.demo); domain != "" {
+		if passkeys, err = identity.RelyingParty("OpenHandover", domain, origins); err != nil {
+			return nil, fmt.Errorf("--passkey-domain: %w", err)
+		}
+	}
 	if err := private(s.url); err != nil {
 		return nil, err
 	}
@@ -100,7 +112,7 @@ func (e *env) join(s setting) (*program, error) {
 	near := s.demo || e.config.PrivateWebhooks // whoever tries the demo has the receiver at hand
 	reader := audit.NewReader(subjects)
 	return &program{db: db, log: log, reader: reader, use: graph.Cases{
-		Identity: &identity.Service{DB: db, Log: log, TOTP: totp, Demo: s.demo},
+		Identity: &identity.Service{DB: db, Log: log, TOTP: totp, Demo: s.demo, Passkeys: passkeys, Ceremonies: ceremonies},
 		Grant:    &grant.Service{DB: db, Log: log},
 		Rule:     &rule.Service{DB: db, Log: log},
 		Member:   &member.Service{DB: db, Log: log},

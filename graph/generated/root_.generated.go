@@ -17,6 +17,7 @@ import (
 	"github.com/openhandover/openhandover/internal/grant"
 	"github.com/openhandover/openhandover/internal/group"
 	"github.com/openhandover/openhandover/internal/handover"
+	"github.com/openhandover/openhandover/internal/identity"
 	"github.com/openhandover/openhandover/internal/leak"
 	"github.com/openhandover/openhandover/internal/nid"
 	"github.com/openhandover/openhandover/internal/report"
@@ -60,6 +61,7 @@ type ResolverRoot interface {
 	RuleCondition() RuleConditionResolver
 	RuleSet() RuleSetResolver
 	ServiceToken() ServiceTokenResolver
+	Session() SessionResolver
 	Subscription() SubscriptionResolver
 	SuccessorLoad() SuccessorLoadResolver
 	Transfer() TransferResolver
@@ -73,6 +75,11 @@ type DirectiveRoot struct {
 }
 
 type ComplexityRoot struct {
+	AddPasskeyPayload struct {
+		Passkey       func(childComplexity int) int
+		RecoveryCodes func(childComplexity int) int
+	}
+
 	Approval struct {
 		Approver  func(childComplexity int) int
 		Comment   func(childComplexity int) int
@@ -136,6 +143,10 @@ type ComplexityRoot struct {
 		Handover func(childComplexity int) int
 	}
 
+	ChangePasswordPayload struct {
+		RevokedSessions func(childComplexity int) int
+	}
+
 	Checkpoint struct {
 		At               func(childComplexity int) int
 		ConsistencyProof func(childComplexity int, size int) int
@@ -151,6 +162,11 @@ type ComplexityRoot struct {
 		Domains   func(childComplexity int) int
 		Names     func(childComplexity int) int
 		Phones    func(childComplexity int) int
+	}
+
+	ConfirmTotpPayload struct {
+		RecoveryCodes func(childComplexity int) int
+		Viewer        func(childComplexity int) int
 	}
 
 	Contact struct {
@@ -205,6 +221,14 @@ type ComplexityRoot struct {
 		ServiceToken func(childComplexity int) int
 	}
 
+	Credentials struct {
+		Login             func(childComplexity int) int
+		Passkeys          func(childComplexity int) int
+		Password          func(childComplexity int) int
+		RecoveryCodesLeft func(childComplexity int) int
+		Totp              func(childComplexity int) int
+	}
+
 	DeactivateMemberPayload struct {
 		Member            func(childComplexity int) int
 		ProtectedContacts func(childComplexity int) int
@@ -240,6 +264,12 @@ type ComplexityRoot struct {
 	DepartmentEdge struct {
 		Cursor func(childComplexity int) int
 		Node   func(childComplexity int) int
+	}
+
+	EnrolTotpPayload struct {
+		ExpiresAt func(childComplexity int) int
+		QRCode    func(childComplexity int) int
+		URI       func(childComplexity int) int
 	}
 
 	ExecuteHandoverPayload struct {
@@ -557,39 +587,51 @@ type ComplexityRoot struct {
 	}
 
 	Mutation struct {
-		ApproveHandover    func(childComplexity int, input model.ApproveHandoverInput) int
-		CancelHandover     func(childComplexity int, input model.CancelHandoverInput) int
-		CreateExport       func(childComplexity int, input model.CreateExportInput) int
-		CreateHandover     func(childComplexity int, input model.CreateHandoverInput) int
-		CreateServiceToken func(childComplexity int, input model.CreateServiceTokenInput) int
-		DeactivateMember   func(childComplexity int, input model.DeactivateMemberInput) int
-		DeleteRole         func(childComplexity int, input model.DeleteRoleInput) int
-		DeleteWebhook      func(childComplexity int, input model.DeleteWebhookInput) int
-		ExecuteHandover    func(childComplexity int, input model.ExecuteHandoverInput) int
-		GrantRole          func(childComplexity int, input model.GrantRoleInput) int
-		HandOver           func(childComplexity int, input model.HandOverInput) int
-		ReinstateMember    func(childComplexity int, input model.ReinstateMemberInput) int
-		RejectHandover     func(childComplexity int, input model.RejectHandoverInput) int
-		ReplanHandover     func(childComplexity int, input model.ReplanHandoverInput) int
-		ReplayDelivery     func(childComplexity int, input model.ReplayDeliveryInput) int
-		RetryTransfers     func(childComplexity int, input model.RetryTransfersInput) int
-		RevertHandover     func(childComplexity int, input model.RevertHandoverInput) int
-		ReviewLeakFinding  func(childComplexity int, input leak.ReviewInput) int
-		RevokeGrant        func(childComplexity int, input model.RevokeGrantInput) int
-		RevokeServiceToken func(childComplexity int, input model.RevokeServiceTokenInput) int
-		SaveApprovalPolicy func(childComplexity int, input approval.SaveInput) int
-		SaveRole           func(childComplexity int, input grant.RoleInput) int
-		SaveRuleSet        func(childComplexity int, input model.SaveRuleSetInput) int
-		SaveSettings       func(childComplexity int, input setting.SaveInput) int
-		SaveWebhook        func(childComplexity int, input model.SaveWebhookInput) int
-		ScheduleDeparture  func(childComplexity int, input model.ScheduleDepartureInput) int
-		SignIn             func(childComplexity int, input model.SignInInput) int
-		SignOut            func(childComplexity int) int
-		SubmitHandover     func(childComplexity int, input model.SubmitHandoverInput) int
-		UpdateContact      func(childComplexity int, input model.UpdateContactInput) int
-		UpdateFollow       func(childComplexity int, input model.UpdateFollowInput) int
-		UpdateGroup        func(childComplexity int, input model.UpdateGroupInput) int
-		VerifyIdentity     func(childComplexity int, input model.VerifyIdentityInput) int
+		AddPasskey          func(childComplexity int, input model.AddPasskeyInput) int
+		ApproveHandover     func(childComplexity int, input model.ApproveHandoverInput) int
+		CancelHandover      func(childComplexity int, input model.CancelHandoverInput) int
+		ChangePassword      func(childComplexity int, input model.ChangePasswordInput) int
+		ConfirmTotp         func(childComplexity int, input model.ConfirmTotpInput) int
+		CreateExport        func(childComplexity int, input model.CreateExportInput) int
+		CreateHandover      func(childComplexity int, input model.CreateHandoverInput) int
+		CreateServiceToken  func(childComplexity int, input model.CreateServiceTokenInput) int
+		DeactivateMember    func(childComplexity int, input model.DeactivateMemberInput) int
+		DeleteRole          func(childComplexity int, input model.DeleteRoleInput) int
+		DeleteWebhook       func(childComplexity int, input model.DeleteWebhookInput) int
+		EnrolTotp           func(childComplexity int, input model.EnrolTotpInput) int
+		ExecuteHandover     func(childComplexity int, input model.ExecuteHandoverInput) int
+		GrantRole           func(childComplexity int, input model.GrantRoleInput) int
+		HandOver            func(childComplexity int, input model.HandOverInput) int
+		ReinstateMember     func(childComplexity int, input model.ReinstateMemberInput) int
+		RejectHandover      func(childComplexity int, input model.RejectHandoverInput) int
+		RemovePasskey       func(childComplexity int, input model.RemovePasskeyInput) int
+		RemoveTotp          func(childComplexity int) int
+		RenewRecoveryCodes  func(childComplexity int) int
+		ReplanHandover      func(childComplexity int, input model.ReplanHandoverInput) int
+		ReplayDelivery      func(childComplexity int, input model.ReplayDeliveryInput) int
+		ResetAuthenticators func(childComplexity int, input model.ResetAuthenticatorsInput) int
+		ResetPassword       func(childComplexity int, input model.ResetPasswordInput) int
+		RetryTransfers      func(childComplexity int, input model.RetryTransfersInput) int
+		RevertHandover      func(childComplexity int, input model.RevertHandoverInput) int
+		ReviewLeakFinding   func(childComplexity int, input leak.ReviewInput) int
+		RevokeGrant         func(childComplexity int, input model.RevokeGrantInput) int
+		RevokeServiceToken  func(childComplexity int, input model.RevokeServiceTokenInput) int
+		RevokeSession       func(childComplexity int, input model.RevokeSessionInput) int
+		RevokeSessions      func(childComplexity int, input model.RevokeSessionsInput) int
+		SaveApprovalPolicy  func(childComplexity int, input approval.SaveInput) int
+		SaveRole            func(childComplexity int, input grant.RoleInput) int
+		SaveRuleSet         func(childComplexity int, input model.SaveRuleSetInput) int
+		SaveSettings        func(childComplexity int, input setting.SaveInput) int
+		SaveWebhook         func(childComplexity int, input model.SaveWebhookInput) int
+		ScheduleDeparture   func(childComplexity int, input model.ScheduleDepartureInput) int
+		SignIn              func(childComplexity int, input model.SignInInput) int
+		SignInWithPasskey   func(childComplexity int, input model.SignInWithPasskeyInput) int
+		SignOut             func(childComplexity int) int
+		SubmitHandover      func(childComplexity int, input model.SubmitHandoverInput) int
+		UpdateContact       func(childComplexity int, input model.UpdateContactInput) int
+		UpdateFollow        func(childComplexity int, input model.UpdateFollowInput) int
+		UpdateGroup         func(childComplexity int, input model.UpdateGroupInput) int
+		VerifyIdentity      func(childComplexity int, input model.VerifyIdentityInput) int
 	}
 
 	OwnershipPeriod struct {
@@ -604,6 +646,20 @@ type ComplexityRoot struct {
 		HasNextPage     func(childComplexity int) int
 		HasPreviousPage func(childComplexity int) int
 		StartCursor     func(childComplexity int) int
+	}
+
+	Passkey struct {
+		BackedUp   func(childComplexity int) int
+		CreatedAt  func(childComplexity int) int
+		ID         func(childComplexity int) int
+		LastUsedAt func(childComplexity int) int
+		Name       func(childComplexity int) int
+	}
+
+	PasskeyChallenge struct {
+		Ceremony  func(childComplexity int) int
+		ExpiresAt func(childComplexity int) int
+		Options   func(childComplexity int) int
 	}
 
 	PlanItem struct {
@@ -652,9 +708,11 @@ type ComplexityRoot struct {
 		Messages           func(childComplexity int, filter model.MessageFilter, search *string, first *int, after *string, last *int, before *string) int
 		Node               func(childComplexity int, id nid.ID) int
 		Nodes              func(childComplexity int, ids []nid.ID) int
+		PasskeyChallenge   func(childComplexity int, purpose identity.Purpose) int
 		PreviewHandover    func(childComplexity int, input handover.Input) int
 		Roles              func(childComplexity int, first *int, after *string, offset *int) int
 		RuleSets           func(childComplexity int, first *int, after *string, offset *int) int
+		Sessions           func(childComplexity int, filter *model.SessionFilter, first *int, after *string, offset *int) int
 		Settings           func(childComplexity int) int
 		TransferItems      func(childComplexity int, filter *report.Filter, first *int, after *string) int
 		TransferStatistics func(childComplexity int, filter *report.Filter, bucket report.Bucket, timeZone *string, groupBy []report.Dimension, fill bool) int
@@ -672,12 +730,35 @@ type ComplexityRoot struct {
 		Handover func(childComplexity int) int
 	}
 
+	RemovePasskeyPayload struct {
+		RemovedPasskeyID func(childComplexity int) int
+	}
+
+	RemoveTotpPayload struct {
+		Viewer func(childComplexity int) int
+	}
+
+	RenewRecoveryCodesPayload struct {
+		RecoveryCodes func(childComplexity int) int
+	}
+
 	ReplanHandoverPayload struct {
 		Handover func(childComplexity int) int
 	}
 
 	ReplayDeliveryPayload struct {
 		Delivery func(childComplexity int) int
+	}
+
+	ResetAuthenticatorsPayload struct {
+		Member func(childComplexity int) int
+	}
+
+	ResetPasswordPayload struct {
+		ExpiresAt func(childComplexity int) int
+		Login     func(childComplexity int) int
+		Member    func(childComplexity int) int
+		Password  func(childComplexity int) int
 	}
 
 	RetryTransfersPayload struct {
@@ -699,6 +780,14 @@ type ComplexityRoot struct {
 
 	RevokeServiceTokenPayload struct {
 		RevokedServiceTokenID func(childComplexity int) int
+	}
+
+	RevokeSessionPayload struct {
+		RevokedSessionID func(childComplexity int) int
+	}
+
+	RevokeSessionsPayload struct {
+		RevokedSessions func(childComplexity int) int
 	}
 
 	Role struct {
@@ -796,6 +885,30 @@ type ComplexityRoot struct {
 		RevokedAt   func(childComplexity int) int
 	}
 
+	Session struct {
+		Address    func(childComplexity int) int
+		CreatedAt  func(childComplexity int) int
+		Current    func(childComplexity int) int
+		Device     func(childComplexity int) int
+		ExpiresAt  func(childComplexity int) int
+		ID         func(childComplexity int) int
+		LastSeenAt func(childComplexity int) int
+		Member     func(childComplexity int) int
+		Method     func(childComplexity int) int
+	}
+
+	SessionConnection struct {
+		Edges      func(childComplexity int) int
+		Nodes      func(childComplexity int) int
+		PageInfo   func(childComplexity int) int
+		TotalCount func(childComplexity int) int
+	}
+
+	SessionEdge struct {
+		Cursor func(childComplexity int) int
+		Node   func(childComplexity int) int
+	}
+
 	Settings struct {
 		DeparturesPerHour func(childComplexity int) int
 		DeparturesPercent func(childComplexity int) int
@@ -812,6 +925,12 @@ type ComplexityRoot struct {
 	}
 
 	SignInPayload struct {
+		ExpiresAt func(childComplexity int) int
+		Token     func(childComplexity int) int
+		Viewer    func(childComplexity int) int
+	}
+
+	SignInWithPasskeyPayload struct {
 		ExpiresAt func(childComplexity int) int
 		Token     func(childComplexity int) int
 		Viewer    func(childComplexity int) int
@@ -981,6 +1100,7 @@ type ComplexityRoot struct {
 
 	Viewer struct {
 		Corp          func(childComplexity int) int
+		Credentials   func(childComplexity int) int
 		Member        func(childComplexity int) int
 		Permissions   func(childComplexity int) int
 		ScopeOf       func(childComplexity int, permission access.Permission) int
@@ -1050,6 +1170,19 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 	ec := newExecutionContext(nil, e, nil)
 	_ = ec
 	switch typeName + "." + field {
+
+	case "AddPasskeyPayload.passkey":
+		if e.ComplexityRoot.AddPasskeyPayload.Passkey == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AddPasskeyPayload.Passkey(childComplexity), true
+	case "AddPasskeyPayload.recoveryCodes":
+		if e.ComplexityRoot.AddPasskeyPayload.RecoveryCodes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AddPasskeyPayload.RecoveryCodes(childComplexity), true
 
 	case "Approval.approver":
 		if e.ComplexityRoot.Approval.Approver == nil {
@@ -1293,6 +1426,13 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.CancelHandoverPayload.Handover(childComplexity), true
 
+	case "ChangePasswordPayload.revokedSessions":
+		if e.ComplexityRoot.ChangePasswordPayload.RevokedSessions == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ChangePasswordPayload.RevokedSessions(childComplexity), true
+
 	case "Checkpoint.at":
 		if e.ComplexityRoot.Checkpoint.At == nil {
 			break
@@ -1370,6 +1510,19 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.CompanyOwn.Phones(childComplexity), true
+
+	case "ConfirmTotpPayload.recoveryCodes":
+		if e.ComplexityRoot.ConfirmTotpPayload.RecoveryCodes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ConfirmTotpPayload.RecoveryCodes(childComplexity), true
+	case "ConfirmTotpPayload.viewer":
+		if e.ComplexityRoot.ConfirmTotpPayload.Viewer == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ConfirmTotpPayload.Viewer(childComplexity), true
 
 	case "Contact.accountable":
 		if e.ComplexityRoot.Contact.Accountable == nil {
@@ -1574,6 +1727,37 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.CreateServiceTokenPayload.ServiceToken(childComplexity), true
 
+	case "Credentials.login":
+		if e.ComplexityRoot.Credentials.Login == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Credentials.Login(childComplexity), true
+	case "Credentials.passkeys":
+		if e.ComplexityRoot.Credentials.Passkeys == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Credentials.Passkeys(childComplexity), true
+	case "Credentials.password":
+		if e.ComplexityRoot.Credentials.Password == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Credentials.Password(childComplexity), true
+	case "Credentials.recoveryCodesLeft":
+		if e.ComplexityRoot.Credentials.RecoveryCodesLeft == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Credentials.RecoveryCodesLeft(childComplexity), true
+	case "Credentials.totp":
+		if e.ComplexityRoot.Credentials.Totp == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Credentials.Totp(childComplexity), true
+
 	case "DeactivateMemberPayload.member":
 		if e.ComplexityRoot.DeactivateMemberPayload.Member == nil {
 			break
@@ -1693,6 +1877,25 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.DepartmentEdge.Node(childComplexity), true
+
+	case "EnrolTotpPayload.expiresAt":
+		if e.ComplexityRoot.EnrolTotpPayload.ExpiresAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EnrolTotpPayload.ExpiresAt(childComplexity), true
+	case "EnrolTotpPayload.qrCode":
+		if e.ComplexityRoot.EnrolTotpPayload.QRCode == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EnrolTotpPayload.QRCode(childComplexity), true
+	case "EnrolTotpPayload.uri":
+		if e.ComplexityRoot.EnrolTotpPayload.URI == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EnrolTotpPayload.URI(childComplexity), true
 
 	case "ExecuteHandoverPayload.handover":
 		if e.ComplexityRoot.ExecuteHandoverPayload.Handover == nil {
@@ -3064,6 +3267,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.MessageEdge.Node(childComplexity), true
 
+	case "Mutation.addPasskey":
+		if e.ComplexityRoot.Mutation.AddPasskey == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_addPasskey_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.AddPasskey(childComplexity, args["input"].(model.AddPasskeyInput)), true
 	case "Mutation.approveHandover":
 		if e.ComplexityRoot.Mutation.ApproveHandover == nil {
 			break
@@ -3086,6 +3300,28 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.CancelHandover(childComplexity, args["input"].(model.CancelHandoverInput)), true
+	case "Mutation.changePassword":
+		if e.ComplexityRoot.Mutation.ChangePassword == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_changePassword_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.ChangePassword(childComplexity, args["input"].(model.ChangePasswordInput)), true
+	case "Mutation.confirmTotp":
+		if e.ComplexityRoot.Mutation.ConfirmTotp == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_confirmTotp_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.ConfirmTotp(childComplexity, args["input"].(model.ConfirmTotpInput)), true
 	case "Mutation.createExport":
 		if e.ComplexityRoot.Mutation.CreateExport == nil {
 			break
@@ -3152,6 +3388,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.DeleteWebhook(childComplexity, args["input"].(model.DeleteWebhookInput)), true
+	case "Mutation.enrolTotp":
+		if e.ComplexityRoot.Mutation.EnrolTotp == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_enrolTotp_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.EnrolTotp(childComplexity, args["input"].(model.EnrolTotpInput)), true
 	case "Mutation.executeHandover":
 		if e.ComplexityRoot.Mutation.ExecuteHandover == nil {
 			break
@@ -3207,6 +3454,29 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.RejectHandover(childComplexity, args["input"].(model.RejectHandoverInput)), true
+	case "Mutation.removePasskey":
+		if e.ComplexityRoot.Mutation.RemovePasskey == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_removePasskey_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.RemovePasskey(childComplexity, args["input"].(model.RemovePasskeyInput)), true
+	case "Mutation.removeTotp":
+		if e.ComplexityRoot.Mutation.RemoveTotp == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Mutation.RemoveTotp(childComplexity), true
+	case "Mutation.renewRecoveryCodes":
+		if e.ComplexityRoot.Mutation.RenewRecoveryCodes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Mutation.RenewRecoveryCodes(childComplexity), true
 	case "Mutation.replanHandover":
 		if e.ComplexityRoot.Mutation.ReplanHandover == nil {
 			break
@@ -3229,6 +3499,28 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.ReplayDelivery(childComplexity, args["input"].(model.ReplayDeliveryInput)), true
+	case "Mutation.resetAuthenticators":
+		if e.ComplexityRoot.Mutation.ResetAuthenticators == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_resetAuthenticators_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.ResetAuthenticators(childComplexity, args["input"].(model.ResetAuthenticatorsInput)), true
+	case "Mutation.resetPassword":
+		if e.ComplexityRoot.Mutation.ResetPassword == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_resetPassword_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.ResetPassword(childComplexity, args["input"].(model.ResetPasswordInput)), true
 	case "Mutation.retryTransfers":
 		if e.ComplexityRoot.Mutation.RetryTransfers == nil {
 			break
@@ -3284,6 +3576,28 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.RevokeServiceToken(childComplexity, args["input"].(model.RevokeServiceTokenInput)), true
+	case "Mutation.revokeSession":
+		if e.ComplexityRoot.Mutation.RevokeSession == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_revokeSession_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.RevokeSession(childComplexity, args["input"].(model.RevokeSessionInput)), true
+	case "Mutation.revokeSessions":
+		if e.ComplexityRoot.Mutation.RevokeSessions == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_revokeSessions_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.RevokeSessions(childComplexity, args["input"].(model.RevokeSessionsInput)), true
 	case "Mutation.saveApprovalPolicy":
 		if e.ComplexityRoot.Mutation.SaveApprovalPolicy == nil {
 			break
@@ -3361,6 +3675,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.SignIn(childComplexity, args["input"].(model.SignInInput)), true
+	case "Mutation.signInWithPasskey":
+		if e.ComplexityRoot.Mutation.SignInWithPasskey == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_signInWithPasskey_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.SignInWithPasskey(childComplexity, args["input"].(model.SignInWithPasskeyInput)), true
 	case "Mutation.signOut":
 		if e.ComplexityRoot.Mutation.SignOut == nil {
 			break
@@ -3472,6 +3797,56 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.PageInfo.StartCursor(childComplexity), true
+
+	case "Passkey.backedUp":
+		if e.ComplexityRoot.Passkey.BackedUp == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Passkey.BackedUp(childComplexity), true
+	case "Passkey.createdAt":
+		if e.ComplexityRoot.Passkey.CreatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Passkey.CreatedAt(childComplexity), true
+	case "Passkey.id":
+		if e.ComplexityRoot.Passkey.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Passkey.ID(childComplexity), true
+	case "Passkey.lastUsedAt":
+		if e.ComplexityRoot.Passkey.LastUsedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Passkey.LastUsedAt(childComplexity), true
+	case "Passkey.name":
+		if e.ComplexityRoot.Passkey.Name == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Passkey.Name(childComplexity), true
+
+	case "PasskeyChallenge.ceremony":
+		if e.ComplexityRoot.PasskeyChallenge.Ceremony == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PasskeyChallenge.Ceremony(childComplexity), true
+	case "PasskeyChallenge.expiresAt":
+		if e.ComplexityRoot.PasskeyChallenge.ExpiresAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PasskeyChallenge.ExpiresAt(childComplexity), true
+	case "PasskeyChallenge.options":
+		if e.ComplexityRoot.PasskeyChallenge.Options == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PasskeyChallenge.Options(childComplexity), true
 
 	case "PlanItem.because":
 		if e.ComplexityRoot.PlanItem.Because == nil {
@@ -3736,6 +4111,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Nodes(childComplexity, args["ids"].([]nid.ID)), true
+	case "Query.passkeyChallenge":
+		if e.ComplexityRoot.Query.PasskeyChallenge == nil {
+			break
+		}
+
+		args, err := ec.field_Query_passkeyChallenge_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.PasskeyChallenge(childComplexity, args["purpose"].(identity.Purpose)), true
 	case "Query.previewHandover":
 		if e.ComplexityRoot.Query.PreviewHandover == nil {
 			break
@@ -3769,6 +4155,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.RuleSets(childComplexity, args["first"].(*int), args["after"].(*string), args["offset"].(*int)), true
+	case "Query.sessions":
+		if e.ComplexityRoot.Query.Sessions == nil {
+			break
+		}
+
+		args, err := ec.field_Query_sessions_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.Sessions(childComplexity, args["filter"].(*model.SessionFilter), args["first"].(*int), args["after"].(*string), args["offset"].(*int)), true
 	case "Query.settings":
 		if e.ComplexityRoot.Query.Settings == nil {
 			break
@@ -3846,6 +4243,27 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.RejectHandoverPayload.Handover(childComplexity), true
 
+	case "RemovePasskeyPayload.removedPasskeyId":
+		if e.ComplexityRoot.RemovePasskeyPayload.RemovedPasskeyID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RemovePasskeyPayload.RemovedPasskeyID(childComplexity), true
+
+	case "RemoveTotpPayload.viewer":
+		if e.ComplexityRoot.RemoveTotpPayload.Viewer == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RemoveTotpPayload.Viewer(childComplexity), true
+
+	case "RenewRecoveryCodesPayload.recoveryCodes":
+		if e.ComplexityRoot.RenewRecoveryCodesPayload.RecoveryCodes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RenewRecoveryCodesPayload.RecoveryCodes(childComplexity), true
+
 	case "ReplanHandoverPayload.handover":
 		if e.ComplexityRoot.ReplanHandoverPayload.Handover == nil {
 			break
@@ -3859,6 +4277,38 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.ReplayDeliveryPayload.Delivery(childComplexity), true
+
+	case "ResetAuthenticatorsPayload.member":
+		if e.ComplexityRoot.ResetAuthenticatorsPayload.Member == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ResetAuthenticatorsPayload.Member(childComplexity), true
+
+	case "ResetPasswordPayload.expiresAt":
+		if e.ComplexityRoot.ResetPasswordPayload.ExpiresAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ResetPasswordPayload.ExpiresAt(childComplexity), true
+	case "ResetPasswordPayload.login":
+		if e.ComplexityRoot.ResetPasswordPayload.Login == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ResetPasswordPayload.Login(childComplexity), true
+	case "ResetPasswordPayload.member":
+		if e.ComplexityRoot.ResetPasswordPayload.Member == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ResetPasswordPayload.Member(childComplexity), true
+	case "ResetPasswordPayload.password":
+		if e.ComplexityRoot.ResetPasswordPayload.Password == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ResetPasswordPayload.Password(childComplexity), true
 
 	case "RetryTransfersPayload.handover":
 		if e.ComplexityRoot.RetryTransfersPayload.Handover == nil {
@@ -3905,6 +4355,20 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.RevokeServiceTokenPayload.RevokedServiceTokenID(childComplexity), true
+
+	case "RevokeSessionPayload.revokedSessionId":
+		if e.ComplexityRoot.RevokeSessionPayload.RevokedSessionID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RevokeSessionPayload.RevokedSessionID(childComplexity), true
+
+	case "RevokeSessionsPayload.revokedSessions":
+		if e.ComplexityRoot.RevokeSessionsPayload.RevokedSessions == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RevokeSessionsPayload.RevokedSessions(childComplexity), true
 
 	case "Role.builtIn":
 		if e.ComplexityRoot.Role.BuiltIn == nil {
@@ -4221,6 +4685,99 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.ServiceToken.RevokedAt(childComplexity), true
 
+	case "Session.address":
+		if e.ComplexityRoot.Session.Address == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Session.Address(childComplexity), true
+	case "Session.createdAt":
+		if e.ComplexityRoot.Session.CreatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Session.CreatedAt(childComplexity), true
+	case "Session.current":
+		if e.ComplexityRoot.Session.Current == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Session.Current(childComplexity), true
+	case "Session.device":
+		if e.ComplexityRoot.Session.Device == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Session.Device(childComplexity), true
+	case "Session.expiresAt":
+		if e.ComplexityRoot.Session.ExpiresAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Session.ExpiresAt(childComplexity), true
+	case "Session.id":
+		if e.ComplexityRoot.Session.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Session.ID(childComplexity), true
+	case "Session.lastSeenAt":
+		if e.ComplexityRoot.Session.LastSeenAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Session.LastSeenAt(childComplexity), true
+	case "Session.member":
+		if e.ComplexityRoot.Session.Member == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Session.Member(childComplexity), true
+	case "Session.method":
+		if e.ComplexityRoot.Session.Method == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Session.Method(childComplexity), true
+
+	case "SessionConnection.edges":
+		if e.ComplexityRoot.SessionConnection.Edges == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SessionConnection.Edges(childComplexity), true
+	case "SessionConnection.nodes":
+		if e.ComplexityRoot.SessionConnection.Nodes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SessionConnection.Nodes(childComplexity), true
+	case "SessionConnection.pageInfo":
+		if e.ComplexityRoot.SessionConnection.PageInfo == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SessionConnection.PageInfo(childComplexity), true
+	case "SessionConnection.totalCount":
+		if e.ComplexityRoot.SessionConnection.TotalCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SessionConnection.TotalCount(childComplexity), true
+
+	case "SessionEdge.cursor":
+		if e.ComplexityRoot.SessionEdge.Cursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SessionEdge.Cursor(childComplexity), true
+	case "SessionEdge.node":
+		if e.ComplexityRoot.SessionEdge.Node == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SessionEdge.Node(childComplexity), true
+
 	case "Settings.departuresPerHour":
 		if e.ComplexityRoot.Settings.DeparturesPerHour == nil {
 			break
@@ -4312,6 +4869,25 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.SignInPayload.Viewer(childComplexity), true
+
+	case "SignInWithPasskeyPayload.expiresAt":
+		if e.ComplexityRoot.SignInWithPasskeyPayload.ExpiresAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SignInWithPasskeyPayload.ExpiresAt(childComplexity), true
+	case "SignInWithPasskeyPayload.token":
+		if e.ComplexityRoot.SignInWithPasskeyPayload.Token == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SignInWithPasskeyPayload.Token(childComplexity), true
+	case "SignInWithPasskeyPayload.viewer":
+		if e.ComplexityRoot.SignInWithPasskeyPayload.Viewer == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SignInWithPasskeyPayload.Viewer(childComplexity), true
 
 	case "SignOutPayload.ok":
 		if e.ComplexityRoot.SignOutPayload.Ok == nil {
@@ -4990,6 +5566,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Viewer.Corp(childComplexity), true
+	case "Viewer.credentials":
+		if e.ComplexityRoot.Viewer.Credentials == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Viewer.Credentials(childComplexity), true
 	case "Viewer.member":
 		if e.ComplexityRoot.Viewer.Member == nil {
 			break
@@ -5225,11 +5807,14 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 	opCtx := graphql.GetOperationContext(ctx)
 	ec := newExecutionContext(opCtx, e, make(chan graphql.DeferredResult))
 	inputUnmarshalMap := graphql.BuildUnmarshalerMap(
+		ec.unmarshalInputAddPasskeyInput,
 		ec.unmarshalInputApproveHandoverInput,
 		ec.unmarshalInputAssignmentInput,
 		ec.unmarshalInputAuditFilter,
 		ec.unmarshalInputCancelHandoverInput,
+		ec.unmarshalInputChangePasswordInput,
 		ec.unmarshalInputCompanyOwnInput,
+		ec.unmarshalInputConfirmTotpInput,
 		ec.unmarshalInputContactFilter,
 		ec.unmarshalInputContactOrder,
 		ec.unmarshalInputCreateExportInput,
@@ -5239,6 +5824,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputDeleteRoleInput,
 		ec.unmarshalInputDeleteWebhookInput,
 		ec.unmarshalInputDepartmentFilter,
+		ec.unmarshalInputEnrolTotpInput,
 		ec.unmarshalInputExecuteHandoverInput,
 		ec.unmarshalInputGrantFilter,
 		ec.unmarshalInputGrantRoleInput,
@@ -5254,15 +5840,21 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputMemberFilter,
 		ec.unmarshalInputMemberOrder,
 		ec.unmarshalInputMessageFilter,
+		ec.unmarshalInputPasskeyAnswerInput,
 		ec.unmarshalInputReinstateMemberInput,
 		ec.unmarshalInputRejectHandoverInput,
+		ec.unmarshalInputRemovePasskeyInput,
 		ec.unmarshalInputReplanHandoverInput,
 		ec.unmarshalInputReplayDeliveryInput,
+		ec.unmarshalInputResetAuthenticatorsInput,
+		ec.unmarshalInputResetPasswordInput,
 		ec.unmarshalInputRetryTransfersInput,
 		ec.unmarshalInputRevertHandoverInput,
 		ec.unmarshalInputReviewLeakFindingInput,
 		ec.unmarshalInputRevokeGrantInput,
 		ec.unmarshalInputRevokeServiceTokenInput,
+		ec.unmarshalInputRevokeSessionInput,
+		ec.unmarshalInputRevokeSessionsInput,
 		ec.unmarshalInputRuleInput,
 		ec.unmarshalInputSaveApprovalPolicyInput,
 		ec.unmarshalInputSaveRoleInput,
@@ -5270,7 +5862,9 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputSaveSettingsInput,
 		ec.unmarshalInputSaveWebhookInput,
 		ec.unmarshalInputScheduleDepartureInput,
+		ec.unmarshalInputSessionFilter,
 		ec.unmarshalInputSignInInput,
+		ec.unmarshalInputSignInWithPasskeyInput,
 		ec.unmarshalInputSplitInput,
 		ec.unmarshalInputSubmitHandoverInput,
 		ec.unmarshalInputSuccessorChoice,
@@ -5397,7 +5991,7 @@ var sources = []*ast.Source{
 }
 
 extend type Mutation {
-  "Begin a session. Five failures in 15 minutes lock the account for a while."
+  "Begin a session. Five failures in 15 minutes lock the account for a while; so do many from one address or in one corp."
   signIn(
     "Who, and their password."
     input: SignInInput!
@@ -5559,6 +6153,8 @@ input SignInInput {
   login: String!
   "The password."
   password: String!
+  "The password from now on, where an administrator gave the one before: that serves once."
+  newPassword: String
 }
 
 "What signIn did."
@@ -5583,6 +6179,10 @@ input VerifyIdentityInput {
   code: String
   "Password, where no authenticator is enrolled and policy allows it."
   password: String
+  "A recovery code, in place of an authenticator that is lost. Each serves once."
+  recoveryCode: String
+  "A passkey's answer to a challenge for VERIFY."
+  passkey: PasskeyAnswerInput
 }
 
 "What verifyIdentity did."
@@ -7742,6 +8342,361 @@ type MessageEdge {
   cursor: Cursor!
 }
 `, BuiltIn: false},
+	{Name: "../identity.graphqls", Input: `extend type Query {
+  "The sessions in force that the viewer may see, newest first: the viewer's own, and those of members within the scope of MANAGE_ROLES."
+  sessions(
+    "Which sessions; absent: all of those."
+    filter: SessionFilter
+    "How many, 100 at most; 25 if absent."
+    first: Int
+    "Only what comes after this cursor."
+    after: Cursor
+    "How many to leave out, instead of a cursor; 10,000 at most."
+    offset: Int
+  ): SessionConnection!
+  "What a browser needs to ask for a passkey. SIGN_IN needs nobody signed in, and is the same whoever exists. Writes nothing; each answer serves once, within five minutes."
+  passkeyChallenge(
+    "What the answer is to be for."
+    purpose: PasskeyPurpose!
+  ): PasskeyChallenge!
+}
+
+extend type Viewer {
+  "By what the viewer can sign in and prove who they are; null for a service token."
+  credentials: Credentials
+}
+
+extend type Mutation {
+  "Begin a session with a passkey, and with a fresh proof of identity: the passkey has verified its user."
+  signInWithPasskey(
+    "The passkey's answer to a challenge for SIGN_IN."
+    input: SignInWithPasskeyInput!
+  ): SignInWithPasskeyPayload
+  "Change one's own password. Ends one's other sessions. Needs the old password; failures count as those of signing in."
+  changePassword(
+    "The old and the new password."
+    input: ChangePasswordInput!
+  ): ChangePasswordPayload
+  "Begin to enrol an authenticator app. Nothing counts before confirmTotp. Needs a fresh proof of identity or, for who has neither authenticator nor passkey, the password."
+  enrolTotp(
+    "The password, where it is needed."
+    input: EnrolTotpInput!
+  ): EnrolTotpPayload
+  "Complete enrolTotp by a first code. The new authenticator stands in place of any before; recovery codes are new; one's other sessions end."
+  confirmTotp(
+    "The code."
+    input: ConfirmTotpInput!
+  ): ConfirmTotpPayload
+  "Take one's authenticator away. Ends one's other sessions. Needs a fresh proof of identity."
+  removeTotp: RemoveTotpPayload
+  "Get new recovery codes; those before no longer serve. Needs a fresh proof of identity."
+  renewRecoveryCodes: RenewRecoveryCodesPayload
+  "Add a passkey. Ends one's other sessions. Needs a fresh proof of identity or, for who has neither authenticator nor passkey, the password."
+  addPasskey(
+    "The browser's answer to a challenge for ADD, and a name."
+    input: AddPasskeyInput!
+  ): AddPasskeyPayload
+  "Take one of one's passkeys away. Ends one's other sessions. Needs a fresh proof of identity."
+  removePasskey(
+    "Which passkey."
+    input: RemovePasskeyInput!
+  ): RemovePasskeyPayload
+  "Give a member a password that serves once, within a day, to sign in and choose another. Ends all their sessions. Needs MANAGE_ROLES over the member, every permission that the member has, and a fresh proof of identity."
+  resetPassword(
+    "Whose."
+    input: ResetPasswordInput!
+  ): ResetPasswordPayload
+  "Take a member's authenticator, passkeys and recovery codes away, for who has lost them. Ends all their sessions. Needs what resetPassword needs."
+  resetAuthenticators(
+    "Whose."
+    input: ResetAuthenticatorsInput!
+  ): ResetAuthenticatorsPayload
+  "End a session: one's own, or one of a member within the scope of MANAGE_ROLES. Its next request is refused, its streams close within seconds."
+  revokeSession(
+    "Which session."
+    input: RevokeSessionInput!
+  ): RevokeSessionPayload
+  "End all one's sessions but this one, or all of a member within the scope of MANAGE_ROLES."
+  revokeSessions(
+    "Whose."
+    input: RevokeSessionsInput!
+  ): RevokeSessionsPayload
+}
+
+"How somebody signed in."
+enum SignInMethod {
+  "By login and password."
+  PASSWORD
+  "By a passkey."
+  PASSKEY
+}
+
+"A time during which somebody is signed in on a device: 12 hours at most, 2 without use."
+type Session {
+  "The session's id, for revokeSession; node(id) does not know it."
+  id: ID!
+  "Who is signed in."
+  member: Member
+  "How they signed in."
+  method: SignInMethod!
+  "On what, as the device says, such as Firefox on Windows; null where it says nothing."
+  device: String
+  "From which address it was used last."
+  address: String
+  "Whether it is the one that asks."
+  current: Boolean!
+  "When it began."
+  createdAt: Time!
+  "When it was used last, to the minute or so."
+  lastSeenAt: Time!
+  "When it ends, however much it is used."
+  expiresAt: Time!
+}
+
+"Narrows a list of sessions."
+input SessionFilter {
+  "Of this member."
+  memberId: ID
+}
+
+"By what somebody can sign in and prove who they are."
+type Credentials {
+  "The login; null for who has none."
+  login: String
+  "Whether they have a password."
+  password: Boolean!
+  "Whether they have an authenticator app, confirmed by a first code."
+  totp: Boolean!
+  "The passkeys, oldest first."
+  passkeys: [Passkey!]!
+  "How many recovery codes are left."
+  recoveryCodesLeft: Int!
+}
+
+"A key on a device or in a password manager, that verifies its user before it answers."
+type Passkey {
+  "The passkey's id, for removePasskey; node(id) does not know it."
+  id: ID!
+  "What its owner calls it."
+  name: String!
+  "Whether it is copied to other devices, as by a password manager."
+  backedUp: Boolean!
+  "When it was added."
+  createdAt: Time!
+  "When it was used last; null: never."
+  lastUsedAt: Time
+}
+
+"What a passkey is asked for."
+enum PasskeyPurpose {
+  "To sign in."
+  SIGN_IN
+  "To prove one's identity afresh, with verifyIdentity."
+  VERIFY
+  "To add a passkey."
+  ADD
+}
+
+"What a browser needs to ask for a passkey."
+type PasskeyChallenge {
+  "To be sent back with the answer."
+  ceremony: String!
+  "For PublicKeyCredential.parseCreationOptionsFromJSON (ADD) or parseRequestOptionsFromJSON."
+  options: JSON!
+  "Until when an answer is taken."
+  expiresAt: Time!
+}
+
+"A passkey's answer to a challenge."
+input PasskeyAnswerInput {
+  "The challenge's ceremony."
+  ceremony: String!
+  "The PublicKeyCredential, as its toJSON gives it."
+  credential: JSON!
+}
+
+"What signInWithPasskey is told."
+input SignInWithPasskeyInput {
+  "The challenge's ceremony."
+  ceremony: String!
+  "The PublicKeyCredential, as its toJSON gives it."
+  credential: JSON!
+}
+
+"What signInWithPasskey did."
+type SignInWithPasskeyPayload {
+  "Who is signed in now."
+  viewer: Viewer
+  "Bearer token; the same session is also set as a cookie."
+  token: String!
+  "When the session ends."
+  expiresAt: Time!
+}
+
+"What changePassword is told."
+input ChangePasswordInput {
+  "The password so far."
+  oldPassword: String!
+  "The password from now on: 12 to 256 characters, not the login and none of the very common ones."
+  newPassword: String!
+}
+
+"What changePassword did."
+type ChangePasswordPayload {
+  "How many other sessions were ended."
+  revokedSessions: Int!
+}
+
+"What enrolTotp is told."
+input EnrolTotpInput {
+  "The password, for who cannot prove their identity otherwise yet."
+  password: String
+}
+
+"What enrolTotp did. It is shown once."
+type EnrolTotpPayload {
+  "What authenticator apps enrol from, an otpauth URI."
+  uri: String!
+  "The same as a QR code: a PNG image as a data: URI."
+  qrCode: String!
+  "Until when confirmTotp takes the first code."
+  expiresAt: Time!
+}
+
+"What confirmTotp is told."
+input ConfirmTotpInput {
+  "The code that the new authenticator shows."
+  code: String!
+}
+
+"What confirmTotp did."
+type ConfirmTotpPayload {
+  "Whose authenticator it is."
+  viewer: Viewer
+  "Codes that serve once each in the authenticator's place. Shown once."
+  recoveryCodes: [String!]!
+}
+
+"What removeTotp did."
+type RemoveTotpPayload {
+  "Whose authenticator it was."
+  viewer: Viewer
+}
+
+"What renewRecoveryCodes did."
+type RenewRecoveryCodesPayload {
+  "Codes that serve once each in the authenticator's place. Shown once."
+  recoveryCodes: [String!]!
+}
+
+"What addPasskey is told."
+input AddPasskeyInput {
+  "The challenge's ceremony."
+  ceremony: String!
+  "The PublicKeyCredential, as its toJSON gives it."
+  credential: JSON!
+  "What to call it, such as the device."
+  name: String!
+  "The password, for who cannot prove their identity otherwise yet."
+  password: String
+}
+
+"What addPasskey did."
+type AddPasskeyPayload {
+  "The new passkey."
+  passkey: Passkey
+  "Codes that serve once each in the passkey's place, where it is the first; else null. Shown once."
+  recoveryCodes: [String!]
+}
+
+"What removePasskey is told."
+input RemovePasskeyInput {
+  "The passkey."
+  id: ID!
+}
+
+"What removePasskey did."
+type RemovePasskeyPayload {
+  "The id of the passkey that is no more."
+  removedPasskeyId: ID
+}
+
+"What resetPassword is told."
+input ResetPasswordInput {
+  "Whose."
+  memberId: ID!
+  "What they are to sign in with; absent: as before, or else their userId."
+  login: String
+}
+
+"What resetPassword did."
+type ResetPasswordPayload {
+  "Whose it is."
+  member: Member
+  "What they sign in with."
+  login: String!
+  "The password that serves once. Shown once."
+  password: String!
+  "Until when it serves."
+  expiresAt: Time!
+}
+
+"What resetAuthenticators is told."
+input ResetAuthenticatorsInput {
+  "Whose."
+  memberId: ID!
+}
+
+"What resetAuthenticators did."
+type ResetAuthenticatorsPayload {
+  "Whose they were."
+  member: Member
+}
+
+"What revokeSession is told."
+input RevokeSessionInput {
+  "The session."
+  id: ID!
+}
+
+"What revokeSession did."
+type RevokeSessionPayload {
+  "The id of the session that is over."
+  revokedSessionId: ID
+}
+
+"What revokeSessions is told."
+input RevokeSessionsInput {
+  "Whose; absent: one's own but this one."
+  memberId: ID
+}
+
+"What revokeSessions did."
+type RevokeSessionsPayload {
+  "How many sessions were ended."
+  revokedSessions: Int!
+}
+
+"A page of sessions."
+type SessionConnection {
+  "The rows with their cursors."
+  edges: [SessionEdge]
+  "The rows without their cursors."
+  nodes: [Session!]!
+  "Where the page stands in the list."
+  pageInfo: PageInfo!
+  "How many rows the whole list has; counted only when asked for."
+  totalCount: Int!
+}
+
+"One row of a page of sessions."
+type SessionEdge {
+  "The session."
+  node: Session
+  "Its place in the list."
+  cursor: Cursor!
+}
+`, BuiltIn: false},
 	{Name: "../leak.graphqls", Input: `extend type Query {
   "Findings of the chat audit: customers moved to private accounts, exports before leaving. Newest first; never those about the viewer. Each look is recorded. Needs AUDIT_CHATS, and shows members in its scope."
   leakFindings(
@@ -8668,6 +9623,16 @@ var parsedSchema = gqlparser.MustLoadSchema(sources...)
 // Each function is generated once per unique object type, deduplicating the
 // switch statements that were previously inlined in every fieldContext_* function.
 
+func (ec *executionContext) childFields_AddPasskeyPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "passkey":
+		return ec.fieldContext_AddPasskeyPayload_passkey(ctx, field)
+	case "recoveryCodes":
+		return ec.fieldContext_AddPasskeyPayload_recoveryCodes(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type AddPasskeyPayload", field.Name)
+}
+
 func (ec *executionContext) childFields_Approval(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "id":
@@ -8794,6 +9759,14 @@ func (ec *executionContext) childFields_CancelHandoverPayload(ctx context.Contex
 	return nil, fmt.Errorf("no field named %q was found under type CancelHandoverPayload", field.Name)
 }
 
+func (ec *executionContext) childFields_ChangePasswordPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "revokedSessions":
+		return ec.fieldContext_ChangePasswordPayload_revokedSessions(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ChangePasswordPayload", field.Name)
+}
+
 func (ec *executionContext) childFields_Checkpoint(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "size":
@@ -8826,6 +9799,16 @@ func (ec *executionContext) childFields_CompanyOwn(ctx context.Context, field gr
 		return ec.fieldContext_CompanyOwn_names(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type CompanyOwn", field.Name)
+}
+
+func (ec *executionContext) childFields_ConfirmTotpPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "viewer":
+		return ec.fieldContext_ConfirmTotpPayload_viewer(ctx, field)
+	case "recoveryCodes":
+		return ec.fieldContext_ConfirmTotpPayload_recoveryCodes(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ConfirmTotpPayload", field.Name)
 }
 
 func (ec *executionContext) childFields_Contact(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -8932,6 +9915,22 @@ func (ec *executionContext) childFields_CreateServiceTokenPayload(ctx context.Co
 	return nil, fmt.Errorf("no field named %q was found under type CreateServiceTokenPayload", field.Name)
 }
 
+func (ec *executionContext) childFields_Credentials(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "login":
+		return ec.fieldContext_Credentials_login(ctx, field)
+	case "password":
+		return ec.fieldContext_Credentials_password(ctx, field)
+	case "totp":
+		return ec.fieldContext_Credentials_totp(ctx, field)
+	case "passkeys":
+		return ec.fieldContext_Credentials_passkeys(ctx, field)
+	case "recoveryCodesLeft":
+		return ec.fieldContext_Credentials_recoveryCodesLeft(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Credentials", field.Name)
+}
+
 func (ec *executionContext) childFields_DeactivateMemberPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "member":
@@ -9004,6 +10003,18 @@ func (ec *executionContext) childFields_DepartmentEdge(ctx context.Context, fiel
 		return ec.fieldContext_DepartmentEdge_cursor(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type DepartmentEdge", field.Name)
+}
+
+func (ec *executionContext) childFields_EnrolTotpPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "uri":
+		return ec.fieldContext_EnrolTotpPayload_uri(ctx, field)
+	case "qrCode":
+		return ec.fieldContext_EnrolTotpPayload_qrCode(ctx, field)
+	case "expiresAt":
+		return ec.fieldContext_EnrolTotpPayload_expiresAt(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type EnrolTotpPayload", field.Name)
 }
 
 func (ec *executionContext) childFields_ExecuteHandoverPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -9662,6 +10673,34 @@ func (ec *executionContext) childFields_PageInfo(ctx context.Context, field grap
 	return nil, fmt.Errorf("no field named %q was found under type PageInfo", field.Name)
 }
 
+func (ec *executionContext) childFields_Passkey(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_Passkey_id(ctx, field)
+	case "name":
+		return ec.fieldContext_Passkey_name(ctx, field)
+	case "backedUp":
+		return ec.fieldContext_Passkey_backedUp(ctx, field)
+	case "createdAt":
+		return ec.fieldContext_Passkey_createdAt(ctx, field)
+	case "lastUsedAt":
+		return ec.fieldContext_Passkey_lastUsedAt(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Passkey", field.Name)
+}
+
+func (ec *executionContext) childFields_PasskeyChallenge(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "ceremony":
+		return ec.fieldContext_PasskeyChallenge_ceremony(ctx, field)
+	case "options":
+		return ec.fieldContext_PasskeyChallenge_options(ctx, field)
+	case "expiresAt":
+		return ec.fieldContext_PasskeyChallenge_expiresAt(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type PasskeyChallenge", field.Name)
+}
+
 func (ec *executionContext) childFields_PlanItem(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "kind":
@@ -9742,6 +10781,30 @@ func (ec *executionContext) childFields_RejectHandoverPayload(ctx context.Contex
 	return nil, fmt.Errorf("no field named %q was found under type RejectHandoverPayload", field.Name)
 }
 
+func (ec *executionContext) childFields_RemovePasskeyPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "removedPasskeyId":
+		return ec.fieldContext_RemovePasskeyPayload_removedPasskeyId(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type RemovePasskeyPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_RemoveTotpPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "viewer":
+		return ec.fieldContext_RemoveTotpPayload_viewer(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type RemoveTotpPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_RenewRecoveryCodesPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "recoveryCodes":
+		return ec.fieldContext_RenewRecoveryCodesPayload_recoveryCodes(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type RenewRecoveryCodesPayload", field.Name)
+}
+
 func (ec *executionContext) childFields_ReplanHandoverPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "handover":
@@ -9756,6 +10819,28 @@ func (ec *executionContext) childFields_ReplayDeliveryPayload(ctx context.Contex
 		return ec.fieldContext_ReplayDeliveryPayload_delivery(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type ReplayDeliveryPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_ResetAuthenticatorsPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "member":
+		return ec.fieldContext_ResetAuthenticatorsPayload_member(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ResetAuthenticatorsPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_ResetPasswordPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "member":
+		return ec.fieldContext_ResetPasswordPayload_member(ctx, field)
+	case "login":
+		return ec.fieldContext_ResetPasswordPayload_login(ctx, field)
+	case "password":
+		return ec.fieldContext_ResetPasswordPayload_password(ctx, field)
+	case "expiresAt":
+		return ec.fieldContext_ResetPasswordPayload_expiresAt(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ResetPasswordPayload", field.Name)
 }
 
 func (ec *executionContext) childFields_RetryTransfersPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -9798,6 +10883,22 @@ func (ec *executionContext) childFields_RevokeServiceTokenPayload(ctx context.Co
 		return ec.fieldContext_RevokeServiceTokenPayload_revokedServiceTokenId(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type RevokeServiceTokenPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_RevokeSessionPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "revokedSessionId":
+		return ec.fieldContext_RevokeSessionPayload_revokedSessionId(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type RevokeSessionPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_RevokeSessionsPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "revokedSessions":
+		return ec.fieldContext_RevokeSessionsPayload_revokedSessions(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type RevokeSessionsPayload", field.Name)
 }
 
 func (ec *executionContext) childFields_Role(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -9990,6 +11091,54 @@ func (ec *executionContext) childFields_ServiceToken(ctx context.Context, field 
 	return nil, fmt.Errorf("no field named %q was found under type ServiceToken", field.Name)
 }
 
+func (ec *executionContext) childFields_Session(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_Session_id(ctx, field)
+	case "member":
+		return ec.fieldContext_Session_member(ctx, field)
+	case "method":
+		return ec.fieldContext_Session_method(ctx, field)
+	case "device":
+		return ec.fieldContext_Session_device(ctx, field)
+	case "address":
+		return ec.fieldContext_Session_address(ctx, field)
+	case "current":
+		return ec.fieldContext_Session_current(ctx, field)
+	case "createdAt":
+		return ec.fieldContext_Session_createdAt(ctx, field)
+	case "lastSeenAt":
+		return ec.fieldContext_Session_lastSeenAt(ctx, field)
+	case "expiresAt":
+		return ec.fieldContext_Session_expiresAt(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type Session", field.Name)
+}
+
+func (ec *executionContext) childFields_SessionConnection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "edges":
+		return ec.fieldContext_SessionConnection_edges(ctx, field)
+	case "nodes":
+		return ec.fieldContext_SessionConnection_nodes(ctx, field)
+	case "pageInfo":
+		return ec.fieldContext_SessionConnection_pageInfo(ctx, field)
+	case "totalCount":
+		return ec.fieldContext_SessionConnection_totalCount(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type SessionConnection", field.Name)
+}
+
+func (ec *executionContext) childFields_SessionEdge(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "node":
+		return ec.fieldContext_SessionEdge_node(ctx, field)
+	case "cursor":
+		return ec.fieldContext_SessionEdge_cursor(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type SessionEdge", field.Name)
+}
+
 func (ec *executionContext) childFields_Settings(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "movesPerContact":
@@ -10030,6 +11179,18 @@ func (ec *executionContext) childFields_SignInPayload(ctx context.Context, field
 		return ec.fieldContext_SignInPayload_expiresAt(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type SignInPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_SignInWithPasskeyPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "viewer":
+		return ec.fieldContext_SignInWithPasskeyPayload_viewer(ctx, field)
+	case "token":
+		return ec.fieldContext_SignInWithPasskeyPayload_token(ctx, field)
+	case "expiresAt":
+		return ec.fieldContext_SignInWithPasskeyPayload_expiresAt(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type SignInWithPasskeyPayload", field.Name)
 }
 
 func (ec *executionContext) childFields_SignOutPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -10360,6 +11521,8 @@ func (ec *executionContext) childFields_Viewer(ctx context.Context, field graphq
 		return ec.fieldContext_Viewer_scopeOf(ctx, field)
 	case "verifiedUntil":
 		return ec.fieldContext_Viewer_verifiedUntil(ctx, field)
+	case "credentials":
+		return ec.fieldContext_Viewer_credentials(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Viewer", field.Name)
 }

@@ -79,6 +79,9 @@ type (
 	WebhookDeliveryConnection = Connection[*WebhookDelivery]
 	WebhookDeliveryEdge       = Edge[*WebhookDelivery]
 
+	SessionConnection = Connection[*Session]
+	SessionEdge       = Edge[*Session]
+
 	TransferItemConnection = Connection[*report.Item]
 	TransferItemEdge       = Edge[*report.Item]
 )

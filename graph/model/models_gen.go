@@ -4,6 +4,7 @@ package model
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"io"
 	"strconv"
@@ -20,10 +21,31 @@ import (
 	"github.com/openhandover/openhandover/internal/approval"
 	"github.com/openhandover/openhandover/internal/contact"
 	"github.com/openhandover/openhandover/internal/handover"
+	"github.com/openhandover/openhandover/internal/identity"
 	"github.com/openhandover/openhandover/internal/nid"
 	"github.com/openhandover/openhandover/internal/rule"
 	"github.com/openhandover/openhandover/internal/setting"
 )
+
+// What addPasskey is told.
+type AddPasskeyInput struct {
+	// The challenge's ceremony.
+	Ceremony string `json:"ceremony"`
+	// The PublicKeyCredential, as its toJSON gives it.
+	Credential json.RawMessage `json:"credential"`
+	// What to call it, such as the device.
+	Name string `json:"name"`
+	// The password, for who cannot prove their identity otherwise yet.
+	Password *string `json:"password,omitempty"`
+}
+
+// What addPasskey did.
+type AddPasskeyPayload struct {
+	// The new passkey.
+	Passkey *identity.Passkey `json:"passkey,omitempty"`
+	// Codes that serve once each in the passkey's place, where it is the first; else null. Shown once.
+	RecoveryCodes []string `json:"recoveryCodes,omitempty"`
+}
 
 // What approveHandover is told.
 type ApproveHandoverInput struct {
@@ -83,6 +105,34 @@ type CancelHandoverInput struct {
 type CancelHandoverPayload struct {
 	// The handover as it is now.
 	Handover *ent.Handover `json:"handover,omitempty"`
+}
+
+// What changePassword is told.
+type ChangePasswordInput struct {
+	// The password so far.
+	OldPassword string `json:"oldPassword"`
+	// The password from now on: 12 to 256 characters, not the login and none of the very common ones.
+	NewPassword string `json:"newPassword"`
+}
+
+// What changePassword did.
+type ChangePasswordPayload struct {
+	// How many other sessions were ended.
+	RevokedSessions int `json:"revokedSessions"`
+}
+
+// What confirmTotp is told.
+type ConfirmTotpInput struct {
+	// The code that the new authenticator shows.
+	Code string `json:"code"`
+}
+
+// What confirmTotp did.
+type ConfirmTotpPayload struct {
+	// Whose authenticator it is.
+	Viewer *Viewer `json:"viewer,omitempty"`
+	// Codes that serve once each in the authenticator's place. Shown once.
+	RecoveryCodes []string `json:"recoveryCodes"`
 }
 
 // How contacts are sorted. Equal ones are sorted by id, in the same direction.
@@ -213,6 +263,22 @@ type DepartmentFilter struct {
 	Ids []nid.ID `json:"ids,omitempty"`
 	// Directly below this department.
 	ParentID *nid.ID `json:"parentId,omitempty"`
+}
+
+// What enrolTotp is told.
+type EnrolTotpInput struct {
+	// The password, for who cannot prove their identity otherwise yet.
+	Password *string `json:"password,omitempty"`
+}
+
+// What enrolTotp did. It is shown once.
+type EnrolTotpPayload struct {
+	// What authenticator apps enrol from, an otpauth URI.
+	URI string `json:"uri"`
+	// The same as a QR code: a PNG image as a data: URI.
+	QRCode string `json:"qrCode"`
+	// Until when confirmTotp takes the first code.
+	ExpiresAt time.Time `json:"expiresAt"`
 }
 
 // What executeHandover is told.
@@ -421,6 +487,30 @@ type RejectHandoverPayload struct {
 	Approval *ent.Approval `json:"approval,omitempty"`
 }
 
+// What removePasskey is told.
+type RemovePasskeyInput struct {
+	// The passkey.
+	ID nid.ID `json:"id"`
+}
+
+// What removePasskey did.
+type RemovePasskeyPayload struct {
+	// The id of the passkey that is no more.
+	RemovedPasskeyID *nid.ID `json:"removedPasskeyId,omitempty"`
+}
+
+// What removeTotp did.
+type RemoveTotpPayload struct {
+	// Whose authenticator it was.
+	Viewer *Viewer `json:"viewer,omitempty"`
+}
+
+// What renewRecoveryCodes did.
+type RenewRecoveryCodesPayload struct {
+	// Codes that serve once each in the authenticator's place. Shown once.
+	RecoveryCodes []string `json:"recoveryCodes"`
+}
+
 // What replanHandover is told.
 type ReplanHandoverInput struct {
 	// The handover.
@@ -441,6 +531,38 @@ type ReplanHandoverPayload struct {
 type ReplayDeliveryPayload struct {
 	// The new delivery.
 	Delivery *WebhookDelivery `json:"delivery,omitempty"`
+}
+
+// What resetAuthenticators is told.
+type ResetAuthenticatorsInput struct {
+	// Whose.
+	MemberID nid.ID `json:"memberId"`
+}
+
+// What resetAuthenticators did.
+type ResetAuthenticatorsPayload struct {
+	// Whose they were.
+	Member *ent.Member `json:"member,omitempty"`
+}
+
+// What resetPassword is told.
+type ResetPasswordInput struct {
+	// Whose.
+	MemberID nid.ID `json:"memberId"`
+	// What they are to sign in with; absent: as before, or else their userId.
+	Login *string `json:"login,omitempty"`
+}
+
+// What resetPassword did.
+type ResetPasswordPayload struct {
+	// Whose it is.
+	Member *ent.Member `json:"member,omitempty"`
+	// What they sign in with.
+	Login string `json:"login"`
+	// The password that serves once. Shown once.
+	Password string `json:"password"`
+	// Until when it serves.
+	ExpiresAt time.Time `json:"expiresAt"`
 }
 
 // Which transfers to try again.
@@ -509,6 +631,30 @@ type RevokeServiceTokenInput struct {
 type RevokeServiceTokenPayload struct {
 	// The id of the token that no longer lets anybody in.
 	RevokedServiceTokenID *nid.ID `json:"revokedServiceTokenId,omitempty"`
+}
+
+// What revokeSession is told.
+type RevokeSessionInput struct {
+	// The session.
+	ID nid.ID `json:"id"`
+}
+
+// What revokeSession did.
+type RevokeSessionPayload struct {
+	// The id of the session that is over.
+	RevokedSessionID *nid.ID `json:"revokedSessionId,omitempty"`
+}
+
+// What revokeSessions is told.
+type RevokeSessionsInput struct {
+	// Whose; absent: one's own but this one.
+	MemberID *nid.ID `json:"memberId,omitempty"`
+}
+
+// What revokeSessions did.
+type RevokeSessionsPayload struct {
+	// How many sessions were ended.
+	RevokedSessions int `json:"revokedSessions"`
 }
 
 // One preset rule.
@@ -611,6 +757,12 @@ type ScheduleDeparturePayload struct {
 	Member *ent.Member `json:"member,omitempty"`
 }
 
+// Narrows a list of sessions.
+type SessionFilter struct {
+	// Of this member.
+	MemberID *nid.ID `json:"memberId,omitempty"`
+}
+
 // What signIn is told.
 type SignInInput struct {
 	// The corp's name; may be left out where there is only one corp.
@@ -619,10 +771,30 @@ type SignInInput struct {
 	Login string `json:"login"`
 	// The password.
 	Password string `json:"password"`
+	// The password from now on, where an administrator gave the one before: that serves once.
+	NewPassword *string `json:"newPassword,omitempty"`
 }
 
 // What signIn did.
 type SignInPayload struct {
+	// Who is signed in now.
+	Viewer *Viewer `json:"viewer,omitempty"`
+	// Bearer token; the same session is also set as a cookie.
+	Token string `json:"token"`
+	// When the session ends.
+	ExpiresAt time.Time `json:"expiresAt"`
+}
+
+// What signInWithPasskey is told.
+type SignInWithPasskeyInput struct {
+	// The challenge's ceremony.
+	Ceremony string `json:"ceremony"`
+	// The PublicKeyCredential, as its toJSON gives it.
+	Credential json.RawMessage `json:"credential"`
+}
+
+// What signInWithPasskey did.
+type SignInWithPasskeyPayload struct {
 	// Who is signed in now.
 	Viewer *Viewer `json:"viewer,omitempty"`
 	// Bearer token; the same session is also set as a cookie.
@@ -769,6 +941,10 @@ type VerifyIdentityInput struct {
 	Code *string `json:"code,omitempty"`
 	// Password, where no authenticator is enrolled and policy allows it.
 	Password *string `json:"password,omitempty"`
+	// A recovery code, in place of an authenticator that is lost. Each serves once.
+	RecoveryCode *string `json:"recoveryCode,omitempty"`
+	// A passkey's answer to a challenge for VERIFY.
+	Passkey *identity.PasskeyAnswer `json:"passkey,omitempty"`
 }
 
 // What verifyIdentity did.

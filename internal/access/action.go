@@ -64,7 +64,13 @@ const (
 	SessionVerify    Action = "session.verify"
 	SessionFail      Action = "session.fail"
 	CredentialSet    Action = "credential.set"
+	SessionRevoke    Action = "session.revoke"
 	CredentialEnrol  Action = "credential.enrol"
+	CredentialBegin  Action = "credential.begin"
+	CredentialRemove Action = "credential.remove"
+	CredentialRenew  Action = "credential.renew"
+	CredentialReset  Action = "credential.reset"
+	SecretsRotate    Action = "secrets.rotate"
 	AccessDeny       Action = "access.deny"
 )
 
@@ -77,5 +83,6 @@ var Actions = []Action{
 	RuleSetSave, PolicySave, SettingsSave, CheckpointKey, PersonErase, EvidenceExport, ExportCreate, ExportStart, ExportFinish, ExportDownload, ExportExpire, HistoryRead, ChatSearch,
 	FindingSave, FindingReview, FindingRead, MessageExpire,
 	BackupCreate, BackupDelete, BackupRestore, WebhookSave, WebhookDelete, DeliveryReplay,
-	SessionStart, SessionEnd, SessionVerify, SessionFail, CredentialSet, CredentialEnrol, AccessDeny,
+	SessionStart, SessionEnd, SessionVerify, SessionFail, SessionRevoke, CredentialSet, CredentialEnrol,
+	CredentialBegin, CredentialRemove, CredentialRenew, CredentialReset, SecretsRotate, AccessDeny,
 }

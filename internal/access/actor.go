@@ -45,6 +45,9 @@ type Actor struct {
 	Lang          string
 	RequestID     string
 	Address       string
+	// Device says in a few words from what the request comes, such as "Firefox on
+	// Windows"; empty where nothing tells.
+	Device string
 	// Cause is the handover a job works for; zero otherwise.
 	Cause nid.ID
 }

@@ -81,6 +81,21 @@ var Operations = map[string]Rule{
 	"Mutation.saveWebhook":        {Any: []Permission{ManageConnector}, StepUp: true, Person: true},
 	"Mutation.deleteWebhook":      {Any: []Permission{ManageConnector}, StepUp: true, Person: true},
 	"Mutation.replayDelivery":     {Any: []Permission{ManageConnector}, StepUp: true, Person: true},
+
+	"Query.sessions":               {Person: true},
+	"Query.passkeyChallenge":       {Open: true}, // it asks who is there where that matters
+	"Mutation.signInWithPasskey":   {Open: true},
+	"Mutation.changePassword":      {Person: true},
+	"Mutation.enrolTotp":           {Person: true}, // with the password instead, where there is no proof yet
+	"Mutation.confirmTotp":         {Person: true},
+	"Mutation.removeTotp":          {StepUp: true, Person: true},
+	"Mutation.renewRecoveryCodes":  {StepUp: true, Person: true},
+	"Mutation.addPasskey":          {Person: true}, // like enrolTotp
+	"Mutation.removePasskey":       {StepUp: true, Person: true},
+	"Mutation.resetPassword":       {Any: []Permission{ManageRoles}, StepUp: true, Person: true},
+	"Mutation.resetAuthenticators": {Any: []Permission{ManageRoles}, StepUp: true, Person: true},
+	"Mutation.revokeSession":       {Person: true}, // one's own, without a permission
+	"Mutation.revokeSessions":      {Person: true},
 }
 
 // Allows reports whether the rule lets the actor try. A step-up that is still to

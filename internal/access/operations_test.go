@@ -14,6 +14,10 @@ var table = map[string]string{
 	"Query.grants": "ampurs", "Query.previewHandover": "am", "Query.auditEntries": "au", "Query.checkpoint": "au", "Query.transferStatistics": "ampur", "Query.transferItems": "ampur",
 	"Query.settings": "ampurs", "Query.messages": "ampurs", "Query.exports": "ampurs", "Mutation.createExport": "ampurs", "Query.leakFindings": "au", "Mutation.reviewLeakFinding": "au", "Subscription.handoverProgress": "ampurs",
 
+	"Query.sessions": "ampurs", "Query.passkeyChallenge": "ampurs", "Mutation.signInWithPasskey": "ampurs", "Mutation.changePassword": "ampurs",
+	"Mutation.enrolTotp": "ampurs", "Mutation.confirmTotp": "ampurs", "Mutation.removeTotp": "ampurs", "Mutation.renewRecoveryCodes": "ampurs",
+	"Mutation.addPasskey": "ampurs", "Mutation.removePasskey": "ampurs", "Mutation.resetPassword": "a", "Mutation.resetAuthenticators": "a",
+	"Mutation.revokeSession": "ampurs", "Mutation.revokeSessions": "ampurs",
 	"Mutation.signIn": "ampurs", "Mutation.signOut": "ampurs", "Mutation.verifyIdentity": "ampurs",
 	"Mutation.scheduleDeparture": "am", "Mutation.deactivateMember": "am", "Mutation.reinstateMember": "am",
 	"Mutation.handOver": "am", "Mutation.createHandover": "am", "Mutation.replanHandover": "am", "Mutation.submitHandover": "am",

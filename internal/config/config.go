@@ -59,7 +59,10 @@ type Config struct {
 	BackupFolder    string   `name:"backup-folder" env:"HANDOVER_BACKUP_FOLDER" placeholder:"FOLDER" help:"Where backups are kept (default: backups in the data folder)."`
 	BackupRecipient []string `name:"backup-recipient" env:"HANDOVER_BACKUP_RECIPIENTS" placeholder:"KEY" help:"Public key that backups are encrypted to, age1…; repeatable (default: that of backup.key in the data folder, made where there is none)."`
 
-	AllowOrigin []string       `name:"allow-origin" env:"HANDOVER_ALLOW_ORIGINS" placeholder:"ORIGIN" help:"Origin whose pages may call the API, such as https://console.example.com; repeatable."`
+	AllowOrigin   []string `name:"allow-origin" env:"HANDOVER_ALLOW_ORIGINS" placeholder:"ORIGIN" help:"Origin whose pages may call the API, such as https://console.example.com; repeatable."`
+	PasskeyOrigin []string `name:"passkey-origin" env:"HANDOVER_PASSKEY_ORIGINS" placeholder:"ORIGIN" help:"Origin whose pages may ask for passkeys, such as https://handover.example.com; repeatable (default: the allowed origins, where they are of one host)."`
+	PasskeyDomain string   `name:"passkey-domain" env:"HANDOVER_PASSKEY_DOMAIN" placeholder:"DOMAIN" help:"Domain that passkeys are bound to for ever (default: the host of their origins)."`
+
 	BehindProxy []netip.Prefix `name:"behind-proxy" env:"HANDOVER_BEHIND_PROXY" placeholder:"CIDR" help:"Network of proxies whose X-Forwarded-For is believed, such as 10.0.0.0/8; repeatable."`
 
 	PrivateWebhooks bool `name:"private-webhooks" env:"HANDOVER_PRIVATE_WEBHOOKS" help:"Let webhooks be in private networks and on this machine."`
@@ -177,11 +180,14 @@ func (c *Config) check() error {
 		return err
 	}
 	for i, o := range c.AllowOrigin {
-		origin, err := checkOrigin(o)
+		origin, err := checkOrigin("allow-origin", o)
 		if err != nil {
 			return err
 		}
 		c.AllowOrigin[i] = origin
+	}
+	if err := c.checkPasskeys(); err != nil {
+		return err
 	}
 	if c.TrustedDocumentsOnly && c.TrustedDocuments == "" {
 		return bad("trusted-documents-only", "needs trusted-documents, else nothing could be asked")
@@ -230,10 +236,10 @@ func (c *Config) checkWitness() error {
 
 // checkOrigin gives the origin as browsers write it (RFC 6454 §6.2). Neither "*"
 // nor "null" is one: with cookies they would let every page in.
-func checkOrigin(s string) (string, error) {
+func checkOrigin(name, s string) (string, error) {
 	u, err := url.Parse(s)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil || s != u.Scheme+"://"+u.Host || strings.Contains(u.Host, "*") {
-		return "", bad("allow-origin", "%q is no origin; write scheme and host, such as https://console.example.com", s)
+		return "", bad(name, "%q is no origin; write scheme and host, such as https://console.example.com", s)
 	}
 	host := strings.ToLower(u.Host)
 	for scheme, port := range map[string]string{"http": ":80", "https": ":443"} {

@@ -91,6 +91,19 @@ func TestNothingOfAPersonIsLeft(t *testing.T) {
 		c.Agree(contact)
 		c.Said(lina, contact, db.Now(), "hello zauberkunde")
 		c.Said(contact, lina, db.Now(), "zauberkunde is me")
+		ok(t, db.Tx(store.System(context.Background(), c.ID, "test"), func(ctx context.Context, tx *store.Tx) error {
+			for table, insert := range map[string]string{
+				"passkeys":       `INSERT INTO passkeys (corp_id, id, member_id, credential_id, public_key, flags, sign_count, name, created_at) VALUES ($1, $2, $2, $3, $3, 29, 0, 'phone of zauberlina', $4) RETURNING member_id`,
+				"recovery_codes": `INSERT INTO recovery_codes (corp_id, member_id, hash, used_at) VALUES ($1, $2, $3, $4) RETURNING member_id`,
+			} {
+				ids, err := tx.Change(ctx, table, insert, c.ID, lina, []byte("x"), tx.Now())
+				tx.Cover(ids...)
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		}))
 		c.Depart(lina)
 		reason := "zauberlina moved away"
 		s := &handover.Service{DB: db, Log: c.Log}

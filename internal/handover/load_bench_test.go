@@ -120,8 +120,8 @@ func (l *load) token(t testing.TB) string {
 	token := secret.NewToken(secret.Session, l.ID)
 	now := time.Now().UTC().Truncate(time.Microsecond)
 	ok(t, l.DB.Tx(store.System(context.Background(), l.ID, "test data"), func(ctx context.Context, tx *store.Tx) error {
-		_, err := tx.Keep(ctx, "sessions", `INSERT INTO sessions (secret_hash, corp_id, member_id, epoch, created_at, expires_at, last_seen_at, verified_until)
-			SELECT $1, corp_id, id, epoch, $4, $5, $4, $5 FROM members WHERE corp_id = $2 AND id = $3`, secret.Hash(token), l.ID, l.Admin, now, now.Add(time.Hour))
+		_, err := tx.Keep(ctx, "sessions", `INSERT INTO sessions (secret_hash, corp_id, id, member_id, epoch, method, created_at, expires_at, last_seen_at, verified_until)
+			SELECT $1, corp_id, id, id, epoch, 'PASSWORD', $4, $5, $4, $5 FROM members WHERE corp_id = $2 AND id = $3`, secret.Hash(token), l.ID, l.Admin, now, now.Add(time.Hour))
 		return err
 	}))
 	return token

@@ -95,7 +95,8 @@ func atWork(ctx context.Context, tx *store.Tx, member nid.ID, lock string) error
 func setPassword(ctx context.Context, tx *store.Tx, member nid.ID, login, hash string) (audit.Entry, error) {
 	key := name.Fold(login)
 	_, err := tx.Change(ctx, "credentials", `INSERT INTO credentials (corp_id, member_id, login, password_hash, updated_at) VALUES ($1, $2, $3, $4, $5)
-		ON CONFLICT (corp_id, member_id) DO UPDATE SET login = excluded.login, password_hash = excluded.password_hash, updated_at = excluded.updated_at
+		ON CONFLICT (corp_id, member_id) DO UPDATE SET login = excluded.login, password_hash = excluded.password_hash,
+			must_change = false, reset_until = NULL, updated_at = excluded.updated_at
 		RETURNING member_id`, tx.Corp(), member, key, hash, tx.Now())
 	if store.Duplicate(err) {
 		return audit.Entry{}, fault.Clash("login", "somebody else signs in with this", "该账号已被他人使用")
@@ -103,33 +104,31 @@ func setPassword(ctx context.Context, tx *store.Tx, member nid.ID, login, hash s
 	if err != nil {
 		return audit.Entry{}, err
 	}
-	ended, err := endSessions(ctx, tx, member)
+	ended, err := endSessions(ctx, tx, member, access.From(ctx))
 	if err != nil {
 		return audit.Entry{}, err
 	}
-	_, err = tx.Keep(ctx, "lockouts", `DELETE FROM lockouts WHERE corp_id = $1 AND subject IN ($2, $3)`, tx.Corp(), "sign-in:"+digest(key), "verify:"+member.String())
 	return audit.Entry{Action: access.CredentialSet, Subject: member, After: map[string]any{
 		"login": audit.Personal{Subject: member, Value: key}, "sessionsEnded": ended,
-	}}, err
+	}}, forgive(ctx, tx, member, key)
 }
 
-func endSessions(ctx context.Context, tx *store.Tx, member nid.ID) (int, error) {
-	return tx.Keep(ctx, "sessions", `DELETE FROM sessions WHERE corp_id = $1 AND member_id = $2`, tx.Corp(), member)
+// Enrolled is what is shown once of a new authenticator.
+type Enrolled struct {
+	// URI is what authenticator apps enrol from (otpauth://totp/…).
+	URI string
+	// RecoveryCodes serve once each in the authenticator's place.
+	RecoveryCodes []string
 }
 
-// Enrol gives a member a new authenticator in place of any before, ends the
-// member's sessions and returns the otpauth URI to enrol from, shown this one
-// time. CONFLICT on login for a member who has no password yet. ctx is that of
-// the system.
-func (s *Service) Enrol(ctx context.Context, member nid.ID) (uri string, err error) {
+// Enrol gives a member a new authenticator in place of any before, with new recovery
+// codes, and ends the member's sessions. CONFLICT on login for a member who has no
+// password yet. ctx is that of the system.
+func (s *Service) Enrol(ctx context.Context, member nid.ID) (out Enrolled, err error) {
 	if err := systemOnly(ctx); err != nil {
-		return "", err
+		return out, err
 	}
 	key := secret.NewTOTPSecret()
-	issuer := s.Issuer
-	if issuer == "" {
-		issuer = "OpenHandover"
-	}
 	err = s.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
 		if err := atWork(ctx, tx, member, ""); err != nil {
 			return err
@@ -139,7 +138,8 @@ func (s *Service) Enrol(ctx context.Context, member nid.ID) (uri string, err err
 			login  string
 		}
 		rows, err := store.ChangeInto(ctx, tx, func(r *row) []any { return []any{&r.member, &r.login} }, func(r *row) nid.ID { return r.member }, "credentials",
-			`UPDATE credentials SET totp_secret = $3, totp_last_step = 0, updated_at = $4 WHERE corp_id = $1 AND member_id = $2 RETURNING member_id, login`,
+			`UPDATE credentials SET totp_secret = $3, totp_last_step = 0, totp_pending = NULL, totp_pending_until = NULL, updated_at = $4
+			WHERE corp_id = $1 AND member_id = $2 RETURNING member_id, login`,
 			tx.Corp(), member, s.TOTP.Seal(key, credentialRow(tx.Corp(), member)), tx.Now())
 		if err != nil {
 			return err
@@ -147,12 +147,15 @@ func (s *Service) Enrol(ctx context.Context, member nid.ID) (uri string, err err
 		if len(rows) == 0 {
 			return fault.Clash("login", "set a password first", "请先设置密码")
 		}
-		uri = secret.TOTPURI(issuer, rows[0].login, key)
-		ended, err := endSessions(ctx, tx, member)
+		out.URI = secret.TOTPURI(s.issuer(), rows[0].login, key)
+		if out.RecoveryCodes, err = replaceRecoveryCodes(ctx, tx, member); err != nil {
+			return err
+		}
+		ended, err := endSessions(ctx, tx, member, access.From(ctx))
 		if err != nil {
 			return err
 		}
 		return s.Log.Append(ctx, tx, audit.Entry{Action: access.CredentialEnrol, Subject: member, After: map[string]any{"method": "otp", "sessionsEnded": ended}})
 	})
-	return uri, err
+	return out, err
 }

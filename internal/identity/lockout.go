@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"database/sql"
 	"log/slog"
+	"net/netip"
 	"time"
 
 	"github.com/openhandover/openhandover/internal/access"
@@ -19,13 +20,80 @@ const (
 	// lockTime is both how long a lock lasts and how long it must be quiet until
 	// failures are forgotten. With both the same, no 15 minutes see a sixth guess.
 	lockTime = 15 * time.Minute
+
+	// maxFromAddress is for an office behind one address, where some mistype.
+	maxFromAddress = 50
+	// maxInCorp is for guesses at many logins from many addresses. Past it the corp
+	// takes one attempt a minute; sessions, tokens and passkeys go on.
+	maxInCorp    = 1000
+	corpLockTime = time.Minute
 )
+
+// counter is one count of failed attempts.
+type counter struct {
+	subject string
+	most    int           // failures within lockTime
+	lock    time.Duration // for which nothing is compared after them
+}
+
+// doors are the counts of attempts to sign in to an account: its own, that of the
+// address it comes from, and that of the corp. Always in this order, in which their
+// rows are locked. A corp that does not exist has counts of its own by its name, so
+// that they lock as those of one that does.
+func doors(ctx context.Context, corp, login string) []counter {
+	out := []counter{{signInSubject(corp + login), maxFailures, lockTime}}
+	if n := network(access.From(ctx).Address); n != "" {
+		out = append(out, counter{"from:" + digest(corp+n), maxFromAddress, lockTime})
+	}
+	if corp != "" {
+		corp = ":" + digest(corp)
+	}
+	return append(out, counter{"corp" + corp, maxInCorp, corpLockTime})
+}
+
+// proofs are the counts of attempts to prove an identity in a session.
+func proofs(ctx context.Context, member nid.ID) []counter {
+	out := []counter{{verifySubject(member), maxFailures, lockTime}}
+	if n := network(access.From(ctx).Address); n != "" {
+		out = append(out, counter{"from:" + digest(n), maxFromAddress, lockTime})
+	}
+	return out
+}
+
+// network is what one subscriber has: an IPv4 address, or 64 bits of an IPv6 one. This
+// machine's own is nobody's: where the operator forgot to say that there is a proxy, it
+// stands for everybody, and one who guesses would lock all others out.
+func network(address string) string {
+	a, err := netip.ParseAddr(address)
+	if err != nil || a.IsLoopback() {
+		return ""
+	}
+	bits := a.BitLen()
+	if a.Is6() {
+		bits = 64
+	}
+	p, _ := a.Prefix(bits)
+	return p.String()
+}
+
+// signInSubject and verifySubject name the counts of an account.
+func signInSubject(login string) string  { return "sign-in:" + digest(login) }
+func verifySubject(member nid.ID) string { return "verify:" + member.String() }
 
 // charge counts an attempt as a failure before anything is compared, in the
 // database that all replicas share, so that a thousand guesses at once are no more
 // than a thousand in a row: five. Who succeeds is paid back (refund). It fails
-// with RATE_LIMITED while the subject is locked.
-func charge(ctx context.Context, tx *store.Tx, subject string) error {
+// with RATE_LIMITED while one of the counts is locked.
+func charge(ctx context.Context, tx *store.Tx, at ...counter) error {
+	for _, c := range at {
+		if err := chargeOne(ctx, tx, c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func chargeOne(ctx context.Context, tx *store.Tx, c counter) error {
 	now := tx.Now()
 	charged, err := store.KeepInto(ctx, tx, func(n *int) []any { return []any{n} }, "lockouts", `
 		INSERT INTO lockouts (corp_id, subject, failures, last_at) VALUES ($1, $2, 1, $3)
@@ -34,12 +102,12 @@ func charge(ctx context.Context, tx *store.Tx, subject string) error {
 			locked_until = CASE WHEN lockouts.last_at > $4 AND lockouts.failures + 1 >= $5 THEN $6 ELSE excluded.locked_until END
 		WHERE lockouts.locked_until IS NULL OR lockouts.locked_until <= $3
 		RETURNING failures`,
-		tx.Corp(), subject, now, now.Add(-lockTime), maxFailures, now.Add(lockTime))
+		tx.Corp(), c.subject, now, now.Add(-lockTime), c.most, now.Add(c.lock))
 	if err != nil || len(charged) > 0 {
 		return err
 	}
 	until, _, err := store.SelectOne(ctx, tx, func(t *sql.NullTime) []any { return []any{t} },
-		`SELECT locked_until FROM lockouts WHERE corp_id = $1 AND subject = $2`, tx.Corp(), subject)
+		`SELECT locked_until FROM lockouts WHERE corp_id = $1 AND subject = $2`, tx.Corp(), c.subject)
 	if err != nil {
 		return err
 	}
@@ -49,21 +117,31 @@ func charge(ctx context.Context, tx *store.Tx, subject string) error {
 
 // refund takes back a charge whose attempt succeeded. Failures of others stay
 // counted, so nobody buys new guesses with a success in between.
-func refund(ctx context.Context, tx *store.Tx, subject string) error {
-	_, err := tx.Keep(ctx, "lockouts", `UPDATE lockouts SET failures = failures - 1, locked_until = NULL
-		WHERE corp_id = $1 AND subject = $2 AND failures > 0`, tx.Corp(), subject)
-	return err
+func refund(ctx context.Context, tx *store.Tx, at ...counter) error {
+	for _, c := range at {
+		if _, err := tx.Keep(ctx, "lockouts", `UPDATE lockouts SET failures = failures - 1, locked_until = NULL
+			WHERE corp_id = $1 AND subject = $2 AND failures > 0`, tx.Corp(), c.subject); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // uncharge is refund for an attempt that could not be compared at all, because the
-// request ended before its turn came.
-func (s *Service) uncharge(ctx context.Context, subject string) {
+// request ended before its turn came, or that was right and leads no further.
+func (s *Service) uncharge(ctx context.Context, at ...counter) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
-	err := s.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) error { return refund(ctx, tx, subject) })
+	err := s.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) error { return refund(ctx, tx, at...) })
 	if err != nil {
 		slog.WarnContext(ctx, "an attempt that was never compared stays counted", "err", err)
 	}
+}
+
+// forgive forgets an account's failures, for whoever gives it new credentials.
+func forgive(ctx context.Context, tx *store.Tx, member nid.ID, login string) error {
+	_, err := tx.Keep(ctx, "lockouts", `DELETE FROM lockouts WHERE corp_id = $1 AND subject IN ($2, $3)`, tx.Corp(), signInSubject(login), verifySubject(member))
+	return err
 }
 
 // failed records that an attempt failed: one entry for each subject and minute. An

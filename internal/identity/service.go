@@ -6,6 +6,8 @@ import (
 	"encoding/hex"
 	"time"
 
+	"github.com/go-webauthn/webauthn/webauthn"
+
 	"github.com/openhandover/openhandover/internal/access"
 	"github.com/openhandover/openhandover/internal/audit"
 	"github.com/openhandover/openhandover/internal/fault"
@@ -37,6 +39,17 @@ type Service struct {
 	Cost secret.Params
 	// Issuer is what authenticator apps show; empty is OpenHandover.
 	Issuer string
+	// Passkeys is for whom passkeys are made (RelyingParty); nil: there are none.
+	Passkeys *webauthn.WebAuthn
+	// Ceremonies seals passkeys' challenges; it is the secret.ForCeremonies box.
+	Ceremonies *secret.Box
+}
+
+func (s *Service) issuer() string {
+	if s.Issuer == "" {
+		return "OpenHandover"
+	}
+	return s.Issuer
 }
 
 func (s *Service) cost() secret.Params {
@@ -53,7 +66,7 @@ func (s *Service) cost() secret.Params {
 // member is nobody known, who wants to sign in.
 func as(ctx context.Context, corp, member nid.ID, label string) context.Context {
 	was := access.From(ctx)
-	a := &access.Actor{Kind: access.Person, Corp: corp, ID: member, Label: label, Lang: was.Lang, RequestID: was.RequestID, Address: was.Address}
+	a := &access.Actor{Kind: access.Person, Corp: corp, ID: member, Label: label, Lang: was.Lang, RequestID: was.RequestID, Address: was.Address, Device: was.Device}
 	if member.IsZero() {
 		a.Kind = access.Anonymous
 	}

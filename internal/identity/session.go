@@ -24,7 +24,7 @@ func (s *Service) Authenticate(ctx context.Context, token string) (actor *access
 		return nil, SignInFirst()
 	}
 	was := access.From(ctx)
-	actor = &access.Actor{Corp: corp, Lang: was.Lang, RequestID: was.RequestID, Address: was.Address}
+	actor = &access.Actor{Corp: corp, Lang: was.Lang, RequestID: was.RequestID, Address: was.Address, Device: was.Device}
 	hash, now := secret.Hash(token), s.DB.Now()
 	var seen time.Time
 	err = s.DB.View(store.System(ctx, corp, "authentication"), func(ctx context.Context, r *store.Read) (err error) {
@@ -110,9 +110,9 @@ func (s *Service) touch(ctx context.Context, before time.Time) error {
 			}
 			return tx.TouchToken(ctx, a.ID)
 		}
-		_, err := tx.Keep(ctx, "sessions", `UPDATE sessions SET last_seen_at = $4 WHERE corp_id = $1 AND secret_hash IN (
+		_, err := tx.Keep(ctx, "sessions", `UPDATE sessions SET last_seen_at = $4, address = $5 WHERE corp_id = $1 AND secret_hash IN (
 			SELECT o.secret_hash FROM sessions AS o WHERE o.corp_id = $1 AND o.secret_hash = $2 AND o.last_seen_at <= $3`+free+`)`,
-			tx.Corp(), a.Session, before, tx.Now())
+			tx.Corp(), a.Session, before, tx.Now(), a.Address)
 		return err
 	})
 }
@@ -148,8 +148,9 @@ func signedInPerson(ctx context.Context) (*access.Actor, error) {
 	return nil, SignInFirst()
 }
 
-// Sweep removes a corp's ended sessions and forgotten failures. ctx is that of the
-// system (store.System); nothing depends on how often it runs.
+// Sweep removes a corp's ended sessions, forgotten failures and expired challenges;
+// that of Nowhere too. ctx is that of the system (store.System); nothing depends on
+// how often it runs.
 func (s *Service) Sweep(ctx context.Context) error {
 	if err := systemOnly(ctx); err != nil {
 		return err
@@ -157,6 +158,9 @@ func (s *Service) Sweep(ctx context.Context) error {
 	return s.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
 		if _, err := tx.Keep(ctx, "sessions", `DELETE FROM sessions WHERE corp_id = $1 AND (expires_at <= $2 OR last_seen_at <= $3)`,
 			tx.Corp(), tx.Now(), tx.Now().Add(-SessionIdle)); err != nil {
+			return err
+		}
+		if _, err := tx.Keep(ctx, "spent_challenges", `DELETE FROM spent_challenges WHERE corp_id = $1 AND expires_at <= $2`, tx.Corp(), tx.Now()); err != nil {
 			return err
 		}
 		_, err := tx.Keep(ctx, "lockouts", `DELETE FROM lockouts WHERE corp_id = $1 AND last_at <= $2 AND (locked_until IS NULL OR locked_until <= $3)`,

@@ -2,6 +2,7 @@ package identity
 
 import (
 	"context"
+	"database/sql"
 	"time"
 
 	"github.com/openhandover/openhandover/internal/access"
@@ -15,6 +16,8 @@ import (
 
 // Session is what somebody gets who has signed in.
 type Session struct {
+	ID     nid.ID
+	Method Method
 	// Token is shown this one time; see secret.NewToken.
 	Token     string `json:"-"`
 	ExpiresAt time.Time
@@ -23,37 +26,62 @@ type Session struct {
 
 // account is what is stored of somebody who can sign in; zero for nobody.
 type account struct {
-	member   nid.ID
-	login    string
-	password string // hash
-	totp     []byte // sealed; nil where no authenticator is enrolled
+	member     nid.ID
+	login      string
+	password   string // hash; empty for who has none
+	mustChange bool
+	resetUntil sql.NullTime // until when a password that must be changed serves
+	totp       []byte       // sealed; nil where no authenticator is enrolled
+	pending    []byte       // sealed; of an enrolment that is not confirmed yet
+	pendingTo  sql.NullTime
 }
 
-func (a *account) dest() []any { return []any{&a.member, &a.login, &a.password, &a.totp} }
+const accountColumns = `member_id, login, password_hash, must_change, reset_until, totp_secret, totp_pending, totp_pending_until`
 
-// nowhere is the corp under which attempts at corps that do not exist are counted.
-var nowhere = nid.ID{15: byte(nid.Corp)}
+func (a *account) dest() []any {
+	return []any{&a.member, &a.login, &a.password, &a.mustChange, &a.resetUntil, &a.totp, &a.pending, &a.pendingTo}
+}
+
+const inNewPassword = "input.newPassword"
+
+// Nowhere is the corp under which attempts at corps that do not exist are counted.
+var Nowhere = nid.ID{15: byte(nid.Corp)}
 
 // SignIn starts a session. corp is the corp's name; nil is the only corp there is,
-// INVALID where there are several. A corp or login that does not exist, a wrong
-// password and a member who has left cost the same and read the same
-// (UNAUTHENTICATED). Five failures in 15 minutes lock the login for 15 minutes
-// (RATE_LIMITED with RetryAfter), whether or not it exists.
+// INVALID where there are several. A corp or login that does not exist, one without
+// a password, a wrong password and a member who has left cost the same and read the
+// same (UNAUTHENTICATED). Five failures in 15 minutes lock the login for 15 minutes
+// (RATE_LIMITED with RetryAfter), whether or not it exists; so do many from one
+// address or in one corp.
 func (s *Service) SignIn(ctx context.Context, corp *string, login, password string) (Session, error) {
+	return s.SignInReplacing(ctx, corp, login, password, nil)
+}
+
+// SignInReplacing is SignIn for who has a password that an administrator gave. It
+// serves once, together with the one that shall replace it: INVALID on
+// input.newPassword where that is missing, too weak, or not asked for.
+func (s *Service) SignInReplacing(ctx context.Context, corp *string, login, password string, replacement *string) (Session, error) {
+	if replacement != nil {
+		if err := secret.CheckPassword(inNewPassword, login, *replacement, s.Demo); err != nil {
+			return Session{}, err
+		}
+		if *replacement == password {
+			return Session{}, fault.Bad(inNewPassword, "choose another password than the one you were given", "新密码不能与当前密码相同")
+		}
+	}
 	at, err := s.where(ctx, corp)
 	if err != nil {
 		return Session{}, err
 	}
-	key := name.Fold(login)
-	counted := key
-	if at == nowhere {
-		counted = *corp + "\x00" + key
+	key, named := name.Fold(login), ""
+	if at == Nowhere {
+		named = *corp + "\x00"
 	}
-	subject := "sign-in:" + digest(counted)
 	ctx = as(ctx, at, nid.ID{}, "")
+	counts := doors(ctx, named, key)
 	var known account
 	err = s.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
-		if err := charge(ctx, tx, subject); err != nil {
+		if err := charge(ctx, tx, counts...); err != nil {
 			return err
 		}
 		if _, ok := name.Check(key); !ok {
@@ -61,7 +89,7 @@ func (s *Service) SignIn(ctx context.Context, corp *string, login, password stri
 			return nil
 		}
 		known, _, err = store.SelectOne(ctx, tx, (*account).dest,
-			`SELECT member_id, login, password_hash, totp_secret FROM credentials WHERE corp_id = $1 AND login = $2`, tx.Corp(), key)
+			`SELECT `+accountColumns+` FROM credentials WHERE corp_id = $1 AND login = $2`, tx.Corp(), key)
 		return err
 	})
 	if err != nil {
@@ -69,17 +97,24 @@ func (s *Service) SignIn(ctx context.Context, corp *string, login, password stri
 	}
 	right, err := s.passwordIs(ctx, known, password)
 	if err != nil {
-		s.uncharge(ctx, subject)
+		s.uncharge(ctx, counts...)
 		return Session{}, err
 	}
-	if right {
-		session, ok, err := s.start(ctx, at, known, password, subject)
+	if right && (!known.mustChange || s.DB.Now().Before(known.resetUntil.Time)) {
+		if known.mustChange != (replacement != nil) {
+			s.uncharge(ctx, counts...)
+			if replacement == nil {
+				return Session{}, fault.Bad(inNewPassword, "this password serves once; choose your own", "该密码为一次性密码,请设置您自己的新密码")
+			}
+			return Session{}, fault.Bad(inNewPassword, "sign in first; then changePassword gives you another password", "请先登录,再通过 changePassword 修改密码")
+		}
+		session, ok, err := s.start(ctx, at, known, password, replacement, counts)
 		if err != nil || ok {
 			return session, err
 		}
 	}
-	if at != nowhere {
-		if err := s.failed(ctx, subject, known, "sign-in"); err != nil {
+	if at != Nowhere {
+		if err := s.failed(ctx, counts[0].subject, known, "sign-in"); err != nil {
 			return Session{}, err
 		}
 	}
@@ -96,11 +131,11 @@ func (s *Service) where(ctx context.Context, corp *string) (nid.ID, error) {
 		return id, err
 	}
 	if _, ok := name.Check(*corp); !ok {
-		return nowhere, nil
+		return Nowhere, nil
 	}
 	id, err := s.DB.CorpNamed(ctx, *corp)
 	if err == nil && id.IsZero() {
-		id = nowhere
+		id = Nowhere
 	}
 	return id, err
 }
@@ -115,54 +150,45 @@ func (s *Service) passwordIs(ctx context.Context, of account, password string) (
 
 // start makes the session. ok is false for who may not sign in after all: the
 // member is not at work, or the password was changed while it was compared.
-func (s *Service) start(ctx context.Context, corp nid.ID, of account, password, subject string) (out Session, ok bool, err error) {
-	rehashed := ""
-	if secret.NeedsRehash(of.password, s.cost()) {
-		if rehashed, err = secret.HashPassword(ctx, password, s.cost()); err != nil {
+func (s *Service) start(ctx context.Context, corp nid.ID, of account, password string, replacement *string, counts []counter) (out Session, ok bool, err error) {
+	stored := ""
+	if replacement != nil {
+		password = *replacement
+	}
+	if replacement != nil || secret.NeedsRehash(of.password, s.cost()) {
+		if stored, err = secret.HashPassword(ctx, password, s.cost()); err != nil {
+			s.uncharge(ctx, counts...)
 			return out, false, err
 		}
 	}
-	out.Token = secret.NewToken(secret.Session, corp)
-	hash := secret.Hash(out.Token)
 	ctx = as(ctx, corp, of.member, of.login)
 	err = s.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
 		// The lock on the credential puts this in order with a change of the
 		// password, which ends all sessions, and with other sign-ins of the member.
-		var epoch int
-		epoch, ok, err = store.SelectOne(ctx, tx, func(n *int) []any { return []any{n} }, `
-			SELECT m.epoch FROM credentials AS c JOIN members AS m ON m.corp_id = c.corp_id AND m.id = c.member_id
-			WHERE c.corp_id = $1 AND c.member_id = $2 AND c.password_hash = $3 AND m.status IN ('ACTIVE', 'LEAVING')`+tx.DB().ForNoKeyUpdate("c"),
-			tx.Corp(), of.member, of.password)
+		_, ok, err = store.SelectOne(ctx, tx, func(id *nid.ID) []any { return []any{id} }, `SELECT member_id FROM credentials
+			WHERE corp_id = $1 AND member_id = $2 AND password_hash = $3`+tx.DB().ForNoKeyUpdate(), tx.Corp(), of.member, of.password)
 		if err != nil || !ok {
 			return err
 		}
-		if _, err := tx.Keep(ctx, "sessions", `DELETE FROM sessions WHERE corp_id = $1 AND member_id = $2 AND secret_hash IN (
-			SELECT o.secret_hash FROM sessions AS o WHERE o.corp_id = $1 AND o.member_id = $2
-			ORDER BY o.created_at DESC, o.secret_hash LIMIT 1000000 OFFSET $3)`, tx.Corp(), of.member, maxSessions-1); err != nil {
+		if out, ok, err = open(ctx, tx, of.member, ByPassword, time.Time{}); err != nil || !ok {
 			return err
 		}
-		out.ExpiresAt = tx.Now().Add(SessionLife)
-		if _, err := tx.Keep(ctx, "sessions", `INSERT INTO sessions (secret_hash, corp_id, member_id, epoch, created_at, expires_at, last_seen_at)
-			VALUES ($1, $2, $3, $4, $5, $6, $5)`, hash, tx.Corp(), of.member, epoch, tx.Now(), out.ExpiresAt); err != nil {
-			return err
-		}
-		if rehashed != "" {
-			if _, err := tx.Change(ctx, "credentials", `UPDATE credentials SET password_hash = $3, updated_at = $4
-				WHERE corp_id = $1 AND member_id = $2 RETURNING member_id`, tx.Corp(), of.member, rehashed, tx.Now()); err != nil {
+		if stored != "" {
+			if _, err := tx.Change(ctx, "credentials", `UPDATE credentials SET password_hash = $3, must_change = false, reset_until = NULL, updated_at = $4
+				WHERE corp_id = $1 AND member_id = $2 RETURNING member_id`, tx.Corp(), of.member, stored, tx.Now()); err != nil {
 				return err
 			}
 		}
-		if err := refund(ctx, tx, subject); err != nil {
+		if err := refund(ctx, tx, counts...); err != nil {
 			return err
 		}
-		actor := *access.From(ctx)
-		actor.Session = hash
-		if actor.Grants, err = grants(ctx, tx, of.member, tx.Now(), ""); err != nil {
-			return err
+		after := out.told()
+		after["rehashed"] = stored != "" && replacement == nil
+		entries := []audit.Entry{{Action: access.SessionStart, Subject: of.member, After: after}}
+		if replacement != nil {
+			entries = append(entries, audit.Entry{Action: access.CredentialSet, Subject: of.member, After: map[string]any{"replaced": "one-time password"}})
 		}
-		out.Actor = &actor
-		return s.Log.Append(ctx, tx, audit.Entry{Action: access.SessionStart, Subject: of.member,
-			After: map[string]any{"expiresAt": out.ExpiresAt, "rehashed": rehashed != ""}})
+		return s.Log.Append(ctx, tx, entries...)
 	})
 	return out, ok && err == nil, err
 }

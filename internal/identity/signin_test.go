@@ -248,7 +248,7 @@ func TestLockoutOutlivesTheProgram(t *testing.T) {
 				}
 			}
 			c := testcorp.New(t, db, nil, "acme")
-			s := &identity.Service{DB: db, Log: c.Log, TOTP: box(t), Cost: secret.Cheap}
+			s := &identity.Service{DB: db, Log: c.Log, TOTP: box(t, secret.ForTOTP), Cost: secret.Cheap}
 			if err := s.SetPassword(store.System(t.Context(), c.ID, "test"), c.Admin, "admin", password); err != nil {
 				t.Fatal(err)
 			}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/openhandover/openhandover/internal/access"
+	"github.com/openhandover/openhandover/internal/audit"
 	"github.com/openhandover/openhandover/internal/fault"
 	"github.com/openhandover/openhandover/internal/identity"
 	"github.com/openhandover/openhandover/internal/identity/secret"
@@ -17,7 +18,11 @@ import (
 	"github.com/openhandover/openhandover/internal/testcorp"
 )
 
-const password = "four words make one"
+const (
+	password = "four words make one"
+	domain   = "handover.example.com"
+	origin   = "https://handover.example.com"
+)
 
 // scene is a corp in which lina can sign in.
 type scene struct {
@@ -36,15 +41,25 @@ func each(t *testing.T, test func(t *testing.T, s *scene)) {
 
 func newScene(t *testing.T, db *store.DB, clock *storetest.Clock) *scene {
 	c := testcorp.New(t, db, clock, "acme")
-	s := &scene{Corp: c, t: t, s: &identity.Service{DB: db, Log: c.Log, TOTP: box(t), Cost: secret.Cheap}}
+	s := &scene{Corp: c, t: t, s: newService(t, db, c.Log)}
 	s.lina = c.Member("lina", c.Root)
 	s.must(s.s.SetPassword(s.system(), s.lina, "Lina", password))
 	return s
 }
 
-func box(t *testing.T) *secret.Box {
+// newService is one replica of the service.
+func newService(t *testing.T, db *store.DB, log *audit.Log) *identity.Service {
 	t.Helper()
-	b, err := secret.NewBox(secret.ForTOTP, secret.DemoKey())
+	rp, err := identity.RelyingParty("OpenHandover", domain, []string{origin})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &identity.Service{DB: db, Log: log, TOTP: box(t, secret.ForTOTP), Ceremonies: box(t, secret.ForCeremonies), Passkeys: rp, Cost: secret.Cheap}
+}
+
+func box(t *testing.T, purpose secret.Purpose) *secret.Box {
+	t.Helper()
+	b, err := secret.NewBox(purpose, secret.DemoKey())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,8 +19,9 @@ import (
 // enrol gives lina an authenticator and a function that reads its code.
 func (s *scene) enrol() (code func() string) {
 	s.t.Helper()
-	uri, err := s.s.Enrol(s.system(), s.lina)
+	enrolled, err := s.s.Enrol(s.system(), s.lina)
 	s.must(err)
+	uri := enrolled.URI
 	u, err := url.Parse(uri)
 	s.must(err)
 	key, err := base32.StdEncoding.WithPadding(base32.NoPadding).DecodeString(u.Query().Get("secret"))

@@ -265,8 +265,8 @@ func TestSomebodyWhoHoldsNothingMayLeaveByFile(t *testing.T) {
 				return err
 			}
 			tx.Cover(ids...)
-			_, err = tx.Keep(ctx, "sessions", `INSERT INTO sessions (secret_hash, corp_id, member_id, epoch, created_at, expires_at, last_seen_at)
-				SELECT $2, corp_id, id, epoch, $3, $4, $3 FROM members WHERE corp_id = $1 AND user_id = 'ben'`, d.id, session, now, now.Add(time.Hour))
+			_, err = tx.Keep(ctx, "sessions", `INSERT INTO sessions (secret_hash, corp_id, id, member_id, epoch, method, created_at, expires_at, last_seen_at)
+				SELECT $2, corp_id, id, id, epoch, 'PASSWORD', $3, $4, $3 FROM members WHERE corp_id = $1 AND user_id = 'ben'`, d.id, session, now, now.Add(time.Hour))
 			return err
 		})
 		if err != nil {

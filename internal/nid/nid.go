@@ -47,6 +47,8 @@ const (
 	Webhook
 	Tag
 	Period
+	Session
+	Passkey
 )
 
 // prefixes is indexed by Kind. They are part of the public contract.
@@ -55,6 +57,7 @@ var prefixes = [...]string{
 	Handover: "hov", Transfer: "trf", Approval: "apr", RuleSet: "rls", Role: "rol", Grant: "grt",
 	Review: "rev", ReviewItem: "rvi", Token: "tok", Export: "exp", Policy: "pol", Message: "msg",
 	HistoryGrant: "hgr", LeakFinding: "lkf", Audit: "aud", Webhook: "whk", Tag: "tag", Period: "own",
+	Session: "ses", Passkey: "psk",
 }
 
 // Prefix is the text before the underscore, empty for an unknown kind.

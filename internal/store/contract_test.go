@@ -64,7 +64,7 @@ func TestRowsRoundTrip(t *testing.T) {
 		// A time sent in a batch compares with one that the driver stored.
 		member := c.Member("m", c.Root)
 		err = db.Tx(system(c), func(ctx context.Context, tx *store.Tx) error {
-			if _, err := tx.Keep(ctx, "sessions", `INSERT INTO sessions (secret_hash, corp_id, member_id, epoch, created_at, expires_at, last_seen_at) VALUES ($1, $2, $3, 1, $4, $4, $4)`,
+			if _, err := tx.Keep(ctx, "sessions", `INSERT INTO sessions (secret_hash, corp_id, id, member_id, epoch, method, created_at, expires_at, last_seen_at) VALUES ($1, $2, $3, $3, 1, 'PASSWORD', $4, $4, $4)`,
 				[]byte("x"), c.ID, member, at); err != nil {
 				return err
 			}

@@ -23,7 +23,7 @@ import (
 // record nothing anybody decided: bookkeeping of sign-in, repetition and
 // counting, and the log itself. Every other table is recorded.
 var unrecorded = []string{
-	"sessions", "lockouts", "idempotency_keys", "member_counters", "transfer_rollups",
+	"sessions", "lockouts", "spent_challenges", "idempotency_keys", "member_counters", "transfer_rollups",
 	"audit_entries", "audit_heads", "audit_hashes", "checkpoints", "subject_keys", "denials", "service_tokens.last_used_at",
 	"alarms", "group_quotas", "webhook_deliveries", "successor_digests", "chat_scans", "chat_audits",
 }

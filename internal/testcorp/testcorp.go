@@ -265,8 +265,8 @@ func (c *Corp) session(member nid.ID, verified bool) context.Context {
 		a.VerifiedUntil = now.Add(5 * time.Minute)
 		until = a.VerifiedUntil
 	}
-	c.keep("sessions", `INSERT INTO sessions (secret_hash, corp_id, member_id, epoch, created_at, expires_at, last_seen_at, verified_until)
-		SELECT $1, corp_id, id, epoch, $4, $5, $4, $6 FROM members WHERE corp_id = $2 AND id = $3`, a.Session, c.ID, member, now, now.Add(12*time.Hour), until)
+	c.keep("sessions", `INSERT INTO sessions (secret_hash, corp_id, id, member_id, epoch, method, created_at, expires_at, last_seen_at, verified_until)
+		SELECT $1, corp_id, $7, id, epoch, 'PASSWORD', $4, $5, $4, $6 FROM members WHERE corp_id = $2 AND id = $3`, a.Session, c.ID, member, now, now.Add(12*time.Hour), until, nid.New(nid.Session))
 	a.Grants = c.grants(member)
 	return access.With(context.Background(), a)
 }

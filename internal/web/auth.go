@@ -122,7 +122,7 @@ func (s *Server) authenticate(r *http.Request, basic bool) (*http.Request, *faul
 		return r.WithContext(access.WithRefused(ctx)), nil
 	}
 	actor := *known
-	actor.RequestID, actor.Address = before.RequestID, before.Address
+	actor.RequestID, actor.Address, actor.Device = before.RequestID, before.Address, before.Device
 	actor.Lang = or(actor.Lang, before.Lang)
 	return r.WithContext(access.With(ctx, &actor)), nil
 }

@@ -25,6 +25,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		Kind:      access.Anonymous,
 		Lang:      languageOf(r),
 		RequestID: requestID(r),
+		Device:    device(r.UserAgent()),
 	}
 	if addr := clientAddress(r, s.o.BehindProxy); addr.IsValid() {
 		actor.Address = addr.String()

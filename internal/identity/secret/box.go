@@ -20,6 +20,8 @@ const (
 	ForSubjects Purpose = "audit-subject"
 	// ForWebhooks seals what webhook messages are signed with.
 	ForWebhooks Purpose = "webhook"
+	// ForCeremonies seals what a client brings back to answer a passkey's challenge.
+	ForCeremonies Purpose = "ceremony"
 )
 
 var (

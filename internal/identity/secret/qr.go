@@ -1,6 +1,7 @@
 package secret
 
 import (
+	"encoding/base64"
 	"fmt"
 	"strings"
 
@@ -42,4 +43,13 @@ func QR(text string, colour bool) (string, error) {
 		b.WriteString(after)
 	}
 	return b.String(), nil
+}
+
+// QRImage draws a QR code as a PNG image in a data: URI (RFC 2397), for a page to show.
+func QRImage(text string) (string, error) {
+	code, err := qr.Encode(text, qr.M)
+	if err != nil {
+		return "", fmt.Errorf("the text does not fit a QR code: %w", err)
+	}
+	return "data:image/png;base64," + base64.StdEncoding.EncodeToString(code.PNG()), nil
 }

@@ -63,6 +63,10 @@ CREATE TABLE credentials (
   password_hash text NOT NULL,
   totp_secret blob,
   totp_last_step integer NOT NULL DEFAULT 0,
+  totp_pending blob,
+  totp_pending_until datetime,
+  must_change bool NOT NULL DEFAULT false,
+  reset_until datetime,
   updated_at datetime NOT NULL,
   PRIMARY KEY (corp_id, member_id),
   UNIQUE (corp_id, login),
@@ -72,15 +76,55 @@ CREATE TABLE credentials (
 CREATE TABLE sessions (
   secret_hash blob PRIMARY KEY,
   corp_id uuid NOT NULL,
+  id uuid NOT NULL,
   member_id uuid NOT NULL,
   epoch integer NOT NULL,
+  method text NOT NULL,
+  device text NOT NULL DEFAULT '',
+  address text NOT NULL DEFAULT '',
   created_at datetime NOT NULL,
   expires_at datetime NOT NULL,
   last_seen_at datetime NOT NULL,
   verified_until datetime,
+  UNIQUE (corp_id, id),
   FOREIGN KEY (corp_id, member_id) REFERENCES members (corp_id, id) ON DELETE RESTRICT
 );
 CREATE INDEX sessions_of ON sessions (corp_id, member_id);
+
+-- Public keys of WebAuthn credentials; flags and sign_count are those of the authenticator's last answer.
+CREATE TABLE passkeys (
+  corp_id uuid NOT NULL,
+  id uuid NOT NULL,
+  member_id uuid NOT NULL,
+  credential_id blob NOT NULL,
+  public_key blob NOT NULL,
+  flags integer NOT NULL,
+  sign_count integer NOT NULL,
+  name text NOT NULL,
+  created_at datetime NOT NULL,
+  last_used_at datetime,
+  PRIMARY KEY (corp_id, id),
+  UNIQUE (corp_id, credential_id),
+  FOREIGN KEY (corp_id, member_id) REFERENCES members (corp_id, id) ON DELETE RESTRICT
+);
+CREATE INDEX passkeys_of ON passkeys (corp_id, member_id, id);
+
+CREATE TABLE recovery_codes (
+  corp_id uuid NOT NULL,
+  member_id uuid NOT NULL,
+  hash blob NOT NULL,
+  used_at datetime,
+  PRIMARY KEY (corp_id, member_id, hash),
+  FOREIGN KEY (corp_id, member_id) REFERENCES members (corp_id, id) ON DELETE RESTRICT
+);
+
+-- Challenges of passkeys that were answered, until they expire: each is answered once.
+CREATE TABLE spent_challenges (
+  corp_id uuid NOT NULL,
+  hash blob NOT NULL,
+  expires_at datetime NOT NULL,
+  PRIMARY KEY (corp_id, hash)
+);
 
 CREATE TABLE lockouts (
   corp_id uuid NOT NULL,
