@@ -63,11 +63,7 @@ func (r *mutationResolver) GrantRole(ctx context.Context, input model.GrantRoleI
 	if err != nil {
 		return nil, err
 	}
-	g, err := grantOf(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	return &model.GrantRolePayload{Grant: g, GrantEdge: grantEdgeOf(g)}, nil
+	return granted(ctx, id)
 }
 
 func (r *mutationResolver) RevokeGrant(ctx context.Context, input model.RevokeGrantInput) (*model.RevokeGrantPayload, error) {

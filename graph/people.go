@@ -10,6 +10,7 @@ import (
 	"github.com/openhandover/openhandover/ent/rule"
 	"github.com/openhandover/openhandover/graph/model"
 	"github.com/openhandover/openhandover/internal/access"
+	"github.com/openhandover/openhandover/internal/grant"
 	"github.com/openhandover/openhandover/internal/nid"
 	"github.com/openhandover/openhandover/internal/siblings"
 	"github.com/openhandover/openhandover/internal/store"
@@ -203,4 +204,39 @@ func listRoles(ctx context.Context, s span) (*model.RoleConnection, error) {
 
 func roleOf(ctx context.Context, id nid.ID) (*ent.Role, error) {
 	return reread(ctx, func(c *ent.Client) (*ent.Role, error) { return c.Role.Get(ctx, id) })
+}
+
+// pendingGrants are the grants that wait for a second administrator.
+func pendingGrants(ctx context.Context) ([]*model.PendingGrant, error) {
+	q, err := store.Reader(ctx)
+	if err != nil {
+		return nil, err
+	}
+	found, err := grant.Waiting(ctx, q)
+	out := make([]*model.PendingGrant, len(found))
+	for i, p := range found {
+		out[i] = &model.PendingGrant{Pending: p}
+	}
+	return siblings.Join(out), err
+}
+
+// granted is what grantRole gives: the grant, or what waits for somebody else.
+func granted(ctx context.Context, id nid.ID) (*model.GrantRolePayload, error) {
+	found, err := grants.byID(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if g := found[id]; g != nil {
+		return &model.GrantRolePayload{Grant: g, GrantEdge: grantEdgeOf(g)}, nil
+	}
+	q, err := store.Reader(ctx)
+	if err != nil {
+		return nil, err
+	}
+	p, ok, err := grant.PendingOf(ctx, q, id)
+	if err != nil || !ok {
+		return &model.GrantRolePayload{}, err
+	}
+	rows := siblings.Join([]*model.PendingGrant{{Pending: p}})
+	return &model.GrantRolePayload{Pending: rows[0]}, nil
 }

@@ -8,8 +8,11 @@ package graph
 import (
 	"context"
 
+	"github.com/openhandover/openhandover/ent"
+	"github.com/openhandover/openhandover/graph/generated"
 	"github.com/openhandover/openhandover/graph/model"
 	"github.com/openhandover/openhandover/internal/grant"
+	"github.com/openhandover/openhandover/internal/nid"
 )
 
 func (r *mutationResolver) SaveRole(ctx context.Context, input grant.RoleInput) (*model.SaveRolePayload, error) {
@@ -27,3 +30,27 @@ func (r *mutationResolver) DeleteRole(ctx context.Context, input model.DeleteRol
 	}
 	return &model.DeleteRolePayload{DeletedRoleID: &input.ID}, nil
 }
+
+func (r *pendingGrantResolver) Member(ctx context.Context, obj *model.PendingGrant) (*ent.Member, error) {
+	return one(ctx, obj, "member", members, func(p *model.PendingGrant) nid.ID { return p.MemberID })
+}
+
+func (r *pendingGrantResolver) Role(ctx context.Context, obj *model.PendingGrant) (*ent.Role, error) {
+	return one(ctx, obj, "role", roles, func(p *model.PendingGrant) nid.ID { return p.RoleID })
+}
+
+func (r *pendingGrantResolver) Department(ctx context.Context, obj *model.PendingGrant) (*ent.Department, error) {
+	return one(ctx, obj, "department", departments, func(p *model.PendingGrant) nid.ID { return p.DepartmentID })
+}
+
+func (r *pendingGrantResolver) RequestedBy(ctx context.Context, obj *model.PendingGrant) (*ent.Member, error) {
+	return one(ctx, obj, "requestedBy", members, func(p *model.PendingGrant) nid.ID { return p.RequestedByID })
+}
+
+func (r *queryResolver) PendingGrants(ctx context.Context) ([]*model.PendingGrant, error) {
+	return pendingGrants(ctx)
+}
+
+func (r *Resolver) PendingGrant() generated.PendingGrantResolver { return &pendingGrantResolver{r} }
+
+type pendingGrantResolver struct{ *Resolver }

@@ -56,6 +56,7 @@ const (
 	RoleSave         Action = "role.save"
 	RoleDelete       Action = "role.delete"
 	GrantCreate      Action = "grant.create"
+	GrantRequest     Action = "grant.request"
 	GrantRevoke      Action = "grant.revoke"
 	TokenCreate      Action = "token.create"
 	TokenRevoke      Action = "token.revoke"
@@ -78,7 +79,7 @@ const (
 var Actions = []Action{
 	CorpCreate, CorpImport, AdminCreate, MemberDeactivate, MemberReinstate, ContactUpdate, FollowUpdate, GroupUpdate,
 	HandoverCreate, HandoverReplan, HandoverSubmit, HandoverApprove, HandoverReject, HandoverExpire, HandoverExecute,
-	HandoverFinish, HandoverCancel, TransferFinish, RoleSave, RoleDelete, GrantCreate, GrantRevoke, TokenCreate, TokenRevoke,
+	HandoverFinish, HandoverCancel, TransferFinish, RoleSave, RoleDelete, GrantRequest, GrantCreate, GrantRevoke, TokenCreate, TokenRevoke,
 	HandoverSchedule, HandoverHold, HandoverRetry, HandoverRevert, DepartureSet, DepartureHold,
 	RuleSetSave, PolicySave, SettingsSave, CheckpointKey, PersonErase, EvidenceExport, ExportCreate, ExportStart, ExportFinish, ExportDownload, ExportExpire, HistoryRead, ChatSearch,
 	FindingSave, FindingReview, FindingRead, MessageExpire,

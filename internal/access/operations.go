@@ -43,6 +43,7 @@ var Operations = map[string]Rule{
 	"Query.transferItems":      {Any: []Permission{ViewStatistics}},
 	"Query.settings":           {},
 	"Query.messages":           {Person: true},
+	"Query.pendingGrants":      {Any: []Permission{ManageRoles}, Person: true},
 	"Query.leakFindings":       {Any: []Permission{AuditChats}, Person: true},
 	"Query.exports":            {Person: true},
 

@@ -28,6 +28,10 @@ type Service struct {
 // with NOT_FOUND on input.memberId, roleId or departmentId, FORBIDDEN,
 // STEP_UP_REQUIRED, INVALID on input.expiresAt, and CONFLICT for a member who is
 // not at work or has the same already.
+//
+// Where the settings demand dual control, a sensitive role is pending until another
+// person grants exactly the same, within three days; neither of the two can be the
+// member. The id is the grant's all along.
 func (s *Service) Grant(ctx context.Context, member, role nid.ID, department *nid.ID, expiresAt *time.Time) (id nid.ID, err error) {
 	err = s.Log.Tx(ctx, s.DB, access.GrantCreate, func(ctx context.Context, tx *store.Tx) error {
 		if _, err := identity.LockRoles(ctx, tx); err != nil {
@@ -71,6 +75,11 @@ func (s *Service) Grant(ctx context.Context, member, role nid.ID, department *ni
 			after["department"] = g.department
 		}
 		id = tx.NewID(nid.Grant)
+		asked, err := s.second(ctx, tx, actor, &g, id, until, after)
+		if err != nil || asked == (nid.ID{}) {
+			return err
+		}
+		id = asked
 		if _, err := tx.Change(ctx, "grants", `INSERT INTO grants (id, corp_id, created_at, member_id, role_id, department_id, expires_at, granted_by_id)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING id`, id, tx.Corp(), tx.Now(), member, role, g.department, until, actor.ID); err != nil {
 			return err

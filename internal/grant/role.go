@@ -153,6 +153,9 @@ func (s *Service) changeRole(ctx context.Context, tx *store.Tx, was *role, in Ro
 	if in.Name == was.name && slices.Equal(in.Permissions, was.permissions) {
 		return nil
 	}
+	if err := s.steady(ctx, tx, was, in.Permissions); err != nil {
+		return err
+	}
 	if !slices.Contains(in.Permissions, access.ManageRoles) {
 		if err := administered(ctx, tx, managing, was.id); err != nil {
 			return err

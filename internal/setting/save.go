@@ -8,6 +8,7 @@ import (
 	"github.com/openhandover/openhandover/internal/detect"
 	"github.com/openhandover/openhandover/internal/fault"
 	"github.com/openhandover/openhandover/internal/identity"
+	"github.com/openhandover/openhandover/internal/nid"
 	"github.com/openhandover/openhandover/internal/store"
 )
 
@@ -27,6 +28,8 @@ type SaveInput struct {
 	RevertibleDays                       *int
 
 	MaskPhones, MaskIDCards, MaskBankCards *bool
+
+	DualControl *bool
 
 	// Own replaces all of what belongs to the company.
 	Own *detect.Own
@@ -71,8 +74,26 @@ type choice struct {
 func (in *SaveInput) choices(s *Settings) []choice {
 	return []choice{
 		{"maskPhones", &s.MaskPhones, in.MaskPhones}, {"maskIdCards", &s.MaskIDCards, in.MaskIDCards},
-		{"maskBankCards", &s.MaskBankCards, in.MaskBankCards},
+		{"maskBankCards", &s.MaskBankCards, in.MaskBankCards}, {"dualControl", &s.DualControl, in.DualControl},
 	}
+}
+
+// alone refuses dual control that nobody could satisfy: it takes two who manage the
+// roles of the whole corp.
+func (in *SaveInput) alone(ctx context.Context, tx *store.Tx, was *Settings, roles []nid.ID) (fault.List, error) {
+	if in.DualControl == nil || !*in.DualControl || was.DualControl {
+		return nil, nil
+	}
+	all, err := identity.RoleManagers(ctx, tx, roles)
+	people := map[nid.ID]bool{}
+	for _, m := range all {
+		people[m.Member] = true
+	}
+	if err != nil || len(people) > 1 {
+		return nil, err
+	}
+	return fault.List{fault.Bad("input.dualControl", "only one person manages the roles of the whole corp; make somebody else administrator first",
+		"目前只有一人管理整个企业的角色,请先指定另一位管理员")}, nil
 }
 
 // Save changes the corp's settings. It needs MANAGE_POLICIES over the whole corp
@@ -83,6 +104,10 @@ func (in *SaveInput) choices(s *Settings) []choice {
 // bounds, and CONFLICT for a stale version.
 func (s *Service) Save(ctx context.Context, in SaveInput) error {
 	return s.Log.Tx(ctx, s.DB, access.SettingsSave, func(ctx context.Context, tx *store.Tx) error {
+		roles, err := identity.LockRoles(ctx, tx)
+		if err != nil {
+			return err
+		}
 		actor, err := identity.Confirm(ctx, tx)
 		if err != nil {
 			return err
@@ -115,6 +140,11 @@ func (s *Service) Save(ctx context.Context, in SaveInput) error {
 				*c.kept = *c.wanted
 			}
 		}
+		alone, err := in.alone(ctx, tx, &was, roles)
+		if err != nil {
+			return err
+		}
+		bad = append(bad, alone...)
 		bad = append(bad, in.own(&is, before, after)...)
 		bad = append(bad, in.retention(&is, before, after)...)
 		if err := bad.Err(); err != nil {
@@ -132,14 +162,14 @@ func (s *Service) Save(ctx context.Context, in SaveInput) error {
 		}
 		// Whoever saves first finds no row to lock, so the version is compared once more.
 		ids, err := tx.Change(ctx, "corp_settings", `INSERT INTO corp_settings (corp_id, moves_per_contact, moves_within_days, groups_per_day,
-			departures_per_hour, departures_percent, revertible_days, mask_phones, mask_id_cards, mask_bank_cards, own, messages_kept_days, version, updated_at)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+			departures_per_hour, departures_percent, revertible_days, mask_phones, mask_id_cards, mask_bank_cards, dual_control, own, messages_kept_days, version, updated_at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
 			ON CONFLICT (corp_id) DO UPDATE SET moves_per_contact = excluded.moves_per_contact, moves_within_days = excluded.moves_within_days,
 			groups_per_day = excluded.groups_per_day, departures_per_hour = excluded.departures_per_hour, departures_percent = excluded.departures_percent,
 			revertible_days = excluded.revertible_days, mask_phones = excluded.mask_phones, mask_id_cards = excluded.mask_id_cards,
-			mask_bank_cards = excluded.mask_bank_cards, own = excluded.own, messages_kept_days = excluded.messages_kept_days, version = excluded.version, updated_at = excluded.updated_at
+			mask_bank_cards = excluded.mask_bank_cards, dual_control = excluded.dual_control, own = excluded.own, messages_kept_days = excluded.messages_kept_days, version = excluded.version, updated_at = excluded.updated_at
 			WHERE corp_settings.version = excluded.version - 1 RETURNING corp_id`, tx.Corp(), is.MovesPerContact, is.MovesWithinDays, is.GroupsPerDay,
-			is.DeparturesPerHour, is.DeparturesPercent, is.RevertibleDays, is.MaskPhones, is.MaskIDCards, is.MaskBankCards, owned(is.Own), is.MessagesKeptDays, was.Version+1, tx.Now())
+			is.DeparturesPerHour, is.DeparturesPercent, is.RevertibleDays, is.MaskPhones, is.MaskIDCards, is.MaskBankCards, is.DualControl, owned(is.Own), is.MessagesKeptDays, was.Version+1, tx.Now())
 		if err != nil {
 			return err
 		}

@@ -29,6 +29,8 @@ type Settings struct {
 	// What is hidden in the text of messages that somebody else wrote or received:
 	// the middle of phone, identity-card and bank-card numbers.
 	MaskPhones, MaskIDCards, MaskBankCards bool
+	// DualControl: a sensitive role is given by two administrators.
+	DualControl bool
 	// Own is what belongs to the company: the chat audit does not report it.
 	Own detect.Own
 	// MessagesKeptDays is for how many days archived messages are kept after they were
@@ -56,9 +58,9 @@ func load(ctx context.Context, q store.Querier, lock string) (Settings, error) {
 	}
 	s, ok, err := store.SelectOne(ctx, q, func(s *row) []any {
 		return []any{&s.MovesPerContact, &s.MovesWithinDays, &s.GroupsPerDay, &s.DeparturesPerHour, &s.DeparturesPercent, &s.RevertibleDays,
-			&s.MaskPhones, &s.MaskIDCards, &s.MaskBankCards, &s.own, &s.MessagesKeptDays, &s.Version}
+			&s.MaskPhones, &s.MaskIDCards, &s.MaskBankCards, &s.DualControl, &s.own, &s.MessagesKeptDays, &s.Version}
 	}, `SELECT moves_per_contact, moves_within_days, groups_per_day, departures_per_hour, departures_percent, revertible_days,
-		mask_phones, mask_id_cards, mask_bank_cards, own, messages_kept_days, version
+		mask_phones, mask_id_cards, mask_bank_cards, dual_control, own, messages_kept_days, version
 		FROM corp_settings WHERE corp_id = $1`+lock, access.From(ctx).Corp)
 	if err == nil && !ok {
 		return Defaults, nil

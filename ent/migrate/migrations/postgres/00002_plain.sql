@@ -170,6 +170,7 @@ CREATE TABLE corp_settings (
   mask_phones boolean NOT NULL DEFAULT false,
   mask_id_cards boolean NOT NULL DEFAULT true,
   mask_bank_cards boolean NOT NULL DEFAULT true,
+  dual_control boolean NOT NULL DEFAULT false,
   own text NOT NULL DEFAULT '{}',
   messages_kept_days integer,
   version integer NOT NULL,
@@ -234,6 +235,28 @@ CREATE TABLE chat_audits (
   corp_id uuid PRIMARY KEY,
   looked_with text NOT NULL
 );
+
+-- Grants of sensitive roles that one administrator has asked for and another has not yet given. The id becomes the grant's.
+CREATE TABLE pending_grants (
+  corp_id uuid NOT NULL,
+  id uuid NOT NULL,
+  member_id uuid NOT NULL,
+  role_id uuid NOT NULL,
+  department_id uuid,
+  expires_at timestamptz,
+  requested_by_id uuid NOT NULL,
+  created_at timestamptz NOT NULL,
+  lapses_at timestamptz NOT NULL,
+  PRIMARY KEY (corp_id, id),
+  FOREIGN KEY (corp_id, member_id) REFERENCES members (corp_id, id) ON DELETE RESTRICT,
+  FOREIGN KEY (corp_id, role_id) REFERENCES roles (corp_id, id) ON DELETE RESTRICT,
+  FOREIGN KEY (corp_id, department_id) REFERENCES departments (corp_id, id) ON DELETE RESTRICT,
+  FOREIGN KEY (corp_id, requested_by_id) REFERENCES members (corp_id, id) ON DELETE RESTRICT
+);
+CREATE INDEX pending_grants_of ON pending_grants (corp_id, member_id, role_id);
+CREATE INDEX pending_grants_role ON pending_grants (corp_id, role_id);
+CREATE INDEX pending_grants_department ON pending_grants (corp_id, department_id);
+CREATE INDEX pending_grants_by ON pending_grants (corp_id, requested_by_id);
 
 -- What a successor has not yet been told, a row for each handover that gave them something.
 CREATE TABLE successor_digests (

@@ -1,0 +1,108 @@
+package grant
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/openhandover/openhandover/internal/access"
+	"github.com/openhandover/openhandover/internal/audit"
+	"github.com/openhandover/openhandover/internal/fault"
+	"github.com/openhandover/openhandover/internal/nid"
+	"github.com/openhandover/openhandover/internal/setting"
+	"github.com/openhandover/openhandover/internal/store"
+)
+
+// patience is for how long a grant waits for its second administrator.
+const patience = 72 * time.Hour
+
+// second sees to dual control: it gives the id under which the grant is made now, or
+// the zero id where it has been written down and waits for somebody else.
+func (s *Service) second(ctx context.Context, tx *store.Tx, actor *access.Actor, g *gift, id nid.ID, until any, after map[string]any) (nid.ID, error) {
+	settings, err := setting.Load(ctx, tx)
+	if err != nil {
+		return nid.ID{}, err
+	}
+	if !settings.DualControl || !access.Sensitive(g.permissions) || actor.Kind == access.System {
+		return id, nil
+	}
+	if actor.ID == g.member {
+		return nid.ID{}, fault.Denied("a sensitive role is given by two others", "敏感角色须由另外两人授予")
+	}
+	type row struct{ id, by nid.ID }
+	same := `corp_id = $1 AND member_id = $2 AND role_id = $3 AND department_id IS NOT DISTINCT FROM $4 AND expires_at IS NOT DISTINCT FROM $5 AND lapses_at > $6`
+	if !tx.DB().Postgres() {
+		same = `corp_id = $1 AND member_id = $2 AND role_id = $3 AND department_id IS $4 AND expires_at IS $5 AND lapses_at > $6`
+	}
+	// Whoever grants holds the lock on roles, so nobody else asks or gives meanwhile.
+	asked, ok, err := store.SelectOne(ctx, tx, func(r *row) []any { return []any{&r.id, &r.by} },
+		`SELECT id, requested_by_id FROM pending_grants WHERE `+same, tx.Corp(), g.member, g.role, g.department, until, tx.Now())
+	switch {
+	case err != nil:
+		return nid.ID{}, err
+	case ok && asked.by == actor.ID:
+		return nid.ID{}, fault.Clash("", "you have asked for this already; another administrator has to grant the same", "您已提交过该授权,需由另一位管理员授予相同的权限")
+	case ok:
+		after["requestedBy"] = asked.by
+		_, err := tx.Change(ctx, "pending_grants", `DELETE FROM pending_grants WHERE corp_id = $1 AND id = $2 RETURNING id`, tx.Corp(), asked.id)
+		return asked.id, err
+	}
+	if _, err := tx.Change(ctx, "pending_grants", `INSERT INTO pending_grants (corp_id, id, member_id, role_id, department_id, expires_at, requested_by_id, created_at, lapses_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id`, tx.Corp(), id, g.member, g.role, g.department, until, actor.ID, tx.Now(), tx.Now().Add(patience)); err != nil {
+		return nid.ID{}, err
+	}
+	return nid.ID{}, s.Log.Append(ctx, tx, audit.Entry{Action: access.GrantRequest, Subject: id, After: after})
+}
+
+// steady refuses what would give a sensitive permission to those who have a role
+// already, past dual control.
+func (s *Service) steady(ctx context.Context, tx *store.Tx, was *role, wanted []access.Permission) error {
+	settings, err := setting.Load(ctx, tx)
+	if err != nil || !settings.DualControl {
+		return err
+	}
+	var more []access.Permission
+	for _, p := range wanted {
+		if !slices.Contains(was.permissions, p) && access.Sensitive([]access.Permission{p}) {
+			more = append(more, p)
+		}
+	}
+	if len(more) == 0 {
+		return nil
+	}
+	n, _, err := store.SelectOne(ctx, tx, func(n *int) []any { return []any{n} }, `SELECT count(*) FROM grants
+		WHERE corp_id = $1 AND role_id = $2 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $3)`, tx.Corp(), was.id, tx.Now())
+	if err == nil && n > 0 {
+		err = fault.Clash("input.permissions", "somebody has this role, and a sensitive permission is given by two; make another role and grant that", "该角色已有人使用,敏感权限须由两人授予;请新建角色后再授予")
+	}
+	return err
+}
+
+// Pending is a grant that waits for its second administrator.
+type Pending struct {
+	ID, MemberID, RoleID, DepartmentID, RequestedByID nid.ID
+	ExpiresAt                                         *time.Time
+	RequestedAt, LapsesAt                             time.Time
+}
+
+const pendingColumns = `SELECT id, member_id, role_id, department_id, requested_by_id, expires_at, created_at, lapses_at FROM pending_grants WHERE corp_id = $1`
+
+func (p *Pending) dest() []any {
+	return []any{&p.ID, &p.MemberID, &p.RoleID, &p.DepartmentID, &p.RequestedByID, &p.ExpiresAt, &p.RequestedAt, &p.LapsesAt}
+}
+
+// Waiting gives the grants that wait for a second administrator, the oldest first, 100 at
+// most. It is for who manages the roles of the whole corp; FORBIDDEN for others.
+func Waiting(ctx context.Context, q *store.Read) ([]Pending, error) {
+	a := access.From(ctx)
+	if !a.Scope(access.ManageRoles).All {
+		return nil, fault.Denied("roles need MANAGE_ROLES over the whole corp", "管理角色需要对整个企业的 MANAGE_ROLES 权限")
+	}
+	return store.Select(ctx, q, (*Pending).dest, pendingColumns+` AND lapses_at > $2 ORDER BY id LIMIT 100`, a.Corp, q.DB().Now())
+}
+
+// PendingOf gives one that the actor has asked for.
+func PendingOf(ctx context.Context, q *store.Read, id nid.ID) (Pending, bool, error) {
+	a := access.From(ctx)
+	return store.SelectOne(ctx, q, (*Pending).dest, pendingColumns+` AND id = $2 AND requested_by_id = $3`, a.Corp, id, a.ID)
+}
