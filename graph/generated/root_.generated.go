@@ -53,6 +53,7 @@ type ResolverRoot interface {
 	Message() MessageResolver
 	Mutation() MutationResolver
 	OwnershipPeriod() OwnershipPeriodResolver
+	PendingGrant() PendingGrantResolver
 	PlanItem() PlanItemResolver
 	PlanProblem() PlanProblemResolver
 	Query() QueryResolver
@@ -357,6 +358,7 @@ type ComplexityRoot struct {
 	GrantRolePayload struct {
 		Grant     func(childComplexity int) int
 		GrantEdge func(childComplexity int) int
+		Pending   func(childComplexity int) int
 	}
 
 	Group struct {
@@ -662,6 +664,17 @@ type ComplexityRoot struct {
 		Options   func(childComplexity int) int
 	}
 
+	PendingGrant struct {
+		Department  func(childComplexity int) int
+		ExpiresAt   func(childComplexity int) int
+		ID          func(childComplexity int) int
+		LapsesAt    func(childComplexity int) int
+		Member      func(childComplexity int) int
+		RequestedAt func(childComplexity int) int
+		RequestedBy func(childComplexity int) int
+		Role        func(childComplexity int) int
+	}
+
 	PlanItem struct {
 		Because func(childComplexity int) int
 		Contact func(childComplexity int) int
@@ -709,6 +722,7 @@ type ComplexityRoot struct {
 		Node               func(childComplexity int, id nid.ID) int
 		Nodes              func(childComplexity int, ids []nid.ID) int
 		PasskeyChallenge   func(childComplexity int, purpose identity.Purpose) int
+		PendingGrants      func(childComplexity int) int
 		PreviewHandover    func(childComplexity int, input handover.Input) int
 		Roles              func(childComplexity int, first *int, after *string, offset *int) int
 		RuleSets           func(childComplexity int, first *int, after *string, offset *int) int
@@ -912,6 +926,7 @@ type ComplexityRoot struct {
 	Settings struct {
 		DeparturesPerHour func(childComplexity int) int
 		DeparturesPercent func(childComplexity int) int
+		DualControl       func(childComplexity int) int
 		GroupsPerDay      func(childComplexity int) int
 		MaskBankCards     func(childComplexity int) int
 		MaskIDCards       func(childComplexity int) int
@@ -2231,6 +2246,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.GrantRolePayload.GrantEdge(childComplexity), true
+	case "GrantRolePayload.pending":
+		if e.ComplexityRoot.GrantRolePayload.Pending == nil {
+			break
+		}
+
+		return e.ComplexityRoot.GrantRolePayload.Pending(childComplexity), true
 
 	case "Group.accountable":
 		if e.ComplexityRoot.Group.Accountable == nil {
@@ -3848,6 +3869,55 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.PasskeyChallenge.Options(childComplexity), true
 
+	case "PendingGrant.department":
+		if e.ComplexityRoot.PendingGrant.Department == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PendingGrant.Department(childComplexity), true
+	case "PendingGrant.expiresAt":
+		if e.ComplexityRoot.PendingGrant.ExpiresAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PendingGrant.ExpiresAt(childComplexity), true
+	case "PendingGrant.id":
+		if e.ComplexityRoot.PendingGrant.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PendingGrant.ID(childComplexity), true
+	case "PendingGrant.lapsesAt":
+		if e.ComplexityRoot.PendingGrant.LapsesAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PendingGrant.LapsesAt(childComplexity), true
+	case "PendingGrant.member":
+		if e.ComplexityRoot.PendingGrant.Member == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PendingGrant.Member(childComplexity), true
+	case "PendingGrant.requestedAt":
+		if e.ComplexityRoot.PendingGrant.RequestedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PendingGrant.RequestedAt(childComplexity), true
+	case "PendingGrant.requestedBy":
+		if e.ComplexityRoot.PendingGrant.RequestedBy == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PendingGrant.RequestedBy(childComplexity), true
+	case "PendingGrant.role":
+		if e.ComplexityRoot.PendingGrant.Role == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PendingGrant.Role(childComplexity), true
+
 	case "PlanItem.because":
 		if e.ComplexityRoot.PlanItem.Because == nil {
 			break
@@ -4122,6 +4192,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.PasskeyChallenge(childComplexity, args["purpose"].(identity.Purpose)), true
+	case "Query.pendingGrants":
+		if e.ComplexityRoot.Query.PendingGrants == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Query.PendingGrants(childComplexity), true
 	case "Query.previewHandover":
 		if e.ComplexityRoot.Query.PreviewHandover == nil {
 			break
@@ -4790,6 +4866,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Settings.DeparturesPercent(childComplexity), true
+	case "Settings.dualControl":
+		if e.ComplexityRoot.Settings.DualControl == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Settings.DualControl(childComplexity), true
 	case "Settings.groupsPerDay":
 		if e.ComplexityRoot.Settings.GroupsPerDay == nil {
 			break
@@ -6207,9 +6289,11 @@ input GrantRoleInput {
 
 "What grantRole did."
 type GrantRolePayload {
-  "The new grant."
+  "The new grant; null while it is pending."
   grant: Grant
-  "Its edge, for lists that are already loaded."
+  "What waits for a second administrator, where the settings demand dual control and the role is sensitive."
+  pending: PendingGrant
+  "Its edge, for lists that are already loaded; null while it is pending."
   grantEdge: GrantEdge
 }
 
@@ -9121,7 +9205,12 @@ type TransferItemEdge {
   cursor: Cursor!
 }
 `, BuiltIn: false},
-	{Name: "../role.graphqls", Input: `extend type Mutation {
+	{Name: "../role.graphqls", Input: `extend type Query {
+  "Grants that wait for a second administrator, the oldest first, 100 at most. Needs MANAGE_ROLES over the whole corp."
+  pendingGrants: [PendingGrant!]!
+}
+
+extend type Mutation {
   "Make a role of the corp's own, or change one; who has it has its new permissions from their next request on. Needs MANAGE_ROLES and each permission that the role has or had, all over the whole corp, and a fresh proof of identity."
   saveRole(
     "Which role, and what it allows."
@@ -9164,6 +9253,26 @@ input DeleteRoleInput {
 type DeleteRolePayload {
   "The role that is gone."
   deletedRoleId: ID
+}
+
+"A grant of a sensitive role that one administrator has asked for. It gives nothing until another one calls grantRole with the same member, role, department and end."
+type PendingGrant {
+  "The id that the grant will have."
+  id: ID!
+  "To whom."
+  member: Member!
+  "Which role."
+  role: Role!
+  "Where; null: in the whole corp."
+  department: Department
+  "Until when; null: for good."
+  expiresAt: Time
+  "Who asked for it."
+  requestedBy: Member!
+  "When."
+  requestedAt: Time!
+  "When it is forgotten unless it is granted."
+  lapsesAt: Time!
 }
 `, BuiltIn: false},
 	{Name: "../rule.graphqls", Input: `extend type Query {
@@ -9343,6 +9452,8 @@ type Settings {
   maskIdCards: Boolean!
   "Whether the middle of bank-card numbers is hidden in messages that the reader has by a handover."
   maskBankCards: Boolean!
+  "Whether a sensitive role is given by two administrators: grantRole waits until another one calls it with the same."
+  dualControl: Boolean!
   "What belongs to the company, and so is no finding of the chat audit."
   own: CompanyOwn!
   "For how many days archived messages are kept after they were sent; null: for good."
@@ -9373,6 +9484,8 @@ input SaveSettingsInput {
   maskIdCards: Boolean
   "Whether to hide the middle of bank-card numbers in inherited messages."
   maskBankCards: Boolean
+  "Whether a sensitive role is given by two administrators; refused where only one manages the roles of the whole corp."
+  dualControl: Boolean
   "What belongs to the company; replaces all of it. Messages are looked at again."
   own: CompanyOwnInput
   "From 30 to 36,500, or 0 to keep messages for good. Messages whose time is over are removed for good, each removal is recorded."
@@ -10185,6 +10298,8 @@ func (ec *executionContext) childFields_GrantRolePayload(ctx context.Context, fi
 	switch field.Name {
 	case "grant":
 		return ec.fieldContext_GrantRolePayload_grant(ctx, field)
+	case "pending":
+		return ec.fieldContext_GrantRolePayload_pending(ctx, field)
 	case "grantEdge":
 		return ec.fieldContext_GrantRolePayload_grantEdge(ctx, field)
 	}
@@ -10701,6 +10816,28 @@ func (ec *executionContext) childFields_PasskeyChallenge(ctx context.Context, fi
 	return nil, fmt.Errorf("no field named %q was found under type PasskeyChallenge", field.Name)
 }
 
+func (ec *executionContext) childFields_PendingGrant(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_PendingGrant_id(ctx, field)
+	case "member":
+		return ec.fieldContext_PendingGrant_member(ctx, field)
+	case "role":
+		return ec.fieldContext_PendingGrant_role(ctx, field)
+	case "department":
+		return ec.fieldContext_PendingGrant_department(ctx, field)
+	case "expiresAt":
+		return ec.fieldContext_PendingGrant_expiresAt(ctx, field)
+	case "requestedBy":
+		return ec.fieldContext_PendingGrant_requestedBy(ctx, field)
+	case "requestedAt":
+		return ec.fieldContext_PendingGrant_requestedAt(ctx, field)
+	case "lapsesAt":
+		return ec.fieldContext_PendingGrant_lapsesAt(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type PendingGrant", field.Name)
+}
+
 func (ec *executionContext) childFields_PlanItem(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "kind":
@@ -11159,6 +11296,8 @@ func (ec *executionContext) childFields_Settings(ctx context.Context, field grap
 		return ec.fieldContext_Settings_maskIdCards(ctx, field)
 	case "maskBankCards":
 		return ec.fieldContext_Settings_maskBankCards(ctx, field)
+	case "dualControl":
+		return ec.fieldContext_Settings_dualControl(ctx, field)
 	case "own":
 		return ec.fieldContext_Settings_own(ctx, field)
 	case "messagesKeptDays":

@@ -380,6 +380,29 @@ func (ec *executionContext) fieldContext_Settings_maskBankCards(_ context.Contex
 	return graphql.NewScalarFieldContext("Settings", field, false, false, errors.New("field of type Boolean does not have child fields"))
 }
 
+func (ec *executionContext) _Settings_dualControl(ctx context.Context, field graphql.CollectedField, obj *setting.Settings) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Settings_dualControl(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.DualControl, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Settings_dualControl(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Settings", field, false, false, errors.New("field of type Boolean does not have child fields"))
+}
+
 func (ec *executionContext) _Settings_own(ctx context.Context, field graphql.CollectedField, obj *setting.Settings) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -547,7 +570,7 @@ func (ec *executionContext) unmarshalInputSaveSettingsInput(ctx context.Context,
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"version", "movesPerContact", "movesWithinDays", "groupsPerDay", "departuresPerHour", "departuresPercent", "revertibleDays", "maskPhones", "maskIdCards", "maskBankCards", "own", "messagesKeptDays"}
+	fieldsInOrder := [...]string{"version", "movesPerContact", "movesWithinDays", "groupsPerDay", "departuresPerHour", "departuresPercent", "revertibleDays", "maskPhones", "maskIdCards", "maskBankCards", "dualControl", "own", "messagesKeptDays"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -624,6 +647,13 @@ func (ec *executionContext) unmarshalInputSaveSettingsInput(ctx context.Context,
 				return it, err
 			}
 			it.MaskBankCards = data
+		case "dualControl":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("dualControl"))
+			data, err := ec.unmarshalOBoolean2ᚖbool(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.DualControl = data
 		case "own":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("own"))
 			data, err := ec.unmarshalOCompanyOwnInput2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋdetectᚐOwn(ctx, v)
@@ -801,6 +831,11 @@ func (ec *executionContext) _Settings(ctx context.Context, sel ast.SelectionSet,
 			}
 		case "maskBankCards":
 			out.Values[i] = ec._Settings_maskBankCards(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "dualControl":
+			out.Values[i] = ec._Settings_dualControl(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}

@@ -323,9 +323,11 @@ type GrantRoleInput struct {
 
 // What grantRole did.
 type GrantRolePayload struct {
-	// The new grant.
+	// The new grant; null while it is pending.
 	Grant *ent.Grant `json:"grant,omitempty"`
-	// Its edge, for lists that are already loaded.
+	// What waits for a second administrator, where the settings demand dual control and the role is sensitive.
+	Pending *PendingGrant `json:"pending,omitempty"`
+	// Its edge, for lists that are already loaded; null while it is pending.
 	GrantEdge *Edge[*ent.Grant] `json:"grantEdge,omitempty"`
 }
 
