@@ -39,10 +39,10 @@ func (s *Service) Revoke(ctx context.Context, id nid.ID, reason *string) error {
 			}
 		}
 		type row struct {
-			member, role, department nid.ID
-			revoked                  bool
+			Held
+			revoked bool
 		}
-		g, ok, err := store.SelectOne(ctx, tx, func(r *row) []any { return []any{&r.member, &r.role, &r.department, &r.revoked} },
+		g, ok, err := store.SelectOne(ctx, tx, func(r *row) []any { return []any{&r.Member, &r.Role, &r.Department, &r.revoked} },
 			`SELECT member_id, role_id, department_id, revoked_at IS NOT NULL FROM grants WHERE corp_id = $1 AND id = $2`+tx.DB().ForUpdate(), tx.Corp(), id)
 		if err != nil {
 			return err
@@ -50,7 +50,8 @@ func (s *Service) Revoke(ctx context.Context, id nid.ID, reason *string) error {
 		if !ok {
 			return fault.Missing("input.id")
 		}
-		if err := revocable(ctx, tx, actor, g.member, g.department); err != nil {
+		g.ID = id
+		if err := revocable(ctx, tx, actor, g.Member, g.Department); err != nil {
 			return err
 		}
 		if err := identity.Fresh(actor, tx.Now()); err != nil {
@@ -59,26 +60,17 @@ func (s *Service) Revoke(ctx context.Context, id nid.ID, reason *string) error {
 		if g.revoked {
 			return fault.Clash("input.id", "the grant is revoked already", "该授权已被撤销")
 		}
-		if g.department.IsZero() && slices.Contains(managing, g.role) {
-			left, err := identity.RoleManagers(ctx, tx, managing)
-			if err != nil {
-				return err
-			}
-			if len(left) == 1 && left[0].Grant == id {
-				return fault.Clash("input.id", "nobody would be left who administers the corp; make somebody else administrator first", "撤销后将没有企业管理员,请先指定其他管理员")
-			}
-		}
-		if _, err := tx.Change(ctx, "grants", `UPDATE grants SET revoked_at = $3 WHERE corp_id = $1 AND id = $2 RETURNING id`, tx.Corp(), id, tx.Now()); err != nil {
+		ended, err := End(ctx, tx, managing, g.Held)
+		if err != nil {
 			return err
 		}
-		after := map[string]any{"member": g.member, "role": g.role}
-		if !g.department.IsZero() {
-			after["department"] = g.department
+		if len(ended) == 0 {
+			return Last("input.id")
 		}
 		if reason != nil && *reason != "" {
-			after["reason"] = audit.Personal{Subject: g.member, Value: *reason}
+			ended[0].After["reason"] = audit.Personal{Subject: g.Member, Value: *reason}
 		}
-		return s.Log.Append(ctx, tx, audit.Entry{Action: access.GrantRevoke, Subject: id, After: after})
+		return s.Log.Append(ctx, tx, ended...)
 	})
 }
 
@@ -98,4 +90,51 @@ func revocable(ctx context.Context, tx *store.Tx, actor *access.Actor, member, d
 		return fault.Missing("input.id")
 	}
 	return mayNot()
+}
+
+// Held is a grant in force: what of it decides whether it may end.
+type Held struct{ ID, Member, Role, Department nid.ID }
+
+// Last is the CONFLICT of a grant without which nobody would administer the corp.
+func Last(field string) error {
+	return fault.Clash(field, "nobody would be left who administers the corp; make somebody else administrator first", "撤销后将没有企业管理员,请先指定其他管理员")
+}
+
+// End takes back grants that are in force, whoever decided it, and gives an entry for
+// each, which the caller appends. One without which nobody would manage the roles of
+// the whole corp stays, and has no entry: of several such grants the last. managing is
+// what identity.LockRoles gave in this transaction.
+func End(ctx context.Context, tx *store.Tx, managing []nid.ID, all ...Held) ([]audit.Entry, error) {
+	manages := func(h Held) bool { return h.Department.IsZero() && slices.Contains(managing, h.Role) }
+	left := map[nid.ID]bool{}
+	if slices.ContainsFunc(all, manages) {
+		managers, err := identity.RoleManagers(ctx, tx, managing)
+		if err != nil {
+			return nil, err
+		}
+		for _, m := range managers {
+			left[m.Grant] = true
+		}
+	}
+	var ids []nid.ID
+	var entries []audit.Entry
+	for _, h := range all {
+		if manages(h) {
+			if len(left) == 1 && left[h.ID] {
+				continue
+			}
+			delete(left, h.ID)
+		}
+		after := map[string]any{"member": h.Member, "role": h.Role}
+		if !h.Department.IsZero() {
+			after["department"] = h.Department
+		}
+		ids = append(ids, h.ID)
+		entries = append(entries, audit.Entry{Action: access.GrantRevoke, Subject: h.ID, After: after})
+	}
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	_, err := tx.Change(ctx, "grants", `UPDATE grants SET revoked_at = $2 WHERE corp_id = $1 AND id `+tx.DB().In(3)+` RETURNING id`, tx.Corp(), tx.Now(), tx.DB().IDs(ids))
+	return entries, err
 }
