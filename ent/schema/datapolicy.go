@@ -41,6 +41,7 @@ func (DataPolicy) Indexes() []ent.Index {
 	return []ent.Index{
 		index.Fields("corp_id", "series_id", "revision").Unique(),
 		index.Fields("corp_id", "series_id").Unique().Annotations(entsql.IndexWhere("ended_at IS NULL")),
+		index.Fields("corp_id", "title").Unique().Annotations(entsql.IndexWhere("ended_at IS NULL")),
 		index.Fields("corp_id", "published_by_id"),
 	}
 }

@@ -611,6 +611,7 @@ CREATE TABLE "data_policies" (
 CREATE UNIQUE INDEX "datapolicy_corp_id_id" ON "data_policies" ("corp_id", "id");
 CREATE UNIQUE INDEX "datapolicy_corp_id_series_id_revision" ON "data_policies" ("corp_id", "series_id", "revision");
 CREATE UNIQUE INDEX "datapolicy_corp_id_series_id" ON "data_policies" ("corp_id", "series_id") WHERE ended_at IS NULL;
+CREATE UNIQUE INDEX "datapolicy_corp_id_title" ON "data_policies" ("corp_id", "title") WHERE ended_at IS NULL;
 CREATE INDEX "datapolicy_corp_id_published_by_id" ON "data_policies" ("corp_id", "published_by_id");
 CREATE TABLE "review_items" (
   "id" uuid NOT NULL,

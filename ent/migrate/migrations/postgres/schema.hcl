@@ -427,6 +427,11 @@ table "data_policies" {
     columns = [column.corp_id, column.series_id]
     where   = "ended_at IS NULL"
   }
+  index "datapolicy_corp_id_title" {
+    unique  = true
+    columns = [column.corp_id, column.title]
+    where   = "ended_at IS NULL"
+  }
   index "datapolicy_corp_id_published_by_id" {
     columns = [column.corp_id, column.published_by_id]
   }
