@@ -30,23 +30,23 @@ func (s *Service) Work(ctx context.Context, corp nid.ID) (next time.Time, err er
 	if err != nil {
 		return time.Time{}, err
 	}
-	now := s.DB.Now()
-	due, err := s.waiting(ctx, `due_at <= $2`, now)
+	open, err := s.waiting(ctx)
 	if err != nil {
 		return time.Time{}, err
 	}
-	for _, r := range due {
-		for more := true; more; {
+	now := s.DB.Now()
+	for _, r := range open {
+		for more := !r.due.After(now); more; {
 			if more, err = s.settle(ctx, r.id); err != nil {
 				return time.Time{}, err
 			}
 		}
 	}
-	next = month
-	if due, err = s.waiting(ctx, `$2 = $2`, now); err != nil {
+	if open, err = s.waiting(ctx); err != nil {
 		return time.Time{}, err
 	}
-	for _, r := range due {
+	next = month
+	for _, r := range open {
 		at := r.due
 		if !at.After(now) {
 			at = now.Add(again) // overdue
@@ -64,10 +64,10 @@ type waiting struct {
 }
 
 // waiting gives open reviews, the one that is due first at the front.
-func (s *Service) waiting(ctx context.Context, where string, now time.Time) (all []waiting, err error) {
+func (s *Service) waiting(ctx context.Context) (all []waiting, err error) {
 	err = s.DB.View(ctx, func(ctx context.Context, r *store.Read) error {
 		all, err = store.Select(ctx, r, func(w *waiting) []any { return []any{&w.id, &w.due} },
-			`SELECT id, due_at FROM access_reviews WHERE corp_id = $1 AND closed_at IS NULL AND `+where+` ORDER BY due_at, id`, access.From(ctx).Corp, now)
+			`SELECT id, due_at FROM access_reviews WHERE corp_id = $1 AND closed_at IS NULL ORDER BY due_at, id`, access.From(ctx).Corp)
 		return err
 	})
 	return all, err
