@@ -2,7 +2,6 @@ package grant
 
 import (
 	"context"
-	"slices"
 
 	"github.com/openhandover/openhandover/internal/access"
 	"github.com/openhandover/openhandover/internal/audit"
@@ -39,7 +38,7 @@ func (s *Service) Revoke(ctx context.Context, id nid.ID, reason *string) error {
 			}
 		}
 		type row struct {
-			Held
+			identity.Held
 			revoked bool
 		}
 		g, ok, err := store.SelectOne(ctx, tx, func(r *row) []any { return []any{&r.Member, &r.Role, &r.Department, &r.revoked} },
@@ -60,12 +59,12 @@ func (s *Service) Revoke(ctx context.Context, id nid.ID, reason *string) error {
 		if g.revoked {
 			return fault.Clash("input.id", "the grant is revoked already", "该授权已被撤销")
 		}
-		ended, err := End(ctx, tx, managing, g.Held)
+		ended, err := identity.EndGrants(ctx, tx, managing, g.Held)
 		if err != nil {
 			return err
 		}
 		if len(ended) == 0 {
-			return Last("input.id")
+			return identity.LastAdministrator("input.id")
 		}
 		if reason != nil && *reason != "" {
 			ended[0].After["reason"] = audit.Personal{Subject: g.Member, Value: *reason}
@@ -90,51 +89,4 @@ func revocable(ctx context.Context, tx *store.Tx, actor *access.Actor, member, d
 		return fault.Missing("input.id")
 	}
 	return mayNot()
-}
-
-// Held is a grant in force: what of it decides whether it may end.
-type Held struct{ ID, Member, Role, Department nid.ID }
-
-// Last is the CONFLICT of a grant without which nobody would administer the corp.
-func Last(field string) error {
-	return fault.Clash(field, "nobody would be left who administers the corp; make somebody else administrator first", "撤销后将没有企业管理员,请先指定其他管理员")
-}
-
-// End takes back grants that are in force, whoever decided it, and gives an entry for
-// each, which the caller appends. One without which nobody would manage the roles of
-// the whole corp stays, and has no entry: of several such grants the last. managing is
-// what identity.LockRoles gave in this transaction.
-func End(ctx context.Context, tx *store.Tx, managing []nid.ID, all ...Held) ([]audit.Entry, error) {
-	manages := func(h Held) bool { return h.Department.IsZero() && slices.Contains(managing, h.Role) }
-	left := map[nid.ID]bool{}
-	if slices.ContainsFunc(all, manages) {
-		managers, err := identity.RoleManagers(ctx, tx, managing)
-		if err != nil {
-			return nil, err
-		}
-		for _, m := range managers {
-			left[m.Grant] = true
-		}
-	}
-	var ids []nid.ID
-	var entries []audit.Entry
-	for _, h := range all {
-		if manages(h) {
-			if len(left) == 1 && left[h.ID] {
-				continue
-			}
-			delete(left, h.ID)
-		}
-		after := map[string]any{"member": h.Member, "role": h.Role}
-		if !h.Department.IsZero() {
-			after["department"] = h.Department
-		}
-		ids = append(ids, h.ID)
-		entries = append(entries, audit.Entry{Action: access.GrantRevoke, Subject: h.ID, After: after})
-	}
-	if len(ids) == 0 {
-		return nil, nil
-	}
-	_, err := tx.Change(ctx, "grants", `UPDATE grants SET revoked_at = $2 WHERE corp_id = $1 AND id `+tx.DB().In(3)+` RETURNING id`, tx.Corp(), tx.Now(), tx.DB().IDs(ids))
-	return entries, err
 }

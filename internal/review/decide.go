@@ -6,7 +6,6 @@ import (
 	"github.com/openhandover/openhandover/internal/access"
 	"github.com/openhandover/openhandover/internal/audit"
 	"github.com/openhandover/openhandover/internal/fault"
-	"github.com/openhandover/openhandover/internal/grant"
 	"github.com/openhandover/openhandover/internal/identity"
 	"github.com/openhandover/openhandover/internal/name"
 	"github.com/openhandover/openhandover/internal/nid"
@@ -36,7 +35,7 @@ type DecideInput struct {
 // item is an item with its grant.
 type item struct {
 	review nid.ID
-	grant.Held
+	identity.Held
 	decision *Decision
 	closed   bool
 	over     bool // the grant is no longer in force
@@ -106,12 +105,12 @@ func (s *Service) Decide(ctx context.Context, in DecideInput) error {
 			}
 			entries[0].Covers = append(entries[0].Covers, kept...)
 		} else {
-			ended, err := grant.End(ctx, tx, managing, it.Held)
+			ended, err := identity.EndGrants(ctx, tx, managing, it.Held)
 			if err != nil {
 				return err
 			}
 			if len(ended) == 0 {
-				return grant.Last("input.decision")
+				return identity.LastAdministrator("input.decision")
 			}
 			ended[0].After["review"] = it.review
 			entries = append(entries, ended...)

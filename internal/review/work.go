@@ -6,7 +6,6 @@ import (
 
 	"github.com/openhandover/openhandover/internal/access"
 	"github.com/openhandover/openhandover/internal/audit"
-	"github.com/openhandover/openhandover/internal/grant"
 	"github.com/openhandover/openhandover/internal/identity"
 	"github.com/openhandover/openhandover/internal/nid"
 	"github.com/openhandover/openhandover/internal/store"
@@ -124,7 +123,7 @@ func (s *Service) settle(ctx context.Context, review nid.ID) (more bool, err err
 		}
 		type silent struct {
 			item nid.ID
-			grant.Held
+			identity.Held
 		}
 		rows, err := store.Select(ctx, tx, func(r *silent) []any { return []any{&r.item, &r.ID, &r.Member, &r.Role, &r.Department} }, `
 			SELECT i.id, g.id, g.member_id, g.role_id, g.department_id FROM review_items AS i
@@ -139,7 +138,7 @@ func (s *Service) settle(ctx context.Context, review nid.ID) (more bool, err err
 		if len(rows) > 0 {
 			more = true
 			items := map[nid.ID]nid.ID{}
-			all := make([]grant.Held, len(rows))
+			all := make([]identity.Held, len(rows))
 			for i, r := range rows {
 				items[r.ID], all[i] = r.item, r.Held
 			}
@@ -155,8 +154,8 @@ func (s *Service) settle(ctx context.Context, review nid.ID) (more bool, err err
 }
 
 // silence decides for those who have not.
-func (s *Service) silence(ctx context.Context, tx *store.Tx, managing []nid.ID, review nid.ID, items map[nid.ID]nid.ID, all []grant.Held) ([]audit.Entry, error) {
-	ended, err := grant.End(ctx, tx, managing, all...)
+func (s *Service) silence(ctx context.Context, tx *store.Tx, managing []nid.ID, review nid.ID, items map[nid.ID]nid.ID, all []identity.Held) ([]audit.Entry, error) {
+	ended, err := identity.EndGrants(ctx, tx, managing, all...)
 	if err != nil {
 		return nil, err
 	}
