@@ -16,10 +16,12 @@ import (
 	"entgo.io/ent/dialect"
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
+	"github.com/openhandover/openhandover/ent/accessreview"
 	"github.com/openhandover/openhandover/ent/approval"
 	"github.com/openhandover/openhandover/ent/auditentry"
 	"github.com/openhandover/openhandover/ent/contact"
 	"github.com/openhandover/openhandover/ent/corp"
+	"github.com/openhandover/openhandover/ent/datapolicy"
 	"github.com/openhandover/openhandover/ent/department"
 	"github.com/openhandover/openhandover/ent/export"
 	"github.com/openhandover/openhandover/ent/follow"
@@ -31,6 +33,7 @@ import (
 	"github.com/openhandover/openhandover/ent/member"
 	"github.com/openhandover/openhandover/ent/message"
 	"github.com/openhandover/openhandover/ent/ownershipperiod"
+	"github.com/openhandover/openhandover/ent/reviewitem"
 	"github.com/openhandover/openhandover/ent/role"
 	"github.com/openhandover/openhandover/ent/ruleset"
 	"github.com/openhandover/openhandover/ent/servicetoken"
@@ -44,6 +47,8 @@ type Client struct {
 	config
 	// Schema is the client for creating, migrating and dropping schema.
 	Schema *migrate.Schema
+	// AccessReview is the client for interacting with the AccessReview builders.
+	AccessReview *AccessReviewClient
 	// Approval is the client for interacting with the Approval builders.
 	Approval *ApprovalClient
 	// AuditEntry is the client for interacting with the AuditEntry builders.
@@ -52,6 +57,8 @@ type Client struct {
 	Contact *ContactClient
 	// Corp is the client for interacting with the Corp builders.
 	Corp *CorpClient
+	// DataPolicy is the client for interacting with the DataPolicy builders.
+	DataPolicy *DataPolicyClient
 	// Department is the client for interacting with the Department builders.
 	Department *DepartmentClient
 	// Export is the client for interacting with the Export builders.
@@ -74,6 +81,8 @@ type Client struct {
 	Message *MessageClient
 	// OwnershipPeriod is the client for interacting with the OwnershipPeriod builders.
 	OwnershipPeriod *OwnershipPeriodClient
+	// ReviewItem is the client for interacting with the ReviewItem builders.
+	ReviewItem *ReviewItemClient
 	// Role is the client for interacting with the Role builders.
 	Role *RoleClient
 	// RuleSet is the client for interacting with the RuleSet builders.
@@ -97,10 +106,12 @@ func NewClient(opts ...Option) *Client {
 
 func (c *Client) init() {
 	c.Schema = migrate.NewSchema(c.driver)
+	c.AccessReview = NewAccessReviewClient(c.config)
 	c.Approval = NewApprovalClient(c.config)
 	c.AuditEntry = NewAuditEntryClient(c.config)
 	c.Contact = NewContactClient(c.config)
 	c.Corp = NewCorpClient(c.config)
+	c.DataPolicy = NewDataPolicyClient(c.config)
 	c.Department = NewDepartmentClient(c.config)
 	c.Export = NewExportClient(c.config)
 	c.Follow = NewFollowClient(c.config)
@@ -112,6 +123,7 @@ func (c *Client) init() {
 	c.Member = NewMemberClient(c.config)
 	c.Message = NewMessageClient(c.config)
 	c.OwnershipPeriod = NewOwnershipPeriodClient(c.config)
+	c.ReviewItem = NewReviewItemClient(c.config)
 	c.Role = NewRoleClient(c.config)
 	c.RuleSet = NewRuleSetClient(c.config)
 	c.ServiceToken = NewServiceTokenClient(c.config)
@@ -210,10 +222,12 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 	return &Tx{
 		ctx:             ctx,
 		config:          cfg,
+		AccessReview:    NewAccessReviewClient(cfg),
 		Approval:        NewApprovalClient(cfg),
 		AuditEntry:      NewAuditEntryClient(cfg),
 		Contact:         NewContactClient(cfg),
 		Corp:            NewCorpClient(cfg),
+		DataPolicy:      NewDataPolicyClient(cfg),
 		Department:      NewDepartmentClient(cfg),
 		Export:          NewExportClient(cfg),
 		Follow:          NewFollowClient(cfg),
@@ -225,6 +239,7 @@ func (c *Client) Tx(ctx context.Context) (*Tx, error) {
 		Member:          NewMemberClient(cfg),
 		Message:         NewMessageClient(cfg),
 		OwnershipPeriod: NewOwnershipPeriodClient(cfg),
+		ReviewItem:      NewReviewItemClient(cfg),
 		Role:            NewRoleClient(cfg),
 		RuleSet:         NewRuleSetClient(cfg),
 		ServiceToken:    NewServiceTokenClient(cfg),
@@ -250,10 +265,12 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 	return &Tx{
 		ctx:             ctx,
 		config:          cfg,
+		AccessReview:    NewAccessReviewClient(cfg),
 		Approval:        NewApprovalClient(cfg),
 		AuditEntry:      NewAuditEntryClient(cfg),
 		Contact:         NewContactClient(cfg),
 		Corp:            NewCorpClient(cfg),
+		DataPolicy:      NewDataPolicyClient(cfg),
 		Department:      NewDepartmentClient(cfg),
 		Export:          NewExportClient(cfg),
 		Follow:          NewFollowClient(cfg),
@@ -265,6 +282,7 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 		Member:          NewMemberClient(cfg),
 		Message:         NewMessageClient(cfg),
 		OwnershipPeriod: NewOwnershipPeriodClient(cfg),
+		ReviewItem:      NewReviewItemClient(cfg),
 		Role:            NewRoleClient(cfg),
 		RuleSet:         NewRuleSetClient(cfg),
 		ServiceToken:    NewServiceTokenClient(cfg),
@@ -277,7 +295,7 @@ func (c *Client) BeginTx(ctx context.Context, opts *sql.TxOptions) (*Tx, error) 
 // Debug returns a new debug-client. It's used to get verbose logging on specific operations.
 //
 //	client.Debug().
-//		Approval.
+//		AccessReview.
 //		Query().
 //		Count(ctx)
 func (c *Client) Debug() *Client {
@@ -300,10 +318,10 @@ func (c *Client) Close() error {
 // In order to add hooks to a specific client, call: `client.Node.Use(...)`.
 func (c *Client) Use(hooks ...Hook) {
 	for _, n := range []interface{ Use(...Hook) }{
-		c.Approval, c.AuditEntry, c.Contact, c.Corp, c.Department, c.Export, c.Follow,
-		c.Grant, c.Group, c.Handover, c.HistoryGrant, c.LeakFinding, c.Member,
-		c.Message, c.OwnershipPeriod, c.Role, c.RuleSet, c.ServiceToken, c.Tag,
-		c.Transfer, c.Webhook,
+		c.AccessReview, c.Approval, c.AuditEntry, c.Contact, c.Corp, c.DataPolicy,
+		c.Department, c.Export, c.Follow, c.Grant, c.Group, c.Handover, c.HistoryGrant,
+		c.LeakFinding, c.Member, c.Message, c.OwnershipPeriod, c.ReviewItem, c.Role,
+		c.RuleSet, c.ServiceToken, c.Tag, c.Transfer, c.Webhook,
 	} {
 		n.Use(hooks...)
 	}
@@ -313,10 +331,10 @@ func (c *Client) Use(hooks ...Hook) {
 // In order to add interceptors to a specific client, call: `client.Node.Intercept(...)`.
 func (c *Client) Intercept(interceptors ...Interceptor) {
 	for _, n := range []interface{ Intercept(...Interceptor) }{
-		c.Approval, c.AuditEntry, c.Contact, c.Corp, c.Department, c.Export, c.Follow,
-		c.Grant, c.Group, c.Handover, c.HistoryGrant, c.LeakFinding, c.Member,
-		c.Message, c.OwnershipPeriod, c.Role, c.RuleSet, c.ServiceToken, c.Tag,
-		c.Transfer, c.Webhook,
+		c.AccessReview, c.Approval, c.AuditEntry, c.Contact, c.Corp, c.DataPolicy,
+		c.Department, c.Export, c.Follow, c.Grant, c.Group, c.Handover, c.HistoryGrant,
+		c.LeakFinding, c.Member, c.Message, c.OwnershipPeriod, c.ReviewItem, c.Role,
+		c.RuleSet, c.ServiceToken, c.Tag, c.Transfer, c.Webhook,
 	} {
 		n.Intercept(interceptors...)
 	}
@@ -325,6 +343,8 @@ func (c *Client) Intercept(interceptors ...Interceptor) {
 // Mutate implements the ent.Mutator interface.
 func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 	switch m := m.(type) {
+	case *AccessReviewMutation:
+		return c.AccessReview.mutate(ctx, m)
 	case *ApprovalMutation:
 		return c.Approval.mutate(ctx, m)
 	case *AuditEntryMutation:
@@ -333,6 +353,8 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.Contact.mutate(ctx, m)
 	case *CorpMutation:
 		return c.Corp.mutate(ctx, m)
+	case *DataPolicyMutation:
+		return c.DataPolicy.mutate(ctx, m)
 	case *DepartmentMutation:
 		return c.Department.mutate(ctx, m)
 	case *ExportMutation:
@@ -355,6 +377,8 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.Message.mutate(ctx, m)
 	case *OwnershipPeriodMutation:
 		return c.OwnershipPeriod.mutate(ctx, m)
+	case *ReviewItemMutation:
+		return c.ReviewItem.mutate(ctx, m)
 	case *RoleMutation:
 		return c.Role.mutate(ctx, m)
 	case *RuleSetMutation:
@@ -369,6 +393,157 @@ func (c *Client) Mutate(ctx context.Context, m Mutation) (Value, error) {
 		return c.Webhook.mutate(ctx, m)
 	default:
 		return nil, fmt.Errorf("ent: unknown mutation type %T", m)
+	}
+}
+
+// AccessReviewClient is a client for the AccessReview schema.
+type AccessReviewClient struct {
+	config
+}
+
+// NewAccessReviewClient returns a client for the AccessReview from the given config.
+func NewAccessReviewClient(c config) *AccessReviewClient {
+	return &AccessReviewClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `accessreview.Hooks(f(g(h())))`.
+func (c *AccessReviewClient) Use(hooks ...Hook) {
+	c.hooks.AccessReview = append(c.hooks.AccessReview, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `accessreview.Intercept(f(g(h())))`.
+func (c *AccessReviewClient) Intercept(interceptors ...Interceptor) {
+	c.inters.AccessReview = append(c.inters.AccessReview, interceptors...)
+}
+
+// Create returns a builder for creating a AccessReview entity.
+func (c *AccessReviewClient) Create() *AccessReviewCreate {
+	mutation := newAccessReviewMutation(c.config, OpCreate)
+	return &AccessReviewCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of AccessReview entities.
+func (c *AccessReviewClient) CreateBulk(builders ...*AccessReviewCreate) *AccessReviewCreateBulk {
+	return &AccessReviewCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *AccessReviewClient) MapCreateBulk(slice any, setFunc func(*AccessReviewCreate, int)) *AccessReviewCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &AccessReviewCreateBulk{err: fmt.Errorf("calling to AccessReviewClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*AccessReviewCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &AccessReviewCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for AccessReview.
+func (c *AccessReviewClient) Update() *AccessReviewUpdate {
+	mutation := newAccessReviewMutation(c.config, OpUpdate)
+	return &AccessReviewUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *AccessReviewClient) UpdateOne(_m *AccessReview) *AccessReviewUpdateOne {
+	mutation := newAccessReviewMutation(c.config, OpUpdateOne, withAccessReview(_m))
+	return &AccessReviewUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *AccessReviewClient) UpdateOneID(id nid.ID) *AccessReviewUpdateOne {
+	mutation := newAccessReviewMutation(c.config, OpUpdateOne, withAccessReviewID(id))
+	return &AccessReviewUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for AccessReview.
+func (c *AccessReviewClient) Delete() *AccessReviewDelete {
+	mutation := newAccessReviewMutation(c.config, OpDelete)
+	return &AccessReviewDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *AccessReviewClient) DeleteOne(_m *AccessReview) *AccessReviewDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *AccessReviewClient) DeleteOneID(id nid.ID) *AccessReviewDeleteOne {
+	builder := c.Delete().Where(accessreview.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &AccessReviewDeleteOne{builder}
+}
+
+// Query returns a query builder for AccessReview.
+func (c *AccessReviewClient) Query() *AccessReviewQuery {
+	return &AccessReviewQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeAccessReview},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a AccessReview entity by its id.
+func (c *AccessReviewClient) Get(ctx context.Context, id nid.ID) (*AccessReview, error) {
+	return c.Query().Where(accessreview.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *AccessReviewClient) GetX(ctx context.Context, id nid.ID) *AccessReview {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryStartedBy queries the started_by edge of a AccessReview.
+func (c *AccessReviewClient) QueryStartedBy(_m *AccessReview) *MemberQuery {
+	query := (&MemberClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(accessreview.Table, accessreview.FieldID, id),
+			sqlgraph.To(member.Table, member.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, accessreview.StartedByTable, accessreview.StartedByColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *AccessReviewClient) Hooks() []Hook {
+	hooks := c.hooks.AccessReview
+	return append(hooks[:len(hooks):len(hooks)], accessreview.Hooks[:]...)
+}
+
+// Interceptors returns the client interceptors.
+func (c *AccessReviewClient) Interceptors() []Interceptor {
+	inters := c.inters.AccessReview
+	return append(inters[:len(inters):len(inters)], accessreview.Interceptors[:]...)
+}
+
+func (c *AccessReviewClient) mutate(ctx context.Context, m *AccessReviewMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&AccessReviewCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&AccessReviewUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&AccessReviewUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&AccessReviewDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown AccessReview mutation op: %q", m.Op())
 	}
 }
 
@@ -957,6 +1132,157 @@ func (c *CorpClient) mutate(ctx context.Context, m *CorpMutation) (Value, error)
 		return (&CorpDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
 	default:
 		return nil, fmt.Errorf("ent: unknown Corp mutation op: %q", m.Op())
+	}
+}
+
+// DataPolicyClient is a client for the DataPolicy schema.
+type DataPolicyClient struct {
+	config
+}
+
+// NewDataPolicyClient returns a client for the DataPolicy from the given config.
+func NewDataPolicyClient(c config) *DataPolicyClient {
+	return &DataPolicyClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `datapolicy.Hooks(f(g(h())))`.
+func (c *DataPolicyClient) Use(hooks ...Hook) {
+	c.hooks.DataPolicy = append(c.hooks.DataPolicy, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `datapolicy.Intercept(f(g(h())))`.
+func (c *DataPolicyClient) Intercept(interceptors ...Interceptor) {
+	c.inters.DataPolicy = append(c.inters.DataPolicy, interceptors...)
+}
+
+// Create returns a builder for creating a DataPolicy entity.
+func (c *DataPolicyClient) Create() *DataPolicyCreate {
+	mutation := newDataPolicyMutation(c.config, OpCreate)
+	return &DataPolicyCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of DataPolicy entities.
+func (c *DataPolicyClient) CreateBulk(builders ...*DataPolicyCreate) *DataPolicyCreateBulk {
+	return &DataPolicyCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *DataPolicyClient) MapCreateBulk(slice any, setFunc func(*DataPolicyCreate, int)) *DataPolicyCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &DataPolicyCreateBulk{err: fmt.Errorf("calling to DataPolicyClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*DataPolicyCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &DataPolicyCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for DataPolicy.
+func (c *DataPolicyClient) Update() *DataPolicyUpdate {
+	mutation := newDataPolicyMutation(c.config, OpUpdate)
+	return &DataPolicyUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *DataPolicyClient) UpdateOne(_m *DataPolicy) *DataPolicyUpdateOne {
+	mutation := newDataPolicyMutation(c.config, OpUpdateOne, withDataPolicy(_m))
+	return &DataPolicyUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *DataPolicyClient) UpdateOneID(id nid.ID) *DataPolicyUpdateOne {
+	mutation := newDataPolicyMutation(c.config, OpUpdateOne, withDataPolicyID(id))
+	return &DataPolicyUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for DataPolicy.
+func (c *DataPolicyClient) Delete() *DataPolicyDelete {
+	mutation := newDataPolicyMutation(c.config, OpDelete)
+	return &DataPolicyDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *DataPolicyClient) DeleteOne(_m *DataPolicy) *DataPolicyDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *DataPolicyClient) DeleteOneID(id nid.ID) *DataPolicyDeleteOne {
+	builder := c.Delete().Where(datapolicy.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &DataPolicyDeleteOne{builder}
+}
+
+// Query returns a query builder for DataPolicy.
+func (c *DataPolicyClient) Query() *DataPolicyQuery {
+	return &DataPolicyQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeDataPolicy},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a DataPolicy entity by its id.
+func (c *DataPolicyClient) Get(ctx context.Context, id nid.ID) (*DataPolicy, error) {
+	return c.Query().Where(datapolicy.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *DataPolicyClient) GetX(ctx context.Context, id nid.ID) *DataPolicy {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryPublishedBy queries the published_by edge of a DataPolicy.
+func (c *DataPolicyClient) QueryPublishedBy(_m *DataPolicy) *MemberQuery {
+	query := (&MemberClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(datapolicy.Table, datapolicy.FieldID, id),
+			sqlgraph.To(member.Table, member.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, datapolicy.PublishedByTable, datapolicy.PublishedByColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *DataPolicyClient) Hooks() []Hook {
+	hooks := c.hooks.DataPolicy
+	return append(hooks[:len(hooks):len(hooks)], datapolicy.Hooks[:]...)
+}
+
+// Interceptors returns the client interceptors.
+func (c *DataPolicyClient) Interceptors() []Interceptor {
+	inters := c.inters.DataPolicy
+	return append(inters[:len(inters):len(inters)], datapolicy.Interceptors[:]...)
+}
+
+func (c *DataPolicyClient) mutate(ctx context.Context, m *DataPolicyMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&DataPolicyCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&DataPolicyUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&DataPolicyUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&DataPolicyDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown DataPolicy mutation op: %q", m.Op())
 	}
 }
 
@@ -3085,6 +3411,205 @@ func (c *OwnershipPeriodClient) mutate(ctx context.Context, m *OwnershipPeriodMu
 	}
 }
 
+// ReviewItemClient is a client for the ReviewItem schema.
+type ReviewItemClient struct {
+	config
+}
+
+// NewReviewItemClient returns a client for the ReviewItem from the given config.
+func NewReviewItemClient(c config) *ReviewItemClient {
+	return &ReviewItemClient{config: c}
+}
+
+// Use adds a list of mutation hooks to the hooks stack.
+// A call to `Use(f, g, h)` equals to `reviewitem.Hooks(f(g(h())))`.
+func (c *ReviewItemClient) Use(hooks ...Hook) {
+	c.hooks.ReviewItem = append(c.hooks.ReviewItem, hooks...)
+}
+
+// Intercept adds a list of query interceptors to the interceptors stack.
+// A call to `Intercept(f, g, h)` equals to `reviewitem.Intercept(f(g(h())))`.
+func (c *ReviewItemClient) Intercept(interceptors ...Interceptor) {
+	c.inters.ReviewItem = append(c.inters.ReviewItem, interceptors...)
+}
+
+// Create returns a builder for creating a ReviewItem entity.
+func (c *ReviewItemClient) Create() *ReviewItemCreate {
+	mutation := newReviewItemMutation(c.config, OpCreate)
+	return &ReviewItemCreate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// CreateBulk returns a builder for creating a bulk of ReviewItem entities.
+func (c *ReviewItemClient) CreateBulk(builders ...*ReviewItemCreate) *ReviewItemCreateBulk {
+	return &ReviewItemCreateBulk{config: c.config, builders: builders}
+}
+
+// MapCreateBulk creates a bulk creation builder from the given slice. For each item in the slice, the function creates
+// a builder and applies setFunc on it.
+func (c *ReviewItemClient) MapCreateBulk(slice any, setFunc func(*ReviewItemCreate, int)) *ReviewItemCreateBulk {
+	rv := reflect.ValueOf(slice)
+	if rv.Kind() != reflect.Slice {
+		return &ReviewItemCreateBulk{err: fmt.Errorf("calling to ReviewItemClient.MapCreateBulk with wrong type %T, need slice", slice)}
+	}
+	builders := make([]*ReviewItemCreate, rv.Len())
+	for i := 0; i < rv.Len(); i++ {
+		builders[i] = c.Create()
+		setFunc(builders[i], i)
+	}
+	return &ReviewItemCreateBulk{config: c.config, builders: builders}
+}
+
+// Update returns an update builder for ReviewItem.
+func (c *ReviewItemClient) Update() *ReviewItemUpdate {
+	mutation := newReviewItemMutation(c.config, OpUpdate)
+	return &ReviewItemUpdate{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOne returns an update builder for the given entity.
+func (c *ReviewItemClient) UpdateOne(_m *ReviewItem) *ReviewItemUpdateOne {
+	mutation := newReviewItemMutation(c.config, OpUpdateOne, withReviewItem(_m))
+	return &ReviewItemUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// UpdateOneID returns an update builder for the given id.
+func (c *ReviewItemClient) UpdateOneID(id nid.ID) *ReviewItemUpdateOne {
+	mutation := newReviewItemMutation(c.config, OpUpdateOne, withReviewItemID(id))
+	return &ReviewItemUpdateOne{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// Delete returns a delete builder for ReviewItem.
+func (c *ReviewItemClient) Delete() *ReviewItemDelete {
+	mutation := newReviewItemMutation(c.config, OpDelete)
+	return &ReviewItemDelete{config: c.config, hooks: c.Hooks(), mutation: mutation}
+}
+
+// DeleteOne returns a builder for deleting the given entity.
+func (c *ReviewItemClient) DeleteOne(_m *ReviewItem) *ReviewItemDeleteOne {
+	return c.DeleteOneID(_m.ID)
+}
+
+// DeleteOneID returns a builder for deleting the given entity by its id.
+func (c *ReviewItemClient) DeleteOneID(id nid.ID) *ReviewItemDeleteOne {
+	builder := c.Delete().Where(reviewitem.ID(id))
+	builder.mutation.id = &id
+	builder.mutation.op = OpDeleteOne
+	return &ReviewItemDeleteOne{builder}
+}
+
+// Query returns a query builder for ReviewItem.
+func (c *ReviewItemClient) Query() *ReviewItemQuery {
+	return &ReviewItemQuery{
+		config: c.config,
+		ctx:    &QueryContext{Type: TypeReviewItem},
+		inters: c.Interceptors(),
+	}
+}
+
+// Get returns a ReviewItem entity by its id.
+func (c *ReviewItemClient) Get(ctx context.Context, id nid.ID) (*ReviewItem, error) {
+	return c.Query().Where(reviewitem.ID(id)).Only(ctx)
+}
+
+// GetX is like Get, but panics if an error occurs.
+func (c *ReviewItemClient) GetX(ctx context.Context, id nid.ID) *ReviewItem {
+	obj, err := c.Get(ctx, id)
+	if err != nil {
+		panic(err)
+	}
+	return obj
+}
+
+// QueryReview queries the review edge of a ReviewItem.
+func (c *ReviewItemClient) QueryReview(_m *ReviewItem) *AccessReviewQuery {
+	query := (&AccessReviewClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(reviewitem.Table, reviewitem.FieldID, id),
+			sqlgraph.To(accessreview.Table, accessreview.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, reviewitem.ReviewTable, reviewitem.ReviewColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryGrant queries the grant edge of a ReviewItem.
+func (c *ReviewItemClient) QueryGrant(_m *ReviewItem) *GrantQuery {
+	query := (&GrantClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(reviewitem.Table, reviewitem.FieldID, id),
+			sqlgraph.To(grant.Table, grant.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, reviewitem.GrantTable, reviewitem.GrantColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryMember queries the member edge of a ReviewItem.
+func (c *ReviewItemClient) QueryMember(_m *ReviewItem) *MemberQuery {
+	query := (&MemberClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(reviewitem.Table, reviewitem.FieldID, id),
+			sqlgraph.To(member.Table, member.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, reviewitem.MemberTable, reviewitem.MemberColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryDecidedBy queries the decided_by edge of a ReviewItem.
+func (c *ReviewItemClient) QueryDecidedBy(_m *ReviewItem) *MemberQuery {
+	query := (&MemberClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(reviewitem.Table, reviewitem.FieldID, id),
+			sqlgraph.To(member.Table, member.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, reviewitem.DecidedByTable, reviewitem.DecidedByColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// Hooks returns the client hooks.
+func (c *ReviewItemClient) Hooks() []Hook {
+	hooks := c.hooks.ReviewItem
+	return append(hooks[:len(hooks):len(hooks)], reviewitem.Hooks[:]...)
+}
+
+// Interceptors returns the client interceptors.
+func (c *ReviewItemClient) Interceptors() []Interceptor {
+	inters := c.inters.ReviewItem
+	return append(inters[:len(inters):len(inters)], reviewitem.Interceptors[:]...)
+}
+
+func (c *ReviewItemClient) mutate(ctx context.Context, m *ReviewItemMutation) (Value, error) {
+	switch m.Op() {
+	case OpCreate:
+		return (&ReviewItemCreate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdate:
+		return (&ReviewItemUpdate{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpUpdateOne:
+		return (&ReviewItemUpdateOne{config: c.config, hooks: c.Hooks(), mutation: m}).Save(ctx)
+	case OpDelete, OpDeleteOne:
+		return (&ReviewItemDelete{config: c.config, hooks: c.Hooks(), mutation: m}).Exec(ctx)
+	default:
+		return nil, fmt.Errorf("ent: unknown ReviewItem mutation op: %q", m.Op())
+	}
+}
+
 // RoleClient is a client for the Role schema.
 type RoleClient struct {
 	config
@@ -4122,13 +4647,15 @@ func (c *WebhookClient) mutate(ctx context.Context, m *WebhookMutation) (Value, 
 // hooks and interceptors per client, for fast access.
 type (
 	hooks struct {
-		Approval, AuditEntry, Contact, Corp, Department, Export, Follow, Grant, Group,
-		Handover, HistoryGrant, LeakFinding, Member, Message, OwnershipPeriod, Role,
-		RuleSet, ServiceToken, Tag, Transfer, Webhook []ent.Hook
+		AccessReview, Approval, AuditEntry, Contact, Corp, DataPolicy, Department,
+		Export, Follow, Grant, Group, Handover, HistoryGrant, LeakFinding, Member,
+		Message, OwnershipPeriod, ReviewItem, Role, RuleSet, ServiceToken, Tag,
+		Transfer, Webhook []ent.Hook
 	}
 	inters struct {
-		Approval, AuditEntry, Contact, Corp, Department, Export, Follow, Grant, Group,
-		Handover, HistoryGrant, LeakFinding, Member, Message, OwnershipPeriod, Role,
-		RuleSet, ServiceToken, Tag, Transfer, Webhook []ent.Interceptor
+		AccessReview, Approval, AuditEntry, Contact, Corp, DataPolicy, Department,
+		Export, Follow, Grant, Group, Handover, HistoryGrant, LeakFinding, Member,
+		Message, OwnershipPeriod, ReviewItem, Role, RuleSet, ServiceToken, Tag,
+		Transfer, Webhook []ent.Interceptor
 	}
 )

@@ -12,10 +12,12 @@ import (
 	"entgo.io/ent"
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
+	"github.com/openhandover/openhandover/ent/accessreview"
 	"github.com/openhandover/openhandover/ent/approval"
 	"github.com/openhandover/openhandover/ent/auditentry"
 	"github.com/openhandover/openhandover/ent/contact"
 	"github.com/openhandover/openhandover/ent/corp"
+	"github.com/openhandover/openhandover/ent/datapolicy"
 	"github.com/openhandover/openhandover/ent/department"
 	"github.com/openhandover/openhandover/ent/export"
 	"github.com/openhandover/openhandover/ent/follow"
@@ -27,6 +29,7 @@ import (
 	"github.com/openhandover/openhandover/ent/member"
 	"github.com/openhandover/openhandover/ent/message"
 	"github.com/openhandover/openhandover/ent/ownershipperiod"
+	"github.com/openhandover/openhandover/ent/reviewitem"
 	"github.com/openhandover/openhandover/ent/role"
 	"github.com/openhandover/openhandover/ent/ruleset"
 	"github.com/openhandover/openhandover/ent/servicetoken"
@@ -93,10 +96,12 @@ var (
 func checkColumn(t, c string) error {
 	initCheck.Do(func() {
 		columnCheck = sql.NewColumnCheck(map[string]func(string) bool{
+			accessreview.Table:    accessreview.ValidColumn,
 			approval.Table:        approval.ValidColumn,
 			auditentry.Table:      auditentry.ValidColumn,
 			contact.Table:         contact.ValidColumn,
 			corp.Table:            corp.ValidColumn,
+			datapolicy.Table:      datapolicy.ValidColumn,
 			department.Table:      department.ValidColumn,
 			export.Table:          export.ValidColumn,
 			follow.Table:          follow.ValidColumn,
@@ -108,6 +113,7 @@ func checkColumn(t, c string) error {
 			member.Table:          member.ValidColumn,
 			message.Table:         message.ValidColumn,
 			ownershipperiod.Table: ownershipperiod.ValidColumn,
+			reviewitem.Table:      reviewitem.ValidColumn,
 			role.Table:            role.ValidColumn,
 			ruleset.Table:         ruleset.ValidColumn,
 			servicetoken.Table:    servicetoken.ValidColumn,

@@ -12,10 +12,12 @@ import (
 
 	"entgo.io/ent"
 	"entgo.io/ent/dialect/sql"
+	"github.com/openhandover/openhandover/ent/accessreview"
 	"github.com/openhandover/openhandover/ent/approval"
 	"github.com/openhandover/openhandover/ent/auditentry"
 	"github.com/openhandover/openhandover/ent/contact"
 	"github.com/openhandover/openhandover/ent/corp"
+	"github.com/openhandover/openhandover/ent/datapolicy"
 	"github.com/openhandover/openhandover/ent/department"
 	"github.com/openhandover/openhandover/ent/export"
 	"github.com/openhandover/openhandover/ent/follow"
@@ -28,6 +30,7 @@ import (
 	"github.com/openhandover/openhandover/ent/message"
 	"github.com/openhandover/openhandover/ent/ownershipperiod"
 	"github.com/openhandover/openhandover/ent/predicate"
+	"github.com/openhandover/openhandover/ent/reviewitem"
 	"github.com/openhandover/openhandover/ent/role"
 	"github.com/openhandover/openhandover/ent/ruleset"
 	"github.com/openhandover/openhandover/ent/servicetoken"
@@ -47,10 +50,12 @@ const (
 	OpUpdateOne = ent.OpUpdateOne
 
 	// Node types.
+	TypeAccessReview    = "AccessReview"
 	TypeApproval        = "Approval"
 	TypeAuditEntry      = "AuditEntry"
 	TypeContact         = "Contact"
 	TypeCorp            = "Corp"
+	TypeDataPolicy      = "DataPolicy"
 	TypeDepartment      = "Department"
 	TypeExport          = "Export"
 	TypeFollow          = "Follow"
@@ -62,6 +67,7 @@ const (
 	TypeMember          = "Member"
 	TypeMessage         = "Message"
 	TypeOwnershipPeriod = "OwnershipPeriod"
+	TypeReviewItem      = "ReviewItem"
 	TypeRole            = "Role"
 	TypeRuleSet         = "RuleSet"
 	TypeServiceToken    = "ServiceToken"
@@ -69,6 +75,722 @@ const (
 	TypeTransfer        = "Transfer"
 	TypeWebhook         = "Webhook"
 )
+
+// AccessReviewMutation represents an operation that mutates the AccessReview nodes in the graph.
+type AccessReviewMutation struct {
+	config
+	op                Op
+	typ               string
+	id                *nid.ID
+	corp_id           *nid.ID
+	created_at        *time.Time
+	due_at            *time.Time
+	closed_at         *time.Time
+	month             *string
+	clearedFields     map[string]struct{}
+	started_by        *nid.ID
+	clearedstarted_by bool
+	done              bool
+	oldValue          func(context.Context) (*AccessReview, error)
+	predicates        []predicate.AccessReview
+}
+
+var _ ent.Mutation = (*AccessReviewMutation)(nil)
+
+// accessreviewOption allows management of the mutation configuration using functional options.
+type accessreviewOption func(*AccessReviewMutation)
+
+// newAccessReviewMutation creates new mutation for the AccessReview entity.
+func newAccessReviewMutation(c config, op Op, opts ...accessreviewOption) *AccessReviewMutation {
+	m := &AccessReviewMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeAccessReview,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withAccessReviewID sets the ID field of the mutation.
+func withAccessReviewID(id nid.ID) accessreviewOption {
+	return func(m *AccessReviewMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *AccessReview
+		)
+		m.oldValue = func(ctx context.Context) (*AccessReview, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().AccessReview.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withAccessReview sets the old AccessReview of the mutation.
+func withAccessReview(node *AccessReview) accessreviewOption {
+	return func(m *AccessReviewMutation) {
+		m.oldValue = func(context.Context) (*AccessReview, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m AccessReviewMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m AccessReviewMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("ent: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of AccessReview entities.
+func (m *AccessReviewMutation) SetID(id nid.ID) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *AccessReviewMutation) ID() (id nid.ID, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *AccessReviewMutation) IDs(ctx context.Context) ([]nid.ID, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []nid.ID{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().AccessReview.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetCorpID sets the "corp_id" field.
+func (m *AccessReviewMutation) SetCorpID(n nid.ID) {
+	m.corp_id = &n
+}
+
+// CorpID returns the value of the "corp_id" field in the mutation.
+func (m *AccessReviewMutation) CorpID() (r nid.ID, exists bool) {
+	v := m.corp_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCorpID returns the old "corp_id" field's value of the AccessReview entity.
+// If the AccessReview object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *AccessReviewMutation) OldCorpID(ctx context.Context) (v nid.ID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCorpID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCorpID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCorpID: %w", err)
+	}
+	return oldValue.CorpID, nil
+}
+
+// ResetCorpID resets all changes to the "corp_id" field.
+func (m *AccessReviewMutation) ResetCorpID() {
+	m.corp_id = nil
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *AccessReviewMutation) SetCreatedAt(t time.Time) {
+	m.created_at = &t
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *AccessReviewMutation) CreatedAt() (r time.Time, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the AccessReview entity.
+// If the AccessReview object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *AccessReviewMutation) OldCreatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *AccessReviewMutation) ResetCreatedAt() {
+	m.created_at = nil
+}
+
+// SetDueAt sets the "due_at" field.
+func (m *AccessReviewMutation) SetDueAt(t time.Time) {
+	m.due_at = &t
+}
+
+// DueAt returns the value of the "due_at" field in the mutation.
+func (m *AccessReviewMutation) DueAt() (r time.Time, exists bool) {
+	v := m.due_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDueAt returns the old "due_at" field's value of the AccessReview entity.
+// If the AccessReview object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *AccessReviewMutation) OldDueAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDueAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDueAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDueAt: %w", err)
+	}
+	return oldValue.DueAt, nil
+}
+
+// ResetDueAt resets all changes to the "due_at" field.
+func (m *AccessReviewMutation) ResetDueAt() {
+	m.due_at = nil
+}
+
+// SetClosedAt sets the "closed_at" field.
+func (m *AccessReviewMutation) SetClosedAt(t time.Time) {
+	m.closed_at = &t
+}
+
+// ClosedAt returns the value of the "closed_at" field in the mutation.
+func (m *AccessReviewMutation) ClosedAt() (r time.Time, exists bool) {
+	v := m.closed_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldClosedAt returns the old "closed_at" field's value of the AccessReview entity.
+// If the AccessReview object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *AccessReviewMutation) OldClosedAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldClosedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldClosedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldClosedAt: %w", err)
+	}
+	return oldValue.ClosedAt, nil
+}
+
+// ClearClosedAt clears the value of the "closed_at" field.
+func (m *AccessReviewMutation) ClearClosedAt() {
+	m.closed_at = nil
+	m.clearedFields[accessreview.FieldClosedAt] = struct{}{}
+}
+
+// ClosedAtCleared returns if the "closed_at" field was cleared in this mutation.
+func (m *AccessReviewMutation) ClosedAtCleared() bool {
+	_, ok := m.clearedFields[accessreview.FieldClosedAt]
+	return ok
+}
+
+// ResetClosedAt resets all changes to the "closed_at" field.
+func (m *AccessReviewMutation) ResetClosedAt() {
+	m.closed_at = nil
+	delete(m.clearedFields, accessreview.FieldClosedAt)
+}
+
+// SetMonth sets the "month" field.
+func (m *AccessReviewMutation) SetMonth(s string) {
+	m.month = &s
+}
+
+// Month returns the value of the "month" field in the mutation.
+func (m *AccessReviewMutation) Month() (r string, exists bool) {
+	v := m.month
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldMonth returns the old "month" field's value of the AccessReview entity.
+// If the AccessReview object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *AccessReviewMutation) OldMonth(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldMonth is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldMonth requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldMonth: %w", err)
+	}
+	return oldValue.Month, nil
+}
+
+// ClearMonth clears the value of the "month" field.
+func (m *AccessReviewMutation) ClearMonth() {
+	m.month = nil
+	m.clearedFields[accessreview.FieldMonth] = struct{}{}
+}
+
+// MonthCleared returns if the "month" field was cleared in this mutation.
+func (m *AccessReviewMutation) MonthCleared() bool {
+	_, ok := m.clearedFields[accessreview.FieldMonth]
+	return ok
+}
+
+// ResetMonth resets all changes to the "month" field.
+func (m *AccessReviewMutation) ResetMonth() {
+	m.month = nil
+	delete(m.clearedFields, accessreview.FieldMonth)
+}
+
+// SetStartedByID sets the "started_by_id" field.
+func (m *AccessReviewMutation) SetStartedByID(n nid.ID) {
+	m.started_by = &n
+}
+
+// StartedByID returns the value of the "started_by_id" field in the mutation.
+func (m *AccessReviewMutation) StartedByID() (r nid.ID, exists bool) {
+	v := m.started_by
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldStartedByID returns the old "started_by_id" field's value of the AccessReview entity.
+// If the AccessReview object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *AccessReviewMutation) OldStartedByID(ctx context.Context) (v nid.ID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldStartedByID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldStartedByID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldStartedByID: %w", err)
+	}
+	return oldValue.StartedByID, nil
+}
+
+// ClearStartedByID clears the value of the "started_by_id" field.
+func (m *AccessReviewMutation) ClearStartedByID() {
+	m.started_by = nil
+	m.clearedFields[accessreview.FieldStartedByID] = struct{}{}
+}
+
+// StartedByIDCleared returns if the "started_by_id" field was cleared in this mutation.
+func (m *AccessReviewMutation) StartedByIDCleared() bool {
+	_, ok := m.clearedFields[accessreview.FieldStartedByID]
+	return ok
+}
+
+// ResetStartedByID resets all changes to the "started_by_id" field.
+func (m *AccessReviewMutation) ResetStartedByID() {
+	m.started_by = nil
+	delete(m.clearedFields, accessreview.FieldStartedByID)
+}
+
+// ClearStartedBy clears the "started_by" edge to the Member entity.
+func (m *AccessReviewMutation) ClearStartedBy() {
+	m.clearedstarted_by = true
+	m.clearedFields[accessreview.FieldStartedByID] = struct{}{}
+}
+
+// StartedByCleared reports if the "started_by" edge to the Member entity was cleared.
+func (m *AccessReviewMutation) StartedByCleared() bool {
+	return m.StartedByIDCleared() || m.clearedstarted_by
+}
+
+// StartedByIDs returns the "started_by" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// StartedByID instead. It exists only for internal usage by the builders.
+func (m *AccessReviewMutation) StartedByIDs() (ids []nid.ID) {
+	if id := m.started_by; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetStartedBy resets all changes to the "started_by" edge.
+func (m *AccessReviewMutation) ResetStartedBy() {
+	m.started_by = nil
+	m.clearedstarted_by = false
+}
+
+// Where appends a list predicates to the AccessReviewMutation builder.
+func (m *AccessReviewMutation) Where(ps ...predicate.AccessReview) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the AccessReviewMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *AccessReviewMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.AccessReview, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *AccessReviewMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *AccessReviewMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (AccessReview).
+func (m *AccessReviewMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *AccessReviewMutation) Fields() []string {
+	fields := make([]string, 0, 6)
+	if m.corp_id != nil {
+		fields = append(fields, accessreview.FieldCorpID)
+	}
+	if m.created_at != nil {
+		fields = append(fields, accessreview.FieldCreatedAt)
+	}
+	if m.due_at != nil {
+		fields = append(fields, accessreview.FieldDueAt)
+	}
+	if m.closed_at != nil {
+		fields = append(fields, accessreview.FieldClosedAt)
+	}
+	if m.month != nil {
+		fields = append(fields, accessreview.FieldMonth)
+	}
+	if m.started_by != nil {
+		fields = append(fields, accessreview.FieldStartedByID)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *AccessReviewMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case accessreview.FieldCorpID:
+		return m.CorpID()
+	case accessreview.FieldCreatedAt:
+		return m.CreatedAt()
+	case accessreview.FieldDueAt:
+		return m.DueAt()
+	case accessreview.FieldClosedAt:
+		return m.ClosedAt()
+	case accessreview.FieldMonth:
+		return m.Month()
+	case accessreview.FieldStartedByID:
+		return m.StartedByID()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *AccessReviewMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case accessreview.FieldCorpID:
+		return m.OldCorpID(ctx)
+	case accessreview.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	case accessreview.FieldDueAt:
+		return m.OldDueAt(ctx)
+	case accessreview.FieldClosedAt:
+		return m.OldClosedAt(ctx)
+	case accessreview.FieldMonth:
+		return m.OldMonth(ctx)
+	case accessreview.FieldStartedByID:
+		return m.OldStartedByID(ctx)
+	}
+	return nil, fmt.Errorf("unknown AccessReview field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *AccessReviewMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case accessreview.FieldCorpID:
+		v, ok := value.(nid.ID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCorpID(v)
+		return nil
+	case accessreview.FieldCreatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	case accessreview.FieldDueAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDueAt(v)
+		return nil
+	case accessreview.FieldClosedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetClosedAt(v)
+		return nil
+	case accessreview.FieldMonth:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetMonth(v)
+		return nil
+	case accessreview.FieldStartedByID:
+		v, ok := value.(nid.ID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetStartedByID(v)
+		return nil
+	}
+	return fmt.Errorf("unknown AccessReview field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *AccessReviewMutation) AddedFields() []string {
+	return nil
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *AccessReviewMutation) AddedField(name string) (ent.Value, bool) {
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *AccessReviewMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	}
+	return fmt.Errorf("unknown AccessReview numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *AccessReviewMutation) ClearedFields() []string {
+	var fields []string
+	if m.FieldCleared(accessreview.FieldClosedAt) {
+		fields = append(fields, accessreview.FieldClosedAt)
+	}
+	if m.FieldCleared(accessreview.FieldMonth) {
+		fields = append(fields, accessreview.FieldMonth)
+	}
+	if m.FieldCleared(accessreview.FieldStartedByID) {
+		fields = append(fields, accessreview.FieldStartedByID)
+	}
+	return fields
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *AccessReviewMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *AccessReviewMutation) ClearField(name string) error {
+	switch name {
+	case accessreview.FieldClosedAt:
+		m.ClearClosedAt()
+		return nil
+	case accessreview.FieldMonth:
+		m.ClearMonth()
+		return nil
+	case accessreview.FieldStartedByID:
+		m.ClearStartedByID()
+		return nil
+	}
+	return fmt.Errorf("unknown AccessReview nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *AccessReviewMutation) ResetField(name string) error {
+	switch name {
+	case accessreview.FieldCorpID:
+		m.ResetCorpID()
+		return nil
+	case accessreview.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	case accessreview.FieldDueAt:
+		m.ResetDueAt()
+		return nil
+	case accessreview.FieldClosedAt:
+		m.ResetClosedAt()
+		return nil
+	case accessreview.FieldMonth:
+		m.ResetMonth()
+		return nil
+	case accessreview.FieldStartedByID:
+		m.ResetStartedByID()
+		return nil
+	}
+	return fmt.Errorf("unknown AccessReview field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *AccessReviewMutation) AddedEdges() []string {
+	edges := make([]string, 0, 1)
+	if m.started_by != nil {
+		edges = append(edges, accessreview.EdgeStartedBy)
+	}
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *AccessReviewMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case accessreview.EdgeStartedBy:
+		if id := m.started_by; id != nil {
+			return []ent.Value{*id}
+		}
+	}
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *AccessReviewMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 1)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *AccessReviewMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *AccessReviewMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 1)
+	if m.clearedstarted_by {
+		edges = append(edges, accessreview.EdgeStartedBy)
+	}
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *AccessReviewMutation) EdgeCleared(name string) bool {
+	switch name {
+	case accessreview.EdgeStartedBy:
+		return m.clearedstarted_by
+	}
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *AccessReviewMutation) ClearEdge(name string) error {
+	switch name {
+	case accessreview.EdgeStartedBy:
+		m.ClearStartedBy()
+		return nil
+	}
+	return fmt.Errorf("unknown AccessReview unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *AccessReviewMutation) ResetEdge(name string) error {
+	switch name {
+	case accessreview.EdgeStartedBy:
+		m.ResetStartedBy()
+		return nil
+	}
+	return fmt.Errorf("unknown AccessReview edge %s", name)
+}
 
 // ApprovalMutation represents an operation that mutates the Approval nodes in the graph.
 type ApprovalMutation struct {
@@ -4020,6 +4742,882 @@ func (m *CorpMutation) ClearEdge(name string) error {
 // It returns an error if the edge is not defined in the schema.
 func (m *CorpMutation) ResetEdge(name string) error {
 	return fmt.Errorf("unknown Corp edge %s", name)
+}
+
+// DataPolicyMutation represents an operation that mutates the DataPolicy nodes in the graph.
+type DataPolicyMutation struct {
+	config
+	op                  Op
+	typ                 string
+	id                  *nid.ID
+	corp_id             *nid.ID
+	created_at          *time.Time
+	series_id           *nid.ID
+	revision            *int
+	addrevision         *int
+	title               *string
+	body                *string
+	published_at        *time.Time
+	ended_at            *time.Time
+	clearedFields       map[string]struct{}
+	published_by        *nid.ID
+	clearedpublished_by bool
+	done                bool
+	oldValue            func(context.Context) (*DataPolicy, error)
+	predicates          []predicate.DataPolicy
+}
+
+var _ ent.Mutation = (*DataPolicyMutation)(nil)
+
+// datapolicyOption allows management of the mutation configuration using functional options.
+type datapolicyOption func(*DataPolicyMutation)
+
+// newDataPolicyMutation creates new mutation for the DataPolicy entity.
+func newDataPolicyMutation(c config, op Op, opts ...datapolicyOption) *DataPolicyMutation {
+	m := &DataPolicyMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeDataPolicy,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withDataPolicyID sets the ID field of the mutation.
+func withDataPolicyID(id nid.ID) datapolicyOption {
+	return func(m *DataPolicyMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *DataPolicy
+		)
+		m.oldValue = func(ctx context.Context) (*DataPolicy, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().DataPolicy.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withDataPolicy sets the old DataPolicy of the mutation.
+func withDataPolicy(node *DataPolicy) datapolicyOption {
+	return func(m *DataPolicyMutation) {
+		m.oldValue = func(context.Context) (*DataPolicy, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m DataPolicyMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m DataPolicyMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("ent: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of DataPolicy entities.
+func (m *DataPolicyMutation) SetID(id nid.ID) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *DataPolicyMutation) ID() (id nid.ID, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *DataPolicyMutation) IDs(ctx context.Context) ([]nid.ID, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []nid.ID{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().DataPolicy.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetCorpID sets the "corp_id" field.
+func (m *DataPolicyMutation) SetCorpID(n nid.ID) {
+	m.corp_id = &n
+}
+
+// CorpID returns the value of the "corp_id" field in the mutation.
+func (m *DataPolicyMutation) CorpID() (r nid.ID, exists bool) {
+	v := m.corp_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCorpID returns the old "corp_id" field's value of the DataPolicy entity.
+// If the DataPolicy object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *DataPolicyMutation) OldCorpID(ctx context.Context) (v nid.ID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCorpID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCorpID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCorpID: %w", err)
+	}
+	return oldValue.CorpID, nil
+}
+
+// ResetCorpID resets all changes to the "corp_id" field.
+func (m *DataPolicyMutation) ResetCorpID() {
+	m.corp_id = nil
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *DataPolicyMutation) SetCreatedAt(t time.Time) {
+	m.created_at = &t
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *DataPolicyMutation) CreatedAt() (r time.Time, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the DataPolicy entity.
+// If the DataPolicy object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *DataPolicyMutation) OldCreatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *DataPolicyMutation) ResetCreatedAt() {
+	m.created_at = nil
+}
+
+// SetSeriesID sets the "series_id" field.
+func (m *DataPolicyMutation) SetSeriesID(n nid.ID) {
+	m.series_id = &n
+}
+
+// SeriesID returns the value of the "series_id" field in the mutation.
+func (m *DataPolicyMutation) SeriesID() (r nid.ID, exists bool) {
+	v := m.series_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSeriesID returns the old "series_id" field's value of the DataPolicy entity.
+// If the DataPolicy object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *DataPolicyMutation) OldSeriesID(ctx context.Context) (v nid.ID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSeriesID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSeriesID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSeriesID: %w", err)
+	}
+	return oldValue.SeriesID, nil
+}
+
+// ResetSeriesID resets all changes to the "series_id" field.
+func (m *DataPolicyMutation) ResetSeriesID() {
+	m.series_id = nil
+}
+
+// SetRevision sets the "revision" field.
+func (m *DataPolicyMutation) SetRevision(i int) {
+	m.revision = &i
+	m.addrevision = nil
+}
+
+// Revision returns the value of the "revision" field in the mutation.
+func (m *DataPolicyMutation) Revision() (r int, exists bool) {
+	v := m.revision
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRevision returns the old "revision" field's value of the DataPolicy entity.
+// If the DataPolicy object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *DataPolicyMutation) OldRevision(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRevision is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRevision requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRevision: %w", err)
+	}
+	return oldValue.Revision, nil
+}
+
+// AddRevision adds i to the "revision" field.
+func (m *DataPolicyMutation) AddRevision(i int) {
+	if m.addrevision != nil {
+		*m.addrevision += i
+	} else {
+		m.addrevision = &i
+	}
+}
+
+// AddedRevision returns the value that was added to the "revision" field in this mutation.
+func (m *DataPolicyMutation) AddedRevision() (r int, exists bool) {
+	v := m.addrevision
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetRevision resets all changes to the "revision" field.
+func (m *DataPolicyMutation) ResetRevision() {
+	m.revision = nil
+	m.addrevision = nil
+}
+
+// SetTitle sets the "title" field.
+func (m *DataPolicyMutation) SetTitle(s string) {
+	m.title = &s
+}
+
+// Title returns the value of the "title" field in the mutation.
+func (m *DataPolicyMutation) Title() (r string, exists bool) {
+	v := m.title
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldTitle returns the old "title" field's value of the DataPolicy entity.
+// If the DataPolicy object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *DataPolicyMutation) OldTitle(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldTitle is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldTitle requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldTitle: %w", err)
+	}
+	return oldValue.Title, nil
+}
+
+// ResetTitle resets all changes to the "title" field.
+func (m *DataPolicyMutation) ResetTitle() {
+	m.title = nil
+}
+
+// SetBody sets the "body" field.
+func (m *DataPolicyMutation) SetBody(s string) {
+	m.body = &s
+}
+
+// Body returns the value of the "body" field in the mutation.
+func (m *DataPolicyMutation) Body() (r string, exists bool) {
+	v := m.body
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldBody returns the old "body" field's value of the DataPolicy entity.
+// If the DataPolicy object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *DataPolicyMutation) OldBody(ctx context.Context) (v string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldBody is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldBody requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldBody: %w", err)
+	}
+	return oldValue.Body, nil
+}
+
+// ResetBody resets all changes to the "body" field.
+func (m *DataPolicyMutation) ResetBody() {
+	m.body = nil
+}
+
+// SetPublishedAt sets the "published_at" field.
+func (m *DataPolicyMutation) SetPublishedAt(t time.Time) {
+	m.published_at = &t
+}
+
+// PublishedAt returns the value of the "published_at" field in the mutation.
+func (m *DataPolicyMutation) PublishedAt() (r time.Time, exists bool) {
+	v := m.published_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPublishedAt returns the old "published_at" field's value of the DataPolicy entity.
+// If the DataPolicy object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *DataPolicyMutation) OldPublishedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPublishedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPublishedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPublishedAt: %w", err)
+	}
+	return oldValue.PublishedAt, nil
+}
+
+// ResetPublishedAt resets all changes to the "published_at" field.
+func (m *DataPolicyMutation) ResetPublishedAt() {
+	m.published_at = nil
+}
+
+// SetPublishedByID sets the "published_by_id" field.
+func (m *DataPolicyMutation) SetPublishedByID(n nid.ID) {
+	m.published_by = &n
+}
+
+// PublishedByID returns the value of the "published_by_id" field in the mutation.
+func (m *DataPolicyMutation) PublishedByID() (r nid.ID, exists bool) {
+	v := m.published_by
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldPublishedByID returns the old "published_by_id" field's value of the DataPolicy entity.
+// If the DataPolicy object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *DataPolicyMutation) OldPublishedByID(ctx context.Context) (v nid.ID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldPublishedByID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldPublishedByID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldPublishedByID: %w", err)
+	}
+	return oldValue.PublishedByID, nil
+}
+
+// ResetPublishedByID resets all changes to the "published_by_id" field.
+func (m *DataPolicyMutation) ResetPublishedByID() {
+	m.published_by = nil
+}
+
+// SetEndedAt sets the "ended_at" field.
+func (m *DataPolicyMutation) SetEndedAt(t time.Time) {
+	m.ended_at = &t
+}
+
+// EndedAt returns the value of the "ended_at" field in the mutation.
+func (m *DataPolicyMutation) EndedAt() (r time.Time, exists bool) {
+	v := m.ended_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldEndedAt returns the old "ended_at" field's value of the DataPolicy entity.
+// If the DataPolicy object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *DataPolicyMutation) OldEndedAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldEndedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldEndedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldEndedAt: %w", err)
+	}
+	return oldValue.EndedAt, nil
+}
+
+// ClearEndedAt clears the value of the "ended_at" field.
+func (m *DataPolicyMutation) ClearEndedAt() {
+	m.ended_at = nil
+	m.clearedFields[datapolicy.FieldEndedAt] = struct{}{}
+}
+
+// EndedAtCleared returns if the "ended_at" field was cleared in this mutation.
+func (m *DataPolicyMutation) EndedAtCleared() bool {
+	_, ok := m.clearedFields[datapolicy.FieldEndedAt]
+	return ok
+}
+
+// ResetEndedAt resets all changes to the "ended_at" field.
+func (m *DataPolicyMutation) ResetEndedAt() {
+	m.ended_at = nil
+	delete(m.clearedFields, datapolicy.FieldEndedAt)
+}
+
+// ClearPublishedBy clears the "published_by" edge to the Member entity.
+func (m *DataPolicyMutation) ClearPublishedBy() {
+	m.clearedpublished_by = true
+	m.clearedFields[datapolicy.FieldPublishedByID] = struct{}{}
+}
+
+// PublishedByCleared reports if the "published_by" edge to the Member entity was cleared.
+func (m *DataPolicyMutation) PublishedByCleared() bool {
+	return m.clearedpublished_by
+}
+
+// PublishedByIDs returns the "published_by" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// PublishedByID instead. It exists only for internal usage by the builders.
+func (m *DataPolicyMutation) PublishedByIDs() (ids []nid.ID) {
+	if id := m.published_by; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetPublishedBy resets all changes to the "published_by" edge.
+func (m *DataPolicyMutation) ResetPublishedBy() {
+	m.published_by = nil
+	m.clearedpublished_by = false
+}
+
+// Where appends a list predicates to the DataPolicyMutation builder.
+func (m *DataPolicyMutation) Where(ps ...predicate.DataPolicy) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the DataPolicyMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *DataPolicyMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.DataPolicy, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *DataPolicyMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *DataPolicyMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (DataPolicy).
+func (m *DataPolicyMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *DataPolicyMutation) Fields() []string {
+	fields := make([]string, 0, 9)
+	if m.corp_id != nil {
+		fields = append(fields, datapolicy.FieldCorpID)
+	}
+	if m.created_at != nil {
+		fields = append(fields, datapolicy.FieldCreatedAt)
+	}
+	if m.series_id != nil {
+		fields = append(fields, datapolicy.FieldSeriesID)
+	}
+	if m.revision != nil {
+		fields = append(fields, datapolicy.FieldRevision)
+	}
+	if m.title != nil {
+		fields = append(fields, datapolicy.FieldTitle)
+	}
+	if m.body != nil {
+		fields = append(fields, datapolicy.FieldBody)
+	}
+	if m.published_at != nil {
+		fields = append(fields, datapolicy.FieldPublishedAt)
+	}
+	if m.published_by != nil {
+		fields = append(fields, datapolicy.FieldPublishedByID)
+	}
+	if m.ended_at != nil {
+		fields = append(fields, datapolicy.FieldEndedAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *DataPolicyMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case datapolicy.FieldCorpID:
+		return m.CorpID()
+	case datapolicy.FieldCreatedAt:
+		return m.CreatedAt()
+	case datapolicy.FieldSeriesID:
+		return m.SeriesID()
+	case datapolicy.FieldRevision:
+		return m.Revision()
+	case datapolicy.FieldTitle:
+		return m.Title()
+	case datapolicy.FieldBody:
+		return m.Body()
+	case datapolicy.FieldPublishedAt:
+		return m.PublishedAt()
+	case datapolicy.FieldPublishedByID:
+		return m.PublishedByID()
+	case datapolicy.FieldEndedAt:
+		return m.EndedAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *DataPolicyMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case datapolicy.FieldCorpID:
+		return m.OldCorpID(ctx)
+	case datapolicy.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	case datapolicy.FieldSeriesID:
+		return m.OldSeriesID(ctx)
+	case datapolicy.FieldRevision:
+		return m.OldRevision(ctx)
+	case datapolicy.FieldTitle:
+		return m.OldTitle(ctx)
+	case datapolicy.FieldBody:
+		return m.OldBody(ctx)
+	case datapolicy.FieldPublishedAt:
+		return m.OldPublishedAt(ctx)
+	case datapolicy.FieldPublishedByID:
+		return m.OldPublishedByID(ctx)
+	case datapolicy.FieldEndedAt:
+		return m.OldEndedAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown DataPolicy field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *DataPolicyMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case datapolicy.FieldCorpID:
+		v, ok := value.(nid.ID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCorpID(v)
+		return nil
+	case datapolicy.FieldCreatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	case datapolicy.FieldSeriesID:
+		v, ok := value.(nid.ID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSeriesID(v)
+		return nil
+	case datapolicy.FieldRevision:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRevision(v)
+		return nil
+	case datapolicy.FieldTitle:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetTitle(v)
+		return nil
+	case datapolicy.FieldBody:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetBody(v)
+		return nil
+	case datapolicy.FieldPublishedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPublishedAt(v)
+		return nil
+	case datapolicy.FieldPublishedByID:
+		v, ok := value.(nid.ID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetPublishedByID(v)
+		return nil
+	case datapolicy.FieldEndedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetEndedAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown DataPolicy field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *DataPolicyMutation) AddedFields() []string {
+	var fields []string
+	if m.addrevision != nil {
+		fields = append(fields, datapolicy.FieldRevision)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *DataPolicyMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case datapolicy.FieldRevision:
+		return m.AddedRevision()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *DataPolicyMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case datapolicy.FieldRevision:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddRevision(v)
+		return nil
+	}
+	return fmt.Errorf("unknown DataPolicy numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *DataPolicyMutation) ClearedFields() []string {
+	var fields []string
+	if m.FieldCleared(datapolicy.FieldEndedAt) {
+		fields = append(fields, datapolicy.FieldEndedAt)
+	}
+	return fields
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *DataPolicyMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *DataPolicyMutation) ClearField(name string) error {
+	switch name {
+	case datapolicy.FieldEndedAt:
+		m.ClearEndedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown DataPolicy nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *DataPolicyMutation) ResetField(name string) error {
+	switch name {
+	case datapolicy.FieldCorpID:
+		m.ResetCorpID()
+		return nil
+	case datapolicy.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	case datapolicy.FieldSeriesID:
+		m.ResetSeriesID()
+		return nil
+	case datapolicy.FieldRevision:
+		m.ResetRevision()
+		return nil
+	case datapolicy.FieldTitle:
+		m.ResetTitle()
+		return nil
+	case datapolicy.FieldBody:
+		m.ResetBody()
+		return nil
+	case datapolicy.FieldPublishedAt:
+		m.ResetPublishedAt()
+		return nil
+	case datapolicy.FieldPublishedByID:
+		m.ResetPublishedByID()
+		return nil
+	case datapolicy.FieldEndedAt:
+		m.ResetEndedAt()
+		return nil
+	}
+	return fmt.Errorf("unknown DataPolicy field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *DataPolicyMutation) AddedEdges() []string {
+	edges := make([]string, 0, 1)
+	if m.published_by != nil {
+		edges = append(edges, datapolicy.EdgePublishedBy)
+	}
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *DataPolicyMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case datapolicy.EdgePublishedBy:
+		if id := m.published_by; id != nil {
+			return []ent.Value{*id}
+		}
+	}
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *DataPolicyMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 1)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *DataPolicyMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *DataPolicyMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 1)
+	if m.clearedpublished_by {
+		edges = append(edges, datapolicy.EdgePublishedBy)
+	}
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *DataPolicyMutation) EdgeCleared(name string) bool {
+	switch name {
+	case datapolicy.EdgePublishedBy:
+		return m.clearedpublished_by
+	}
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *DataPolicyMutation) ClearEdge(name string) error {
+	switch name {
+	case datapolicy.EdgePublishedBy:
+		m.ClearPublishedBy()
+		return nil
+	}
+	return fmt.Errorf("unknown DataPolicy unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *DataPolicyMutation) ResetEdge(name string) error {
+	switch name {
+	case datapolicy.EdgePublishedBy:
+		m.ResetPublishedBy()
+		return nil
+	}
+	return fmt.Errorf("unknown DataPolicy edge %s", name)
 }
 
 // DepartmentMutation represents an operation that mutates the Department nodes in the graph.
@@ -21633,6 +23231,1204 @@ func (m *OwnershipPeriodMutation) ResetEdge(name string) error {
 		return nil
 	}
 	return fmt.Errorf("unknown OwnershipPeriod edge %s", name)
+}
+
+// ReviewItemMutation represents an operation that mutates the ReviewItem nodes in the graph.
+type ReviewItemMutation struct {
+	config
+	op                Op
+	typ               string
+	id                *nid.ID
+	corp_id           *nid.ID
+	created_at        *time.Time
+	rank              *int
+	addrank           *int
+	decision          *reviewitem.Decision
+	decided_at        *time.Time
+	note              *string
+	overdue_at        *time.Time
+	clearedFields     map[string]struct{}
+	review            *nid.ID
+	clearedreview     bool
+	grant             *nid.ID
+	clearedgrant      bool
+	member            *nid.ID
+	clearedmember     bool
+	decided_by        *nid.ID
+	cleareddecided_by bool
+	done              bool
+	oldValue          func(context.Context) (*ReviewItem, error)
+	predicates        []predicate.ReviewItem
+}
+
+var _ ent.Mutation = (*ReviewItemMutation)(nil)
+
+// reviewitemOption allows management of the mutation configuration using functional options.
+type reviewitemOption func(*ReviewItemMutation)
+
+// newReviewItemMutation creates new mutation for the ReviewItem entity.
+func newReviewItemMutation(c config, op Op, opts ...reviewitemOption) *ReviewItemMutation {
+	m := &ReviewItemMutation{
+		config:        c,
+		op:            op,
+		typ:           TypeReviewItem,
+		clearedFields: make(map[string]struct{}),
+	}
+	for _, opt := range opts {
+		opt(m)
+	}
+	return m
+}
+
+// withReviewItemID sets the ID field of the mutation.
+func withReviewItemID(id nid.ID) reviewitemOption {
+	return func(m *ReviewItemMutation) {
+		var (
+			err   error
+			once  sync.Once
+			value *ReviewItem
+		)
+		m.oldValue = func(ctx context.Context) (*ReviewItem, error) {
+			once.Do(func() {
+				if m.done {
+					err = errors.New("querying old values post mutation is not allowed")
+				} else {
+					value, err = m.Client().ReviewItem.Get(ctx, id)
+				}
+			})
+			return value, err
+		}
+		m.id = &id
+	}
+}
+
+// withReviewItem sets the old ReviewItem of the mutation.
+func withReviewItem(node *ReviewItem) reviewitemOption {
+	return func(m *ReviewItemMutation) {
+		m.oldValue = func(context.Context) (*ReviewItem, error) {
+			return node, nil
+		}
+		m.id = &node.ID
+	}
+}
+
+// Client returns a new `ent.Client` from the mutation. If the mutation was
+// executed in a transaction (ent.Tx), a transactional client is returned.
+func (m ReviewItemMutation) Client() *Client {
+	client := &Client{config: m.config}
+	client.init()
+	return client
+}
+
+// Tx returns an `ent.Tx` for mutations that were executed in transactions;
+// it returns an error otherwise.
+func (m ReviewItemMutation) Tx() (*Tx, error) {
+	if _, ok := m.driver.(*txDriver); !ok {
+		return nil, errors.New("ent: mutation is not running in a transaction")
+	}
+	tx := &Tx{config: m.config}
+	tx.init()
+	return tx, nil
+}
+
+// SetID sets the value of the id field. Note that this
+// operation is only accepted on creation of ReviewItem entities.
+func (m *ReviewItemMutation) SetID(id nid.ID) {
+	m.id = &id
+}
+
+// ID returns the ID value in the mutation. Note that the ID is only available
+// if it was provided to the builder or after it was returned from the database.
+func (m *ReviewItemMutation) ID() (id nid.ID, exists bool) {
+	if m.id == nil {
+		return
+	}
+	return *m.id, true
+}
+
+// IDs queries the database and returns the entity ids that match the mutation's predicate.
+// That means, if the mutation is applied within a transaction with an isolation level such
+// as sql.LevelSerializable, the returned ids match the ids of the rows that will be updated
+// or updated by the mutation.
+func (m *ReviewItemMutation) IDs(ctx context.Context) ([]nid.ID, error) {
+	switch {
+	case m.op.Is(OpUpdateOne | OpDeleteOne):
+		id, exists := m.ID()
+		if exists {
+			return []nid.ID{id}, nil
+		}
+		fallthrough
+	case m.op.Is(OpUpdate | OpDelete):
+		return m.Client().ReviewItem.Query().Where(m.predicates...).IDs(ctx)
+	default:
+		return nil, fmt.Errorf("IDs is not allowed on %s operations", m.op)
+	}
+}
+
+// SetCorpID sets the "corp_id" field.
+func (m *ReviewItemMutation) SetCorpID(n nid.ID) {
+	m.corp_id = &n
+}
+
+// CorpID returns the value of the "corp_id" field in the mutation.
+func (m *ReviewItemMutation) CorpID() (r nid.ID, exists bool) {
+	v := m.corp_id
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCorpID returns the old "corp_id" field's value of the ReviewItem entity.
+// If the ReviewItem object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ReviewItemMutation) OldCorpID(ctx context.Context) (v nid.ID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCorpID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCorpID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCorpID: %w", err)
+	}
+	return oldValue.CorpID, nil
+}
+
+// ResetCorpID resets all changes to the "corp_id" field.
+func (m *ReviewItemMutation) ResetCorpID() {
+	m.corp_id = nil
+}
+
+// SetCreatedAt sets the "created_at" field.
+func (m *ReviewItemMutation) SetCreatedAt(t time.Time) {
+	m.created_at = &t
+}
+
+// CreatedAt returns the value of the "created_at" field in the mutation.
+func (m *ReviewItemMutation) CreatedAt() (r time.Time, exists bool) {
+	v := m.created_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldCreatedAt returns the old "created_at" field's value of the ReviewItem entity.
+// If the ReviewItem object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ReviewItemMutation) OldCreatedAt(ctx context.Context) (v time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldCreatedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldCreatedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldCreatedAt: %w", err)
+	}
+	return oldValue.CreatedAt, nil
+}
+
+// ResetCreatedAt resets all changes to the "created_at" field.
+func (m *ReviewItemMutation) ResetCreatedAt() {
+	m.created_at = nil
+}
+
+// SetReviewID sets the "review_id" field.
+func (m *ReviewItemMutation) SetReviewID(n nid.ID) {
+	m.review = &n
+}
+
+// ReviewID returns the value of the "review_id" field in the mutation.
+func (m *ReviewItemMutation) ReviewID() (r nid.ID, exists bool) {
+	v := m.review
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldReviewID returns the old "review_id" field's value of the ReviewItem entity.
+// If the ReviewItem object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ReviewItemMutation) OldReviewID(ctx context.Context) (v nid.ID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldReviewID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldReviewID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldReviewID: %w", err)
+	}
+	return oldValue.ReviewID, nil
+}
+
+// ResetReviewID resets all changes to the "review_id" field.
+func (m *ReviewItemMutation) ResetReviewID() {
+	m.review = nil
+}
+
+// SetGrantID sets the "grant_id" field.
+func (m *ReviewItemMutation) SetGrantID(n nid.ID) {
+	m.grant = &n
+}
+
+// GrantID returns the value of the "grant_id" field in the mutation.
+func (m *ReviewItemMutation) GrantID() (r nid.ID, exists bool) {
+	v := m.grant
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldGrantID returns the old "grant_id" field's value of the ReviewItem entity.
+// If the ReviewItem object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ReviewItemMutation) OldGrantID(ctx context.Context) (v nid.ID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldGrantID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldGrantID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldGrantID: %w", err)
+	}
+	return oldValue.GrantID, nil
+}
+
+// ResetGrantID resets all changes to the "grant_id" field.
+func (m *ReviewItemMutation) ResetGrantID() {
+	m.grant = nil
+}
+
+// SetMemberID sets the "member_id" field.
+func (m *ReviewItemMutation) SetMemberID(n nid.ID) {
+	m.member = &n
+}
+
+// MemberID returns the value of the "member_id" field in the mutation.
+func (m *ReviewItemMutation) MemberID() (r nid.ID, exists bool) {
+	v := m.member
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldMemberID returns the old "member_id" field's value of the ReviewItem entity.
+// If the ReviewItem object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ReviewItemMutation) OldMemberID(ctx context.Context) (v nid.ID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldMemberID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldMemberID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldMemberID: %w", err)
+	}
+	return oldValue.MemberID, nil
+}
+
+// ResetMemberID resets all changes to the "member_id" field.
+func (m *ReviewItemMutation) ResetMemberID() {
+	m.member = nil
+}
+
+// SetRank sets the "rank" field.
+func (m *ReviewItemMutation) SetRank(i int) {
+	m.rank = &i
+	m.addrank = nil
+}
+
+// Rank returns the value of the "rank" field in the mutation.
+func (m *ReviewItemMutation) Rank() (r int, exists bool) {
+	v := m.rank
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldRank returns the old "rank" field's value of the ReviewItem entity.
+// If the ReviewItem object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ReviewItemMutation) OldRank(ctx context.Context) (v int, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldRank is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldRank requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldRank: %w", err)
+	}
+	return oldValue.Rank, nil
+}
+
+// AddRank adds i to the "rank" field.
+func (m *ReviewItemMutation) AddRank(i int) {
+	if m.addrank != nil {
+		*m.addrank += i
+	} else {
+		m.addrank = &i
+	}
+}
+
+// AddedRank returns the value that was added to the "rank" field in this mutation.
+func (m *ReviewItemMutation) AddedRank() (r int, exists bool) {
+	v := m.addrank
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// ResetRank resets all changes to the "rank" field.
+func (m *ReviewItemMutation) ResetRank() {
+	m.rank = nil
+	m.addrank = nil
+}
+
+// SetDecision sets the "decision" field.
+func (m *ReviewItemMutation) SetDecision(r reviewitem.Decision) {
+	m.decision = &r
+}
+
+// Decision returns the value of the "decision" field in the mutation.
+func (m *ReviewItemMutation) Decision() (r reviewitem.Decision, exists bool) {
+	v := m.decision
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDecision returns the old "decision" field's value of the ReviewItem entity.
+// If the ReviewItem object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ReviewItemMutation) OldDecision(ctx context.Context) (v *reviewitem.Decision, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDecision is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDecision requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDecision: %w", err)
+	}
+	return oldValue.Decision, nil
+}
+
+// ClearDecision clears the value of the "decision" field.
+func (m *ReviewItemMutation) ClearDecision() {
+	m.decision = nil
+	m.clearedFields[reviewitem.FieldDecision] = struct{}{}
+}
+
+// DecisionCleared returns if the "decision" field was cleared in this mutation.
+func (m *ReviewItemMutation) DecisionCleared() bool {
+	_, ok := m.clearedFields[reviewitem.FieldDecision]
+	return ok
+}
+
+// ResetDecision resets all changes to the "decision" field.
+func (m *ReviewItemMutation) ResetDecision() {
+	m.decision = nil
+	delete(m.clearedFields, reviewitem.FieldDecision)
+}
+
+// SetDecidedByID sets the "decided_by_id" field.
+func (m *ReviewItemMutation) SetDecidedByID(n nid.ID) {
+	m.decided_by = &n
+}
+
+// DecidedByID returns the value of the "decided_by_id" field in the mutation.
+func (m *ReviewItemMutation) DecidedByID() (r nid.ID, exists bool) {
+	v := m.decided_by
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDecidedByID returns the old "decided_by_id" field's value of the ReviewItem entity.
+// If the ReviewItem object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ReviewItemMutation) OldDecidedByID(ctx context.Context) (v nid.ID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDecidedByID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDecidedByID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDecidedByID: %w", err)
+	}
+	return oldValue.DecidedByID, nil
+}
+
+// ClearDecidedByID clears the value of the "decided_by_id" field.
+func (m *ReviewItemMutation) ClearDecidedByID() {
+	m.decided_by = nil
+	m.clearedFields[reviewitem.FieldDecidedByID] = struct{}{}
+}
+
+// DecidedByIDCleared returns if the "decided_by_id" field was cleared in this mutation.
+func (m *ReviewItemMutation) DecidedByIDCleared() bool {
+	_, ok := m.clearedFields[reviewitem.FieldDecidedByID]
+	return ok
+}
+
+// ResetDecidedByID resets all changes to the "decided_by_id" field.
+func (m *ReviewItemMutation) ResetDecidedByID() {
+	m.decided_by = nil
+	delete(m.clearedFields, reviewitem.FieldDecidedByID)
+}
+
+// SetDecidedAt sets the "decided_at" field.
+func (m *ReviewItemMutation) SetDecidedAt(t time.Time) {
+	m.decided_at = &t
+}
+
+// DecidedAt returns the value of the "decided_at" field in the mutation.
+func (m *ReviewItemMutation) DecidedAt() (r time.Time, exists bool) {
+	v := m.decided_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDecidedAt returns the old "decided_at" field's value of the ReviewItem entity.
+// If the ReviewItem object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ReviewItemMutation) OldDecidedAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDecidedAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDecidedAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDecidedAt: %w", err)
+	}
+	return oldValue.DecidedAt, nil
+}
+
+// ClearDecidedAt clears the value of the "decided_at" field.
+func (m *ReviewItemMutation) ClearDecidedAt() {
+	m.decided_at = nil
+	m.clearedFields[reviewitem.FieldDecidedAt] = struct{}{}
+}
+
+// DecidedAtCleared returns if the "decided_at" field was cleared in this mutation.
+func (m *ReviewItemMutation) DecidedAtCleared() bool {
+	_, ok := m.clearedFields[reviewitem.FieldDecidedAt]
+	return ok
+}
+
+// ResetDecidedAt resets all changes to the "decided_at" field.
+func (m *ReviewItemMutation) ResetDecidedAt() {
+	m.decided_at = nil
+	delete(m.clearedFields, reviewitem.FieldDecidedAt)
+}
+
+// SetNote sets the "note" field.
+func (m *ReviewItemMutation) SetNote(s string) {
+	m.note = &s
+}
+
+// Note returns the value of the "note" field in the mutation.
+func (m *ReviewItemMutation) Note() (r string, exists bool) {
+	v := m.note
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldNote returns the old "note" field's value of the ReviewItem entity.
+// If the ReviewItem object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ReviewItemMutation) OldNote(ctx context.Context) (v *string, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldNote is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldNote requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldNote: %w", err)
+	}
+	return oldValue.Note, nil
+}
+
+// ClearNote clears the value of the "note" field.
+func (m *ReviewItemMutation) ClearNote() {
+	m.note = nil
+	m.clearedFields[reviewitem.FieldNote] = struct{}{}
+}
+
+// NoteCleared returns if the "note" field was cleared in this mutation.
+func (m *ReviewItemMutation) NoteCleared() bool {
+	_, ok := m.clearedFields[reviewitem.FieldNote]
+	return ok
+}
+
+// ResetNote resets all changes to the "note" field.
+func (m *ReviewItemMutation) ResetNote() {
+	m.note = nil
+	delete(m.clearedFields, reviewitem.FieldNote)
+}
+
+// SetOverdueAt sets the "overdue_at" field.
+func (m *ReviewItemMutation) SetOverdueAt(t time.Time) {
+	m.overdue_at = &t
+}
+
+// OverdueAt returns the value of the "overdue_at" field in the mutation.
+func (m *ReviewItemMutation) OverdueAt() (r time.Time, exists bool) {
+	v := m.overdue_at
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldOverdueAt returns the old "overdue_at" field's value of the ReviewItem entity.
+// If the ReviewItem object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ReviewItemMutation) OldOverdueAt(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldOverdueAt is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldOverdueAt requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldOverdueAt: %w", err)
+	}
+	return oldValue.OverdueAt, nil
+}
+
+// ClearOverdueAt clears the value of the "overdue_at" field.
+func (m *ReviewItemMutation) ClearOverdueAt() {
+	m.overdue_at = nil
+	m.clearedFields[reviewitem.FieldOverdueAt] = struct{}{}
+}
+
+// OverdueAtCleared returns if the "overdue_at" field was cleared in this mutation.
+func (m *ReviewItemMutation) OverdueAtCleared() bool {
+	_, ok := m.clearedFields[reviewitem.FieldOverdueAt]
+	return ok
+}
+
+// ResetOverdueAt resets all changes to the "overdue_at" field.
+func (m *ReviewItemMutation) ResetOverdueAt() {
+	m.overdue_at = nil
+	delete(m.clearedFields, reviewitem.FieldOverdueAt)
+}
+
+// ClearReview clears the "review" edge to the AccessReview entity.
+func (m *ReviewItemMutation) ClearReview() {
+	m.clearedreview = true
+	m.clearedFields[reviewitem.FieldReviewID] = struct{}{}
+}
+
+// ReviewCleared reports if the "review" edge to the AccessReview entity was cleared.
+func (m *ReviewItemMutation) ReviewCleared() bool {
+	return m.clearedreview
+}
+
+// ReviewIDs returns the "review" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// ReviewID instead. It exists only for internal usage by the builders.
+func (m *ReviewItemMutation) ReviewIDs() (ids []nid.ID) {
+	if id := m.review; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetReview resets all changes to the "review" edge.
+func (m *ReviewItemMutation) ResetReview() {
+	m.review = nil
+	m.clearedreview = false
+}
+
+// ClearGrant clears the "grant" edge to the Grant entity.
+func (m *ReviewItemMutation) ClearGrant() {
+	m.clearedgrant = true
+	m.clearedFields[reviewitem.FieldGrantID] = struct{}{}
+}
+
+// GrantCleared reports if the "grant" edge to the Grant entity was cleared.
+func (m *ReviewItemMutation) GrantCleared() bool {
+	return m.clearedgrant
+}
+
+// GrantIDs returns the "grant" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// GrantID instead. It exists only for internal usage by the builders.
+func (m *ReviewItemMutation) GrantIDs() (ids []nid.ID) {
+	if id := m.grant; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetGrant resets all changes to the "grant" edge.
+func (m *ReviewItemMutation) ResetGrant() {
+	m.grant = nil
+	m.clearedgrant = false
+}
+
+// ClearMember clears the "member" edge to the Member entity.
+func (m *ReviewItemMutation) ClearMember() {
+	m.clearedmember = true
+	m.clearedFields[reviewitem.FieldMemberID] = struct{}{}
+}
+
+// MemberCleared reports if the "member" edge to the Member entity was cleared.
+func (m *ReviewItemMutation) MemberCleared() bool {
+	return m.clearedmember
+}
+
+// MemberIDs returns the "member" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// MemberID instead. It exists only for internal usage by the builders.
+func (m *ReviewItemMutation) MemberIDs() (ids []nid.ID) {
+	if id := m.member; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetMember resets all changes to the "member" edge.
+func (m *ReviewItemMutation) ResetMember() {
+	m.member = nil
+	m.clearedmember = false
+}
+
+// ClearDecidedBy clears the "decided_by" edge to the Member entity.
+func (m *ReviewItemMutation) ClearDecidedBy() {
+	m.cleareddecided_by = true
+	m.clearedFields[reviewitem.FieldDecidedByID] = struct{}{}
+}
+
+// DecidedByCleared reports if the "decided_by" edge to the Member entity was cleared.
+func (m *ReviewItemMutation) DecidedByCleared() bool {
+	return m.DecidedByIDCleared() || m.cleareddecided_by
+}
+
+// DecidedByIDs returns the "decided_by" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// DecidedByID instead. It exists only for internal usage by the builders.
+func (m *ReviewItemMutation) DecidedByIDs() (ids []nid.ID) {
+	if id := m.decided_by; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetDecidedBy resets all changes to the "decided_by" edge.
+func (m *ReviewItemMutation) ResetDecidedBy() {
+	m.decided_by = nil
+	m.cleareddecided_by = false
+}
+
+// Where appends a list predicates to the ReviewItemMutation builder.
+func (m *ReviewItemMutation) Where(ps ...predicate.ReviewItem) {
+	m.predicates = append(m.predicates, ps...)
+}
+
+// WhereP appends storage-level predicates to the ReviewItemMutation builder. Using this method,
+// users can use type-assertion to append predicates that do not depend on any generated package.
+func (m *ReviewItemMutation) WhereP(ps ...func(*sql.Selector)) {
+	p := make([]predicate.ReviewItem, len(ps))
+	for i := range ps {
+		p[i] = ps[i]
+	}
+	m.Where(p...)
+}
+
+// Op returns the operation name.
+func (m *ReviewItemMutation) Op() Op {
+	return m.op
+}
+
+// SetOp allows setting the mutation operation.
+func (m *ReviewItemMutation) SetOp(op Op) {
+	m.op = op
+}
+
+// Type returns the node type of this mutation (ReviewItem).
+func (m *ReviewItemMutation) Type() string {
+	return m.typ
+}
+
+// Fields returns all fields that were changed during this mutation. Note that in
+// order to get all numeric fields that were incremented/decremented, call
+// AddedFields().
+func (m *ReviewItemMutation) Fields() []string {
+	fields := make([]string, 0, 11)
+	if m.corp_id != nil {
+		fields = append(fields, reviewitem.FieldCorpID)
+	}
+	if m.created_at != nil {
+		fields = append(fields, reviewitem.FieldCreatedAt)
+	}
+	if m.review != nil {
+		fields = append(fields, reviewitem.FieldReviewID)
+	}
+	if m.grant != nil {
+		fields = append(fields, reviewitem.FieldGrantID)
+	}
+	if m.member != nil {
+		fields = append(fields, reviewitem.FieldMemberID)
+	}
+	if m.rank != nil {
+		fields = append(fields, reviewitem.FieldRank)
+	}
+	if m.decision != nil {
+		fields = append(fields, reviewitem.FieldDecision)
+	}
+	if m.decided_by != nil {
+		fields = append(fields, reviewitem.FieldDecidedByID)
+	}
+	if m.decided_at != nil {
+		fields = append(fields, reviewitem.FieldDecidedAt)
+	}
+	if m.note != nil {
+		fields = append(fields, reviewitem.FieldNote)
+	}
+	if m.overdue_at != nil {
+		fields = append(fields, reviewitem.FieldOverdueAt)
+	}
+	return fields
+}
+
+// Field returns the value of a field with the given name. The second boolean
+// return value indicates that this field was not set, or was not defined in the
+// schema.
+func (m *ReviewItemMutation) Field(name string) (ent.Value, bool) {
+	switch name {
+	case reviewitem.FieldCorpID:
+		return m.CorpID()
+	case reviewitem.FieldCreatedAt:
+		return m.CreatedAt()
+	case reviewitem.FieldReviewID:
+		return m.ReviewID()
+	case reviewitem.FieldGrantID:
+		return m.GrantID()
+	case reviewitem.FieldMemberID:
+		return m.MemberID()
+	case reviewitem.FieldRank:
+		return m.Rank()
+	case reviewitem.FieldDecision:
+		return m.Decision()
+	case reviewitem.FieldDecidedByID:
+		return m.DecidedByID()
+	case reviewitem.FieldDecidedAt:
+		return m.DecidedAt()
+	case reviewitem.FieldNote:
+		return m.Note()
+	case reviewitem.FieldOverdueAt:
+		return m.OverdueAt()
+	}
+	return nil, false
+}
+
+// OldField returns the old value of the field from the database. An error is
+// returned if the mutation operation is not UpdateOne, or the query to the
+// database failed.
+func (m *ReviewItemMutation) OldField(ctx context.Context, name string) (ent.Value, error) {
+	switch name {
+	case reviewitem.FieldCorpID:
+		return m.OldCorpID(ctx)
+	case reviewitem.FieldCreatedAt:
+		return m.OldCreatedAt(ctx)
+	case reviewitem.FieldReviewID:
+		return m.OldReviewID(ctx)
+	case reviewitem.FieldGrantID:
+		return m.OldGrantID(ctx)
+	case reviewitem.FieldMemberID:
+		return m.OldMemberID(ctx)
+	case reviewitem.FieldRank:
+		return m.OldRank(ctx)
+	case reviewitem.FieldDecision:
+		return m.OldDecision(ctx)
+	case reviewitem.FieldDecidedByID:
+		return m.OldDecidedByID(ctx)
+	case reviewitem.FieldDecidedAt:
+		return m.OldDecidedAt(ctx)
+	case reviewitem.FieldNote:
+		return m.OldNote(ctx)
+	case reviewitem.FieldOverdueAt:
+		return m.OldOverdueAt(ctx)
+	}
+	return nil, fmt.Errorf("unknown ReviewItem field %s", name)
+}
+
+// SetField sets the value of a field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *ReviewItemMutation) SetField(name string, value ent.Value) error {
+	switch name {
+	case reviewitem.FieldCorpID:
+		v, ok := value.(nid.ID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCorpID(v)
+		return nil
+	case reviewitem.FieldCreatedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetCreatedAt(v)
+		return nil
+	case reviewitem.FieldReviewID:
+		v, ok := value.(nid.ID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetReviewID(v)
+		return nil
+	case reviewitem.FieldGrantID:
+		v, ok := value.(nid.ID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetGrantID(v)
+		return nil
+	case reviewitem.FieldMemberID:
+		v, ok := value.(nid.ID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetMemberID(v)
+		return nil
+	case reviewitem.FieldRank:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetRank(v)
+		return nil
+	case reviewitem.FieldDecision:
+		v, ok := value.(reviewitem.Decision)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDecision(v)
+		return nil
+	case reviewitem.FieldDecidedByID:
+		v, ok := value.(nid.ID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDecidedByID(v)
+		return nil
+	case reviewitem.FieldDecidedAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDecidedAt(v)
+		return nil
+	case reviewitem.FieldNote:
+		v, ok := value.(string)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetNote(v)
+		return nil
+	case reviewitem.FieldOverdueAt:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetOverdueAt(v)
+		return nil
+	}
+	return fmt.Errorf("unknown ReviewItem field %s", name)
+}
+
+// AddedFields returns all numeric fields that were incremented/decremented during
+// this mutation.
+func (m *ReviewItemMutation) AddedFields() []string {
+	var fields []string
+	if m.addrank != nil {
+		fields = append(fields, reviewitem.FieldRank)
+	}
+	return fields
+}
+
+// AddedField returns the numeric value that was incremented/decremented on a field
+// with the given name. The second boolean return value indicates that this field
+// was not set, or was not defined in the schema.
+func (m *ReviewItemMutation) AddedField(name string) (ent.Value, bool) {
+	switch name {
+	case reviewitem.FieldRank:
+		return m.AddedRank()
+	}
+	return nil, false
+}
+
+// AddField adds the value to the field with the given name. It returns an error if
+// the field is not defined in the schema, or if the type mismatched the field
+// type.
+func (m *ReviewItemMutation) AddField(name string, value ent.Value) error {
+	switch name {
+	case reviewitem.FieldRank:
+		v, ok := value.(int)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.AddRank(v)
+		return nil
+	}
+	return fmt.Errorf("unknown ReviewItem numeric field %s", name)
+}
+
+// ClearedFields returns all nullable fields that were cleared during this
+// mutation.
+func (m *ReviewItemMutation) ClearedFields() []string {
+	var fields []string
+	if m.FieldCleared(reviewitem.FieldDecision) {
+		fields = append(fields, reviewitem.FieldDecision)
+	}
+	if m.FieldCleared(reviewitem.FieldDecidedByID) {
+		fields = append(fields, reviewitem.FieldDecidedByID)
+	}
+	if m.FieldCleared(reviewitem.FieldDecidedAt) {
+		fields = append(fields, reviewitem.FieldDecidedAt)
+	}
+	if m.FieldCleared(reviewitem.FieldNote) {
+		fields = append(fields, reviewitem.FieldNote)
+	}
+	if m.FieldCleared(reviewitem.FieldOverdueAt) {
+		fields = append(fields, reviewitem.FieldOverdueAt)
+	}
+	return fields
+}
+
+// FieldCleared returns a boolean indicating if a field with the given name was
+// cleared in this mutation.
+func (m *ReviewItemMutation) FieldCleared(name string) bool {
+	_, ok := m.clearedFields[name]
+	return ok
+}
+
+// ClearField clears the value of the field with the given name. It returns an
+// error if the field is not defined in the schema.
+func (m *ReviewItemMutation) ClearField(name string) error {
+	switch name {
+	case reviewitem.FieldDecision:
+		m.ClearDecision()
+		return nil
+	case reviewitem.FieldDecidedByID:
+		m.ClearDecidedByID()
+		return nil
+	case reviewitem.FieldDecidedAt:
+		m.ClearDecidedAt()
+		return nil
+	case reviewitem.FieldNote:
+		m.ClearNote()
+		return nil
+	case reviewitem.FieldOverdueAt:
+		m.ClearOverdueAt()
+		return nil
+	}
+	return fmt.Errorf("unknown ReviewItem nullable field %s", name)
+}
+
+// ResetField resets all changes in the mutation for the field with the given name.
+// It returns an error if the field is not defined in the schema.
+func (m *ReviewItemMutation) ResetField(name string) error {
+	switch name {
+	case reviewitem.FieldCorpID:
+		m.ResetCorpID()
+		return nil
+	case reviewitem.FieldCreatedAt:
+		m.ResetCreatedAt()
+		return nil
+	case reviewitem.FieldReviewID:
+		m.ResetReviewID()
+		return nil
+	case reviewitem.FieldGrantID:
+		m.ResetGrantID()
+		return nil
+	case reviewitem.FieldMemberID:
+		m.ResetMemberID()
+		return nil
+	case reviewitem.FieldRank:
+		m.ResetRank()
+		return nil
+	case reviewitem.FieldDecision:
+		m.ResetDecision()
+		return nil
+	case reviewitem.FieldDecidedByID:
+		m.ResetDecidedByID()
+		return nil
+	case reviewitem.FieldDecidedAt:
+		m.ResetDecidedAt()
+		return nil
+	case reviewitem.FieldNote:
+		m.ResetNote()
+		return nil
+	case reviewitem.FieldOverdueAt:
+		m.ResetOverdueAt()
+		return nil
+	}
+	return fmt.Errorf("unknown ReviewItem field %s", name)
+}
+
+// AddedEdges returns all edge names that were set/added in this mutation.
+func (m *ReviewItemMutation) AddedEdges() []string {
+	edges := make([]string, 0, 4)
+	if m.review != nil {
+		edges = append(edges, reviewitem.EdgeReview)
+	}
+	if m.grant != nil {
+		edges = append(edges, reviewitem.EdgeGrant)
+	}
+	if m.member != nil {
+		edges = append(edges, reviewitem.EdgeMember)
+	}
+	if m.decided_by != nil {
+		edges = append(edges, reviewitem.EdgeDecidedBy)
+	}
+	return edges
+}
+
+// AddedIDs returns all IDs (to other nodes) that were added for the given edge
+// name in this mutation.
+func (m *ReviewItemMutation) AddedIDs(name string) []ent.Value {
+	switch name {
+	case reviewitem.EdgeReview:
+		if id := m.review; id != nil {
+			return []ent.Value{*id}
+		}
+	case reviewitem.EdgeGrant:
+		if id := m.grant; id != nil {
+			return []ent.Value{*id}
+		}
+	case reviewitem.EdgeMember:
+		if id := m.member; id != nil {
+			return []ent.Value{*id}
+		}
+	case reviewitem.EdgeDecidedBy:
+		if id := m.decided_by; id != nil {
+			return []ent.Value{*id}
+		}
+	}
+	return nil
+}
+
+// RemovedEdges returns all edge names that were removed in this mutation.
+func (m *ReviewItemMutation) RemovedEdges() []string {
+	edges := make([]string, 0, 4)
+	return edges
+}
+
+// RemovedIDs returns all IDs (to other nodes) that were removed for the edge with
+// the given name in this mutation.
+func (m *ReviewItemMutation) RemovedIDs(name string) []ent.Value {
+	return nil
+}
+
+// ClearedEdges returns all edge names that were cleared in this mutation.
+func (m *ReviewItemMutation) ClearedEdges() []string {
+	edges := make([]string, 0, 4)
+	if m.clearedreview {
+		edges = append(edges, reviewitem.EdgeReview)
+	}
+	if m.clearedgrant {
+		edges = append(edges, reviewitem.EdgeGrant)
+	}
+	if m.clearedmember {
+		edges = append(edges, reviewitem.EdgeMember)
+	}
+	if m.cleareddecided_by {
+		edges = append(edges, reviewitem.EdgeDecidedBy)
+	}
+	return edges
+}
+
+// EdgeCleared returns a boolean which indicates if the edge with the given name
+// was cleared in this mutation.
+func (m *ReviewItemMutation) EdgeCleared(name string) bool {
+	switch name {
+	case reviewitem.EdgeReview:
+		return m.clearedreview
+	case reviewitem.EdgeGrant:
+		return m.clearedgrant
+	case reviewitem.EdgeMember:
+		return m.clearedmember
+	case reviewitem.EdgeDecidedBy:
+		return m.cleareddecided_by
+	}
+	return false
+}
+
+// ClearEdge clears the value of the edge with the given name. It returns an error
+// if that edge is not defined in the schema.
+func (m *ReviewItemMutation) ClearEdge(name string) error {
+	switch name {
+	case reviewitem.EdgeReview:
+		m.ClearReview()
+		return nil
+	case reviewitem.EdgeGrant:
+		m.ClearGrant()
+		return nil
+	case reviewitem.EdgeMember:
+		m.ClearMember()
+		return nil
+	case reviewitem.EdgeDecidedBy:
+		m.ClearDecidedBy()
+		return nil
+	}
+	return fmt.Errorf("unknown ReviewItem unique edge %s", name)
+}
+
+// ResetEdge resets all changes to the edge with the given name in this mutation.
+// It returns an error if the edge is not defined in the schema.
+func (m *ReviewItemMutation) ResetEdge(name string) error {
+	switch name {
+	case reviewitem.EdgeReview:
+		m.ResetReview()
+		return nil
+	case reviewitem.EdgeGrant:
+		m.ResetGrant()
+		return nil
+	case reviewitem.EdgeMember:
+		m.ResetMember()
+		return nil
+	case reviewitem.EdgeDecidedBy:
+		m.ResetDecidedBy()
+		return nil
+	}
+	return fmt.Errorf("unknown ReviewItem edge %s", name)
 }
 
 // RoleMutation represents an operation that mutates the Role nodes in the graph.

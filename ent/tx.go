@@ -12,6 +12,8 @@ import (
 // Tx is a transactional client that is created by calling Client.Tx().
 type Tx struct {
 	config
+	// AccessReview is the client for interacting with the AccessReview builders.
+	AccessReview *AccessReviewClient
 	// Approval is the client for interacting with the Approval builders.
 	Approval *ApprovalClient
 	// AuditEntry is the client for interacting with the AuditEntry builders.
@@ -20,6 +22,8 @@ type Tx struct {
 	Contact *ContactClient
 	// Corp is the client for interacting with the Corp builders.
 	Corp *CorpClient
+	// DataPolicy is the client for interacting with the DataPolicy builders.
+	DataPolicy *DataPolicyClient
 	// Department is the client for interacting with the Department builders.
 	Department *DepartmentClient
 	// Export is the client for interacting with the Export builders.
@@ -42,6 +46,8 @@ type Tx struct {
 	Message *MessageClient
 	// OwnershipPeriod is the client for interacting with the OwnershipPeriod builders.
 	OwnershipPeriod *OwnershipPeriodClient
+	// ReviewItem is the client for interacting with the ReviewItem builders.
+	ReviewItem *ReviewItemClient
 	// Role is the client for interacting with the Role builders.
 	Role *RoleClient
 	// RuleSet is the client for interacting with the RuleSet builders.
@@ -185,10 +191,12 @@ func (tx *Tx) Client() *Client {
 }
 
 func (tx *Tx) init() {
+	tx.AccessReview = NewAccessReviewClient(tx.config)
 	tx.Approval = NewApprovalClient(tx.config)
 	tx.AuditEntry = NewAuditEntryClient(tx.config)
 	tx.Contact = NewContactClient(tx.config)
 	tx.Corp = NewCorpClient(tx.config)
+	tx.DataPolicy = NewDataPolicyClient(tx.config)
 	tx.Department = NewDepartmentClient(tx.config)
 	tx.Export = NewExportClient(tx.config)
 	tx.Follow = NewFollowClient(tx.config)
@@ -200,6 +208,7 @@ func (tx *Tx) init() {
 	tx.Member = NewMemberClient(tx.config)
 	tx.Message = NewMessageClient(tx.config)
 	tx.OwnershipPeriod = NewOwnershipPeriodClient(tx.config)
+	tx.ReviewItem = NewReviewItemClient(tx.config)
 	tx.Role = NewRoleClient(tx.config)
 	tx.RuleSet = NewRuleSetClient(tx.config)
 	tx.ServiceToken = NewServiceTokenClient(tx.config)
@@ -215,7 +224,7 @@ func (tx *Tx) init() {
 // of them in order to commit or rollback the transaction.
 //
 // If a closed transaction is embedded in one of the generated entities, and the entity
-// applies a query, for example: Approval.QueryXXX(), the query will be executed
+// applies a query, for example: AccessReview.QueryXXX(), the query will be executed
 // through the driver which created this transaction.
 //
 // Note that txDriver is not goroutine safe.

@@ -14,6 +14,7 @@ import (
 	"github.com/openhandover/openhandover/internal/approval"
 	"github.com/openhandover/openhandover/internal/audit"
 	"github.com/openhandover/openhandover/internal/contact"
+	"github.com/openhandover/openhandover/internal/datapolicy"
 	"github.com/openhandover/openhandover/internal/export"
 	"github.com/openhandover/openhandover/internal/grant"
 	"github.com/openhandover/openhandover/internal/group"
@@ -22,6 +23,7 @@ import (
 	"github.com/openhandover/openhandover/internal/identity/secret"
 	"github.com/openhandover/openhandover/internal/leak"
 	"github.com/openhandover/openhandover/internal/member"
+	"github.com/openhandover/openhandover/internal/review"
 	"github.com/openhandover/openhandover/internal/rule"
 	"github.com/openhandover/openhandover/internal/setting"
 	"github.com/openhandover/openhandover/internal/store"
@@ -64,18 +66,20 @@ func apiWith(t testing.TB, db *store.DB, c *testcorp.Corp, e *export.Service) *a
 		t.Fatal(err)
 	}
 	return &api{t, Handler(&Resolver{DB: db, Audit: audit.NewReader(box), Use: Cases{
-		Identity: &identity.Service{DB: db, Log: c.Log, TOTP: totp, Demo: true, Passkeys: rp, Ceremonies: ceremonies},
-		Grant:    &grant.Service{DB: db, Log: c.Log},
-		Rule:     &rule.Service{DB: db, Log: c.Log},
-		Member:   &member.Service{DB: db, Log: c.Log},
-		Contact:  &contact.Service{DB: db, Log: c.Log},
-		Group:    &group.Service{DB: db, Log: c.Log},
-		Handover: &handover.Service{DB: db, Log: c.Log},
-		Webhook:  &webhook.Service{DB: db, Log: c.Log, Box: hooks, Client: webhook.NewClient(false)},
-		Approval: &approval.Service{DB: db, Log: c.Log},
-		Setting:  &setting.Service{DB: db, Log: c.Log},
-		Leak:     &leak.Service{DB: db, Log: c.Log},
-		Export:   e,
+		Identity:   &identity.Service{DB: db, Log: c.Log, TOTP: totp, Demo: true, Passkeys: rp, Ceremonies: ceremonies},
+		Grant:      &grant.Service{DB: db, Log: c.Log},
+		Rule:       &rule.Service{DB: db, Log: c.Log},
+		Member:     &member.Service{DB: db, Log: c.Log},
+		Contact:    &contact.Service{DB: db, Log: c.Log},
+		Group:      &group.Service{DB: db, Log: c.Log},
+		Handover:   &handover.Service{DB: db, Log: c.Log},
+		Webhook:    &webhook.Service{DB: db, Log: c.Log, Box: hooks, Client: webhook.NewClient(false)},
+		Approval:   &approval.Service{DB: db, Log: c.Log},
+		Setting:    &setting.Service{DB: db, Log: c.Log},
+		Leak:       &leak.Service{DB: db, Log: c.Log},
+		Export:     e,
+		Review:     &review.Service{DB: db, Log: c.Log},
+		DataPolicy: &datapolicy.Service{DB: db, Log: c.Log},
 	}}, Options{})}
 }
 

@@ -17,6 +17,7 @@ var finders = map[nid.Kind]finder{
 	nid.Follow: find(follows), nid.Group: find(groups), nid.Handover: find(handovers), nid.Transfer: find(transfers),
 	nid.Approval: find(approvals), nid.Role: find(roles), nid.RuleSet: find(ruleSets), nid.Grant: find(grants), nid.Token: find(tokens), nid.Audit: find(entries),
 	nid.Webhook: ofManagers(find(webhooks)), nid.HistoryGrant: findHistoryGrants, nid.Export: find(exports),
+	nid.Review: find(accessReviews), nid.ReviewItem: find(reviewItems), nid.Policy: find(dataPolicies),
 }
 
 func find[T interface {

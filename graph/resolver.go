@@ -10,6 +10,7 @@ import (
 	"github.com/openhandover/openhandover/internal/approval"
 	"github.com/openhandover/openhandover/internal/audit"
 	"github.com/openhandover/openhandover/internal/contact"
+	"github.com/openhandover/openhandover/internal/datapolicy"
 	"github.com/openhandover/openhandover/internal/export"
 	"github.com/openhandover/openhandover/internal/grant"
 	"github.com/openhandover/openhandover/internal/group"
@@ -17,6 +18,7 @@ import (
 	"github.com/openhandover/openhandover/internal/identity"
 	"github.com/openhandover/openhandover/internal/leak"
 	"github.com/openhandover/openhandover/internal/member"
+	"github.com/openhandover/openhandover/internal/review"
 	"github.com/openhandover/openhandover/internal/rule"
 	"github.com/openhandover/openhandover/internal/setting"
 	"github.com/openhandover/openhandover/internal/store"
@@ -35,16 +37,18 @@ type Resolver struct {
 
 // Cases are the use cases that the API calls, by topic.
 type Cases struct {
-	Approval *approval.Service
-	Identity *identity.Service
-	Grant    *grant.Service
-	Rule     *rule.Service
-	Member   *member.Service
-	Contact  *contact.Service
-	Group    *group.Service
-	Handover *handover.Service
-	Webhook  *webhook.Service
-	Setting  *setting.Service
-	Leak     *leak.Service
-	Export   *export.Service
+	Approval   *approval.Service
+	Identity   *identity.Service
+	Grant      *grant.Service
+	Rule       *rule.Service
+	Member     *member.Service
+	Contact    *contact.Service
+	Group      *group.Service
+	Handover   *handover.Service
+	Webhook    *webhook.Service
+	Setting    *setting.Service
+	Leak       *leak.Service
+	Export     *export.Service
+	Review     *review.Service
+	DataPolicy *datapolicy.Service
 }

@@ -92,13 +92,18 @@ func (p *program) backups(c *config.Config) (*backup.Schedule, error) {
 	return &backup.Schedule{DB: p.db, Log: p.log, Folder: c.Backups(), Recipients: to, Every: every, Keep: keep}, err
 }
 
-// wakeBackups sees to it that every corp's backups are looked for, those of new corps too.
-func (p *program) wakeBackups(ctx context.Context) error {
+// wake sees to it that work of some kinds is looked for in every corp, new ones too.
+func (p *program) wake(ctx context.Context, kinds ...string) error {
 	corps, err := p.db.Corps(ctx)
 	for _, corp := range corps {
 		if err == nil {
 			err = p.db.Tx(store.System(ctx, corp, "wake"), func(ctx context.Context, tx *store.Tx) error {
-				return tx.Wake(ctx, backup.WorkBackups, tx.Now())
+				for _, kind := range kinds {
+					if err := tx.Wake(ctx, kind, tx.Now()); err != nil {
+						return err
+					}
+				}
+				return nil
 			})
 		}
 	}

@@ -56,6 +56,9 @@ func (d *doctor) corp(ctx context.Context, r *store.Read, corp nid.ID) error {
 	if err := d.departures(ctx, r, corp, f.name); err != nil {
 		return err
 	}
+	if err := d.reviews(ctx, r, corp, f.name); err != nil {
+		return err
+	}
 	n, err := d.approvers(ctx, r, corp)
 	if err != nil {
 		return err
@@ -98,6 +101,16 @@ func (d *doctor) departures(ctx context.Context, r *store.Read, corp nid.ID, nam
 	if err == nil && n > 0 {
 		d.find(warn, "look at members(filter: {departureHeld: true}) and deactivate them, schedule anew, or reinstate them",
 			"corp %s: departures held back until a person decides: %d", name, n)
+	}
+	return err
+}
+
+// reviews counts what is overdue since silence would have left nobody in charge.
+func (d *doctor) reviews(ctx context.Context, r *store.Read, corp nid.ID, name string) error {
+	n, _, err := store.SelectOne(ctx, r, func(n *int) []any { return []any{n} }, `SELECT count(DISTINCT i.grant_id) FROM review_items AS i
+		JOIN grants AS g ON g.corp_id = i.corp_id AND g.id = i.grant_id AND g.revoked_at IS NULL WHERE i.corp_id = $1 AND i.overdue_at IS NOT NULL AND i.decision IS NULL`, corp)
+	if err == nil && n > 0 {
+		d.find(warn, "make somebody else administrator, who then decides on it in accessReviews", "corp %s: access nobody has reviewed in time: %d", name, n)
 	}
 	return err
 }

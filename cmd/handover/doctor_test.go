@@ -5,9 +5,11 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/openhandover/openhandover/internal/access"
 	"github.com/openhandover/openhandover/internal/nid"
+	"github.com/openhandover/openhandover/internal/review"
 	"github.com/openhandover/openhandover/internal/store"
 	"github.com/openhandover/openhandover/internal/store/storetest"
 	"github.com/openhandover/openhandover/internal/testcorp"
@@ -70,6 +72,9 @@ func TestDoctorOnPolicyAndDepartures(t *testing.T) {
 			if err := d.departures(ctx, r, c.ID, "acme"); err != nil {
 				return err
 			}
+			if err := d.reviews(ctx, r, c.ID, "acme"); err != nil {
+				return err
+			}
 			return d.policy(ctx, r, "acme", approvers)
 		}); err != nil {
 			t.Fatal(err)
@@ -97,4 +102,13 @@ func TestDoctorOnPolicyAndDepartures(t *testing.T) {
 	want("of whom one has no authenticator", look(2), "approvals hang on a single person")
 	c.Held(c.Member("lina", c.Root), "2026-02-28")
 	want("one is held back", look(3), "corp acme: departures held back until a person decides: 1")
+	reviews := &review.Service{DB: c.DB, Log: c.Log}
+	if _, err := reviews.Start(c.Verified(c.Admin), clock.Now().AddDate(0, 0, 7)); err != nil {
+		t.Fatal(err)
+	}
+	clock.Add(7 * 24 * time.Hour)
+	if _, err := reviews.Work(t.Context(), c.ID); err != nil {
+		t.Fatal(err)
+	}
+	want("nobody reviewed the administrator", look(3), "corp acme: access nobody has reviewed in time: 1")
 }

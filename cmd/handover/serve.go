@@ -19,6 +19,7 @@ import (
 	"github.com/openhandover/openhandover/internal/backup"
 	"github.com/openhandover/openhandover/internal/identity"
 	"github.com/openhandover/openhandover/internal/job"
+	"github.com/openhandover/openhandover/internal/review"
 	"github.com/openhandover/openhandover/internal/store"
 	"github.com/openhandover/openhandover/internal/web"
 )
@@ -109,7 +110,14 @@ func (s *serveCmd) Run(e *env) error {
 	defer workers.Wait() // before the database is closed
 	ctx, cancel := context.WithCancel(e.ctx)
 	defer cancel()
-	go p.sweep(ctx, log, backups.Every > 0)
+	var unasked []string
+	if backups.Every > 0 {
+		unasked = append(unasked, backup.WorkBackups)
+	}
+	if !s.NoWorkers && !s.Demo { // nobody reviews the demo, and silence would end it
+		unasked = append(unasked, review.WorkReviews)
+	}
+	go p.sweep(ctx, log, unasked)
 	go p.listen(ctx, log)
 	if !s.NoWorkers {
 		workers.Go(func() { (&job.Runner{DB: p.db, Kinds: p.works(sealer, backups), Log: log}).Run(ctx) })
@@ -138,15 +146,14 @@ func (p *program) warn(ctx context.Context, log *slog.Logger) error {
 	return nil
 }
 
-// sweep forgets what has expired, hourly, and sees to it that new corps are backed up too.
-func (p *program) sweep(ctx context.Context, log *slog.Logger, backups bool) {
+// sweep forgets what has expired, hourly, and sees to it that new corps have the work
+// done that nobody asks for.
+func (p *program) sweep(ctx context.Context, log *slog.Logger, kinds []string) {
 	tick := time.NewTicker(time.Hour)
 	defer tick.Stop()
 	for {
-		if backups {
-			if err := p.wakeBackups(ctx); err != nil && ctx.Err() == nil {
-				log.Warn("could not look for backups that are due; the next try is in an hour", "err", err)
-			}
+		if err := p.wake(ctx, kinds...); err != nil && ctx.Err() == nil {
+			log.Warn("could not look for work that is due; the next try is in an hour", "kinds", kinds, "err", err)
 		}
 		select {
 		case <-ctx.Done():

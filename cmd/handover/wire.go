@@ -20,6 +20,7 @@ import (
 	"github.com/openhandover/openhandover/internal/audit"
 	"github.com/openhandover/openhandover/internal/config"
 	"github.com/openhandover/openhandover/internal/contact"
+	"github.com/openhandover/openhandover/internal/datapolicy"
 	"github.com/openhandover/openhandover/internal/export"
 	"github.com/openhandover/openhandover/internal/fault"
 	"github.com/openhandover/openhandover/internal/grant"
@@ -30,6 +31,7 @@ import (
 	"github.com/openhandover/openhandover/internal/leak"
 	"github.com/openhandover/openhandover/internal/member"
 	"github.com/openhandover/openhandover/internal/nid"
+	"github.com/openhandover/openhandover/internal/review"
 	"github.com/openhandover/openhandover/internal/rule"
 	corpsetting "github.com/openhandover/openhandover/internal/setting"
 	"github.com/openhandover/openhandover/internal/store"
@@ -112,18 +114,20 @@ func (e *env) join(s setting) (*program, error) {
 	near := s.demo || e.config.PrivateWebhooks // whoever tries the demo has the receiver at hand
 	reader := audit.NewReader(subjects)
 	return &program{db: db, log: log, reader: reader, use: graph.Cases{
-		Identity: &identity.Service{DB: db, Log: log, TOTP: totp, Demo: s.demo, Passkeys: passkeys, Ceremonies: ceremonies},
-		Grant:    &grant.Service{DB: db, Log: log},
-		Rule:     &rule.Service{DB: db, Log: log},
-		Member:   &member.Service{DB: db, Log: log},
-		Contact:  &contact.Service{DB: db, Log: log},
-		Group:    &group.Service{DB: db, Log: log},
-		Handover: &handover.Service{DB: db, Log: log},
-		Webhook:  &webhook.Service{DB: db, Log: log, Box: hooks, Client: webhook.NewClient(near), AllowPrivate: near},
-		Approval: &approval.Service{DB: db, Log: log},
-		Setting:  &corpsetting.Service{DB: db, Log: log},
-		Leak:     &leak.Service{DB: db, Log: log},
-		Export:   &export.Service{DB: db, Log: log, Reader: reader, Links: links, Folder: filepath.Join(e.config.Data, "exports")},
+		Identity:   &identity.Service{DB: db, Log: log, TOTP: totp, Demo: s.demo, Passkeys: passkeys, Ceremonies: ceremonies},
+		Grant:      &grant.Service{DB: db, Log: log},
+		Rule:       &rule.Service{DB: db, Log: log},
+		Member:     &member.Service{DB: db, Log: log},
+		Contact:    &contact.Service{DB: db, Log: log},
+		Group:      &group.Service{DB: db, Log: log},
+		Handover:   &handover.Service{DB: db, Log: log},
+		Webhook:    &webhook.Service{DB: db, Log: log, Box: hooks, Client: webhook.NewClient(near), AllowPrivate: near},
+		Approval:   &approval.Service{DB: db, Log: log},
+		Setting:    &corpsetting.Service{DB: db, Log: log},
+		Leak:       &leak.Service{DB: db, Log: log},
+		Export:     &export.Service{DB: db, Log: log, Reader: reader, Links: links, Folder: filepath.Join(e.config.Data, "exports")},
+		Review:     &review.Service{DB: db, Log: log},
+		DataPolicy: &datapolicy.Service{DB: db, Log: log},
 	}}, nil
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/openhandover/openhandover/internal/member"
 	"github.com/openhandover/openhandover/internal/nid"
 	"github.com/openhandover/openhandover/internal/notify"
+	"github.com/openhandover/openhandover/internal/review"
 	corpsetting "github.com/openhandover/openhandover/internal/setting"
 )
 
@@ -35,6 +36,7 @@ func (p *program) works(s *audit.Sealer, b *backup.Schedule) map[string]job.Work
 		corpsetting.WorkScans:     p.use.Leak.Scan,
 		corpsetting.WorkRetention: (&history.Retention{DB: p.db, Log: p.log}).Work,
 		export.WorkExports:        p.use.Export.Work,
+		review.WorkReviews:        p.use.Review.Work,
 	}
 }
 

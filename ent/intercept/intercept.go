@@ -8,10 +8,12 @@ import (
 
 	"entgo.io/ent/dialect/sql"
 	"github.com/openhandover/openhandover/ent"
+	"github.com/openhandover/openhandover/ent/accessreview"
 	"github.com/openhandover/openhandover/ent/approval"
 	"github.com/openhandover/openhandover/ent/auditentry"
 	"github.com/openhandover/openhandover/ent/contact"
 	"github.com/openhandover/openhandover/ent/corp"
+	"github.com/openhandover/openhandover/ent/datapolicy"
 	"github.com/openhandover/openhandover/ent/department"
 	"github.com/openhandover/openhandover/ent/export"
 	"github.com/openhandover/openhandover/ent/follow"
@@ -24,6 +26,7 @@ import (
 	"github.com/openhandover/openhandover/ent/message"
 	"github.com/openhandover/openhandover/ent/ownershipperiod"
 	"github.com/openhandover/openhandover/ent/predicate"
+	"github.com/openhandover/openhandover/ent/reviewitem"
 	"github.com/openhandover/openhandover/ent/role"
 	"github.com/openhandover/openhandover/ent/ruleset"
 	"github.com/openhandover/openhandover/ent/servicetoken"
@@ -86,6 +89,33 @@ func (f TraverseFunc) Traverse(ctx context.Context, q ent.Query) error {
 		return err
 	}
 	return f(ctx, query)
+}
+
+// The AccessReviewFunc type is an adapter to allow the use of ordinary function as a Querier.
+type AccessReviewFunc func(context.Context, *ent.AccessReviewQuery) (ent.Value, error)
+
+// Query calls f(ctx, q).
+func (f AccessReviewFunc) Query(ctx context.Context, q ent.Query) (ent.Value, error) {
+	if q, ok := q.(*ent.AccessReviewQuery); ok {
+		return f(ctx, q)
+	}
+	return nil, fmt.Errorf("unexpected query type %T. expect *ent.AccessReviewQuery", q)
+}
+
+// The TraverseAccessReview type is an adapter to allow the use of ordinary function as Traverser.
+type TraverseAccessReview func(context.Context, *ent.AccessReviewQuery) error
+
+// Intercept is a dummy implementation of Intercept that returns the next Querier in the pipeline.
+func (f TraverseAccessReview) Intercept(next ent.Querier) ent.Querier {
+	return next
+}
+
+// Traverse calls f(ctx, q).
+func (f TraverseAccessReview) Traverse(ctx context.Context, q ent.Query) error {
+	if q, ok := q.(*ent.AccessReviewQuery); ok {
+		return f(ctx, q)
+	}
+	return fmt.Errorf("unexpected query type %T. expect *ent.AccessReviewQuery", q)
 }
 
 // The ApprovalFunc type is an adapter to allow the use of ordinary function as a Querier.
@@ -194,6 +224,33 @@ func (f TraverseCorp) Traverse(ctx context.Context, q ent.Query) error {
 		return f(ctx, q)
 	}
 	return fmt.Errorf("unexpected query type %T. expect *ent.CorpQuery", q)
+}
+
+// The DataPolicyFunc type is an adapter to allow the use of ordinary function as a Querier.
+type DataPolicyFunc func(context.Context, *ent.DataPolicyQuery) (ent.Value, error)
+
+// Query calls f(ctx, q).
+func (f DataPolicyFunc) Query(ctx context.Context, q ent.Query) (ent.Value, error) {
+	if q, ok := q.(*ent.DataPolicyQuery); ok {
+		return f(ctx, q)
+	}
+	return nil, fmt.Errorf("unexpected query type %T. expect *ent.DataPolicyQuery", q)
+}
+
+// The TraverseDataPolicy type is an adapter to allow the use of ordinary function as Traverser.
+type TraverseDataPolicy func(context.Context, *ent.DataPolicyQuery) error
+
+// Intercept is a dummy implementation of Intercept that returns the next Querier in the pipeline.
+func (f TraverseDataPolicy) Intercept(next ent.Querier) ent.Querier {
+	return next
+}
+
+// Traverse calls f(ctx, q).
+func (f TraverseDataPolicy) Traverse(ctx context.Context, q ent.Query) error {
+	if q, ok := q.(*ent.DataPolicyQuery); ok {
+		return f(ctx, q)
+	}
+	return fmt.Errorf("unexpected query type %T. expect *ent.DataPolicyQuery", q)
 }
 
 // The DepartmentFunc type is an adapter to allow the use of ordinary function as a Querier.
@@ -493,6 +550,33 @@ func (f TraverseOwnershipPeriod) Traverse(ctx context.Context, q ent.Query) erro
 	return fmt.Errorf("unexpected query type %T. expect *ent.OwnershipPeriodQuery", q)
 }
 
+// The ReviewItemFunc type is an adapter to allow the use of ordinary function as a Querier.
+type ReviewItemFunc func(context.Context, *ent.ReviewItemQuery) (ent.Value, error)
+
+// Query calls f(ctx, q).
+func (f ReviewItemFunc) Query(ctx context.Context, q ent.Query) (ent.Value, error) {
+	if q, ok := q.(*ent.ReviewItemQuery); ok {
+		return f(ctx, q)
+	}
+	return nil, fmt.Errorf("unexpected query type %T. expect *ent.ReviewItemQuery", q)
+}
+
+// The TraverseReviewItem type is an adapter to allow the use of ordinary function as Traverser.
+type TraverseReviewItem func(context.Context, *ent.ReviewItemQuery) error
+
+// Intercept is a dummy implementation of Intercept that returns the next Querier in the pipeline.
+func (f TraverseReviewItem) Intercept(next ent.Querier) ent.Querier {
+	return next
+}
+
+// Traverse calls f(ctx, q).
+func (f TraverseReviewItem) Traverse(ctx context.Context, q ent.Query) error {
+	if q, ok := q.(*ent.ReviewItemQuery); ok {
+		return f(ctx, q)
+	}
+	return fmt.Errorf("unexpected query type %T. expect *ent.ReviewItemQuery", q)
+}
+
 // The RoleFunc type is an adapter to allow the use of ordinary function as a Querier.
 type RoleFunc func(context.Context, *ent.RoleQuery) (ent.Value, error)
 
@@ -658,6 +742,8 @@ func (f TraverseWebhook) Traverse(ctx context.Context, q ent.Query) error {
 // NewQuery returns the generic Query interface for the given typed query.
 func NewQuery(q ent.Query) (Query, error) {
 	switch q := q.(type) {
+	case *ent.AccessReviewQuery:
+		return &query[*ent.AccessReviewQuery, predicate.AccessReview, accessreview.OrderOption]{typ: ent.TypeAccessReview, tq: q}, nil
 	case *ent.ApprovalQuery:
 		return &query[*ent.ApprovalQuery, predicate.Approval, approval.OrderOption]{typ: ent.TypeApproval, tq: q}, nil
 	case *ent.AuditEntryQuery:
@@ -666,6 +752,8 @@ func NewQuery(q ent.Query) (Query, error) {
 		return &query[*ent.ContactQuery, predicate.Contact, contact.OrderOption]{typ: ent.TypeContact, tq: q}, nil
 	case *ent.CorpQuery:
 		return &query[*ent.CorpQuery, predicate.Corp, corp.OrderOption]{typ: ent.TypeCorp, tq: q}, nil
+	case *ent.DataPolicyQuery:
+		return &query[*ent.DataPolicyQuery, predicate.DataPolicy, datapolicy.OrderOption]{typ: ent.TypeDataPolicy, tq: q}, nil
 	case *ent.DepartmentQuery:
 		return &query[*ent.DepartmentQuery, predicate.Department, department.OrderOption]{typ: ent.TypeDepartment, tq: q}, nil
 	case *ent.ExportQuery:
@@ -688,6 +776,8 @@ func NewQuery(q ent.Query) (Query, error) {
 		return &query[*ent.MessageQuery, predicate.Message, message.OrderOption]{typ: ent.TypeMessage, tq: q}, nil
 	case *ent.OwnershipPeriodQuery:
 		return &query[*ent.OwnershipPeriodQuery, predicate.OwnershipPeriod, ownershipperiod.OrderOption]{typ: ent.TypeOwnershipPeriod, tq: q}, nil
+	case *ent.ReviewItemQuery:
+		return &query[*ent.ReviewItemQuery, predicate.ReviewItem, reviewitem.OrderOption]{typ: ent.TypeReviewItem, tq: q}, nil
 	case *ent.RoleQuery:
 		return &query[*ent.RoleQuery, predicate.Role, role.OrderOption]{typ: ent.TypeRole, tq: q}, nil
 	case *ent.RuleSetQuery:

@@ -9,6 +9,55 @@ import (
 )
 
 var (
+	// AccessReviewsColumns holds the columns for the "access_reviews" table.
+	AccessReviewsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeUUID},
+		{Name: "corp_id", Type: field.TypeUUID},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "due_at", Type: field.TypeTime},
+		{Name: "closed_at", Type: field.TypeTime, Nullable: true},
+		{Name: "month", Type: field.TypeString, Nullable: true},
+		{Name: "started_by_id", Type: field.TypeUUID, Nullable: true},
+	}
+	// AccessReviewsTable holds the schema information for the "access_reviews" table.
+	AccessReviewsTable = &schema.Table{
+		Name:       "access_reviews",
+		Columns:    AccessReviewsColumns,
+		PrimaryKey: []*schema.Column{AccessReviewsColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "access_reviews_members_started_by",
+				Columns:    []*schema.Column{AccessReviewsColumns[6]},
+				RefColumns: []*schema.Column{MembersColumns[0]},
+				OnDelete:   schema.SetNull,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "accessreview_corp_id_id",
+				Unique:  true,
+				Columns: []*schema.Column{AccessReviewsColumns[1], AccessReviewsColumns[0]},
+			},
+			{
+				Name:    "accessreview_corp_id_month",
+				Unique:  true,
+				Columns: []*schema.Column{AccessReviewsColumns[1], AccessReviewsColumns[5]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "month IS NOT NULL",
+				},
+			},
+			{
+				Name:    "accessreview_corp_id_created_at_id",
+				Unique:  false,
+				Columns: []*schema.Column{AccessReviewsColumns[1], AccessReviewsColumns[2], AccessReviewsColumns[0]},
+			},
+			{
+				Name:    "accessreview_corp_id_started_by_id",
+				Unique:  false,
+				Columns: []*schema.Column{AccessReviewsColumns[1], AccessReviewsColumns[6]},
+			},
+		},
+	}
 	// ApprovalsColumns holds the columns for the "approvals" table.
 	ApprovalsColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeUUID},
@@ -226,6 +275,66 @@ var (
 				Name:    "corp_name",
 				Unique:  true,
 				Columns: []*schema.Column{CorpsColumns[5]},
+			},
+		},
+	}
+	// DataPoliciesColumns holds the columns for the "data_policies" table.
+	DataPoliciesColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeUUID},
+		{Name: "corp_id", Type: field.TypeUUID},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "series_id", Type: field.TypeUUID},
+		{Name: "revision", Type: field.TypeInt},
+		{Name: "title", Type: field.TypeString},
+		{Name: "body", Type: field.TypeString, Size: 2147483647},
+		{Name: "published_at", Type: field.TypeTime},
+		{Name: "ended_at", Type: field.TypeTime, Nullable: true},
+		{Name: "published_by_id", Type: field.TypeUUID},
+	}
+	// DataPoliciesTable holds the schema information for the "data_policies" table.
+	DataPoliciesTable = &schema.Table{
+		Name:       "data_policies",
+		Columns:    DataPoliciesColumns,
+		PrimaryKey: []*schema.Column{DataPoliciesColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "data_policies_members_published_by",
+				Columns:    []*schema.Column{DataPoliciesColumns[9]},
+				RefColumns: []*schema.Column{MembersColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "datapolicy_corp_id_id",
+				Unique:  true,
+				Columns: []*schema.Column{DataPoliciesColumns[1], DataPoliciesColumns[0]},
+			},
+			{
+				Name:    "datapolicy_corp_id_series_id_revision",
+				Unique:  true,
+				Columns: []*schema.Column{DataPoliciesColumns[1], DataPoliciesColumns[3], DataPoliciesColumns[4]},
+			},
+			{
+				Name:    "datapolicy_corp_id_series_id",
+				Unique:  true,
+				Columns: []*schema.Column{DataPoliciesColumns[1], DataPoliciesColumns[3]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "ended_at IS NULL",
+				},
+			},
+			{
+				Name:    "datapolicy_corp_id_title",
+				Unique:  true,
+				Columns: []*schema.Column{DataPoliciesColumns[1], DataPoliciesColumns[5]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "ended_at IS NULL",
+				},
+			},
+			{
+				Name:    "datapolicy_corp_id_published_by_id",
+				Unique:  false,
+				Columns: []*schema.Column{DataPoliciesColumns[1], DataPoliciesColumns[9]},
 			},
 		},
 	}
@@ -1161,6 +1270,80 @@ var (
 			},
 		},
 	}
+	// ReviewItemsColumns holds the columns for the "review_items" table.
+	ReviewItemsColumns = []*schema.Column{
+		{Name: "id", Type: field.TypeUUID},
+		{Name: "corp_id", Type: field.TypeUUID},
+		{Name: "created_at", Type: field.TypeTime},
+		{Name: "rank", Type: field.TypeInt},
+		{Name: "decision", Type: field.TypeEnum, Nullable: true, Enums: []string{"KEEP", "REVOKE"}},
+		{Name: "decided_at", Type: field.TypeTime, Nullable: true},
+		{Name: "note", Type: field.TypeString, Nullable: true},
+		{Name: "overdue_at", Type: field.TypeTime, Nullable: true},
+		{Name: "review_id", Type: field.TypeUUID},
+		{Name: "grant_id", Type: field.TypeUUID},
+		{Name: "member_id", Type: field.TypeUUID},
+		{Name: "decided_by_id", Type: field.TypeUUID, Nullable: true},
+	}
+	// ReviewItemsTable holds the schema information for the "review_items" table.
+	ReviewItemsTable = &schema.Table{
+		Name:       "review_items",
+		Columns:    ReviewItemsColumns,
+		PrimaryKey: []*schema.Column{ReviewItemsColumns[0]},
+		ForeignKeys: []*schema.ForeignKey{
+			{
+				Symbol:     "review_items_access_reviews_review",
+				Columns:    []*schema.Column{ReviewItemsColumns[8]},
+				RefColumns: []*schema.Column{AccessReviewsColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+			{
+				Symbol:     "review_items_grants_grant",
+				Columns:    []*schema.Column{ReviewItemsColumns[9]},
+				RefColumns: []*schema.Column{GrantsColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+			{
+				Symbol:     "review_items_members_member",
+				Columns:    []*schema.Column{ReviewItemsColumns[10]},
+				RefColumns: []*schema.Column{MembersColumns[0]},
+				OnDelete:   schema.NoAction,
+			},
+			{
+				Symbol:     "review_items_members_decided_by",
+				Columns:    []*schema.Column{ReviewItemsColumns[11]},
+				RefColumns: []*schema.Column{MembersColumns[0]},
+				OnDelete:   schema.SetNull,
+			},
+		},
+		Indexes: []*schema.Index{
+			{
+				Name:    "reviewitem_corp_id_id",
+				Unique:  true,
+				Columns: []*schema.Column{ReviewItemsColumns[1], ReviewItemsColumns[0]},
+			},
+			{
+				Name:    "reviewitem_corp_id_review_id_rank_id",
+				Unique:  false,
+				Columns: []*schema.Column{ReviewItemsColumns[1], ReviewItemsColumns[8], ReviewItemsColumns[3], ReviewItemsColumns[0]},
+			},
+			{
+				Name:    "reviewitem_corp_id_grant_id_review_id",
+				Unique:  true,
+				Columns: []*schema.Column{ReviewItemsColumns[1], ReviewItemsColumns[9], ReviewItemsColumns[8]},
+			},
+			{
+				Name:    "reviewitem_corp_id_member_id",
+				Unique:  false,
+				Columns: []*schema.Column{ReviewItemsColumns[1], ReviewItemsColumns[10]},
+			},
+			{
+				Name:    "reviewitem_corp_id_decided_by_id",
+				Unique:  false,
+				Columns: []*schema.Column{ReviewItemsColumns[1], ReviewItemsColumns[11]},
+			},
+		},
+	}
 	// RolesColumns holds the columns for the "roles" table.
 	RolesColumns = []*schema.Column{
 		{Name: "id", Type: field.TypeUUID},
@@ -1558,10 +1741,12 @@ var (
 	}
 	// Tables holds all the tables in the schema.
 	Tables = []*schema.Table{
+		AccessReviewsTable,
 		ApprovalsTable,
 		AuditEntriesTable,
 		ContactsTable,
 		CorpsTable,
+		DataPoliciesTable,
 		DepartmentsTable,
 		ExportsTable,
 		FollowsTable,
@@ -1573,6 +1758,7 @@ var (
 		MembersTable,
 		MessagesTable,
 		OwnershipPeriodsTable,
+		ReviewItemsTable,
 		RolesTable,
 		RuleSetsTable,
 		ServiceTokensTable,
@@ -1583,6 +1769,7 @@ var (
 )
 
 func init() {
+	AccessReviewsTable.ForeignKeys[0].RefTable = MembersTable
 	ApprovalsTable.ForeignKeys[0].RefTable = HandoversTable
 	ApprovalsTable.ForeignKeys[1].RefTable = MembersTable
 	ContactsTable.ForeignKeys[0].RefTable = MembersTable
@@ -1590,6 +1777,7 @@ func init() {
 	ContactsTable.Annotation.Checks = map[string]string{
 		"contacts_accountable": "accountable_answers",
 	}
+	DataPoliciesTable.ForeignKeys[0].RefTable = MembersTable
 	DepartmentsTable.ForeignKeys[0].RefTable = DepartmentsTable
 	DepartmentsTable.ForeignKeys[1].RefTable = MembersTable
 	ExportsTable.ForeignKeys[0].RefTable = MembersTable
@@ -1650,6 +1838,10 @@ func init() {
 	OwnershipPeriodsTable.Annotation.Checks = map[string]string{
 		"ownership_periods_one": "(contact_id IS NULL) <> (group_id IS NULL)",
 	}
+	ReviewItemsTable.ForeignKeys[0].RefTable = AccessReviewsTable
+	ReviewItemsTable.ForeignKeys[1].RefTable = GrantsTable
+	ReviewItemsTable.ForeignKeys[2].RefTable = MembersTable
+	ReviewItemsTable.ForeignKeys[3].RefTable = MembersTable
 	RuleSetsTable.ForeignKeys[0].RefTable = MembersTable
 	ServiceTokensTable.ForeignKeys[0].RefTable = DepartmentsTable
 	ServiceTokensTable.ForeignKeys[1].RefTable = MembersTable

@@ -6,6 +6,9 @@ import (
 	"entgo.io/ent/dialect/sql"
 )
 
+// AccessReview is the predicate function for accessreview builders.
+type AccessReview func(*sql.Selector)
+
 // Approval is the predicate function for approval builders.
 type Approval func(*sql.Selector)
 
@@ -17,6 +20,9 @@ type Contact func(*sql.Selector)
 
 // Corp is the predicate function for corp builders.
 type Corp func(*sql.Selector)
+
+// DataPolicy is the predicate function for datapolicy builders.
+type DataPolicy func(*sql.Selector)
 
 // Department is the predicate function for department builders.
 type Department func(*sql.Selector)
@@ -50,6 +56,9 @@ type Message func(*sql.Selector)
 
 // OwnershipPeriod is the predicate function for ownershipperiod builders.
 type OwnershipPeriod func(*sql.Selector)
+
+// ReviewItem is the predicate function for reviewitem builders.
+type ReviewItem func(*sql.Selector)
 
 // Role is the predicate function for role builders.
 type Role func(*sql.Selector)

@@ -74,6 +74,10 @@ func Visible(a *access.Actor, table string) (condition string, args []any) {
 	case "grants":
 		s.self("grants.member_id")
 		s.member(a.Scope(access.ManageRoles, access.ReviewAccess, access.ReadAuditLog), "grants.corp_id", "grants.member_id")
+	case "access_reviews":
+		s.all = a.Can(access.ReviewAccess, access.ReadAuditLog)
+	case "review_items":
+		s.member(a.Scope(access.ReviewAccess, access.ReadAuditLog), "review_items.corp_id", "review_items.member_id")
 	case "service_tokens":
 		if scope := a.Scope(access.ManageTokens); scope.All {
 			s.all = true

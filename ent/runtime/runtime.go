@@ -5,10 +5,12 @@ package runtime
 import (
 	"time"
 
+	"github.com/openhandover/openhandover/ent/accessreview"
 	"github.com/openhandover/openhandover/ent/approval"
 	"github.com/openhandover/openhandover/ent/auditentry"
 	"github.com/openhandover/openhandover/ent/contact"
 	"github.com/openhandover/openhandover/ent/corp"
+	"github.com/openhandover/openhandover/ent/datapolicy"
 	"github.com/openhandover/openhandover/ent/department"
 	"github.com/openhandover/openhandover/ent/export"
 	"github.com/openhandover/openhandover/ent/follow"
@@ -20,6 +22,7 @@ import (
 	"github.com/openhandover/openhandover/ent/member"
 	"github.com/openhandover/openhandover/ent/message"
 	"github.com/openhandover/openhandover/ent/ownershipperiod"
+	"github.com/openhandover/openhandover/ent/reviewitem"
 	"github.com/openhandover/openhandover/ent/role"
 	"github.com/openhandover/openhandover/ent/ruleset"
 	"github.com/openhandover/openhandover/ent/schema"
@@ -34,6 +37,25 @@ import (
 // (default values, validators, hooks and policies) and stitches it
 // to their package variables.
 func init() {
+	accessreviewMixin := schema.AccessReview{}.Mixin()
+	accessreviewMixinHooks0 := accessreviewMixin[0].Hooks()
+	accessreview.Hooks[0] = accessreviewMixinHooks0[0]
+	accessreviewMixinInters0 := accessreviewMixin[0].Interceptors()
+	accessreviewMixinInters1 := accessreviewMixin[1].Interceptors()
+	accessreview.Interceptors[0] = accessreviewMixinInters0[0]
+	accessreview.Interceptors[1] = accessreviewMixinInters1[0]
+	accessreviewMixinFields0 := accessreviewMixin[0].Fields()
+	_ = accessreviewMixinFields0
+	accessreviewFields := schema.AccessReview{}.Fields()
+	_ = accessreviewFields
+	// accessreviewDescCreatedAt is the schema descriptor for created_at field.
+	accessreviewDescCreatedAt := accessreviewMixinFields0[2].Descriptor()
+	// accessreview.DefaultCreatedAt holds the default value on creation for the created_at field.
+	accessreview.DefaultCreatedAt = accessreviewDescCreatedAt.Default.(func() time.Time)
+	// accessreviewDescID is the schema descriptor for id field.
+	accessreviewDescID := accessreviewMixinFields0[0].Descriptor()
+	// accessreview.DefaultID holds the default value on creation for the id field.
+	accessreview.DefaultID = accessreviewDescID.Default.(func() nid.ID)
 	approvalMixin := schema.Approval{}.Mixin()
 	approvalMixinHooks0 := approvalMixin[0].Hooks()
 	approval.Hooks[0] = approvalMixinHooks0[0]
@@ -144,6 +166,23 @@ func init() {
 	corpDescID := corpMixinFields0[0].Descriptor()
 	// corp.DefaultID holds the default value on creation for the id field.
 	corp.DefaultID = corpDescID.Default.(func() nid.ID)
+	datapolicyMixin := schema.DataPolicy{}.Mixin()
+	datapolicyMixinHooks0 := datapolicyMixin[0].Hooks()
+	datapolicy.Hooks[0] = datapolicyMixinHooks0[0]
+	datapolicyMixinInters0 := datapolicyMixin[0].Interceptors()
+	datapolicy.Interceptors[0] = datapolicyMixinInters0[0]
+	datapolicyMixinFields0 := datapolicyMixin[0].Fields()
+	_ = datapolicyMixinFields0
+	datapolicyFields := schema.DataPolicy{}.Fields()
+	_ = datapolicyFields
+	// datapolicyDescCreatedAt is the schema descriptor for created_at field.
+	datapolicyDescCreatedAt := datapolicyMixinFields0[2].Descriptor()
+	// datapolicy.DefaultCreatedAt holds the default value on creation for the created_at field.
+	datapolicy.DefaultCreatedAt = datapolicyDescCreatedAt.Default.(func() time.Time)
+	// datapolicyDescID is the schema descriptor for id field.
+	datapolicyDescID := datapolicyMixinFields0[0].Descriptor()
+	// datapolicy.DefaultID holds the default value on creation for the id field.
+	datapolicy.DefaultID = datapolicyDescID.Default.(func() nid.ID)
 	departmentMixin := schema.Department{}.Mixin()
 	departmentMixinHooks0 := departmentMixin[0].Hooks()
 	department.Hooks[0] = departmentMixinHooks0[0]
@@ -493,6 +532,25 @@ func init() {
 	ownershipperiodDescID := ownershipperiodMixinFields0[0].Descriptor()
 	// ownershipperiod.DefaultID holds the default value on creation for the id field.
 	ownershipperiod.DefaultID = ownershipperiodDescID.Default.(func() nid.ID)
+	reviewitemMixin := schema.ReviewItem{}.Mixin()
+	reviewitemMixinHooks0 := reviewitemMixin[0].Hooks()
+	reviewitem.Hooks[0] = reviewitemMixinHooks0[0]
+	reviewitemMixinInters0 := reviewitemMixin[0].Interceptors()
+	reviewitemMixinInters1 := reviewitemMixin[1].Interceptors()
+	reviewitem.Interceptors[0] = reviewitemMixinInters0[0]
+	reviewitem.Interceptors[1] = reviewitemMixinInters1[0]
+	reviewitemMixinFields0 := reviewitemMixin[0].Fields()
+	_ = reviewitemMixinFields0
+	reviewitemFields := schema.ReviewItem{}.Fields()
+	_ = reviewitemFields
+	// reviewitemDescCreatedAt is the schema descriptor for created_at field.
+	reviewitemDescCreatedAt := reviewitemMixinFields0[2].Descriptor()
+	// reviewitem.DefaultCreatedAt holds the default value on creation for the created_at field.
+	reviewitem.DefaultCreatedAt = reviewitemDescCreatedAt.Default.(func() time.Time)
+	// reviewitemDescID is the schema descriptor for id field.
+	reviewitemDescID := reviewitemMixinFields0[0].Descriptor()
+	// reviewitem.DefaultID holds the default value on creation for the id field.
+	reviewitem.DefaultID = reviewitemDescID.Default.(func() nid.ID)
 	roleMixin := schema.Role{}.Mixin()
 	roleMixinHooks0 := roleMixin[0].Hooks()
 	role.Hooks[0] = roleMixinHooks0[0]

@@ -34,11 +34,13 @@ func NewExecutableSchema(cfg Config) graphql.ExecutableSchema {
 type Config = graphql.Config[ResolverRoot, DirectiveRoot, ComplexityRoot]
 
 type ResolverRoot interface {
+	AccessReview() AccessReviewResolver
 	Approval() ApprovalResolver
 	ApprovalPolicy() ApprovalPolicyResolver
 	AuditEntry() AuditEntryResolver
 	Checkpoint() CheckpointResolver
 	Contact() ContactResolver
+	DataPolicy() DataPolicyResolver
 	Department() DepartmentResolver
 	Export() ExportResolver
 	Follow() FollowResolver
@@ -58,6 +60,7 @@ type ResolverRoot interface {
 	PlanProblem() PlanProblemResolver
 	Query() QueryResolver
 	RetryTransfersPayload() RetryTransfersPayloadResolver
+	ReviewItem() ReviewItemResolver
 	Rule() RuleResolver
 	RuleCondition() RuleConditionResolver
 	RuleSet() RuleSetResolver
@@ -76,6 +79,34 @@ type DirectiveRoot struct {
 }
 
 type ComplexityRoot struct {
+	AccessReview struct {
+		ClosedAt  func(childComplexity int) int
+		CreatedAt func(childComplexity int) int
+		DueAt     func(childComplexity int) int
+		ID        func(childComplexity int) int
+		Items     func(childComplexity int, first *int, after *string, offset *int) int
+		Month     func(childComplexity int) int
+		Overdue   func(childComplexity int) int
+		StartedBy func(childComplexity int) int
+		Undecided func(childComplexity int) int
+	}
+
+	AccessReviewConnection struct {
+		Edges      func(childComplexity int) int
+		Nodes      func(childComplexity int) int
+		PageInfo   func(childComplexity int) int
+		TotalCount func(childComplexity int) int
+	}
+
+	AccessReviewEdge struct {
+		Cursor func(childComplexity int) int
+		Node   func(childComplexity int) int
+	}
+
+	AcknowledgeDataPolicyPayload struct {
+		Policy func(childComplexity int) int
+	}
+
 	AddPasskeyPayload struct {
 		Passkey       func(childComplexity int) int
 		RecoveryCodes func(childComplexity int) int
@@ -230,12 +261,42 @@ type ComplexityRoot struct {
 		Totp              func(childComplexity int) int
 	}
 
+	DataPolicy struct {
+		Acknowledged       func(childComplexity int) int
+		AcknowledgedAt     func(childComplexity int) int
+		Body               func(childComplexity int) int
+		EndedAt            func(childComplexity int) int
+		ID                 func(childComplexity int) int
+		Outstanding        func(childComplexity int) int
+		OutstandingMembers func(childComplexity int, first *int, after *string, offset *int) int
+		PublishedAt        func(childComplexity int) int
+		PublishedBy        func(childComplexity int) int
+		Revision           func(childComplexity int) int
+		Title              func(childComplexity int) int
+	}
+
+	DataPolicyConnection struct {
+		Edges      func(childComplexity int) int
+		Nodes      func(childComplexity int) int
+		PageInfo   func(childComplexity int) int
+		TotalCount func(childComplexity int) int
+	}
+
+	DataPolicyEdge struct {
+		Cursor func(childComplexity int) int
+		Node   func(childComplexity int) int
+	}
+
 	DeactivateMemberPayload struct {
 		Member            func(childComplexity int) int
 		ProtectedContacts func(childComplexity int) int
 		ProtectedGroups   func(childComplexity int) int
 		RevokedGrants     func(childComplexity int) int
 		RevokedSessions   func(childComplexity int) int
+	}
+
+	DecideReviewItemPayload struct {
+		Item func(childComplexity int) int
 	}
 
 	DeleteRolePayload struct {
@@ -589,51 +650,56 @@ type ComplexityRoot struct {
 	}
 
 	Mutation struct {
-		AddPasskey          func(childComplexity int, input model.AddPasskeyInput) int
-		ApproveHandover     func(childComplexity int, input model.ApproveHandoverInput) int
-		CancelHandover      func(childComplexity int, input model.CancelHandoverInput) int
-		ChangePassword      func(childComplexity int, input model.ChangePasswordInput) int
-		ConfirmTotp         func(childComplexity int, input model.ConfirmTotpInput) int
-		CreateExport        func(childComplexity int, input model.CreateExportInput) int
-		CreateHandover      func(childComplexity int, input model.CreateHandoverInput) int
-		CreateServiceToken  func(childComplexity int, input model.CreateServiceTokenInput) int
-		DeactivateMember    func(childComplexity int, input model.DeactivateMemberInput) int
-		DeleteRole          func(childComplexity int, input model.DeleteRoleInput) int
-		DeleteWebhook       func(childComplexity int, input model.DeleteWebhookInput) int
-		EnrolTotp           func(childComplexity int, input model.EnrolTotpInput) int
-		ExecuteHandover     func(childComplexity int, input model.ExecuteHandoverInput) int
-		GrantRole           func(childComplexity int, input model.GrantRoleInput) int
-		HandOver            func(childComplexity int, input model.HandOverInput) int
-		ReinstateMember     func(childComplexity int, input model.ReinstateMemberInput) int
-		RejectHandover      func(childComplexity int, input model.RejectHandoverInput) int
-		RemovePasskey       func(childComplexity int, input model.RemovePasskeyInput) int
-		RemoveTotp          func(childComplexity int) int
-		RenewRecoveryCodes  func(childComplexity int) int
-		ReplanHandover      func(childComplexity int, input model.ReplanHandoverInput) int
-		ReplayDelivery      func(childComplexity int, input model.ReplayDeliveryInput) int
-		ResetAuthenticators func(childComplexity int, input model.ResetAuthenticatorsInput) int
-		ResetPassword       func(childComplexity int, input model.ResetPasswordInput) int
-		RetryTransfers      func(childComplexity int, input model.RetryTransfersInput) int
-		RevertHandover      func(childComplexity int, input model.RevertHandoverInput) int
-		ReviewLeakFinding   func(childComplexity int, input leak.ReviewInput) int
-		RevokeGrant         func(childComplexity int, input model.RevokeGrantInput) int
-		RevokeServiceToken  func(childComplexity int, input model.RevokeServiceTokenInput) int
-		RevokeSession       func(childComplexity int, input model.RevokeSessionInput) int
-		RevokeSessions      func(childComplexity int, input model.RevokeSessionsInput) int
-		SaveApprovalPolicy  func(childComplexity int, input approval.SaveInput) int
-		SaveRole            func(childComplexity int, input grant.RoleInput) int
-		SaveRuleSet         func(childComplexity int, input model.SaveRuleSetInput) int
-		SaveSettings        func(childComplexity int, input setting.SaveInput) int
-		SaveWebhook         func(childComplexity int, input model.SaveWebhookInput) int
-		ScheduleDeparture   func(childComplexity int, input model.ScheduleDepartureInput) int
-		SignIn              func(childComplexity int, input model.SignInInput) int
-		SignInWithPasskey   func(childComplexity int, input model.SignInWithPasskeyInput) int
-		SignOut             func(childComplexity int) int
-		SubmitHandover      func(childComplexity int, input model.SubmitHandoverInput) int
-		UpdateContact       func(childComplexity int, input model.UpdateContactInput) int
-		UpdateFollow        func(childComplexity int, input model.UpdateFollowInput) int
-		UpdateGroup         func(childComplexity int, input model.UpdateGroupInput) int
-		VerifyIdentity      func(childComplexity int, input model.VerifyIdentityInput) int
+		AcknowledgeDataPolicy func(childComplexity int, input model.AcknowledgeDataPolicyInput) int
+		AddPasskey            func(childComplexity int, input model.AddPasskeyInput) int
+		ApproveHandover       func(childComplexity int, input model.ApproveHandoverInput) int
+		CancelHandover        func(childComplexity int, input model.CancelHandoverInput) int
+		ChangePassword        func(childComplexity int, input model.ChangePasswordInput) int
+		ConfirmTotp           func(childComplexity int, input model.ConfirmTotpInput) int
+		CreateExport          func(childComplexity int, input model.CreateExportInput) int
+		CreateHandover        func(childComplexity int, input model.CreateHandoverInput) int
+		CreateServiceToken    func(childComplexity int, input model.CreateServiceTokenInput) int
+		DeactivateMember      func(childComplexity int, input model.DeactivateMemberInput) int
+		DecideReviewItem      func(childComplexity int, input model.DecideReviewItemInput) int
+		DeleteRole            func(childComplexity int, input model.DeleteRoleInput) int
+		DeleteWebhook         func(childComplexity int, input model.DeleteWebhookInput) int
+		EnrolTotp             func(childComplexity int, input model.EnrolTotpInput) int
+		ExecuteHandover       func(childComplexity int, input model.ExecuteHandoverInput) int
+		GrantRole             func(childComplexity int, input model.GrantRoleInput) int
+		HandOver              func(childComplexity int, input model.HandOverInput) int
+		PublishDataPolicy     func(childComplexity int, input model.PublishDataPolicyInput) int
+		ReinstateMember       func(childComplexity int, input model.ReinstateMemberInput) int
+		RejectHandover        func(childComplexity int, input model.RejectHandoverInput) int
+		RemovePasskey         func(childComplexity int, input model.RemovePasskeyInput) int
+		RemoveTotp            func(childComplexity int) int
+		RenewRecoveryCodes    func(childComplexity int) int
+		ReplanHandover        func(childComplexity int, input model.ReplanHandoverInput) int
+		ReplayDelivery        func(childComplexity int, input model.ReplayDeliveryInput) int
+		ResetAuthenticators   func(childComplexity int, input model.ResetAuthenticatorsInput) int
+		ResetPassword         func(childComplexity int, input model.ResetPasswordInput) int
+		RetryTransfers        func(childComplexity int, input model.RetryTransfersInput) int
+		RevertHandover        func(childComplexity int, input model.RevertHandoverInput) int
+		ReviewLeakFinding     func(childComplexity int, input leak.ReviewInput) int
+		RevokeGrant           func(childComplexity int, input model.RevokeGrantInput) int
+		RevokeServiceToken    func(childComplexity int, input model.RevokeServiceTokenInput) int
+		RevokeSession         func(childComplexity int, input model.RevokeSessionInput) int
+		RevokeSessions        func(childComplexity int, input model.RevokeSessionsInput) int
+		SaveApprovalPolicy    func(childComplexity int, input approval.SaveInput) int
+		SaveRole              func(childComplexity int, input grant.RoleInput) int
+		SaveRuleSet           func(childComplexity int, input model.SaveRuleSetInput) int
+		SaveSettings          func(childComplexity int, input setting.SaveInput) int
+		SaveWebhook           func(childComplexity int, input model.SaveWebhookInput) int
+		ScheduleDeparture     func(childComplexity int, input model.ScheduleDepartureInput) int
+		SignIn                func(childComplexity int, input model.SignInInput) int
+		SignInWithPasskey     func(childComplexity int, input model.SignInWithPasskeyInput) int
+		SignOut               func(childComplexity int) int
+		StartAccessReview     func(childComplexity int, input model.StartAccessReviewInput) int
+		SubmitHandover        func(childComplexity int, input model.SubmitHandoverInput) int
+		UpdateContact         func(childComplexity int, input model.UpdateContactInput) int
+		UpdateFollow          func(childComplexity int, input model.UpdateFollowInput) int
+		UpdateGroup           func(childComplexity int, input model.UpdateGroupInput) int
+		VerifyIdentity        func(childComplexity int, input model.VerifyIdentityInput) int
+		WithdrawDataPolicy    func(childComplexity int, input model.WithdrawDataPolicyInput) int
 	}
 
 	OwnershipPeriod struct {
@@ -706,11 +772,17 @@ type ComplexityRoot struct {
 		Successor func(childComplexity int) int
 	}
 
+	PublishDataPolicyPayload struct {
+		Policy func(childComplexity int) int
+	}
+
 	Query struct {
+		AccessReviews      func(childComplexity int, first *int, after *string, offset *int) int
 		ApprovalPolicy     func(childComplexity int) int
 		AuditEntries       func(childComplexity int, filter *model.AuditFilter, first *int, after *string, last *int, before *string) int
 		Checkpoint         func(childComplexity int) int
 		Contacts           func(childComplexity int, filter *contact.Filter, search *string, orderBy *model.ContactOrder, first *int, after *string, last *int, before *string, offset *int) int
+		DataPolicies       func(childComplexity int, first *int, after *string, offset *int) int
 		Departments        func(childComplexity int, filter *model.DepartmentFilter, first *int, after *string, offset *int) int
 		Exports            func(childComplexity int, first *int, after *string, offset *int) int
 		Grants             func(childComplexity int, filter *model.GrantFilter, first *int, after *string, offset *int) int
@@ -782,6 +854,28 @@ type ComplexityRoot struct {
 
 	RevertHandoverPayload struct {
 		Handover func(childComplexity int) int
+	}
+
+	ReviewItem struct {
+		DecidedAt func(childComplexity int) int
+		DecidedBy func(childComplexity int) int
+		Decision  func(childComplexity int) int
+		Grant     func(childComplexity int) int
+		ID        func(childComplexity int) int
+		Note      func(childComplexity int) int
+		OverdueAt func(childComplexity int) int
+	}
+
+	ReviewItemConnection struct {
+		Edges      func(childComplexity int) int
+		Nodes      func(childComplexity int) int
+		PageInfo   func(childComplexity int) int
+		TotalCount func(childComplexity int) int
+	}
+
+	ReviewItemEdge struct {
+		Cursor func(childComplexity int) int
+		Node   func(childComplexity int) int
 	}
 
 	ReviewLeakFindingPayload struct {
@@ -953,6 +1047,10 @@ type ComplexityRoot struct {
 
 	SignOutPayload struct {
 		Ok func(childComplexity int) int
+	}
+
+	StartAccessReviewPayload struct {
+		Review func(childComplexity int) int
 	}
 
 	SubmitHandoverPayload struct {
@@ -1170,6 +1268,10 @@ type ComplexityRoot struct {
 		Cursor func(childComplexity int) int
 		Node   func(childComplexity int) int
 	}
+
+	WithdrawDataPolicyPayload struct {
+		Policy func(childComplexity int) int
+	}
 }
 
 type executableSchema graphql.ExecutableSchemaState[ResolverRoot, DirectiveRoot, ComplexityRoot]
@@ -1185,6 +1287,111 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 	ec := newExecutionContext(nil, e, nil)
 	_ = ec
 	switch typeName + "." + field {
+
+	case "AccessReview.closedAt":
+		if e.ComplexityRoot.AccessReview.ClosedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AccessReview.ClosedAt(childComplexity), true
+	case "AccessReview.createdAt":
+		if e.ComplexityRoot.AccessReview.CreatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AccessReview.CreatedAt(childComplexity), true
+	case "AccessReview.dueAt":
+		if e.ComplexityRoot.AccessReview.DueAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AccessReview.DueAt(childComplexity), true
+	case "AccessReview.id":
+		if e.ComplexityRoot.AccessReview.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AccessReview.ID(childComplexity), true
+	case "AccessReview.items":
+		if e.ComplexityRoot.AccessReview.Items == nil {
+			break
+		}
+
+		args, err := ec.field_AccessReview_items_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.AccessReview.Items(childComplexity, args["first"].(*int), args["after"].(*string), args["offset"].(*int)), true
+	case "AccessReview.month":
+		if e.ComplexityRoot.AccessReview.Month == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AccessReview.Month(childComplexity), true
+	case "AccessReview.overdue":
+		if e.ComplexityRoot.AccessReview.Overdue == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AccessReview.Overdue(childComplexity), true
+	case "AccessReview.startedBy":
+		if e.ComplexityRoot.AccessReview.StartedBy == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AccessReview.StartedBy(childComplexity), true
+	case "AccessReview.undecided":
+		if e.ComplexityRoot.AccessReview.Undecided == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AccessReview.Undecided(childComplexity), true
+
+	case "AccessReviewConnection.edges":
+		if e.ComplexityRoot.AccessReviewConnection.Edges == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AccessReviewConnection.Edges(childComplexity), true
+	case "AccessReviewConnection.nodes":
+		if e.ComplexityRoot.AccessReviewConnection.Nodes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AccessReviewConnection.Nodes(childComplexity), true
+	case "AccessReviewConnection.pageInfo":
+		if e.ComplexityRoot.AccessReviewConnection.PageInfo == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AccessReviewConnection.PageInfo(childComplexity), true
+	case "AccessReviewConnection.totalCount":
+		if e.ComplexityRoot.AccessReviewConnection.TotalCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AccessReviewConnection.TotalCount(childComplexity), true
+
+	case "AccessReviewEdge.cursor":
+		if e.ComplexityRoot.AccessReviewEdge.Cursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AccessReviewEdge.Cursor(childComplexity), true
+	case "AccessReviewEdge.node":
+		if e.ComplexityRoot.AccessReviewEdge.Node == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AccessReviewEdge.Node(childComplexity), true
+
+	case "AcknowledgeDataPolicyPayload.policy":
+		if e.ComplexityRoot.AcknowledgeDataPolicyPayload.Policy == nil {
+			break
+		}
+
+		return e.ComplexityRoot.AcknowledgeDataPolicyPayload.Policy(childComplexity), true
 
 	case "AddPasskeyPayload.passkey":
 		if e.ComplexityRoot.AddPasskeyPayload.Passkey == nil {
@@ -1773,6 +1980,116 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.Credentials.Totp(childComplexity), true
 
+	case "DataPolicy.acknowledged":
+		if e.ComplexityRoot.DataPolicy.Acknowledged == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DataPolicy.Acknowledged(childComplexity), true
+	case "DataPolicy.acknowledgedAt":
+		if e.ComplexityRoot.DataPolicy.AcknowledgedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DataPolicy.AcknowledgedAt(childComplexity), true
+	case "DataPolicy.body":
+		if e.ComplexityRoot.DataPolicy.Body == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DataPolicy.Body(childComplexity), true
+	case "DataPolicy.endedAt":
+		if e.ComplexityRoot.DataPolicy.EndedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DataPolicy.EndedAt(childComplexity), true
+	case "DataPolicy.id":
+		if e.ComplexityRoot.DataPolicy.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DataPolicy.ID(childComplexity), true
+	case "DataPolicy.outstanding":
+		if e.ComplexityRoot.DataPolicy.Outstanding == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DataPolicy.Outstanding(childComplexity), true
+	case "DataPolicy.outstandingMembers":
+		if e.ComplexityRoot.DataPolicy.OutstandingMembers == nil {
+			break
+		}
+
+		args, err := ec.field_DataPolicy_outstandingMembers_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.DataPolicy.OutstandingMembers(childComplexity, args["first"].(*int), args["after"].(*string), args["offset"].(*int)), true
+	case "DataPolicy.publishedAt":
+		if e.ComplexityRoot.DataPolicy.PublishedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DataPolicy.PublishedAt(childComplexity), true
+	case "DataPolicy.publishedBy":
+		if e.ComplexityRoot.DataPolicy.PublishedBy == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DataPolicy.PublishedBy(childComplexity), true
+	case "DataPolicy.revision":
+		if e.ComplexityRoot.DataPolicy.Revision == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DataPolicy.Revision(childComplexity), true
+	case "DataPolicy.title":
+		if e.ComplexityRoot.DataPolicy.Title == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DataPolicy.Title(childComplexity), true
+
+	case "DataPolicyConnection.edges":
+		if e.ComplexityRoot.DataPolicyConnection.Edges == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DataPolicyConnection.Edges(childComplexity), true
+	case "DataPolicyConnection.nodes":
+		if e.ComplexityRoot.DataPolicyConnection.Nodes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DataPolicyConnection.Nodes(childComplexity), true
+	case "DataPolicyConnection.pageInfo":
+		if e.ComplexityRoot.DataPolicyConnection.PageInfo == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DataPolicyConnection.PageInfo(childComplexity), true
+	case "DataPolicyConnection.totalCount":
+		if e.ComplexityRoot.DataPolicyConnection.TotalCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DataPolicyConnection.TotalCount(childComplexity), true
+
+	case "DataPolicyEdge.cursor":
+		if e.ComplexityRoot.DataPolicyEdge.Cursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DataPolicyEdge.Cursor(childComplexity), true
+	case "DataPolicyEdge.node":
+		if e.ComplexityRoot.DataPolicyEdge.Node == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DataPolicyEdge.Node(childComplexity), true
+
 	case "DeactivateMemberPayload.member":
 		if e.ComplexityRoot.DeactivateMemberPayload.Member == nil {
 			break
@@ -1803,6 +2120,13 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.DeactivateMemberPayload.RevokedSessions(childComplexity), true
+
+	case "DecideReviewItemPayload.item":
+		if e.ComplexityRoot.DecideReviewItemPayload.Item == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DecideReviewItemPayload.Item(childComplexity), true
 
 	case "DeleteRolePayload.deletedRoleId":
 		if e.ComplexityRoot.DeleteRolePayload.DeletedRoleID == nil {
@@ -3288,6 +3612,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.MessageEdge.Node(childComplexity), true
 
+	case "Mutation.acknowledgeDataPolicy":
+		if e.ComplexityRoot.Mutation.AcknowledgeDataPolicy == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_acknowledgeDataPolicy_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.AcknowledgeDataPolicy(childComplexity, args["input"].(model.AcknowledgeDataPolicyInput)), true
 	case "Mutation.addPasskey":
 		if e.ComplexityRoot.Mutation.AddPasskey == nil {
 			break
@@ -3387,6 +3722,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.DeactivateMember(childComplexity, args["input"].(model.DeactivateMemberInput)), true
+	case "Mutation.decideReviewItem":
+		if e.ComplexityRoot.Mutation.DecideReviewItem == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_decideReviewItem_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.DecideReviewItem(childComplexity, args["input"].(model.DecideReviewItemInput)), true
 	case "Mutation.deleteRole":
 		if e.ComplexityRoot.Mutation.DeleteRole == nil {
 			break
@@ -3453,6 +3799,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.HandOver(childComplexity, args["input"].(model.HandOverInput)), true
+	case "Mutation.publishDataPolicy":
+		if e.ComplexityRoot.Mutation.PublishDataPolicy == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_publishDataPolicy_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.PublishDataPolicy(childComplexity, args["input"].(model.PublishDataPolicyInput)), true
 	case "Mutation.reinstateMember":
 		if e.ComplexityRoot.Mutation.ReinstateMember == nil {
 			break
@@ -3713,6 +4070,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.SignOut(childComplexity), true
+	case "Mutation.startAccessReview":
+		if e.ComplexityRoot.Mutation.StartAccessReview == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_startAccessReview_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.StartAccessReview(childComplexity, args["input"].(model.StartAccessReviewInput)), true
 	case "Mutation.submitHandover":
 		if e.ComplexityRoot.Mutation.SubmitHandover == nil {
 			break
@@ -3768,6 +4136,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.VerifyIdentity(childComplexity, args["input"].(model.VerifyIdentityInput)), true
+	case "Mutation.withdrawDataPolicy":
+		if e.ComplexityRoot.Mutation.WithdrawDataPolicy == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_withdrawDataPolicy_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.WithdrawDataPolicy(childComplexity, args["input"].(model.WithdrawDataPolicyInput)), true
 
 	case "OwnershipPeriod.from":
 		if e.ComplexityRoot.OwnershipPeriod.FromAt == nil {
@@ -4036,6 +4415,24 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.PlanProblem.Successor(childComplexity), true
 
+	case "PublishDataPolicyPayload.policy":
+		if e.ComplexityRoot.PublishDataPolicyPayload.Policy == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PublishDataPolicyPayload.Policy(childComplexity), true
+
+	case "Query.accessReviews":
+		if e.ComplexityRoot.Query.AccessReviews == nil {
+			break
+		}
+
+		args, err := ec.field_Query_accessReviews_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.AccessReviews(childComplexity, args["first"].(*int), args["after"].(*string), args["offset"].(*int)), true
 	case "Query.approvalPolicy":
 		if e.ComplexityRoot.Query.ApprovalPolicy == nil {
 			break
@@ -4070,6 +4467,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Contacts(childComplexity, args["filter"].(*contact.Filter), args["search"].(*string), args["orderBy"].(*model.ContactOrder), args["first"].(*int), args["after"].(*string), args["last"].(*int), args["before"].(*string), args["offset"].(*int)), true
+	case "Query.dataPolicies":
+		if e.ComplexityRoot.Query.DataPolicies == nil {
+			break
+		}
+
+		args, err := ec.field_Query_dataPolicies_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.DataPolicies(childComplexity, args["first"].(*int), args["after"].(*string), args["offset"].(*int)), true
 	case "Query.departments":
 		if e.ComplexityRoot.Query.Departments == nil {
 			break
@@ -4410,6 +4818,87 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.RevertHandoverPayload.Handover(childComplexity), true
+
+	case "ReviewItem.decidedAt":
+		if e.ComplexityRoot.ReviewItem.DecidedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReviewItem.DecidedAt(childComplexity), true
+	case "ReviewItem.decidedBy":
+		if e.ComplexityRoot.ReviewItem.DecidedBy == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReviewItem.DecidedBy(childComplexity), true
+	case "ReviewItem.decision":
+		if e.ComplexityRoot.ReviewItem.Decision == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReviewItem.Decision(childComplexity), true
+	case "ReviewItem.grant":
+		if e.ComplexityRoot.ReviewItem.Grant == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReviewItem.Grant(childComplexity), true
+	case "ReviewItem.id":
+		if e.ComplexityRoot.ReviewItem.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReviewItem.ID(childComplexity), true
+	case "ReviewItem.note":
+		if e.ComplexityRoot.ReviewItem.Note == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReviewItem.Note(childComplexity), true
+	case "ReviewItem.overdueAt":
+		if e.ComplexityRoot.ReviewItem.OverdueAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReviewItem.OverdueAt(childComplexity), true
+
+	case "ReviewItemConnection.edges":
+		if e.ComplexityRoot.ReviewItemConnection.Edges == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReviewItemConnection.Edges(childComplexity), true
+	case "ReviewItemConnection.nodes":
+		if e.ComplexityRoot.ReviewItemConnection.Nodes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReviewItemConnection.Nodes(childComplexity), true
+	case "ReviewItemConnection.pageInfo":
+		if e.ComplexityRoot.ReviewItemConnection.PageInfo == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReviewItemConnection.PageInfo(childComplexity), true
+	case "ReviewItemConnection.totalCount":
+		if e.ComplexityRoot.ReviewItemConnection.TotalCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReviewItemConnection.TotalCount(childComplexity), true
+
+	case "ReviewItemEdge.cursor":
+		if e.ComplexityRoot.ReviewItemEdge.Cursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReviewItemEdge.Cursor(childComplexity), true
+	case "ReviewItemEdge.node":
+		if e.ComplexityRoot.ReviewItemEdge.Node == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReviewItemEdge.Node(childComplexity), true
 
 	case "ReviewLeakFindingPayload.finding":
 		if e.ComplexityRoot.ReviewLeakFindingPayload.Finding == nil {
@@ -4977,6 +5466,13 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.SignOutPayload.Ok(childComplexity), true
+
+	case "StartAccessReviewPayload.review":
+		if e.ComplexityRoot.StartAccessReviewPayload.Review == nil {
+			break
+		}
+
+		return e.ComplexityRoot.StartAccessReviewPayload.Review(childComplexity), true
 
 	case "SubmitHandoverPayload.handover":
 		if e.ComplexityRoot.SubmitHandoverPayload.Handover == nil {
@@ -5881,6 +6377,13 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.WebhookEdge.Node(childComplexity), true
 
+	case "WithdrawDataPolicyPayload.policy":
+		if e.ComplexityRoot.WithdrawDataPolicyPayload.Policy == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WithdrawDataPolicyPayload.Policy(childComplexity), true
+
 	}
 	return 0, false
 }
@@ -5889,6 +6392,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 	opCtx := graphql.GetOperationContext(ctx)
 	ec := newExecutionContext(opCtx, e, make(chan graphql.DeferredResult))
 	inputUnmarshalMap := graphql.BuildUnmarshalerMap(
+		ec.unmarshalInputAcknowledgeDataPolicyInput,
 		ec.unmarshalInputAddPasskeyInput,
 		ec.unmarshalInputApproveHandoverInput,
 		ec.unmarshalInputAssignmentInput,
@@ -5903,6 +6407,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputCreateHandoverInput,
 		ec.unmarshalInputCreateServiceTokenInput,
 		ec.unmarshalInputDeactivateMemberInput,
+		ec.unmarshalInputDecideReviewItemInput,
 		ec.unmarshalInputDeleteRoleInput,
 		ec.unmarshalInputDeleteWebhookInput,
 		ec.unmarshalInputDepartmentFilter,
@@ -5923,6 +6428,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputMemberOrder,
 		ec.unmarshalInputMessageFilter,
 		ec.unmarshalInputPasskeyAnswerInput,
+		ec.unmarshalInputPublishDataPolicyInput,
 		ec.unmarshalInputReinstateMemberInput,
 		ec.unmarshalInputRejectHandoverInput,
 		ec.unmarshalInputRemovePasskeyInput,
@@ -5948,6 +6454,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputSignInInput,
 		ec.unmarshalInputSignInWithPasskeyInput,
 		ec.unmarshalInputSplitInput,
+		ec.unmarshalInputStartAccessReviewInput,
 		ec.unmarshalInputSubmitHandoverInput,
 		ec.unmarshalInputSuccessorChoice,
 		ec.unmarshalInputTransferFilter,
@@ -5957,6 +6464,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputUpdateFollowInput,
 		ec.unmarshalInputUpdateGroupInput,
 		ec.unmarshalInputVerifyIdentityInput,
+		ec.unmarshalInputWithdrawDataPolicyInput,
 	)
 	first := true
 
@@ -6644,6 +7152,129 @@ type PageInfo {
   startCursor: Cursor
   "The cursor of the last row; null for an empty page."
   endCursor: Cursor
+}
+`, BuiltIn: false},
+	{Name: "../datapolicy.graphqls", Input: `extend type Query {
+  "The data policies in force, each in its current revision."
+  dataPolicies(
+    "How many, 100 at most; 25 if absent."
+    first: Int
+    "Only what comes after this cursor."
+    after: Cursor
+    "How many to leave out, instead of a cursor; 10,000 at most."
+    offset: Int
+  ): DataPolicyConnection!
+}
+
+extend type Mutation {
+  "Publish a data policy, or the next revision of one, which every member has to acknowledge anew. Needs MANAGE_POLICIES in the whole corp and a fresh proof of identity."
+  publishDataPolicy(
+    "The text."
+    input: PublishDataPolicyInput!
+  ): PublishDataPolicyPayload
+  "End a data policy, so that nobody has to acknowledge it any more. Needs MANAGE_POLICIES in the whole corp and a fresh proof of identity."
+  withdrawDataPolicy(
+    "Which policy."
+    input: WithdrawDataPolicyInput!
+  ): WithdrawDataPolicyPayload
+  "Note that the viewer has read this revision. To do it again changes nothing."
+  acknowledgeDataPolicy(
+    "Which revision."
+    input: AcknowledgeDataPolicyInput!
+  ): AcknowledgeDataPolicyPayload
+}
+
+"One revision of a text about the handling of data that every member acknowledges."
+type DataPolicy implements Node {
+  "The id of this revision: the next one has another."
+  id: ID!
+  "What it is called."
+  title: String!
+  "1 for the first, one more for each that followed."
+  revision: Int!
+  "The text."
+  body: String!
+  "When it was published."
+  publishedAt: Time!
+  "Who published it."
+  publishedBy: Member!
+  "When the next revision took its place, or it was withdrawn; null while it is in force."
+  endedAt: Time
+  "How many members at work have acknowledged this revision."
+  acknowledged: Int!
+  "How many members at work have not; none where it is no longer in force."
+  outstanding: Int!
+  "When the viewer acknowledged this revision; null: not yet."
+  acknowledgedAt: Time
+  "The members at work who have not acknowledged it: the viewer, and those within the scope of MANAGE_POLICIES or READ_AUDIT_LOG."
+  outstandingMembers(
+    "How many, 100 at most; 25 if absent."
+    first: Int
+    "Only what comes after this cursor."
+    after: Cursor
+    "How many to leave out, instead of a cursor; 10,000 at most."
+    offset: Int
+  ): MemberConnection!
+}
+
+"What publishDataPolicy is told."
+input PublishDataPolicyInput {
+  "The current revision, which this text replaces; absent: a new policy."
+  replacesId: ID
+  "What it is called; no other policy in force has this title."
+  title: String!
+  "The text, 50,000 characters at most."
+  body: String!
+}
+
+"What publishDataPolicy did."
+type PublishDataPolicyPayload {
+  "The new revision."
+  policy: DataPolicy
+}
+
+"What withdrawDataPolicy is told."
+input WithdrawDataPolicyInput {
+  "The current revision."
+  id: ID!
+}
+
+"What withdrawDataPolicy did."
+type WithdrawDataPolicyPayload {
+  "The policy, which is no longer in force."
+  policy: DataPolicy
+}
+
+"What acknowledgeDataPolicy is told."
+input AcknowledgeDataPolicyInput {
+  "The revision that was read."
+  id: ID!
+}
+
+"What acknowledgeDataPolicy did."
+type AcknowledgeDataPolicyPayload {
+  "The policy."
+  policy: DataPolicy
+}
+
+"One page of data policies."
+type DataPolicyConnection {
+  "The rows with their cursors."
+  edges: [DataPolicyEdge]
+  "The rows without their cursors."
+  nodes: [DataPolicy!]!
+  "Where the page stands in the list."
+  pageInfo: PageInfo!
+  "How many rows the whole list has; counted only when asked for."
+  totalCount: Int!
+}
+
+"One row of a page of data policies."
+type DataPolicyEdge {
+  "The policy."
+  node: DataPolicy
+  "Its place in the list."
+  cursor: Cursor!
 }
 `, BuiltIn: false},
 	{Name: "../directory.graphqls", Input: `extend type Query {
@@ -9205,6 +9836,154 @@ type TransferItemEdge {
   cursor: Cursor!
 }
 `, BuiltIn: false},
+	{Name: "../review.graphqls", Input: `extend type Query {
+  "The reviews of access, newest first. Needs REVIEW_ACCESS or READ_AUDIT_LOG."
+  accessReviews(
+    "How many, 100 at most; 25 if absent."
+    first: Int
+    "Only what comes after this cursor."
+    after: Cursor
+    "How many to leave out, instead of a cursor; 10,000 at most."
+    offset: Int
+  ): AccessReviewConnection!
+}
+
+extend type Mutation {
+  "Open a review of the grants within the viewer's scope. What nobody has decided when it is due is revoked. One opens by itself on the first of each month. Needs REVIEW_ACCESS and a fresh proof of identity."
+  startAccessReview(
+    "Until when to decide."
+    input: StartAccessReviewInput!
+  ): StartAccessReviewPayload
+  "Keep or revoke one grant, never one's own. Other open reviews that ask about the grant are answered too. Needs REVIEW_ACCESS over the grant and a fresh proof of identity."
+  decideReviewItem(
+    "Which item, and what becomes of its grant."
+    input: DecideReviewItemInput!
+  ): DecideReviewItemPayload
+}
+
+"Asks whether people still need the roles they had when it was opened."
+type AccessReview implements Node {
+  "The review's id."
+  id: ID!
+  "When silence revokes."
+  dueAt: Time!
+  "When nothing was left to decide; null while it is open."
+  closedAt: Time
+  "Whether it is open although it was due: the last administrator's grant waits for somebody else to decide."
+  overdue: Boolean!
+  "How many of the items that the viewer may see still need a decision."
+  undecided: Int!
+  "Who opened it; null where it opened by itself."
+  startedBy: Member
+  "The month, such as 2026-03, of a review that opened by itself."
+  month: String
+  "When it was opened."
+  createdAt: Time!
+  "The grants of members within the viewer's scope, those of sensitive roles first."
+  items(
+    "How many, 100 at most; 25 if absent."
+    first: Int
+    "Only what comes after this cursor."
+    after: Cursor
+    "How many to leave out, instead of a cursor; 10,000 at most."
+    offset: Int
+  ): ReviewItemConnection!
+}
+
+"What can become of a grant."
+enum ReviewDecision {
+  "It stays."
+  KEEP
+  "It ends at once."
+  REVOKE
+}
+
+"One grant of a review."
+type ReviewItem implements Node {
+  "The item's id."
+  id: ID!
+  "The grant."
+  grant: Grant!
+  "What was decided; null: nothing yet, or the grant ended otherwise."
+  decision: ReviewDecision
+  "Who decided; null where silence did."
+  decidedBy: Member
+  "When it was decided."
+  decidedAt: Time
+  "Why."
+  note: String
+  "Since when it waits although the review was due: silence would have left nobody to administer the corp."
+  overdueAt: Time
+}
+
+"What startAccessReview is told."
+input StartAccessReviewInput {
+  "Until when to decide: 7 to 90 days from now."
+  dueAt: Time!
+}
+
+"What startAccessReview did."
+type StartAccessReviewPayload {
+  "The new review."
+  review: AccessReview
+}
+
+"What decideReviewItem is told."
+input DecideReviewItemInput {
+  "The item."
+  id: ID!
+  "What becomes of the grant."
+  decision: ReviewDecision!
+  "Why, 500 characters at most."
+  note: String
+}
+
+"What decideReviewItem did."
+type DecideReviewItemPayload {
+  "The item."
+  item: ReviewItem
+}
+
+"One page of reviews."
+type AccessReviewConnection {
+  "The rows with their cursors."
+  edges: [AccessReviewEdge]
+  "The rows without their cursors."
+  nodes: [AccessReview!]!
+  "Where the page stands in the list."
+  pageInfo: PageInfo!
+  "How many rows the whole list has; counted only when asked for."
+  totalCount: Int!
+}
+
+"One row of a page of reviews."
+type AccessReviewEdge {
+  "The review."
+  node: AccessReview
+  "Its place in the list."
+  cursor: Cursor!
+}
+
+"One page of items."
+type ReviewItemConnection {
+  "The rows with their cursors."
+  edges: [ReviewItemEdge]
+  "The rows without their cursors."
+  nodes: [ReviewItem!]!
+  "Where the page stands in the list."
+  pageInfo: PageInfo!
+  "How many rows the whole list has; counted only when asked for."
+  totalCount: Int!
+}
+
+"One row of a page of items."
+type ReviewItemEdge {
+  "The item."
+  node: ReviewItem
+  "Its place in the list."
+  cursor: Cursor!
+}
+`, BuiltIn: false},
 	{Name: "../role.graphqls", Input: `extend type Query {
   "Grants that wait for a second administrator, the oldest first, 100 at most. Needs MANAGE_ROLES over the whole corp."
   pendingGrants: [PendingGrant!]!
@@ -9736,6 +10515,62 @@ var parsedSchema = gqlparser.MustLoadSchema(sources...)
 // Each function is generated once per unique object type, deduplicating the
 // switch statements that were previously inlined in every fieldContext_* function.
 
+func (ec *executionContext) childFields_AccessReview(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_AccessReview_id(ctx, field)
+	case "dueAt":
+		return ec.fieldContext_AccessReview_dueAt(ctx, field)
+	case "closedAt":
+		return ec.fieldContext_AccessReview_closedAt(ctx, field)
+	case "overdue":
+		return ec.fieldContext_AccessReview_overdue(ctx, field)
+	case "undecided":
+		return ec.fieldContext_AccessReview_undecided(ctx, field)
+	case "startedBy":
+		return ec.fieldContext_AccessReview_startedBy(ctx, field)
+	case "month":
+		return ec.fieldContext_AccessReview_month(ctx, field)
+	case "createdAt":
+		return ec.fieldContext_AccessReview_createdAt(ctx, field)
+	case "items":
+		return ec.fieldContext_AccessReview_items(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type AccessReview", field.Name)
+}
+
+func (ec *executionContext) childFields_AccessReviewConnection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "edges":
+		return ec.fieldContext_AccessReviewConnection_edges(ctx, field)
+	case "nodes":
+		return ec.fieldContext_AccessReviewConnection_nodes(ctx, field)
+	case "pageInfo":
+		return ec.fieldContext_AccessReviewConnection_pageInfo(ctx, field)
+	case "totalCount":
+		return ec.fieldContext_AccessReviewConnection_totalCount(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type AccessReviewConnection", field.Name)
+}
+
+func (ec *executionContext) childFields_AccessReviewEdge(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "node":
+		return ec.fieldContext_AccessReviewEdge_node(ctx, field)
+	case "cursor":
+		return ec.fieldContext_AccessReviewEdge_cursor(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type AccessReviewEdge", field.Name)
+}
+
+func (ec *executionContext) childFields_AcknowledgeDataPolicyPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "policy":
+		return ec.fieldContext_AcknowledgeDataPolicyPayload_policy(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type AcknowledgeDataPolicyPayload", field.Name)
+}
+
 func (ec *executionContext) childFields_AddPasskeyPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "passkey":
@@ -10044,6 +10879,58 @@ func (ec *executionContext) childFields_Credentials(ctx context.Context, field g
 	return nil, fmt.Errorf("no field named %q was found under type Credentials", field.Name)
 }
 
+func (ec *executionContext) childFields_DataPolicy(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_DataPolicy_id(ctx, field)
+	case "title":
+		return ec.fieldContext_DataPolicy_title(ctx, field)
+	case "revision":
+		return ec.fieldContext_DataPolicy_revision(ctx, field)
+	case "body":
+		return ec.fieldContext_DataPolicy_body(ctx, field)
+	case "publishedAt":
+		return ec.fieldContext_DataPolicy_publishedAt(ctx, field)
+	case "publishedBy":
+		return ec.fieldContext_DataPolicy_publishedBy(ctx, field)
+	case "endedAt":
+		return ec.fieldContext_DataPolicy_endedAt(ctx, field)
+	case "acknowledged":
+		return ec.fieldContext_DataPolicy_acknowledged(ctx, field)
+	case "outstanding":
+		return ec.fieldContext_DataPolicy_outstanding(ctx, field)
+	case "acknowledgedAt":
+		return ec.fieldContext_DataPolicy_acknowledgedAt(ctx, field)
+	case "outstandingMembers":
+		return ec.fieldContext_DataPolicy_outstandingMembers(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type DataPolicy", field.Name)
+}
+
+func (ec *executionContext) childFields_DataPolicyConnection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "edges":
+		return ec.fieldContext_DataPolicyConnection_edges(ctx, field)
+	case "nodes":
+		return ec.fieldContext_DataPolicyConnection_nodes(ctx, field)
+	case "pageInfo":
+		return ec.fieldContext_DataPolicyConnection_pageInfo(ctx, field)
+	case "totalCount":
+		return ec.fieldContext_DataPolicyConnection_totalCount(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type DataPolicyConnection", field.Name)
+}
+
+func (ec *executionContext) childFields_DataPolicyEdge(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "node":
+		return ec.fieldContext_DataPolicyEdge_node(ctx, field)
+	case "cursor":
+		return ec.fieldContext_DataPolicyEdge_cursor(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type DataPolicyEdge", field.Name)
+}
+
 func (ec *executionContext) childFields_DeactivateMemberPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "member":
@@ -10058,6 +10945,14 @@ func (ec *executionContext) childFields_DeactivateMemberPayload(ctx context.Cont
 		return ec.fieldContext_DeactivateMemberPayload_revokedGrants(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type DeactivateMemberPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_DecideReviewItemPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "item":
+		return ec.fieldContext_DecideReviewItemPayload_item(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type DecideReviewItemPayload", field.Name)
 }
 
 func (ec *executionContext) childFields_DeleteRolePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -10900,6 +11795,14 @@ func (ec *executionContext) childFields_PlanProblem(ctx context.Context, field g
 	return nil, fmt.Errorf("no field named %q was found under type PlanProblem", field.Name)
 }
 
+func (ec *executionContext) childFields_PublishDataPolicyPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "policy":
+		return ec.fieldContext_PublishDataPolicyPayload_policy(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type PublishDataPolicyPayload", field.Name)
+}
+
 func (ec *executionContext) childFields_ReinstateMemberPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "member":
@@ -10996,6 +11899,50 @@ func (ec *executionContext) childFields_RevertHandoverPayload(ctx context.Contex
 		return ec.fieldContext_RevertHandoverPayload_handover(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type RevertHandoverPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_ReviewItem(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_ReviewItem_id(ctx, field)
+	case "grant":
+		return ec.fieldContext_ReviewItem_grant(ctx, field)
+	case "decision":
+		return ec.fieldContext_ReviewItem_decision(ctx, field)
+	case "decidedBy":
+		return ec.fieldContext_ReviewItem_decidedBy(ctx, field)
+	case "decidedAt":
+		return ec.fieldContext_ReviewItem_decidedAt(ctx, field)
+	case "note":
+		return ec.fieldContext_ReviewItem_note(ctx, field)
+	case "overdueAt":
+		return ec.fieldContext_ReviewItem_overdueAt(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ReviewItem", field.Name)
+}
+
+func (ec *executionContext) childFields_ReviewItemConnection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "edges":
+		return ec.fieldContext_ReviewItemConnection_edges(ctx, field)
+	case "nodes":
+		return ec.fieldContext_ReviewItemConnection_nodes(ctx, field)
+	case "pageInfo":
+		return ec.fieldContext_ReviewItemConnection_pageInfo(ctx, field)
+	case "totalCount":
+		return ec.fieldContext_ReviewItemConnection_totalCount(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ReviewItemConnection", field.Name)
+}
+
+func (ec *executionContext) childFields_ReviewItemEdge(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "node":
+		return ec.fieldContext_ReviewItemEdge_node(ctx, field)
+	case "cursor":
+		return ec.fieldContext_ReviewItemEdge_cursor(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ReviewItemEdge", field.Name)
 }
 
 func (ec *executionContext) childFields_ReviewLeakFindingPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -11338,6 +12285,14 @@ func (ec *executionContext) childFields_SignOutPayload(ctx context.Context, fiel
 		return ec.fieldContext_SignOutPayload_ok(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type SignOutPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_StartAccessReviewPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "review":
+		return ec.fieldContext_StartAccessReviewPayload_review(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type StartAccessReviewPayload", field.Name)
 }
 
 func (ec *executionContext) childFields_SubmitHandoverPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -11762,6 +12717,14 @@ func (ec *executionContext) childFields_WebhookEdge(ctx context.Context, field g
 		return ec.fieldContext_WebhookEdge_cursor(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type WebhookEdge", field.Name)
+}
+
+func (ec *executionContext) childFields_WithdrawDataPolicyPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "policy":
+		return ec.fieldContext_WithdrawDataPolicyPayload_policy(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type WithdrawDataPolicyPayload", field.Name)
 }
 
 func (ec *executionContext) childFields___Directive(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {

@@ -76,6 +76,13 @@ type (
 	ExportConnection      = Connection[*ent.Export]
 	ExportEdge            = Edge[*ent.Export]
 
+	AccessReviewConnection = Connection[*ent.AccessReview]
+	AccessReviewEdge       = Edge[*ent.AccessReview]
+	ReviewItemConnection   = Connection[*ent.ReviewItem]
+	ReviewItemEdge         = Edge[*ent.ReviewItem]
+	DataPolicyConnection   = Connection[*ent.DataPolicy]
+	DataPolicyEdge         = Edge[*ent.DataPolicy]
+
 	WebhookDeliveryConnection = Connection[*WebhookDelivery]
 	WebhookDeliveryEdge       = Edge[*WebhookDelivery]
 

@@ -16,6 +16,7 @@ import (
 	handover1 "github.com/openhandover/openhandover/ent/handover"
 	"github.com/openhandover/openhandover/ent/leakfinding"
 	"github.com/openhandover/openhandover/ent/member"
+	"github.com/openhandover/openhandover/ent/reviewitem"
 	"github.com/openhandover/openhandover/ent/transfer"
 	"github.com/openhandover/openhandover/internal/access"
 	"github.com/openhandover/openhandover/internal/approval"
@@ -26,6 +27,18 @@ import (
 	"github.com/openhandover/openhandover/internal/rule"
 	"github.com/openhandover/openhandover/internal/setting"
 )
+
+// What acknowledgeDataPolicy is told.
+type AcknowledgeDataPolicyInput struct {
+	// The revision that was read.
+	ID nid.ID `json:"id"`
+}
+
+// What acknowledgeDataPolicy did.
+type AcknowledgeDataPolicyPayload struct {
+	// The policy.
+	Policy *ent.DataPolicy `json:"policy,omitempty"`
+}
 
 // What addPasskey is told.
 type AddPasskeyInput struct {
@@ -229,6 +242,22 @@ type DeactivateMemberPayload struct {
 	RevokedSessions int `json:"revokedSessions"`
 	// How many grants were revoked.
 	RevokedGrants int `json:"revokedGrants"`
+}
+
+// What decideReviewItem is told.
+type DecideReviewItemInput struct {
+	// The item.
+	ID nid.ID `json:"id"`
+	// What becomes of the grant.
+	Decision reviewitem.Decision `json:"decision"`
+	// Why, 500 characters at most.
+	Note *string `json:"note,omitempty"`
+}
+
+// What decideReviewItem did.
+type DecideReviewItemPayload struct {
+	// The item.
+	Item *ent.ReviewItem `json:"item,omitempty"`
 }
 
 // What deleteRole is told.
@@ -455,6 +484,22 @@ type MessageFilter struct {
 	From *time.Time `json:"from,omitempty"`
 	// Sent before this time.
 	Until *time.Time `json:"until,omitempty"`
+}
+
+// What publishDataPolicy is told.
+type PublishDataPolicyInput struct {
+	// The current revision, which this text replaces; absent: a new policy.
+	ReplacesID *nid.ID `json:"replacesId,omitempty"`
+	// What it is called; no other policy in force has this title.
+	Title string `json:"title"`
+	// The text, 50,000 characters at most.
+	Body string `json:"body"`
+}
+
+// What publishDataPolicy did.
+type PublishDataPolicyPayload struct {
+	// The new revision.
+	Policy *ent.DataPolicy `json:"policy,omitempty"`
 }
 
 // What reinstateMember is told.
@@ -811,6 +856,18 @@ type SignOutPayload struct {
 	Ok bool `json:"ok"`
 }
 
+// What startAccessReview is told.
+type StartAccessReviewInput struct {
+	// Until when to decide: 7 to 90 days from now.
+	DueAt time.Time `json:"dueAt"`
+}
+
+// What startAccessReview did.
+type StartAccessReviewPayload struct {
+	// The new review.
+	Review *ent.AccessReview `json:"review,omitempty"`
+}
+
 // What submitHandover is told.
 type SubmitHandoverInput struct {
 	// The handover.
@@ -955,6 +1012,18 @@ type VerifyIdentityPayload struct {
 	Viewer *Viewer `json:"viewer,omitempty"`
 	// Until when the proof is fresh.
 	VerifiedUntil time.Time `json:"verifiedUntil"`
+}
+
+// What withdrawDataPolicy is told.
+type WithdrawDataPolicyInput struct {
+	// The current revision.
+	ID nid.ID `json:"id"`
+}
+
+// What withdrawDataPolicy did.
+type WithdrawDataPolicyPayload struct {
+	// The policy, which is no longer in force.
+	Policy *ent.DataPolicy `json:"policy,omitempty"`
 }
 
 // By what contacts are sorted.

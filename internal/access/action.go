@@ -58,6 +58,12 @@ const (
 	GrantCreate      Action = "grant.create"
 	GrantRequest     Action = "grant.request"
 	GrantRevoke      Action = "grant.revoke"
+	ReviewOpen       Action = "review.open"
+	ReviewDecide     Action = "review.decide"
+	ReviewClose      Action = "review.close"
+	PolicyPublish    Action = "data_policy.publish"
+	PolicyWithdraw   Action = "data_policy.withdraw"
+	PolicyAck        Action = "data_policy.acknowledge"
 	TokenCreate      Action = "token.create"
 	TokenRevoke      Action = "token.revoke"
 	SessionStart     Action = "session.start"
@@ -83,6 +89,7 @@ var Actions = []Action{
 	HandoverSchedule, HandoverHold, HandoverRetry, HandoverRevert, DepartureSet, DepartureHold,
 	RuleSetSave, PolicySave, SettingsSave, CheckpointKey, PersonErase, EvidenceExport, ExportCreate, ExportStart, ExportFinish, ExportDownload, ExportExpire, HistoryRead, ChatSearch,
 	FindingSave, FindingReview, FindingRead, MessageExpire,
+	ReviewOpen, ReviewDecide, ReviewClose, PolicyPublish, PolicyWithdraw, PolicyAck,
 	BackupCreate, BackupDelete, BackupRestore, WebhookSave, WebhookDelete, DeliveryReplay,
 	SessionStart, SessionEnd, SessionVerify, SessionFail, SessionRevoke, CredentialSet, CredentialEnrol,
 	CredentialBegin, CredentialRemove, CredentialRenew, CredentialReset, SecretsRotate, AccessDeny,

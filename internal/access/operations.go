@@ -46,6 +46,8 @@ var Operations = map[string]Rule{
 	"Query.pendingGrants":      {Any: []Permission{ManageRoles}, Person: true},
 	"Query.leakFindings":       {Any: []Permission{AuditChats}, Person: true},
 	"Query.exports":            {Person: true},
+	"Query.accessReviews":      {Any: []Permission{ReviewAccess, ReadAuditLog}},
+	"Query.dataPolicies":       {},
 
 	"Subscription.handoverProgress": {},
 
@@ -97,6 +99,12 @@ var Operations = map[string]Rule{
 	"Mutation.resetAuthenticators": {Any: []Permission{ManageRoles}, StepUp: true, Person: true},
 	"Mutation.revokeSession":       {Person: true}, // one's own, without a permission
 	"Mutation.revokeSessions":      {Person: true},
+
+	"Mutation.startAccessReview":     {Any: []Permission{ReviewAccess}, StepUp: true, Person: true},
+	"Mutation.decideReviewItem":      {Any: []Permission{ReviewAccess}, StepUp: true, Person: true},
+	"Mutation.publishDataPolicy":     {Any: []Permission{ManagePolicies}, StepUp: true, Person: true},
+	"Mutation.withdrawDataPolicy":    {Any: []Permission{ManagePolicies}, StepUp: true, Person: true},
+	"Mutation.acknowledgeDataPolicy": {Person: true},
 }
 
 // Allows reports whether the rule lets the actor try. A step-up that is still to

@@ -141,5 +141,8 @@ func (e *erasing) member() error {
 			return err
 		}
 	}
+	if err := e.change("review_items", `UPDATE review_items SET note = NULL WHERE corp_id = $1 AND member_id = $2 AND note IS NOT NULL RETURNING id`); err != nil {
+		return err
+	}
 	return e.change("credentials", `DELETE FROM credentials WHERE corp_id = $1 AND member_id = $2 RETURNING member_id`)
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/openhandover/openhandover/internal/handover"
 	"github.com/openhandover/openhandover/internal/identity/secret"
 	"github.com/openhandover/openhandover/internal/nid"
+	"github.com/openhandover/openhandover/internal/review"
 	"github.com/openhandover/openhandover/internal/store"
 	"github.com/openhandover/openhandover/internal/store/storetest"
 	"github.com/openhandover/openhandover/internal/testcorp"
@@ -104,6 +105,13 @@ func TestNothingOfAPersonIsLeft(t *testing.T) {
 			}
 			return nil
 		}))
+		c.Grant(lina, access.Staff.Name, nid.ID{})
+		reviews := &review.Service{DB: db, Log: c.Log}
+		_, err := reviews.Start(c.Verified(c.Admin), db.Now().AddDate(0, 0, 10))
+		ok(t, err)
+		note := "zauberlina needs it"
+		ok(t, reviews.Decide(c.Verified(c.Admin), review.DecideInput{Decision: review.Keep, Note: &note,
+			ID: testcorp.Value[nid.ID](c, `SELECT id FROM review_items WHERE member_id = $1`, lina)}))
 		c.Depart(lina)
 		reason := "zauberlina moved away"
 		s := &handover.Service{DB: db, Log: c.Log}

@@ -2,7 +2,6 @@ package grant
 
 import (
 	"context"
-	"slices"
 
 	"github.com/openhandover/openhandover/internal/access"
 	"github.com/openhandover/openhandover/internal/audit"
@@ -39,10 +38,10 @@ func (s *Service) Revoke(ctx context.Context, id nid.ID, reason *string) error {
 			}
 		}
 		type row struct {
-			member, role, department nid.ID
-			revoked                  bool
+			identity.Held
+			revoked bool
 		}
-		g, ok, err := store.SelectOne(ctx, tx, func(r *row) []any { return []any{&r.member, &r.role, &r.department, &r.revoked} },
+		g, ok, err := store.SelectOne(ctx, tx, func(r *row) []any { return []any{&r.Member, &r.Role, &r.Department, &r.revoked} },
 			`SELECT member_id, role_id, department_id, revoked_at IS NOT NULL FROM grants WHERE corp_id = $1 AND id = $2`+tx.DB().ForUpdate(), tx.Corp(), id)
 		if err != nil {
 			return err
@@ -50,7 +49,8 @@ func (s *Service) Revoke(ctx context.Context, id nid.ID, reason *string) error {
 		if !ok {
 			return fault.Missing("input.id")
 		}
-		if err := revocable(ctx, tx, actor, g.member, g.department); err != nil {
+		g.ID = id
+		if err := revocable(ctx, tx, actor, g.Member, g.Department); err != nil {
 			return err
 		}
 		if err := identity.Fresh(actor, tx.Now()); err != nil {
@@ -59,26 +59,17 @@ func (s *Service) Revoke(ctx context.Context, id nid.ID, reason *string) error {
 		if g.revoked {
 			return fault.Clash("input.id", "the grant is revoked already", "该授权已被撤销")
 		}
-		if g.department.IsZero() && slices.Contains(managing, g.role) {
-			left, err := identity.RoleManagers(ctx, tx, managing)
-			if err != nil {
-				return err
-			}
-			if len(left) == 1 && left[0].Grant == id {
-				return fault.Clash("input.id", "nobody would be left who administers the corp; make somebody else administrator first", "撤销后将没有企业管理员,请先指定其他管理员")
-			}
-		}
-		if _, err := tx.Change(ctx, "grants", `UPDATE grants SET revoked_at = $3 WHERE corp_id = $1 AND id = $2 RETURNING id`, tx.Corp(), id, tx.Now()); err != nil {
+		ended, err := identity.EndGrants(ctx, tx, managing, g.Held)
+		if err != nil {
 			return err
 		}
-		after := map[string]any{"member": g.member, "role": g.role}
-		if !g.department.IsZero() {
-			after["department"] = g.department
+		if len(ended) == 0 {
+			return identity.LastAdministrator("input.id")
 		}
 		if reason != nil && *reason != "" {
-			after["reason"] = audit.Personal{Subject: g.member, Value: *reason}
+			ended[0].After["reason"] = audit.Personal{Subject: g.Member, Value: *reason}
 		}
-		return s.Log.Append(ctx, tx, audit.Entry{Action: access.GrantRevoke, Subject: id, After: after})
+		return s.Log.Append(ctx, tx, ended...)
 	})
 }
 

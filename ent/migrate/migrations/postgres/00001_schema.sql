@@ -579,3 +579,61 @@ CREATE UNIQUE INDEX "export_corp_id_id" ON "exports" ("corp_id", "id");
 CREATE INDEX "export_corp_id_requested_by_id_created_at" ON "exports" ("corp_id", "requested_by_id", "created_at");
 CREATE INDEX "export_corp_id_state_expires_at" ON "exports" ("corp_id", "state", "expires_at");
 CREATE INDEX "export_corp_id_handover_id" ON "exports" ("corp_id", "handover_id");
+CREATE TABLE "access_reviews" (
+  "id" uuid NOT NULL,
+  "corp_id" uuid NOT NULL,
+  "created_at" timestamptz NOT NULL,
+  "due_at" timestamptz NOT NULL,
+  "closed_at" timestamptz NULL,
+  "month" character varying NULL,
+  "started_by_id" uuid NULL,
+  PRIMARY KEY ("id"),
+  CONSTRAINT "access_reviews_members_started_by" FOREIGN KEY ("corp_id", "started_by_id") REFERENCES "members" ("corp_id", "id") ON DELETE RESTRICT
+);
+CREATE UNIQUE INDEX "accessreview_corp_id_id" ON "access_reviews" ("corp_id", "id");
+CREATE UNIQUE INDEX "accessreview_corp_id_month" ON "access_reviews" ("corp_id", "month") WHERE month IS NOT NULL;
+CREATE INDEX "accessreview_corp_id_created_at_id" ON "access_reviews" ("corp_id", "created_at", "id");
+CREATE INDEX "accessreview_corp_id_started_by_id" ON "access_reviews" ("corp_id", "started_by_id");
+CREATE TABLE "data_policies" (
+  "id" uuid NOT NULL,
+  "corp_id" uuid NOT NULL,
+  "created_at" timestamptz NOT NULL,
+  "series_id" uuid NOT NULL,
+  "revision" bigint NOT NULL,
+  "title" character varying NOT NULL,
+  "body" text NOT NULL,
+  "published_at" timestamptz NOT NULL,
+  "ended_at" timestamptz NULL,
+  "published_by_id" uuid NOT NULL,
+  PRIMARY KEY ("id"),
+  CONSTRAINT "data_policies_members_published_by" FOREIGN KEY ("corp_id", "published_by_id") REFERENCES "members" ("corp_id", "id") ON DELETE RESTRICT
+);
+CREATE UNIQUE INDEX "datapolicy_corp_id_id" ON "data_policies" ("corp_id", "id");
+CREATE UNIQUE INDEX "datapolicy_corp_id_series_id_revision" ON "data_policies" ("corp_id", "series_id", "revision");
+CREATE UNIQUE INDEX "datapolicy_corp_id_series_id" ON "data_policies" ("corp_id", "series_id") WHERE ended_at IS NULL;
+CREATE UNIQUE INDEX "datapolicy_corp_id_title" ON "data_policies" ("corp_id", "title") WHERE ended_at IS NULL;
+CREATE INDEX "datapolicy_corp_id_published_by_id" ON "data_policies" ("corp_id", "published_by_id");
+CREATE TABLE "review_items" (
+  "id" uuid NOT NULL,
+  "corp_id" uuid NOT NULL,
+  "created_at" timestamptz NOT NULL,
+  "rank" bigint NOT NULL,
+  "decision" character varying NULL,
+  "decided_at" timestamptz NULL,
+  "note" character varying NULL,
+  "overdue_at" timestamptz NULL,
+  "review_id" uuid NOT NULL,
+  "grant_id" uuid NOT NULL,
+  "member_id" uuid NOT NULL,
+  "decided_by_id" uuid NULL,
+  PRIMARY KEY ("id"),
+  CONSTRAINT "review_items_access_reviews_review" FOREIGN KEY ("corp_id", "review_id") REFERENCES "access_reviews" ("corp_id", "id") ON DELETE RESTRICT,
+  CONSTRAINT "review_items_grants_grant" FOREIGN KEY ("corp_id", "grant_id") REFERENCES "grants" ("corp_id", "id") ON DELETE RESTRICT,
+  CONSTRAINT "review_items_members_member" FOREIGN KEY ("corp_id", "member_id") REFERENCES "members" ("corp_id", "id") ON DELETE RESTRICT,
+  CONSTRAINT "review_items_members_decided_by" FOREIGN KEY ("corp_id", "decided_by_id") REFERENCES "members" ("corp_id", "id") ON DELETE RESTRICT
+);
+CREATE UNIQUE INDEX "reviewitem_corp_id_id" ON "review_items" ("corp_id", "id");
+CREATE INDEX "reviewitem_corp_id_review_id_rank_id" ON "review_items" ("corp_id", "review_id", "rank", "id");
+CREATE UNIQUE INDEX "reviewitem_corp_id_grant_id_review_id" ON "review_items" ("corp_id", "grant_id", "review_id");
+CREATE INDEX "reviewitem_corp_id_member_id" ON "review_items" ("corp_id", "member_id");
+CREATE INDEX "reviewitem_corp_id_decided_by_id" ON "review_items" ("corp_id", "decided_by_id");

@@ -1,3 +1,57 @@
+table "access_reviews" {
+  schema = schema.public
+  column "id" {
+    null = false
+    type = uuid
+  }
+  column "corp_id" {
+    null = false
+    type = uuid
+  }
+  column "created_at" {
+    null = false
+    type = timestamptz
+  }
+  column "due_at" {
+    null = false
+    type = timestamptz
+  }
+  column "closed_at" {
+    null = true
+    type = timestamptz
+  }
+  column "month" {
+    null = true
+    type = varchar
+  }
+  column "started_by_id" {
+    null = true
+    type = uuid
+  }
+  primary_key {
+    columns = [column.id]
+  }
+  foreign_key "access_reviews_members_started_by" {
+    columns     = [column.corp_id, column.started_by_id]
+    ref_columns = [table.members.column.corp_id, table.members.column.id]
+    on_delete   = RESTRICT
+  }
+  index "accessreview_corp_id_id" {
+    unique  = true
+    columns = [column.corp_id, column.id]
+  }
+  index "accessreview_corp_id_month" {
+    unique  = true
+    columns = [column.corp_id, column.month]
+    where   = "month IS NOT NULL"
+  }
+  index "accessreview_corp_id_created_at_id" {
+    columns = [column.corp_id, column.created_at, column.id]
+  }
+  index "accessreview_corp_id_started_by_id" {
+    columns = [column.corp_id, column.started_by_id]
+  }
+}
 table "approvals" {
   schema = schema.public
   column "id" {
@@ -308,6 +362,78 @@ table "corps" {
   index "corp_name" {
     unique  = true
     columns = [column.name]
+  }
+}
+table "data_policies" {
+  schema = schema.public
+  column "id" {
+    null = false
+    type = uuid
+  }
+  column "corp_id" {
+    null = false
+    type = uuid
+  }
+  column "created_at" {
+    null = false
+    type = timestamptz
+  }
+  column "series_id" {
+    null = false
+    type = uuid
+  }
+  column "revision" {
+    null = false
+    type = bigint
+  }
+  column "title" {
+    null = false
+    type = varchar
+  }
+  column "body" {
+    null = false
+    type = text
+  }
+  column "published_at" {
+    null = false
+    type = timestamptz
+  }
+  column "ended_at" {
+    null = true
+    type = timestamptz
+  }
+  column "published_by_id" {
+    null = false
+    type = uuid
+  }
+  primary_key {
+    columns = [column.id]
+  }
+  foreign_key "data_policies_members_published_by" {
+    columns     = [column.corp_id, column.published_by_id]
+    ref_columns = [table.members.column.corp_id, table.members.column.id]
+    on_delete   = RESTRICT
+  }
+  index "datapolicy_corp_id_id" {
+    unique  = true
+    columns = [column.corp_id, column.id]
+  }
+  index "datapolicy_corp_id_series_id_revision" {
+    unique  = true
+    columns = [column.corp_id, column.series_id, column.revision]
+  }
+  index "datapolicy_corp_id_series_id" {
+    unique  = true
+    columns = [column.corp_id, column.series_id]
+    where   = "ended_at IS NULL"
+  }
+  index "datapolicy_corp_id_title" {
+    unique  = true
+    columns = [column.corp_id, column.title]
+    where   = "ended_at IS NULL"
+  }
+  index "datapolicy_corp_id_published_by_id" {
+    columns = [column.corp_id, column.published_by_id]
   }
 }
 table "departments" {
@@ -1617,6 +1743,97 @@ table "ownership_periods" {
   }
   check "ownership_periods_one" {
     expr = "(contact_id IS NULL) <> (group_id IS NULL)"
+  }
+}
+table "review_items" {
+  schema = schema.public
+  column "id" {
+    null = false
+    type = uuid
+  }
+  column "corp_id" {
+    null = false
+    type = uuid
+  }
+  column "created_at" {
+    null = false
+    type = timestamptz
+  }
+  column "rank" {
+    null = false
+    type = bigint
+  }
+  column "decision" {
+    null = true
+    type = varchar
+  }
+  column "decided_at" {
+    null = true
+    type = timestamptz
+  }
+  column "note" {
+    null = true
+    type = varchar
+  }
+  column "overdue_at" {
+    null = true
+    type = timestamptz
+  }
+  column "review_id" {
+    null = false
+    type = uuid
+  }
+  column "grant_id" {
+    null = false
+    type = uuid
+  }
+  column "member_id" {
+    null = false
+    type = uuid
+  }
+  column "decided_by_id" {
+    null = true
+    type = uuid
+  }
+  primary_key {
+    columns = [column.id]
+  }
+  foreign_key "review_items_access_reviews_review" {
+    columns     = [column.corp_id, column.review_id]
+    ref_columns = [table.access_reviews.column.corp_id, table.access_reviews.column.id]
+    on_delete   = RESTRICT
+  }
+  foreign_key "review_items_grants_grant" {
+    columns     = [column.corp_id, column.grant_id]
+    ref_columns = [table.grants.column.corp_id, table.grants.column.id]
+    on_delete   = RESTRICT
+  }
+  foreign_key "review_items_members_member" {
+    columns     = [column.corp_id, column.member_id]
+    ref_columns = [table.members.column.corp_id, table.members.column.id]
+    on_delete   = RESTRICT
+  }
+  foreign_key "review_items_members_decided_by" {
+    columns     = [column.corp_id, column.decided_by_id]
+    ref_columns = [table.members.column.corp_id, table.members.column.id]
+    on_delete   = RESTRICT
+  }
+  index "reviewitem_corp_id_id" {
+    unique  = true
+    columns = [column.corp_id, column.id]
+  }
+  index "reviewitem_corp_id_review_id_rank_id" {
+    columns = [column.corp_id, column.review_id, column.rank, column.id]
+  }
+  index "reviewitem_corp_id_grant_id_review_id" {
+    unique  = true
+    columns = [column.corp_id, column.grant_id, column.review_id]
+  }
+  index "reviewitem_corp_id_member_id" {
+    columns = [column.corp_id, column.member_id]
+  }
+  index "reviewitem_corp_id_decided_by_id" {
+    columns = [column.corp_id, column.decided_by_id]
   }
 }
 table "roles" {

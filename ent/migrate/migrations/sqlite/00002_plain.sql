@@ -340,6 +340,17 @@ CREATE TABLE subject_keys (
   erased_at datetime,
   PRIMARY KEY (corp_id, subject_id)
 );
+-- Who has acknowledged which revision of which data policy.
+CREATE TABLE policy_acknowledgements (
+  corp_id uuid NOT NULL,
+  policy_id uuid NOT NULL,
+  member_id uuid NOT NULL,
+  at datetime NOT NULL,
+  PRIMARY KEY (corp_id, policy_id, member_id),
+  FOREIGN KEY (corp_id, policy_id) REFERENCES data_policies (corp_id, id) ON DELETE RESTRICT,
+  FOREIGN KEY (corp_id, member_id) REFERENCES members (corp_id, id) ON DELETE RESTRICT
+);
+CREATE INDEX policy_acknowledgements_member ON policy_acknowledgements (corp_id, member_id);
 CREATE TABLE denials (
   corp_id uuid NOT NULL,
   actor_id uuid NOT NULL,

@@ -1,0 +1,87 @@
+package schema
+
+import (
+	"entgo.io/ent"
+	"entgo.io/ent/dialect/entsql"
+	"entgo.io/ent/schema/edge"
+	"entgo.io/ent/schema/field"
+	"entgo.io/ent/schema/index"
+
+	"github.com/openhandover/openhandover/internal/nid"
+)
+
+// AccessReview asks of the grants that were in force when it was opened whether they
+// are still needed.
+type AccessReview struct{ ent.Schema }
+
+// Mixin is what the entity shares with others.
+func (AccessReview) Mixin() []ent.Mixin {
+	return []ent.Mixin{row{kind: nid.Review}, scoped{table: "access_reviews"}}
+}
+
+// Fields are the stored columns.
+func (AccessReview) Fields() []ent.Field {
+	return []ent.Field{
+		field.Time("due_at").Immutable(),
+		moment("closed_at"),
+		field.String("month").Optional().Nillable().Immutable().Comment("Such as 2026-03 in the corp's time zone, where it opened by itself."),
+		maybeID("started_by_id"),
+	}
+}
+
+// Edges are the foreign keys.
+func (AccessReview) Edges() []ent.Edge {
+	return []ent.Edge{edge.To("started_by", Member.Type).Unique().Field("started_by_id")}
+}
+
+// Indexes are the ways rows are found.
+func (AccessReview) Indexes() []ent.Index {
+	return []ent.Index{
+		index.Fields("corp_id", "month").Unique().Annotations(entsql.IndexWhere("month IS NOT NULL")),
+		index.Fields("corp_id", "created_at", "id"),
+		index.Fields("corp_id", "started_by_id"),
+	}
+}
+
+// ReviewItem is one grant of a review.
+type ReviewItem struct{ ent.Schema }
+
+// Mixin is what the entity shares with others.
+func (ReviewItem) Mixin() []ent.Mixin {
+	return []ent.Mixin{row{kind: nid.ReviewItem}, scoped{table: "review_items"}}
+}
+
+// Fields are the stored columns.
+func (ReviewItem) Fields() []ent.Field {
+	return []ent.Field{
+		field.UUID("review_id", nid.ID{}).Immutable(),
+		field.UUID("grant_id", nid.ID{}).Immutable(),
+		field.UUID("member_id", nid.ID{}).Immutable().Comment("Whose grant it is: it says who may see the item."),
+		field.Int("rank").Immutable().Comment("0 where the role is sensitive, 1 otherwise."),
+		field.Enum("decision").Values("KEEP", "REVOKE").Optional().Nillable(),
+		maybeID("decided_by_id"),
+		moment("decided_at"),
+		field.String("note").Optional().Nillable(),
+		moment("overdue_at"),
+	}
+}
+
+// Edges are the foreign keys.
+func (ReviewItem) Edges() []ent.Edge {
+	return []ent.Edge{
+		edge.To("review", AccessReview.Type).Unique().Required().Immutable().Field("review_id"),
+		edge.To("grant", Grant.Type).Unique().Required().Immutable().Field("grant_id"),
+		edge.To("member", Member.Type).Unique().Required().Immutable().Field("member_id"),
+		edge.To("decided_by", Member.Type).Unique().Field("decided_by_id"),
+	}
+}
+
+// Indexes are the ways rows are found.
+func (ReviewItem) Indexes() []ent.Index {
+	return []ent.Index{
+		index.Fields("corp_id", "review_id", "rank", "id"),
+		index.Fields("corp_id", "grant_id", "review_id").Unique(),
+		index.Fields("corp_id", "member_id"),
+		index.Fields("corp_id", "decided_by_id"),
+	}
+}
