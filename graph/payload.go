@@ -55,10 +55,6 @@ func groupOf(ctx context.Context, id nid.ID) (*ent.Group, error) {
 	return reread(ctx, func(c *ent.Client) (*ent.Group, error) { return c.Group.Get(ctx, id) })
 }
 
-func grantOf(ctx context.Context, id nid.ID) (*ent.Grant, error) {
-	return reread(ctx, func(c *ent.Client) (*ent.Grant, error) { return c.Grant.Get(ctx, id) })
-}
-
 func ruleSetOf(ctx context.Context, id nid.ID) (*ent.RuleSet, error) {
 	return reread(ctx, func(c *ent.Client) (*ent.RuleSet, error) { return c.RuleSet.Get(ctx, id) })
 }

@@ -110,6 +110,9 @@ func (s *Service) open(ctx context.Context, tx *store.Tx, o opening) (id nid.ID,
 	}
 	db, args := tx.DB(), []any{tx.Corp(), tx.Now()}
 	where := inForce
+	if o.month != nil { // what comes by itself must not take everybody's everyday roles away
+		where += ` AND r.sensitive`
+	}
 	if !o.scope.All {
 		args = append(args, db.IDs(o.scope.Departments))
 		where += ` AND EXISTS (SELECT 1 FROM department_closure AS c WHERE c.corp_id = g.corp_id AND c.descendant_id = g.department_id AND c.ancestor_id ` + db.In(3) + `)

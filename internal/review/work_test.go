@@ -149,6 +149,9 @@ func TestMonthly(t *testing.T) {
 		if next := s.work(); !next.Equal(s.DB.Now().Add(14 * day)) {
 			t.Errorf("it is due at %s", next)
 		}
+		if all, plain := s.count(`SELECT count(*) FROM review_items WHERE corp_id = $1`, s.ID), s.count(`SELECT count(*) FROM review_items WHERE corp_id = $1 AND rank > 0`, s.ID); all == 0 || plain != 0 {
+			t.Errorf("%d items, %d of them of everyday roles", all, plain)
+		}
 		s.Clock.Add(begins(3).Sub(s.DB.Now()) + 5*day) // nobody worked for two months
 		s.work()
 		if opened() != 2 {
