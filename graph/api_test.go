@@ -15,6 +15,7 @@ import (
 	"github.com/openhandover/openhandover/internal/audit"
 	"github.com/openhandover/openhandover/internal/contact"
 	"github.com/openhandover/openhandover/internal/datapolicy"
+	"github.com/openhandover/openhandover/internal/department"
 	"github.com/openhandover/openhandover/internal/export"
 	"github.com/openhandover/openhandover/internal/grant"
 	"github.com/openhandover/openhandover/internal/group"
@@ -77,6 +78,7 @@ func apiWith(t testing.TB, db *store.DB, c *testcorp.Corp, e *export.Service) *a
 		Approval:   &approval.Service{DB: db, Log: c.Log},
 		Setting:    &setting.Service{DB: db, Log: c.Log},
 		Leak:       &leak.Service{DB: db, Log: c.Log},
+		Department: &department.Service{DB: db, Log: c.Log},
 		Export:     e,
 		Review:     &review.Service{DB: db, Log: c.Log},
 		DataPolicy: &datapolicy.Service{DB: db, Log: c.Log},

@@ -240,3 +240,7 @@ func granted(ctx context.Context, id nid.ID) (*model.GrantRolePayload, error) {
 	rows := siblings.Join([]*model.PendingGrant{{Pending: p}})
 	return &model.GrantRolePayload{Pending: rows[0]}, nil
 }
+
+func departmentOf(ctx context.Context, id nid.ID) (*ent.Department, error) {
+	return reread(ctx, func(c *ent.Client) (*ent.Department, error) { return c.Department.Get(ctx, id) })
+}

@@ -11,6 +11,7 @@ import (
 	"github.com/openhandover/openhandover/internal/audit"
 	"github.com/openhandover/openhandover/internal/contact"
 	"github.com/openhandover/openhandover/internal/datapolicy"
+	"github.com/openhandover/openhandover/internal/department"
 	"github.com/openhandover/openhandover/internal/export"
 	"github.com/openhandover/openhandover/internal/grant"
 	"github.com/openhandover/openhandover/internal/group"
@@ -48,6 +49,7 @@ type Cases struct {
 	Webhook    *webhook.Service
 	Setting    *setting.Service
 	Leak       *leak.Service
+	Department *department.Service
 	Export     *export.Service
 	Review     *review.Service
 	DataPolicy *datapolicy.Service

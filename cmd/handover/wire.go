@@ -21,6 +21,7 @@ import (
 	"github.com/openhandover/openhandover/internal/config"
 	"github.com/openhandover/openhandover/internal/contact"
 	"github.com/openhandover/openhandover/internal/datapolicy"
+	"github.com/openhandover/openhandover/internal/department"
 	"github.com/openhandover/openhandover/internal/export"
 	"github.com/openhandover/openhandover/internal/fault"
 	"github.com/openhandover/openhandover/internal/grant"
@@ -125,6 +126,7 @@ func (e *env) join(s setting) (*program, error) {
 		Approval:   &approval.Service{DB: db, Log: log},
 		Setting:    &corpsetting.Service{DB: db, Log: log},
 		Leak:       &leak.Service{DB: db, Log: log},
+		Department: &department.Service{DB: db, Log: log},
 		Export:     &export.Service{DB: db, Log: log, Reader: reader, Links: links, Folder: filepath.Join(e.config.Data, "exports")},
 		Review:     &review.Service{DB: db, Log: log},
 		DataPolicy: &datapolicy.Service{DB: db, Log: log},

@@ -53,6 +53,7 @@ const (
 	WebhookSave      Action = "webhook.save"
 	WebhookDelete    Action = "webhook.delete"
 	DeliveryReplay   Action = "delivery.replay"
+	DepartmentSave   Action = "department.save"
 	RoleSave         Action = "role.save"
 	RoleDelete       Action = "role.delete"
 	GrantCreate      Action = "grant.create"
@@ -85,7 +86,7 @@ const (
 var Actions = []Action{
 	CorpCreate, CorpImport, AdminCreate, MemberDeactivate, MemberReinstate, ContactUpdate, FollowUpdate, GroupUpdate,
 	HandoverCreate, HandoverReplan, HandoverSubmit, HandoverApprove, HandoverReject, HandoverExpire, HandoverExecute,
-	HandoverFinish, HandoverCancel, TransferFinish, RoleSave, RoleDelete, GrantRequest, GrantCreate, GrantRevoke, TokenCreate, TokenRevoke,
+	HandoverFinish, HandoverCancel, TransferFinish, DepartmentSave, RoleSave, RoleDelete, GrantRequest, GrantCreate, GrantRevoke, TokenCreate, TokenRevoke,
 	HandoverSchedule, HandoverHold, HandoverRetry, HandoverRevert, DepartureSet, DepartureHold,
 	RuleSetSave, PolicySave, SettingsSave, CheckpointKey, PersonErase, EvidenceExport, ExportCreate, ExportStart, ExportFinish, ExportDownload, ExportExpire, HistoryRead, ChatSearch,
 	FindingSave, FindingReview, FindingRead, MessageExpire,

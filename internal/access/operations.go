@@ -73,6 +73,7 @@ var Operations = map[string]Rule{
 	"Mutation.updateGroup":        {}, // and the owner
 	"Mutation.saveApprovalPolicy": {Any: []Permission{ManagePolicies}, StepUp: true, Person: true},
 	"Mutation.saveSettings":       {Any: []Permission{ManagePolicies}, StepUp: true, Person: true},
+	"Mutation.saveDepartment":     {Any: []Permission{ManageRoles}, StepUp: true, Person: true},
 	"Mutation.saveRole":           {Any: []Permission{ManageRoles}, StepUp: true, Person: true},
 	"Mutation.deleteRole":         {Any: []Permission{ManageRoles}, StepUp: true, Person: true},
 	"Mutation.grantRole":          {Any: []Permission{ManageRoles}, StepUp: true, Person: true},
