@@ -19,6 +19,7 @@ import (
 	"github.com/openhandover/openhandover/internal/approval"
 	"github.com/openhandover/openhandover/internal/audit"
 	"github.com/openhandover/openhandover/internal/contact"
+	"github.com/openhandover/openhandover/internal/department"
 	"github.com/openhandover/openhandover/internal/grant"
 	"github.com/openhandover/openhandover/internal/group"
 	"github.com/openhandover/openhandover/internal/handover"
@@ -47,6 +48,7 @@ type MutationResolver interface {
 	PublishDataPolicy(ctx context.Context, input model.PublishDataPolicyInput) (*model.PublishDataPolicyPayload, error)
 	WithdrawDataPolicy(ctx context.Context, input model.WithdrawDataPolicyInput) (*model.WithdrawDataPolicyPayload, error)
 	AcknowledgeDataPolicy(ctx context.Context, input model.AcknowledgeDataPolicyInput) (*model.AcknowledgeDataPolicyPayload, error)
+	SaveDepartment(ctx context.Context, input department.Input) (*model.SaveDepartmentPayload, error)
 	ScheduleDeparture(ctx context.Context, input model.ScheduleDepartureInput) (*model.ScheduleDeparturePayload, error)
 	DeactivateMember(ctx context.Context, input model.DeactivateMemberInput) (*model.DeactivateMemberPayload, error)
 	ReinstateMember(ctx context.Context, input model.ReinstateMemberInput) (*model.ReinstateMemberPayload, error)
@@ -582,6 +584,20 @@ func (ec *executionContext) field_Mutation_saveApprovalPolicy_args(ctx context.C
 	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
 		func(ctx context.Context, v any) (approval.SaveInput, error) {
 			return ec.unmarshalNSaveApprovalPolicyInput2githubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋapprovalᚐSaveInput(ctx, v)
+		})
+	if err != nil {
+		return nil, err
+	}
+	args["input"] = arg0
+	return args, nil
+}
+
+func (ec *executionContext) field_Mutation_saveDepartment_args(ctx context.Context, rawArgs map[string]any) (map[string]any, error) {
+	var err error
+	args := map[string]any{}
+	arg0, err := graphql.ProcessArgField(ctx, rawArgs, "input",
+		func(ctx context.Context, v any) (department.Input, error) {
+			return ec.unmarshalNSaveDepartmentInput2githubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋdepartmentᚐInput(ctx, v)
 		})
 	if err != nil {
 		return nil, err
@@ -2339,6 +2355,50 @@ func (ec *executionContext) fieldContext_Mutation_acknowledgeDataPolicy(ctx cont
 	}()
 	ctx = graphql.WithFieldContext(ctx, fc)
 	if fc.Args, err = ec.field_Mutation_acknowledgeDataPolicy_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
+		ec.Error(ctx, err)
+		return fc, err
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _Mutation_saveDepartment(ctx context.Context, field graphql.CollectedField) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Mutation_saveDepartment(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			fc := graphql.GetFieldContext(ctx)
+			return ec.Resolvers.Mutation().SaveDepartment(ctx, fc.Args["input"].(department.Input))
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.SaveDepartmentPayload) graphql.Marshaler {
+			return ec.marshalOSaveDepartmentPayload2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋgraphᚋmodelᚐSaveDepartmentPayload(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Mutation_saveDepartment(ctx context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Mutation",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_SaveDepartmentPayload(ctx, field)
+		},
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = ec.Recover(ctx, r)
+			ec.Error(ctx, err)
+		}
+	}()
+	ctx = graphql.WithFieldContext(ctx, fc)
+	if fc.Args, err = ec.field_Mutation_saveDepartment_args(ctx, field.ArgumentMap(ec.Variables)); err != nil {
 		ec.Error(ctx, err)
 		return fc, err
 	}
@@ -5673,6 +5733,13 @@ func (ec *executionContext) _Mutation(ctx context.Context, sel ast.SelectionSet)
 		case "acknowledgeDataPolicy":
 			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
 				return ec._Mutation_acknowledgeDataPolicy(ctx, field)
+			})
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "saveDepartment":
+			out.Values[i] = ec.OperationContext.RootResolverMiddleware(innerCtx, func(ctx context.Context) (res graphql.Marshaler) {
+				return ec._Mutation_saveDepartment(ctx, field)
 			})
 			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++

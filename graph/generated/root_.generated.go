@@ -14,6 +14,7 @@ import (
 	"github.com/openhandover/openhandover/internal/access"
 	"github.com/openhandover/openhandover/internal/approval"
 	"github.com/openhandover/openhandover/internal/contact"
+	"github.com/openhandover/openhandover/internal/department"
 	"github.com/openhandover/openhandover/internal/grant"
 	"github.com/openhandover/openhandover/internal/group"
 	"github.com/openhandover/openhandover/internal/handover"
@@ -314,6 +315,7 @@ type ComplexityRoot struct {
 		Name        func(childComplexity int) int
 		Parent      func(childComplexity int) int
 		Path        func(childComplexity int) int
+		Version     func(childComplexity int) int
 	}
 
 	DepartmentConnection struct {
@@ -685,6 +687,7 @@ type ComplexityRoot struct {
 		RevokeSession         func(childComplexity int, input model.RevokeSessionInput) int
 		RevokeSessions        func(childComplexity int, input model.RevokeSessionsInput) int
 		SaveApprovalPolicy    func(childComplexity int, input approval.SaveInput) int
+		SaveDepartment        func(childComplexity int, input department.Input) int
 		SaveRole              func(childComplexity int, input grant.RoleInput) int
 		SaveRuleSet           func(childComplexity int, input model.SaveRuleSetInput) int
 		SaveSettings          func(childComplexity int, input setting.SaveInput) int
@@ -960,6 +963,10 @@ type ComplexityRoot struct {
 	SaveApprovalPolicyPayload struct {
 		Policy   func(childComplexity int) int
 		Warnings func(childComplexity int) int
+	}
+
+	SaveDepartmentPayload struct {
+		Department func(childComplexity int) int
 	}
 
 	SaveRolePayload struct {
@@ -2178,6 +2185,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Department.Path(childComplexity), true
+	case "Department.version":
+		if e.ComplexityRoot.Department.Version == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Department.Version(childComplexity), true
 
 	case "DepartmentConnection.edges":
 		if e.ComplexityRoot.DepartmentConnection.Edges == nil {
@@ -3987,6 +4000,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.SaveApprovalPolicy(childComplexity, args["input"].(approval.SaveInput)), true
+	case "Mutation.saveDepartment":
+		if e.ComplexityRoot.Mutation.SaveDepartment == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_saveDepartment_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.SaveDepartment(childComplexity, args["input"].(department.Input)), true
 	case "Mutation.saveRole":
 		if e.ComplexityRoot.Mutation.SaveRole == nil {
 			break
@@ -5165,6 +5189,13 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.SaveApprovalPolicyPayload.Warnings(childComplexity), true
+
+	case "SaveDepartmentPayload.department":
+		if e.ComplexityRoot.SaveDepartmentPayload.Department == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SaveDepartmentPayload.Department(childComplexity), true
 
 	case "SaveRolePayload.role":
 		if e.ComplexityRoot.SaveRolePayload.Role == nil {
@@ -6445,6 +6476,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputRevokeSessionsInput,
 		ec.unmarshalInputRuleInput,
 		ec.unmarshalInputSaveApprovalPolicyInput,
+		ec.unmarshalInputSaveDepartmentInput,
 		ec.unmarshalInputSaveRoleInput,
 		ec.unmarshalInputSaveRuleSetInput,
 		ec.unmarshalInputSaveSettingsInput,
@@ -7277,6 +7309,32 @@ type DataPolicyEdge {
   cursor: Cursor!
 }
 `, BuiltIn: false},
+	{Name: "../department.graphqls", Input: `extend type Mutation {
+  "Make a department, rename or move one. A move takes all departments below it along, and roles reach what is below their department from the next request on. Needs MANAGE_ROLES over the whole corp and a fresh proof of identity."
+  saveDepartment(
+    "Which department, and what it is to be."
+    input: SaveDepartmentInput!
+  ): SaveDepartmentPayload
+}
+
+"What saveDepartment is told. What is absent or null stays as it is."
+input SaveDepartmentInput {
+  "The department to change; absent for a new one."
+  id: ID
+  "The version the change was made from; CONFLICT if it is no longer the current one. Absent for a new department."
+  version: Int
+  "What it is called; a new one needs it."
+  name: String
+  "The department that it is in; a new one needs it. The root stays where it is, and none can be in itself."
+  parentId: ID
+}
+
+"What saveDepartment did."
+type SaveDepartmentPayload {
+  "The department as it is now."
+  department: Department
+}
+`, BuiltIn: false},
 	{Name: "../directory.graphqls", Input: `extend type Query {
   "The departments, in the order in which they were made."
   departments(
@@ -7395,6 +7453,8 @@ type Department implements Node {
   path: [String!]!
   "How many members are in it or below it, each counted once."
   memberCount: Int!
+  "Raised by every change."
+  version: Int!
 }
 
 "Whether a member is at work."
@@ -10985,6 +11045,8 @@ func (ec *executionContext) childFields_Department(ctx context.Context, field gr
 		return ec.fieldContext_Department_path(ctx, field)
 	case "memberCount":
 		return ec.fieldContext_Department_memberCount(ctx, field)
+	case "version":
+		return ec.fieldContext_Department_version(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Department", field.Name)
 }
@@ -12111,6 +12173,14 @@ func (ec *executionContext) childFields_SaveApprovalPolicyPayload(ctx context.Co
 		return ec.fieldContext_SaveApprovalPolicyPayload_warnings(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type SaveApprovalPolicyPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_SaveDepartmentPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "department":
+		return ec.fieldContext_SaveDepartmentPayload_department(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type SaveDepartmentPayload", field.Name)
 }
 
 func (ec *executionContext) childFields_SaveRolePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {

@@ -732,6 +732,12 @@ type SaveApprovalPolicyPayload struct {
 	Warnings []string `json:"warnings"`
 }
 
+// What saveDepartment did.
+type SaveDepartmentPayload struct {
+	// The department as it is now.
+	Department *ent.Department `json:"department,omitempty"`
+}
+
 // What saveRole did.
 type SaveRolePayload struct {
 	// The role as it is now.
