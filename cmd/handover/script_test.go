@@ -181,7 +181,7 @@ func behindItsBack(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 func soon(ts *testscript.TestScript, _ bool, _ []string) {
-	ts.Setenv("SOON", time.Now().UTC().Add(5*time.Second).Format(time.RFC3339))
+	ts.Setenv("SOON", time.Now().UTC().Add(10*time.Second).Format(time.RFC3339))
 }
 
 func jsonLines(ts *testscript.TestScript, neg bool, args []string) {

@@ -15,8 +15,8 @@ import (
 	"github.com/openhandover/openhandover/internal/store"
 )
 
-// atOnce is how many messages are looked at in one transaction.
-const atOnce = 1000
+// atOnce is how many messages are looked at at a time.
+const atOnce = 500
 
 // Scan looks at the messages of a corp that are still to be looked at, and once a day
 // at what members who are leaving export and read. It is the work of the kind
@@ -24,8 +24,21 @@ const atOnce = 1000
 // nothing twice.
 func (s *Service) Scan(ctx context.Context, corp nid.ID) (next time.Time, err error) {
 	ctx = store.System(ctx, corp, "chat audit")
+	var own detect.Own
+	err = s.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		settings, err := setting.Load(ctx, tx)
+		if err != nil {
+			return err
+		}
+		own = settings.Own
+		return everything(ctx, tx, own)
+	})
+	if err != nil {
+		return time.Time{}, err
+	}
+	d := detect.New(own) // whoever changes it meanwhile wakes us again
 	for more := true; more; {
-		if more, err = s.batch(ctx); err != nil {
+		if more, err = s.batch(ctx, d); err != nil {
 			return time.Time{}, err
 		}
 	}
@@ -42,56 +55,70 @@ type message struct {
 	sentAt                      time.Time
 }
 
-// batch looks at some messages. more: there may be others.
-func (s *Service) batch(ctx context.Context) (more bool, err error) {
-	err = s.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		more = false
-		settings, err := setting.Load(ctx, tx)
-		if err != nil {
+// scan is a range of messages that are still to be looked at.
+type scan struct{ id, next, last nid.ID }
+
+// batch looks at some messages. more: there may be others. The detectors run between
+// the transactions: nobody waits for them. Two who look at the same find the same.
+func (s *Service) batch(ctx context.Context, d *detect.Detector) (more bool, err error) {
+	var c scan
+	var rows []message
+	err = s.DB.View(ctx, func(ctx context.Context, q *store.Read) error {
+		c, more, err = store.SelectOne(ctx, q, func(c *scan) []any { return []any{&c.id, &c.next, &c.last} },
+			`SELECT id, next_id, last_id FROM chat_scans WHERE corp_id = $1 ORDER BY id LIMIT 1`, access.From(ctx).Corp)
+		if err != nil || !more {
 			return err
 		}
-		if err := everything(ctx, tx, settings.Own); err != nil {
-			return err
-		}
-		type scan struct{ id, next, last nid.ID }
-		scans, err := store.Select(ctx, tx, func(c *scan) []any { return []any{&c.id, &c.next, &c.last} },
-			`SELECT id, next_id, last_id FROM chat_scans WHERE corp_id = $1 ORDER BY id LIMIT 1`+tx.DB().ForUpdate()+tx.DB().OrSkip(), tx.Corp())
-		if err != nil || len(scans) == 0 {
-			return err
-		}
-		c := scans[0]
-		// What a contact takes part in who does not agree any more is not looked at either.
-		rows, err := store.Select(ctx, tx, func(m *message) []any {
-			return []any{&m.id, &m.member, &m.contact, &m.author, &m.fromContact, &m.kind, &m.text, &m.attachment, &m.sentAt}
-		}, `SELECT m.id, m.member_id, m.contact_id, m.author_id, m.from_contact, m.kind, m.text, m.attachment, m.sent_at FROM messages AS m
-			LEFT JOIN contacts AS c ON c.corp_id = m.corp_id AND c.id = CASE WHEN m.from_contact THEN m.author_id ELSE m.contact_id END
-			WHERE m.corp_id = $1 AND m.id >= $2 AND m.id <= $3 AND (c.id IS NULL OR c.chat_consent = 'AGREED' AND c.erased_at IS NULL)
-			ORDER BY m.id LIMIT $4`, tx.Corp(), c.next, c.last, atOnce)
-		if err != nil {
-			return err
-		}
-		more = true
-		if len(rows) < atOnce {
-			_, err = tx.Keep(ctx, "chat_scans", `DELETE FROM chat_scans WHERE corp_id = $1 AND id = $2`, tx.Corp(), c.id)
-		} else {
-			_, err = tx.Keep(ctx, "chat_scans", `UPDATE chat_scans SET next_id = $3 WHERE corp_id = $1 AND id = $2`, tx.Corp(), c.id, after(rows[len(rows)-1].id))
-		}
-		if err != nil || len(rows) == 0 {
-			return err
-		}
-		return s.keep(ctx, tx, detect.New(settings.Own), rows)
+		rows, err = messagesOf(ctx, q, c)
+		return err
 	})
-	return more, err
+	if err != nil || !more {
+		return false, err
+	}
+	signs := make([][]sign, len(rows))
+	for i := range rows {
+		signs[i] = rows[i].findings(d)
+	}
+	return true, s.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		ours, err := c.advance(ctx, tx, rows)
+		if err != nil || !ours || len(rows) == 0 {
+			return err
+		}
+		return s.keep(ctx, tx, rows, signs)
+	})
+}
+
+// messagesOf reads the next messages of a scan. What a contact takes part in who does not
+// agree any more is not looked at either.
+func messagesOf(ctx context.Context, q *store.Read, c scan) ([]message, error) {
+	return store.Select(ctx, q, func(m *message) []any {
+		return []any{&m.id, &m.member, &m.contact, &m.author, &m.fromContact, &m.kind, &m.text, &m.attachment, &m.sentAt}
+	}, `SELECT m.id, m.member_id, m.contact_id, m.author_id, m.from_contact, m.kind, m.text, m.attachment, m.sent_at FROM messages AS m
+		LEFT JOIN contacts AS c ON c.corp_id = m.corp_id AND c.id = CASE WHEN m.from_contact THEN m.author_id ELSE m.contact_id END
+		WHERE m.corp_id = $1 AND m.id >= $2 AND m.id <= $3 AND (c.id IS NULL OR c.chat_consent = 'AGREED' AND c.erased_at IS NULL)
+		ORDER BY m.id LIMIT $4`, access.From(ctx).Corp, c.next, c.last, atOnce)
+}
+
+// advance notes how far a scan is. ours: nobody else has, and nobody asks for all to be
+// looked at anew.
+func (c scan) advance(ctx context.Context, tx *store.Tx, rows []message) (ours bool, err error) {
+	var n int
+	if len(rows) < atOnce {
+		n, err = tx.Keep(ctx, "chat_scans", `DELETE FROM chat_scans WHERE corp_id = $1 AND id = $2 AND next_id = $3`, tx.Corp(), c.id, c.next)
+	} else {
+		n, err = tx.Keep(ctx, "chat_scans", `UPDATE chat_scans SET next_id = $4 WHERE corp_id = $1 AND id = $2 AND next_id = $3`, tx.Corp(), c.id, c.next, after(rows[len(rows)-1].id))
+	}
+	return n > 0, err
 }
 
 // keep stores what is found in messages and takes away what is not found any more,
 // unless somebody has said something of it.
-func (s *Service) keep(ctx context.Context, tx *store.Tx, d *detect.Detector, messages []message) error {
+func (s *Service) keep(ctx context.Context, tx *store.Tx, messages []message, signs [][]sign) error {
 	ids := make([]nid.ID, len(messages))
 	rows := []map[string]any{} // none is an empty list, not null
 	for i, m := range messages {
 		ids[i] = m.id
-		for _, f := range m.findings(d) {
+		for _, f := range signs[i] {
 			rows = append(rows, map[string]any{
 				"id": tx.NewID(nid.LeakFinding), "kind": f.kind, "member": f.member, "contact": orNull(m.contact), "message": m.id, "moment": m.sentAt,
 				"score": f.score, "en": f.why.EN, "zh": f.why.ZH, "marks": f.marks,
