@@ -5,10 +5,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"time"
 
+	"filippo.io/age"
+
 	"github.com/openhandover/openhandover/internal/audit"
+	"github.com/openhandover/openhandover/internal/audit/leaf"
 	"github.com/openhandover/openhandover/internal/backup"
 	"github.com/openhandover/openhandover/internal/config"
 	"github.com/openhandover/openhandover/internal/identity/secret"
@@ -37,12 +41,7 @@ type backedUp struct {
 
 // Run makes backups, while everything goes on.
 func (c *backupCreateCmd) Run(e *env) (err error) {
-	var p *program
-	if c.Demo {
-		p, err = e.joinDemo()
-	} else {
-		p, err = e.open()
-	}
+	p, err := e.openOrDemo(c.Demo)
 	if err != nil {
 		return err
 	}
@@ -84,12 +83,28 @@ func (p *program) backups(c *config.Config) (*backup.Schedule, error) {
 		return nil, fmt.Errorf("--backup-recipient: %w", err)
 	}
 	if len(to) == 0 {
-		if to, err = backup.OwnKey(c.BackupKey()); err != nil {
+		if to, err = ownKey(c.BackupKey()); err != nil {
 			return nil, fmt.Errorf("no key for backups could be made; name one with --backup-recipient: %w", err)
 		}
 	}
 	every, keep, err := c.BackupPlan()
 	return &backup.Schedule{DB: p.db, Log: p.log, Folder: c.Backups(), Recipients: to, Every: every, Keep: keep}, err
+}
+
+// ownKey gives the recipients of the key at path, which is made where there is none.
+func ownKey(path string) ([]age.Recipient, error) {
+	ids, err := backup.ReadIdentities(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		identity, recipient, made := backup.NewKey()
+		if made == nil {
+			made = keepNew(path, fmt.Sprintf("# opens the backups; keep a copy elsewhere. recipient: %s\n%s\n", recipient, identity))
+		}
+		if made != nil {
+			return nil, made
+		}
+		ids, err = backup.ReadIdentities(path)
+	}
+	return backup.Recipients(ids), err
 }
 
 // wake sees to it that work of some kinds is looked for in every corp, new ones too.
@@ -221,11 +236,7 @@ func (c *restoreCmd) Run(e *env) error {
 		return err
 	}
 	defer f.Close()
-	key, err := e.config.Key()
-	if err != nil {
-		return err
-	}
-	keys, err := secret.ParseKeys("secret-key", string(key))
+	keys, err := e.keys()
 	if err != nil {
 		return err
 	}
@@ -269,9 +280,11 @@ func (c *restoreCmd) warn(e *env, p *program, sum backup.Summary, keys []secret.
 	for _, f := range d.list {
 		fmt.Fprintf(e.stderr, "handover: %s; %s\n", f.Text, f.Cure)
 	}
-	if _, err := audit.Verify(e.ctx, p.db, sum.Corp, audit.Trust{Folder: e.config.Checkpoints()}, nil); err != nil {
+	_, err = audit.Verify(e.ctx, p.db, sum.Corp, audit.Trust{Folder: e.config.Checkpoints()}, nil)
+	if _, broken := errors.AsType[*leaf.Broken](err); broken { // the log itself has just been verified without them
+		err = nil
 		fmt.Fprintf(e.stderr, "handover: checkpoints in %s know of entries that this backup does not have: what happened after it is lost.\n"+
 			"Nothing is sealed until you have put %s away, as evidence of what there was.\n", e.config.Checkpoints(), audit.File(e.config.Checkpoints(), sum.Corp))
 	}
-	return nil
+	return err
 }

@@ -30,6 +30,14 @@ func (e *env) openDemo(reset bool) (*program, error) {
 	return e.joinDemo()
 }
 
+// openOrDemo opens the demo's database, or the configured one.
+func (e *env) openOrDemo(demo bool) (*program, error) {
+	if demo {
+		return e.joinDemo()
+	}
+	return e.open()
+}
+
 // joinDemo opens the demo's file, which is there.
 func (e *env) joinDemo() (*program, error) {
 	p, err := e.join(setting{url: sqlite(e.demoFile()), keys: []secret.Key{secret.DemoKey()}, demo: true})

@@ -27,12 +27,7 @@ func (c *auditExportCmd) Run(e *env) (err error) {
 	if err != nil || id.Kind() != nid.Handover {
 		return &misuse{fmt.Errorf("--handover: %q is no handover's id, which begins with hov_", c.Handover)}
 	}
-	var p *program
-	if c.Demo {
-		p, err = e.joinDemo()
-	} else {
-		p, err = e.open()
-	}
+	p, err := e.openOrDemo(c.Demo)
 	if err != nil {
 		return err
 	}

@@ -63,7 +63,7 @@ func rotateKey(path string) error {
 	if _, err := rand.Read(seed); err != nil {
 		return err
 	}
-	made, err := os.CreateTemp(filepath.Dir(path), ".checkpoint-*") // 0600
+	made, err := os.CreateTemp(filepath.Dir(path), ".new-*") // 0600
 	if err != nil {
 		return err
 	}

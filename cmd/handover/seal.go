@@ -48,21 +48,27 @@ func (p *program) sealer(c *config.Config) (*audit.Sealer, error) {
 	return s, nil
 }
 
-// makeKey writes a new key. Where somebody else makes one at the same time, theirs stays.
+// makeKey writes a new key that signs checkpoints.
 func makeKey(path string) error {
 	seed := make([]byte, checkpoint.KeyBytes)
 	if _, err := rand.Read(seed); err != nil {
 		return err
 	}
+	return keepNew(path, hex.EncodeToString(seed)+"\n")
+}
+
+// keepNew writes a secret to a file that only its owner reads. Where somebody else writes
+// one at the same time, theirs stays.
+func keepNew(path, text string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
-	made, err := os.CreateTemp(filepath.Dir(path), ".checkpoint-*") // 0600
+	made, err := os.CreateTemp(filepath.Dir(path), ".new-*") // 0600
 	if err != nil {
 		return err
 	}
 	defer os.Remove(made.Name())
-	_, err = made.WriteString(hex.EncodeToString(seed) + "\n")
+	_, err = made.WriteString(text)
 	if err = errors.Join(err, made.Sync(), made.Close()); err != nil {
 		return err
 	}
@@ -106,12 +112,7 @@ type auditCheckpointCmd struct {
 // Run seals what there is, and prints the newest checkpoint of each corp with the
 // key to check it by.
 func (c *auditCheckpointCmd) Run(e *env) (err error) {
-	var p *program
-	if c.Demo {
-		p, err = e.joinDemo()
-	} else {
-		p, err = e.open()
-	}
+	p, err := e.openOrDemo(c.Demo)
 	if err != nil {
 		return err
 	}

@@ -28,7 +28,7 @@ func TestTheCheckpointKey(t *testing.T) {
 	if err != nil || !again.Keys[0].Equal(first.Keys[0]) {
 		t.Errorf("another key: %v", err)
 	}
-	if left, err := filepath.Glob(filepath.Join(data, ".checkpoint-*")); err != nil || len(left) > 0 {
+	if left, err := filepath.Glob(filepath.Join(data, ".new-*")); err != nil || len(left) > 0 {
 		t.Errorf("left over: %v, %v", left, err)
 	}
 	c.CheckpointKeyFile = filepath.Join(data, "none")

@@ -56,13 +56,18 @@ type setting struct {
 	clock func() time.Time
 }
 
-// open joins the program over the configured database, which must fit.
-func (e *env) open() (*program, error) {
+// keys are the configured secret keys.
+func (e *env) keys() ([]secret.Key, error) {
 	key, err := e.config.Key()
 	if err != nil {
 		return nil, err
 	}
-	keys, err := secret.ParseKeys("secret-key", string(key))
+	return secret.ParseKeys("secret-key", string(key))
+}
+
+// open joins the program over the configured database, which must fit.
+func (e *env) open() (*program, error) {
+	keys, err := e.keys()
 	if err != nil {
 		return nil, err
 	}

@@ -1,11 +1,8 @@
 package backup
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"filippo.io/age"
@@ -47,46 +44,12 @@ func ReadIdentities(path string) ([]age.Identity, error) {
 	return ids, nil
 }
 
-// OwnKey reads the key at path, making it where there is none, and gives its recipients.
-func OwnKey(path string) ([]age.Recipient, error) {
-	ids, err := ReadIdentities(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		if err = makeKey(path); err == nil {
-			ids, err = ReadIdentities(path)
-		}
-	}
-	if err != nil {
-		return nil, err
-	}
-	var out []age.Recipient
+// Recipients are the public sides of identities.
+func Recipients(ids []age.Identity) (out []age.Recipient) {
 	for _, id := range ids {
 		if k, ok := id.(*age.X25519Identity); ok {
 			out = append(out, k.Recipient())
 		}
 	}
-	return out, nil
-}
-
-// makeKey writes a new key. Where somebody else makes one at the same time, theirs stays.
-func makeKey(path string) error {
-	identity, recipient, err := NewKey()
-	if err != nil {
-		return err
-	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return err
-	}
-	made, err := os.CreateTemp(filepath.Dir(path), ".backup-key-*") // 0600
-	if err != nil {
-		return err
-	}
-	defer os.Remove(made.Name())
-	_, err = fmt.Fprintf(made, "# opens the backups; keep a copy elsewhere. recipient: %s\n%s\n", recipient, identity)
-	if err = errors.Join(err, made.Sync(), made.Close()); err != nil {
-		return err
-	}
-	if err = os.Link(made.Name(), path); errors.Is(err, fs.ErrExist) {
-		return nil
-	}
-	return err
+	return out
 }

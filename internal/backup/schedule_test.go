@@ -92,21 +92,3 @@ func TestScheduleWithoutRoom(t *testing.T) {
 		}
 	})
 }
-
-func TestOwnKey(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "data", "backup.key")
-	first, err := backup.OwnKey(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	again, err := backup.OwnKey(path)
-	if err != nil || len(first) != 1 || len(again) != 1 || first[0].(*age.X25519Recipient).String() != again[0].(*age.X25519Recipient).String() {
-		t.Errorf("%v, %v, %v", first, again, err)
-	}
-	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
-		t.Errorf("%v %v", info.Mode(), err)
-	}
-	if _, err := backup.ParseRecipients([]string{"age1nonsense"}); err == nil {
-		t.Error("nonsense is no recipient")
-	}
-}

@@ -218,7 +218,12 @@ func (s *Service) ConfirmTOTP(ctx context.Context, code string) (out Confirmed, 
 			"method": "otp", "sessionsEnded": ended, "replaced": known.totp != nil,
 		}})
 	})
-	return out, err
+	if err != nil {
+		// The code was right, and of several sent at once one confirms: no guess was lost.
+		s.uncharge(ctx, counts...)
+		return Confirmed{}, err
+	}
+	return out, nil
 }
 
 func nothingPending() error {

@@ -58,6 +58,9 @@ func TestEnrolmentCountsOnceConfirmed(t *testing.T) {
 		if got[""] != 1 {
 			t.Fatal("confirmed at once: ", got)
 		}
+		if n := s.count(`SELECT max(failures) FROM lockouts`); n != 2 {
+			t.Errorf("%d failures are counted; a right code that came second is none", n)
+		}
 		if !access.From(s.again(ctx)).Fresh(s.DB.Now()) {
 			t.Error("a first code proves nothing")
 		}
