@@ -37,11 +37,7 @@ var sessions = &table[*model.Session]{
 
 // listSessions pages through what identity.Sessions lets the viewer see.
 func (r *Resolver) listSessions(ctx context.Context, f *model.SessionFilter, s span) (*model.SessionConnection, error) {
-	q, err := store.Reader(ctx)
-	if err != nil {
-		return nil, err
-	}
-	w := identity.Sessions(q.DB(), access.From(ctx), r.DB.Now())
+	w := identity.Sessions(access.From(ctx), r.DB.Now())
 	if f != nil && f.MemberID != nil {
 		w.And("sessions.member_id = ?", *f.MemberID)
 	}

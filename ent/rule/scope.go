@@ -68,6 +68,12 @@ func Visible(a *access.Actor, table string) (condition string, args []any) {
 		}
 	case "exports":
 		s.self("exports.requested_by_id") // the file is theirs alone, and so is what they asked for
+	case "leak_findings":
+		if a.Kind != access.Person {
+			return "1 = 0", nil
+		}
+		// Nobody learns what is suspected of themselves.
+		return all(clause{"leak_findings.member_id <> ?", []any{a.ID}}, within(a, "leak_findings.corp_id", "leak_findings.member_id", access.AuditChats))
 	case "audit_entries":
 		// An entry is about whatever it is about; only who may read all of them reads any.
 		s.all = a.Scope(access.ReadAuditLog).All

@@ -16,7 +16,9 @@ import (
 type LeakFinding struct{ ent.Schema }
 
 // Mixin is what the entity shares with others.
-func (LeakFinding) Mixin() []ent.Mixin { return []ent.Mixin{row{kind: nid.LeakFinding}, edited{}} }
+func (LeakFinding) Mixin() []ent.Mixin {
+	return []ent.Mixin{row{kind: nid.LeakFinding}, edited{}, scoped{table: "leak_findings"}}
+}
 
 // Fields are the stored columns.
 func (LeakFinding) Fields() []ent.Field {

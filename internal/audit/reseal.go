@@ -2,6 +2,7 @@ package audit
 
 import (
 	"context"
+	"encoding/hex"
 
 	"github.com/openhandover/openhandover/internal/nid"
 	"github.com/openhandover/openhandover/internal/store"
@@ -26,7 +27,8 @@ func (l *Log) Reseal(ctx context.Context, db *store.DB) (n int, err error) {
 			if err != nil {
 				return err
 			}
-			looked, changed = len(rows), 0
+			looked = len(rows)
+			under := []map[string]any{}
 			for _, r := range rows {
 				last = r.subject
 				if l.box.Current(r.wrapped) {
@@ -36,13 +38,16 @@ func (l *Log) Reseal(ctx context.Context, db *store.DB) (n int, err error) {
 				if err != nil {
 					return err
 				}
-				if _, err := tx.Keep(ctx, "subject_keys", `UPDATE subject_keys SET wrapped = $3 WHERE corp_id = $1 AND subject_id = $2`,
-					tx.Corp(), r.subject, l.box.Seal(k[:], row(tx.Corp(), r.subject))); err != nil {
-					return err
-				}
-				changed++
+				under = append(under, map[string]any{"subject": r.subject, "wrapped": hex.EncodeToString(l.box.Seal(k[:], row(tx.Corp(), r.subject)))})
 			}
-			return nil
+			changed = 0
+			if len(under) == 0 {
+				return nil
+			}
+			changed, err = tx.Keep(ctx, "subject_keys", `UPDATE subject_keys SET wrapped = v.wrapped FROM `+
+				tx.DB().Rows(2, "v", "subject uuid", "wrapped hex")+` WHERE subject_keys.corp_id = $1 AND subject_keys.subject_id = v.subject`,
+				tx.Corp(), tx.DB().Batch(under))
+			return err
 		})
 		if err != nil {
 			return n, err

@@ -36,8 +36,6 @@ func (d *digest) String() string {
 	return hex.EncodeToString(b)
 }
 
-const sqliteTime = "2006-01-02 15:04:05.999999999-07:00"
-
 // encode writes one row as a line, without the line's end. One row has one spelling.
 func encode(columns []store.Column, values []any) ([]byte, error) {
 	out := make([]any, len(values))
@@ -47,10 +45,15 @@ func encode(columns []store.Column, values []any) ([]byte, error) {
 			return nil, fmt.Errorf("%s: %w", columns[i].Name, err)
 		}
 	}
+	return compact(out)
+}
+
+// compact is JSON without blanks, with sorted keys and characters as they are.
+func compact(v any) ([]byte, error) {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
-	err := enc.Encode(out)
+	err := enc.Encode(v)
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
 }
 
@@ -71,24 +74,12 @@ func portable(typ store.Type, v any) (any, error) {
 		if isText && utf8.ValidString(text) {
 			return text, nil
 		}
-	case store.Bytes:
-		if isText { // an empty blob
-			return base64.StdEncoding.EncodeToString([]byte(text)), nil
-		}
 	case store.JSON:
 		if isText {
 			return plainJSON(text)
 		}
 	case store.Time:
-		t, ok := v.(time.Time)
-		if isText {
-			var err error
-			if t, err = time.Parse(sqliteTime, text); err != nil {
-				return nil, err
-			}
-			ok = true
-		}
-		if ok {
+		if t, ok := v.(time.Time); ok {
 			return t.UTC().Format(time.RFC3339Nano), nil
 		}
 	case store.Bool:
@@ -121,11 +112,8 @@ func plainJSON(text string) (string, error) {
 	if err := dec.Decode(&v); err != nil {
 		return "", err
 	}
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	err := enc.Encode(v)
-	return strings.TrimSuffix(b.String(), "\n"), err
+	b, err := compact(v)
+	return string(b), err
 }
 
 // decode reads a line into values that the engine stores as it would its own.

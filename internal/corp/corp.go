@@ -22,6 +22,15 @@ const (
 	expiresAfterHours       = 72
 )
 
+// Zone is the time zone in which the actor's corp counts its days.
+func Zone(ctx context.Context, q store.Querier) (*time.Location, error) {
+	name, _, err := store.SelectOne(ctx, q, func(s *string) []any { return []any{s} }, `SELECT time_zone FROM corps WHERE id = $1`, access.From(ctx).Corp)
+	if err != nil {
+		return nil, err
+	}
+	return time.LoadLocation(name)
+}
+
 // Founded is what a new corp starts with.
 type Founded struct {
 	ID    nid.ID

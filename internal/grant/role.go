@@ -176,7 +176,7 @@ func administered(ctx context.Context, tx *store.Tx, managing []nid.ID, without 
 	}
 	left, err := identity.RoleManagers(ctx, tx, slices.DeleteFunc(slices.Clone(managing), func(id nid.ID) bool { return id == without }))
 	if err == nil && len(left) == 0 {
-		err = fault.Clash("input.permissions", "nobody would be left who administers the corp; make somebody else administrator first", "修改后将没有企业管理员,请先指定其他管理员")
+		err = identity.LastAdministrator("input.permissions")
 	}
 	return err
 }
@@ -208,8 +208,7 @@ func (s *Service) DeleteRole(ctx context.Context, id nid.ID, version int) error 
 		if err := was.changeable(version); err != nil {
 			return err
 		}
-		n, _, err := store.SelectOne(ctx, tx, func(n *int) []any { return []any{n} }, `SELECT count(*) FROM grants
-			WHERE corp_id = $1 AND role_id = $2 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $3)`, tx.Corp(), id, tx.Now())
+		n, err := inForce(ctx, tx, id)
 		if err != nil {
 			return err
 		}
@@ -239,6 +238,13 @@ func lockRole(ctx context.Context, tx *store.Tx, id nid.ID) (*role, error) {
 		return nil, fault.Missing("input.id")
 	}
 	return &r.role, json.Unmarshal(r.permissions, &r.role.permissions)
+}
+
+// inForce counts the grants of a role that are in force.
+func inForce(ctx context.Context, tx *store.Tx, role nid.ID) (n int, err error) {
+	n, _, err = store.SelectOne(ctx, tx, func(n *int) []any { return []any{n} }, `SELECT count(*) FROM grants
+		WHERE corp_id = $1 AND role_id = $2 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $3)`, tx.Corp(), role, tx.Now())
+	return n, err
 }
 
 // stored are permissions as they are kept.

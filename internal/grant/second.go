@@ -30,13 +30,10 @@ func (s *Service) second(ctx context.Context, tx *store.Tx, actor *access.Actor,
 		return nid.ID{}, fault.Denied("a sensitive role is given by two others", "敏感角色须由另外两人授予")
 	}
 	type row struct{ id, by nid.ID }
-	same := `corp_id = $1 AND member_id = $2 AND role_id = $3 AND department_id IS NOT DISTINCT FROM $4 AND expires_at IS NOT DISTINCT FROM $5 AND lapses_at > $6`
-	if !tx.DB().Postgres() {
-		same = `corp_id = $1 AND member_id = $2 AND role_id = $3 AND department_id IS $4 AND expires_at IS $5 AND lapses_at > $6`
-	}
 	// Whoever grants holds the lock on roles, so nobody else asks or gives meanwhile.
 	asked, ok, err := store.SelectOne(ctx, tx, func(r *row) []any { return []any{&r.id, &r.by} },
-		`SELECT id, requested_by_id FROM pending_grants WHERE `+same, tx.Corp(), g.member, g.role, g.department, until, tx.Now())
+		`SELECT id, requested_by_id FROM pending_grants WHERE corp_id = $1 AND member_id = $2 AND role_id = $3
+			AND department_id IS NOT DISTINCT FROM $4 AND expires_at IS NOT DISTINCT FROM $5 AND lapses_at > $6`, tx.Corp(), g.member, g.role, g.department, until, tx.Now())
 	switch {
 	case err != nil:
 		return nid.ID{}, err
@@ -57,21 +54,15 @@ func (s *Service) second(ctx context.Context, tx *store.Tx, actor *access.Actor,
 // steady refuses what would give a sensitive permission to those who have a role
 // already, past dual control.
 func (s *Service) steady(ctx context.Context, tx *store.Tx, was *role, wanted []access.Permission) error {
+	more := slices.DeleteFunc(slices.Clone(wanted), func(p access.Permission) bool { return slices.Contains(was.permissions, p) })
+	if !access.Sensitive(more) {
+		return nil
+	}
 	settings, err := setting.Load(ctx, tx)
 	if err != nil || !settings.DualControl {
 		return err
 	}
-	var more []access.Permission
-	for _, p := range wanted {
-		if !slices.Contains(was.permissions, p) && access.Sensitive([]access.Permission{p}) {
-			more = append(more, p)
-		}
-	}
-	if len(more) == 0 {
-		return nil
-	}
-	n, _, err := store.SelectOne(ctx, tx, func(n *int) []any { return []any{n} }, `SELECT count(*) FROM grants
-		WHERE corp_id = $1 AND role_id = $2 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $3)`, tx.Corp(), was.id, tx.Now())
+	n, err := inForce(ctx, tx, was.id)
 	if err == nil && n > 0 {
 		err = fault.Clash("input.permissions", "somebody has this role, and a sensitive permission is given by two; make another role and grant that", "该角色已有人使用,敏感权限须由两人授予;请新建角色后再授予")
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/openhandover/openhandover/internal/corp"
 	"github.com/openhandover/openhandover/internal/nid"
 	"github.com/openhandover/openhandover/internal/store"
 )
@@ -34,7 +35,7 @@ func forecast(ctx context.Context, q store.Querier, p *planned) (f Forecast, err
 			groups++
 		}
 	}
-	zone, err := zoneOf(ctx, q)
+	zone, err := corp.Zone(ctx, q)
 	if err != nil {
 		return f, err
 	}

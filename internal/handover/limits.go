@@ -5,6 +5,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/openhandover/openhandover/internal/corp"
 	"github.com/openhandover/openhandover/internal/nid"
 	"github.com/openhandover/openhandover/internal/setting"
 	"github.com/openhandover/openhandover/internal/store"
@@ -41,7 +42,7 @@ func limitsOf(ctx context.Context, q store.Querier, now time.Time, r *record, ts
 	var zone *time.Location
 	if groups {
 		var err error
-		if zone, err = zoneOf(ctx, q); err != nil {
+		if zone, err = corp.Zone(ctx, q); err != nil {
 			return limits{}, err
 		}
 	}
@@ -132,13 +133,4 @@ func (l *limits) use(ctx context.Context, tx *store.Tx, ts []Transfer) error {
 	_, err := tx.Keep(ctx, "group_quotas", `INSERT INTO group_quotas (corp_id, member_id, day, n) VALUES ($1, $2, $3, $4)
 		ON CONFLICT (corp_id, member_id, day) DO UPDATE SET n = group_quotas.n + excluded.n`, tx.Corp(), l.owner, l.day, n)
 	return err
-}
-
-// zoneOf is the corp's time zone.
-func zoneOf(ctx context.Context, q store.Querier) (*time.Location, error) {
-	name, _, err := store.SelectOne(ctx, q, func(s *string) []any { return []any{s} }, `SELECT time_zone FROM corps WHERE id = $1`, corpOf(ctx))
-	if err != nil {
-		return nil, err
-	}
-	return time.LoadLocation(name)
 }

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"time"
 
+	"github.com/openhandover/openhandover/ent/rule"
 	"github.com/openhandover/openhandover/internal/access"
 	"github.com/openhandover/openhandover/internal/audit"
 	"github.com/openhandover/openhandover/internal/fault"
@@ -77,17 +78,11 @@ const live = `sessions.expires_at > ? AND sessions.last_seen_at > ? AND EXISTS (
 
 // Sessions is the condition that rows of the table sessions are in force and may be
 // seen by the actor: their own, and those of members within MANAGE_ROLES.
-func Sessions(db *store.DB, a *access.Actor, now time.Time) *store.Where {
+func Sessions(a *access.Actor, now time.Time) *store.Where {
 	var w store.Where
 	w.And(live, now, now.Add(-SessionIdle))
-	switch scope := a.Scope(access.ManageRoles); {
-	case scope.All:
-	case scope.Empty():
-		w.And("sessions.member_id = ?", a.ID)
-	default:
-		w.And(`sessions.member_id = ? OR EXISTS (SELECT 1 FROM member_departments AS scope_md
-			JOIN department_closure AS scope_dc ON scope_dc.corp_id = scope_md.corp_id AND scope_dc.descendant_id = scope_md.department_id
-			WHERE scope_md.corp_id = sessions.corp_id AND scope_md.member_id = sessions.member_id AND scope_dc.ancestor_id `+db.InList()+`)`, a.ID, db.IDs(scope.Departments))
+	if condition, args := rule.InScope(a, "sessions.corp_id", "sessions.member_id", access.ManageRoles); condition != "" {
+		w.And(condition, args...)
 	}
 	return &w
 }
@@ -104,7 +99,7 @@ func (s *Service) RevokeSession(ctx context.Context, id nid.ID) error {
 		if err != nil {
 			return err
 		}
-		where, args := Sessions(tx.DB(), actor, tx.Now()).SQL(3)
+		where, args := Sessions(actor, tx.Now()).SQL(3)
 		type row struct {
 			member nid.ID
 			method string

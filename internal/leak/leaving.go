@@ -7,6 +7,7 @@ import (
 
 	"github.com/openhandover/openhandover/internal/access"
 	"github.com/openhandover/openhandover/internal/audit"
+	"github.com/openhandover/openhandover/internal/corp"
 	"github.com/openhandover/openhandover/internal/detect"
 	"github.com/openhandover/openhandover/internal/nid"
 	"github.com/openhandover/openhandover/internal/store"
@@ -35,7 +36,7 @@ func (s *Service) leaving(ctx context.Context) (next time.Time, err error) {
 	var zone *time.Location
 	var all []leaver
 	err = s.DB.View(ctx, func(ctx context.Context, q *store.Read) error {
-		if zone, err = zoneOf(ctx, q); err != nil {
+		if zone, err = corp.Zone(ctx, q); err != nil {
 			return err
 		}
 		all, err = leavers(ctx, q, zone)
@@ -51,14 +52,6 @@ func (s *Service) leaving(ctx context.Context) (next time.Time, err error) {
 	}
 	today := midnight(s.DB.Now(), zone)
 	return today.AddDate(0, 0, 1).Add(30 * time.Minute).UTC(), nil
-}
-
-func zoneOf(ctx context.Context, q store.Querier) (*time.Location, error) {
-	name, _, err := store.SelectOne(ctx, q, func(s *string) []any { return []any{s} }, `SELECT time_zone FROM corps WHERE id = $1`, access.From(ctx).Corp)
-	if err != nil {
-		return nil, err
-	}
-	return time.LoadLocation(name)
 }
 
 func midnight(t time.Time, zone *time.Location) time.Time {

@@ -11,6 +11,7 @@ import (
 	"github.com/openhandover/openhandover/ent/handover"
 	"github.com/openhandover/openhandover/ent/transfer"
 	"github.com/openhandover/openhandover/internal/access"
+	"github.com/openhandover/openhandover/internal/corp"
 	"github.com/openhandover/openhandover/internal/fault"
 	"github.com/openhandover/openhandover/internal/nid"
 	"github.com/openhandover/openhandover/internal/store"
@@ -102,12 +103,11 @@ func (f Filter) check() error {
 // place finds the time zone.
 func (a *question) place(ctx context.Context, name string) (err error) {
 	if name == "" {
-		if name, _, err = store.SelectOne(ctx, a.q, func(s *string) []any { return []any{s} }, `SELECT time_zone FROM corps WHERE id = $1`, a.corp); err != nil {
-			return err
-		}
+		a.zone, err = corp.Zone(ctx, a.q)
+		return err
 	}
 	a.zone, err = time.LoadLocation(name)
-	if err != nil || name == "Local" || name == "" { // the machine's zone is nobody's business
+	if err != nil || name == "Local" { // the machine's zone is nobody's business
 		return fault.Bad("timeZone", "unknown time zone; write one like Asia/Shanghai", "未知时区,请写成 Asia/Shanghai 这样的名称")
 	}
 	return nil

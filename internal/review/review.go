@@ -164,16 +164,20 @@ func done(ctx context.Context, tx *store.Tx, reviews ...nid.ID) ([]audit.Entry, 
 		AND NOT EXISTS (SELECT 1 FROM review_items AS i JOIN grants AS g ON g.corp_id = i.corp_id AND g.id = i.grant_id
 			WHERE i.corp_id = access_reviews.corp_id AND i.review_id = access_reviews.id AND i.decision IS NULL AND `+inForce+`) RETURNING id`,
 		tx.Corp(), tx.Now(), tx.DB().IDs(reviews))
+	if err != nil || len(closed) == 0 {
+		return nil, err
+	}
+	type sums struct {
+		review        nid.ID
+		kept, revoked int
+	}
+	of, err := store.Select(ctx, tx, func(n *sums) []any { return []any{&n.review, &n.kept, &n.revoked} }, `
+		SELECT r.id, COUNT(CASE WHEN i.decision = 'KEEP' THEN 1 END), COUNT(CASE WHEN i.decision = 'REVOKE' THEN 1 END)
+		FROM access_reviews AS r LEFT JOIN review_items AS i ON i.corp_id = r.corp_id AND i.review_id = r.id
+		WHERE r.corp_id = $1 AND r.id `+tx.DB().In(2)+` GROUP BY r.id`, tx.Corp(), tx.DB().IDs(closed))
 	var entries []audit.Entry
-	for _, id := range closed {
-		type sums struct{ kept, revoked int }
-		n, _, err := store.SelectOne(ctx, tx, func(n *sums) []any { return []any{&n.kept, &n.revoked} }, `
-			SELECT COUNT(CASE WHEN decision = 'KEEP' THEN 1 END), COUNT(CASE WHEN decision = 'REVOKE' THEN 1 END)
-			FROM review_items WHERE corp_id = $1 AND review_id = $2`, tx.Corp(), id)
-		if err != nil {
-			return nil, err
-		}
-		entries = append(entries, audit.Entry{Action: access.ReviewClose, Subject: id, After: map[string]any{"kept": n.kept, "revoked": n.revoked}})
+	for _, n := range of {
+		entries = append(entries, audit.Entry{Action: access.ReviewClose, Subject: n.review, After: map[string]any{"kept": n.kept, "revoked": n.revoked}})
 	}
 	return entries, err
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 )
 
 // Type is what a column holds, whatever the engine calls it.
@@ -129,6 +128,3 @@ func (tx *Tx) Plain(ctx context.Context, query string, args ...any) (n int, err 
 
 // Read reads what the transaction has written so far.
 func (tx *Tx) Read() *Read { return &Read{conn: tx.conn, client: tx.client} }
-
-// TimeText writes a time as the engine's driver stores it.
-func (db *DB) TimeText(t time.Time) string { return db.timeText(t) }

@@ -204,12 +204,12 @@ func (db *DB) plain(v any) any {
 		}
 		return v.UUID()
 	case time.Time:
-		return db.timeText(v)
+		return db.TimeText(v)
 	case *time.Time:
 		if v == nil {
 			return nil
 		}
-		return db.timeText(*v)
+		return db.TimeText(*v)
 	case []byte:
 		return hex.EncodeToString(v)
 	case json.RawMessage:
@@ -220,8 +220,8 @@ func (db *DB) plain(v any) any {
 	return v
 }
 
-// timeText writes a time as the engine's driver stores it, so that times compare.
-func (db *DB) timeText(t time.Time) string {
+// TimeText writes a time as the engine's driver stores it, so that times compare.
+func (db *DB) TimeText(t time.Time) string {
 	if db.Postgres() {
 		return t.UTC().Format(time.RFC3339Nano)
 	}
