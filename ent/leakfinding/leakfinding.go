@@ -121,7 +121,7 @@ func ValidColumn(column string) bool {
 //	import _ "github.com/openhandover/openhandover/ent/runtime"
 var (
 	Hooks        [1]ent.Hook
-	Interceptors [1]ent.Interceptor
+	Interceptors [2]ent.Interceptor
 	// DefaultCreatedAt holds the default value on creation for the "created_at" field.
 	DefaultCreatedAt func() time.Time
 	// DefaultVersion holds the default value on creation for the "version" field.

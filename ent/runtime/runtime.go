@@ -432,7 +432,9 @@ func init() {
 	leakfindingMixinHooks0 := leakfindingMixin[0].Hooks()
 	leakfinding.Hooks[0] = leakfindingMixinHooks0[0]
 	leakfindingMixinInters0 := leakfindingMixin[0].Interceptors()
+	leakfindingMixinInters2 := leakfindingMixin[2].Interceptors()
 	leakfinding.Interceptors[0] = leakfindingMixinInters0[0]
+	leakfinding.Interceptors[1] = leakfindingMixinInters2[0]
 	leakfindingMixinFields0 := leakfindingMixin[0].Fields()
 	_ = leakfindingMixinFields0
 	leakfindingMixinFields1 := leakfindingMixin[1].Fields()
