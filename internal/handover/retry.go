@@ -170,8 +170,15 @@ func (s *Service) followUp(ctx context.Context, tx *store.Tx, actor *access.Acto
 		}
 	}
 	p, err := work(ctx, tx, actor, in, "input", "")
-	if f, ok := errors.AsType[*fault.Error](err); ok && strings.HasPrefix(f.Field, "input.select.") {
-		return fault.Clash("input.transferIds", "the leaver no longer has what one of these transfers is about; name the others", "其中有分配对象已不属于离开的成员,请指定其余分配记录").Because(err)
+	if f, ok := errors.AsType[*fault.Error](err); ok {
+		switch {
+		case strings.HasPrefix(f.Field, "input.select."):
+			return fault.Clash("input.transferIds", "the leaver no longer has what one of these transfers is about; name the others", "其中有分配对象已不属于离开的成员,请指定其余分配记录").Because(err)
+		case strings.HasPrefix(f.Field, "input.successors"):
+			here := *f
+			here.Field = "input.successorId" // where the caller has named them
+			return &here
+		}
 	}
 	if err != nil {
 		return err
