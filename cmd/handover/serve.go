@@ -90,11 +90,16 @@ func (s *serveCmd) Run(e *env) error {
 			http.Error(w, "this replica works in the background only; ask another", http.StatusServiceUnavailable)
 		})
 	}
+	var limits web.Limits
+	if limits.Rate, limits.AccountRate, limits.CorpRate, err = e.config.Rates(); err != nil {
+		return err
+	}
 	server, err := web.New(web.Options{
 		Listen: e.config.Listen, GraphQL: answers, Authenticator: authenticator{p.use.Identity}, Schema: []byte(graph.SDL()),
 		Reports: reports.New(api, p.db.Now), Exports: p.use.Export, OpenAPI: reports.OpenAPI(),
 		Checks: []web.Check{{Name: "database", Run: p.db.Ping}, {Name: "migrations", Run: p.db.Fits}, {Name: "queue", Run: p.attended, Warns: true}, {Name: "checkpoints", Run: p.sealed, Warns: true}, {Name: "backups", Run: p.backedUp(backups), Warns: true}},
 		Build:  web.BuildFacts(), Log: log, Metrics: metrics, AllowOrigin: e.config.AllowOrigin, BehindProxy: e.config.BehindProxy,
+		Limits: limits, Shared: p.shared(),
 		Ready: func(a net.Addr) {
 			if s.Demo {
 				e.greet(a)

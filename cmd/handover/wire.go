@@ -273,3 +273,22 @@ func (a authenticator) Authenticate(ctx context.Context, c web.Credential) (*acc
 	}
 	return a.Service.Authenticate(ctx, c.Secret)
 }
+
+// shared is where replicas add up rates: PostgreSQL. An SQLite file has one process.
+func (p *program) shared() web.Shared {
+	if !p.db.Postgres() {
+		return nil
+	}
+	return levels{p.db}
+}
+
+type levels struct{ db *store.DB }
+
+// Levels implements web.Shared.
+func (l levels) Levels(ctx context.Context, in []web.Pour) ([]float64, error) {
+	poured := make([]store.Pour, len(in))
+	for i, p := range in {
+		poured[i] = store.Pour(p)
+	}
+	return l.db.Pour(ctx, poured)
+}

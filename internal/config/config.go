@@ -65,6 +65,10 @@ type Config struct {
 
 	BehindProxy []netip.Prefix `name:"behind-proxy" env:"HANDOVER_BEHIND_PROXY" placeholder:"CIDR" help:"Network of proxies whose X-Forwarded-For is believed, such as 10.0.0.0/8; repeatable."`
 
+	RateAddress string `name:"rate-address" env:"HANDOVER_RATE_ADDRESS" default:"50" placeholder:"N" help:"Requests a second of one address, after four times as many at once (${default}); 0 sets no limit."`
+	RateAccount string `name:"rate-account" env:"HANDOVER_RATE_ACCOUNT" default:"50" placeholder:"N" help:"The same of one member or service token (${default})."`
+	RateCorp    string `name:"rate-corp" env:"HANDOVER_RATE_CORP" default:"500" placeholder:"N" help:"The same of one corp, all its people and tokens together (${default})."`
+
 	PrivateWebhooks bool `name:"private-webhooks" env:"HANDOVER_PRIVATE_WEBHOOKS" help:"Let webhooks be in private networks and on this machine."`
 
 	Introspection        string `name:"introspection" env:"HANDOVER_INTROSPECTION" default:"signed-in" enum:"signed-in,everyone,nobody" help:"Who may read the schema: ${enum} (${default})."`
@@ -133,6 +137,25 @@ func (c Config) BackupPlan() (every time.Duration, keep int, err error) {
 	return every, keep, nil
 }
 
+// Rates are the requests a second that one address, one account and one corp may make; a
+// negative one is no limit.
+func (c Config) Rates() (address, account, corp float64, err error) {
+	c.fill()
+	for _, r := range []struct {
+		name, text string
+		to         *float64
+	}{{"rate-address", c.RateAddress, &address}, {"rate-account", c.RateAccount, &account}, {"rate-corp", c.RateCorp, &corp}} {
+		n, err := strconv.ParseFloat(r.text, 64)
+		if err != nil || !(n == 0 || n >= 0.25 && n <= 1e6) { // not a number either
+			return 0, 0, 0, bad(r.name, "write how many requests a second, 0.25 at least, or 0 for no limit; not %q", r.text)
+		}
+		if *r.to = n; n == 0 {
+			*r.to = -1
+		}
+	}
+	return address, account, corp, nil
+}
+
 // BackupKey is the file of the key that backups are encrypted with where no recipient is
 // named.
 func (c Config) BackupKey() string {
@@ -174,6 +197,9 @@ func (c *Config) check() error {
 		return err
 	}
 	if err := c.checkWitness(); err != nil {
+		return err
+	}
+	if _, _, _, err := c.Rates(); err != nil {
 		return err
 	}
 	if _, _, err := c.BackupPlan(); err != nil {

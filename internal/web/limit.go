@@ -7,13 +7,9 @@ import (
 	"io"
 	"mime"
 	"net/http"
-	"net/netip"
 	"os"
 	"strings"
-	"sync"
 	"time"
-
-	"golang.org/x/time/rate"
 
 	"github.com/openhandover/openhandover/internal/access"
 	"github.com/openhandover/openhandover/internal/fault"
@@ -23,7 +19,7 @@ import (
 // as the password of Basic.
 func (s *Server) api(next http.Handler, basic bool) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if wait := s.rate.take(clientAddress(r, s.o.BehindProxy)); wait > 0 {
+		if wait := s.rates.address.take(subscriber(clientAddress(r, s.o.BehindProxy))); wait > 0 {
 			s.refuse(w, r, "rate", tooOften(wait))
 			return
 		}
@@ -47,6 +43,10 @@ func (s *Server) api(next http.Handler, basic bool) http.Handler {
 			s.refuse(w, r, "authentication", f)
 			return
 		}
+		if wait := s.rates.actor(access.From(r.Context())); wait > 0 {
+			s.refuse(w, r, "rate", tooOften(wait))
+			return
+		}
 		c := newCookie(r)
 		if a, ok := w.(*answer); ok {
 			a.cookie = c
@@ -59,7 +59,7 @@ func (s *Server) api(next http.Handler, basic bool) http.Handler {
 // that they are taken in: whoever sends sets a deadline for each piece.
 func (s *Server) downloads(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if wait := s.rate.take(clientAddress(r, s.o.BehindProxy)); wait > 0 {
+		if wait := s.rates.address.take(subscriber(clientAddress(r, s.o.BehindProxy))); wait > 0 {
 			s.refuse(w, r, "rate", tooOften(wait))
 			return
 		}
@@ -150,78 +150,4 @@ func streams(r *http.Request) bool {
 	first, _, _ := strings.Cut(r.Header.Get("Accept"), ",")
 	kind, params, err := mime.ParseMediaType(first)
 	return err == nil && (kind == "text/event-stream" || kind == "multipart/mixed" && params["subscriptionspec"] != "")
-}
-
-// rates has a token bucket for each address that asked lately.
-type rates struct {
-	limit rate.Limit
-	burst int
-
-	mu      sync.Mutex
-	buckets map[netip.Prefix]*rate.Limiter
-	swept   time.Time
-	// shared is for addresses beyond maxBuckets: with so many asking at once the
-	// memory for them matters more than fairness between them.
-	shared *rate.Limiter
-}
-
-const maxBuckets = 1 << 16
-
-// newRates sets no limit when perSecond is negative.
-func newRates(perSecond float64, burst int) *rates {
-	if perSecond < 0 {
-		return nil
-	}
-	l := rate.Limit(perSecond)
-	return &rates{limit: l, burst: burst, buckets: map[netip.Prefix]*rate.Limiter{}, shared: rate.NewLimiter(l, burst)}
-}
-
-// take takes one token, or says how long it takes until there is one.
-func (s *rates) take(addr netip.Addr) time.Duration {
-	if s == nil {
-		return 0
-	}
-	now := time.Now()
-	r := s.bucket(addr, now).ReserveN(now, 1)
-	wait := r.DelayFrom(now)
-	if wait > 0 {
-		r.CancelAt(now)
-	}
-	return wait
-}
-
-func (s *rates) bucket(addr netip.Addr, now time.Time) *rate.Limiter {
-	bits := addr.BitLen()
-	if addr.Is6() {
-		bits = 64 // what one subscriber has
-	}
-	key, _ := addr.Prefix(bits)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if b := s.buckets[key]; b != nil {
-		return b
-	}
-	if len(s.buckets) >= maxBuckets {
-		s.sweep(now)
-	}
-	if len(s.buckets) >= maxBuckets {
-		return s.shared
-	}
-	b := rate.NewLimiter(s.limit, s.burst)
-	s.buckets[key] = b
-	return b
-}
-
-// sweep forgets buckets that are full again, which is the same as none. Looking
-// more often than they can fill would be work for nothing.
-func (s *rates) sweep(now time.Time) {
-	if now.Sub(s.swept) < time.Duration(float64(s.burst)/float64(s.limit)*float64(time.Second)) {
-		return
-	}
-	s.swept = now
-	for key, b := range s.buckets {
-		if b.TokensAt(now) >= float64(s.burst) {
-			delete(s.buckets, key)
-		}
-	}
 }

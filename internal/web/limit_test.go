@@ -5,12 +5,10 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"net/netip"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -60,7 +58,7 @@ func TestBusy(t *testing.T) {
 }
 
 func TestDefaultsAreThoseOfTheSafetyRules(t *testing.T) {
-	want := Limits{256, 1024, 512, 1 << 20, 5 * time.Second, 30 * time.Second, 15 * time.Second, 30 * time.Second, 50, 200, 64}
+	want := Limits{256, 1024, 512, 1 << 20, 5 * time.Second, 30 * time.Second, 15 * time.Second, 30 * time.Second, 50, 200, 50, 500, 200, 2000, 64}
 	if got := (Limits{}).orDefaults(); got != want {
 		t.Errorf("%+v", got)
 	}
@@ -190,72 +188,6 @@ func TestBodyDeadlineEndsWithTheBody(t *testing.T) {
 			t.Errorf("%s was cut off: %d", accept, res.StatusCode)
 		}
 	}
-}
-
-func TestRate(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f := newServer(t, func(o *Options) { o.Limits.Rate, o.Limits.Burst = 2, 3 })
-		from := func(addr string) *httptest.ResponseRecorder {
-			r := httptest.NewRequest("POST", "/graphql", nil)
-			r.RemoteAddr = addr
-			w := httptest.NewRecorder()
-			f.ServeHTTP(w, r)
-			return w
-		}
-		for range 3 {
-			if w := from("192.0.2.1:1"); w.Code != 200 {
-				t.Fatalf("%d within the burst", w.Code)
-			}
-		}
-		wantFault(t, from("192.0.2.1:2"), 429, fault.RateLimited)
-		if w := from("192.0.2.2:1"); w.Code != 200 {
-			t.Errorf("somebody else: %d", w.Code)
-		}
-		if w := f.do("GET", "/healthz", ""); w.Code != 200 {
-			t.Errorf("health: %d", w.Code)
-		}
-		<-time.After(500 * time.Millisecond) // on the bubble's clock
-		if w := from("192.0.2.1:1"); w.Code != 200 {
-			t.Errorf("after the time it was told: %d", w.Code)
-		}
-		wantFault(t, from("192.0.2.1:1"), 429, fault.RateLimited)
-		for i := range 3 {
-			from(fmt.Sprintf("[2001:db8::%d]:1", i))
-		}
-		wantFault(t, from("[2001:db8::ffff]:1"), 429, fault.RateLimited) // the same subscriber
-		if w := from("[2001:db8:0:1::1]:1"); w.Code != 200 {
-			t.Errorf("another subscriber: %d", w.Code)
-		}
-	})
-	off := newServer(t, func(o *Options) { o.Limits.Rate = -1 })
-	for range 1000 {
-		if w := off.do("POST", "/graphql", ""); w.Code != 200 {
-			t.Fatalf("no limit, but %d", w.Code)
-		}
-	}
-}
-
-func TestRatesForgetAddresses(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newRates(10, 10)
-		addr := func(i int) netip.Addr { return netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}) }
-		for i := range maxBuckets + 100 {
-			s.take(addr(i))
-		}
-		if len(s.buckets) != maxBuckets {
-			t.Errorf("%d buckets", len(s.buckets))
-		}
-		if s.take(addr(maxBuckets+100)) == 0 {
-			t.Error("addresses beyond the limit take what they like")
-		}
-		if s.take(addr(5)) != 0 {
-			t.Error("an address that was there before is held up by the others")
-		}
-		<-time.After(time.Second) // on the bubble's clock: all are full again
-		if s.take(addr(maxBuckets+101)) != 0 || len(s.buckets) != 1 {
-			t.Errorf("%d buckets are left", len(s.buckets))
-		}
-	})
 }
 
 func TestEveryRefusalIsCounted(t *testing.T) {

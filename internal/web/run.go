@@ -38,6 +38,7 @@ func (s *Server) Run(ctx context.Context) error {
 		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          log.New(anonymous{s.log}, "", 0),
 	}
+	go s.rates.share(s.stopping, s.o.Shared)
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
 	if s.o.Ready != nil {

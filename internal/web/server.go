@@ -7,7 +7,7 @@
 // and whoever recognises a credential.
 //
 //	everything  id → log, metrics, panics → headers → cross-origin, CORS → path
-//	/graphql    rate of the address → body → room → deadline → actor → API
+//	/graphql    rate of the address → body → room → deadline → actor → rates of account and corp → API
 //	/api/v1/reports/…  the same, for GET, with problems instead of GraphQL's errors
 //	/api/v1/exports/…  rate of the address → room; a link says by itself whose it is
 package web
@@ -58,6 +58,8 @@ type Options struct {
 	// BehindProxy are the networks whose X-Forwarded-For is believed.
 	BehindProxy []netip.Prefix
 	Limits      Limits
+	// Shared adds up rates over replicas; nil where there is one process.
+	Shared Shared
 	// Ready is called once, with the address, when Run accepts connections.
 	Ready func(net.Addr)
 }
@@ -75,20 +77,26 @@ type Limits struct {
 	Answer time.Duration // to answer once the body is there, event streams left out; 15 s
 	Drain  time.Duration // to finish what runs when stopping; 30 s
 
-	// Rate is the requests a second that one address (an IPv6 /64) may make to
-	// /graphql, after Burst at once; 50 and 200. A negative Rate sets no limit.
+	// Rate is the requests a second that one address (an IPv6 /64) may make, after
+	// Burst at once; 50 and four times the rate. A negative one sets no limit.
 	Rate  float64
 	Burst int
+	// AccountRate and CorpRate are the same for a member or service token, 50, and for
+	// all of a corp together, 500.
+	AccountRate, CorpRate   float64
+	AccountBurst, CorpBurst int
 
 	Files int // files being sent at once; 64
 }
 
 func (l Limits) orDefaults() Limits {
+	address, account, corp := or(l.Rate, 50), or(l.AccountRate, 50), or(l.CorpRate, 500)
 	return Limits{
 		Requests: or(l.Requests, 256), Streams: or(l.Streams, 1024), Uploads: or(l.Uploads, 512), Files: or(l.Files, 64), Body: or(l.Body, 1<<20),
 		Header: or(l.Header, 5*time.Second), Upload: or(l.Upload, 30*time.Second),
 		Answer: or(l.Answer, 15*time.Second), Drain: or(l.Drain, 30*time.Second),
-		Rate: or(l.Rate, 50), Burst: or(l.Burst, 200),
+		Rate: address, Burst: or(l.Burst, int(4*address)), AccountRate: account, AccountBurst: or(l.AccountBurst, int(4*account)),
+		CorpRate: corp, CorpBurst: or(l.CorpBurst, int(4*corp)),
 	}
 }
 
@@ -107,7 +115,7 @@ type Server struct {
 	mux     *http.ServeMux
 	handler http.Handler // mux behind the origin rules
 	metrics *metrics
-	rate    *rates
+	rates   *pace
 
 	requests, streams, uploads, files slots
 	readiness                         readiness
@@ -129,7 +137,7 @@ func New(o Options) (*Server, error) {
 		o:        o,
 		log:      slog.New(LogHandler(o.Log.Handler())),
 		mux:      http.NewServeMux(),
-		rate:     newRates(o.Limits.Rate, o.Limits.Burst),
+		rates:    newPace(o.Limits),
 		requests: make(slots, o.Limits.Requests),
 		streams:  make(slots, o.Limits.Streams),
 		uploads:  make(slots, o.Limits.Uploads),

@@ -190,6 +190,16 @@ CREATE TABLE alarms (
 );
 CREATE INDEX alarms_due ON alarms (due_at);
 
+-- How full the buckets of rates are that replicas share, by the hash of whose they are. Without corp_id, since an
+-- address is counted before it is known whose it is. Lost with a crash, as if it had drained.
+CREATE UNLOGGED TABLE levels (
+  key text PRIMARY KEY,
+  level double precision NOT NULL,
+  rate double precision NOT NULL,
+  at timestamptz NOT NULL
+);
+CREATE INDEX levels_at ON levels (at);
+
 -- Groups that an owner gave away on a day of the corp's time zone.
 CREATE TABLE group_quotas (
   corp_id uuid NOT NULL,
