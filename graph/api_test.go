@@ -24,6 +24,7 @@ import (
 	"github.com/openhandover/openhandover/internal/identity/secret"
 	"github.com/openhandover/openhandover/internal/leak"
 	"github.com/openhandover/openhandover/internal/member"
+	"github.com/openhandover/openhandover/internal/outbound"
 	"github.com/openhandover/openhandover/internal/review"
 	"github.com/openhandover/openhandover/internal/rule"
 	"github.com/openhandover/openhandover/internal/setting"
@@ -74,7 +75,7 @@ func apiWith(t testing.TB, db *store.DB, c *testcorp.Corp, e *export.Service) *a
 		Contact:    &contact.Service{DB: db, Log: c.Log},
 		Group:      &group.Service{DB: db, Log: c.Log},
 		Handover:   &handover.Service{DB: db, Log: c.Log},
-		Webhook:    &webhook.Service{DB: db, Log: c.Log, Box: hooks, Client: webhook.NewClient(false)},
+		Webhook:    &webhook.Service{DB: db, Log: c.Log, Box: hooks, Client: outbound.NewClient(false)},
 		Approval:   &approval.Service{DB: db, Log: c.Log},
 		Setting:    &setting.Service{DB: db, Log: c.Log},
 		Leak:       &leak.Service{DB: db, Log: c.Log},

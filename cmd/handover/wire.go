@@ -32,6 +32,7 @@ import (
 	"github.com/openhandover/openhandover/internal/leak"
 	"github.com/openhandover/openhandover/internal/member"
 	"github.com/openhandover/openhandover/internal/nid"
+	"github.com/openhandover/openhandover/internal/outbound"
 	"github.com/openhandover/openhandover/internal/review"
 	"github.com/openhandover/openhandover/internal/rule"
 	corpsetting "github.com/openhandover/openhandover/internal/setting"
@@ -127,7 +128,7 @@ func (e *env) join(s setting) (*program, error) {
 		Contact:    &contact.Service{DB: db, Log: log},
 		Group:      &group.Service{DB: db, Log: log},
 		Handover:   &handover.Service{DB: db, Log: log},
-		Webhook:    &webhook.Service{DB: db, Log: log, Box: hooks, Client: webhook.NewClient(near), AllowPrivate: near},
+		Webhook:    &webhook.Service{DB: db, Log: log, Box: hooks, Client: outbound.NewClient(near), AllowPrivate: near},
 		Approval:   &approval.Service{DB: db, Log: log},
 		Setting:    &corpsetting.Service{DB: db, Log: log},
 		Leak:       &leak.Service{DB: db, Log: log},

@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"strconv"
 	"time"
+
+	"github.com/openhandover/openhandover/internal/outbound"
 )
 
 // answerBytes is how much of an answer is read, so that the connection can be used
@@ -74,7 +76,7 @@ func problemOf(err error) Problem {
 	_, record := errors.AsType[tls.RecordHeaderError](err)
 	_, alert := errors.AsType[tls.AlertError](err)
 	switch {
-	case errors.Is(err, errForbidden):
+	case errors.Is(err, outbound.ErrForbidden):
 		return NoAddress
 	case errors.As(err, &timed) && timed.Timeout():
 		return NoAnswer

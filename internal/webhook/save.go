@@ -17,6 +17,7 @@ import (
 	"github.com/openhandover/openhandover/internal/name"
 	"github.com/openhandover/openhandover/internal/nid"
 	"github.com/openhandover/openhandover/internal/notify"
+	"github.com/openhandover/openhandover/internal/outbound"
 	"github.com/openhandover/openhandover/internal/store"
 )
 
@@ -70,7 +71,7 @@ func (s *Service) checkURL(raw string) error {
 	if u.Scheme != "https" && (u.Scheme != "http" || !local || !s.AllowPrivate) {
 		return bad("the address begins with https://", "地址必须以 https:// 开头")
 	}
-	if local && !s.AllowPrivate || err == nil && !reachable(address, s.AllowPrivate) {
+	if local && !s.AllowPrivate || err == nil && !outbound.Reachable(address, s.AllowPrivate) {
 		return bad("webhooks may not be sent to this address; an operator can allow private networks", "不允许向此地址发送;运维人员可以允许专用网络")
 	}
 	return nil

@@ -13,6 +13,7 @@ import (
 	"github.com/openhandover/openhandover/internal/member"
 	"github.com/openhandover/openhandover/internal/nid"
 	"github.com/openhandover/openhandover/internal/notify"
+	"github.com/openhandover/openhandover/internal/outbound"
 	"github.com/openhandover/openhandover/internal/store"
 	"github.com/openhandover/openhandover/internal/store/storetest"
 	"github.com/openhandover/openhandover/internal/testcorp"
@@ -186,10 +187,10 @@ func TestWhichAddressesAreReachable(t *testing.T) {
 		"192.0.2.1": {false, false}, "2001:db8::1": {false, false}, "2002:7f00:1::": {false, false}, "::7f00:1": {false, false}, "2001::1": {false, false},
 	} {
 		a := netip.MustParseAddr(address)
-		if got := webhook.Reachable(a, false); got != want.usual {
+		if got := outbound.Reachable(a, false); got != want.usual {
 			t.Errorf("%s: %v", address, got)
 		}
-		if got := webhook.Reachable(a, true); got != want.private {
+		if got := outbound.Reachable(a, true); got != want.private {
 			t.Errorf("%s, private networks allowed: %v", address, got)
 		}
 	}
@@ -199,7 +200,7 @@ func TestWhichAddressesAreReachable(t *testing.T) {
 func TestAForbiddenAddressIsNotDialled(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *store.DB, clock *storetest.Clock) {
 		s := newScene(t, db, clock)
-		s.s.Client = webhook.NewClient(false)
+		s.s.Client = outbound.NewClient(false)
 		s.emit(1)
 		s.deliver()
 		s.only(webhook.Waiting, 1, 0, webhook.NoAddress)
@@ -212,7 +213,7 @@ func TestAForbiddenAddressIsNotDialled(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		res, err := webhook.NewClient(false).Do(req)
+		res, err := outbound.NewClient(false).Do(req)
 		if err == nil {
 			_ = res.Body.Close()
 		}

@@ -20,6 +20,7 @@ import (
 	"github.com/openhandover/openhandover/internal/identity/secret"
 	"github.com/openhandover/openhandover/internal/nid"
 	"github.com/openhandover/openhandover/internal/notify"
+	"github.com/openhandover/openhandover/internal/outbound"
 	"github.com/openhandover/openhandover/internal/store"
 	"github.com/openhandover/openhandover/internal/store/storetest"
 	"github.com/openhandover/openhandover/internal/testcorp"
@@ -134,7 +135,7 @@ func service(t *testing.T, c *testcorp.Corp) *webhook.Service {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &webhook.Service{DB: c.DB, Log: c.Log, Box: box, Client: webhook.NewClient(true), AllowPrivate: true}
+	return &webhook.Service{DB: c.DB, Log: c.Log, Box: box, Client: outbound.NewClient(true), AllowPrivate: true}
 }
 
 func newScene(t *testing.T, db *store.DB, clock *storetest.Clock, title ...string) *scene {

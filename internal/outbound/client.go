@@ -1,4 +1,6 @@
-package webhook
+// Package outbound makes the HTTP client with which the server calls addresses that its
+// users name: webhooks, identity providers.
+package outbound
 
 import (
 	"errors"
@@ -9,22 +11,22 @@ import (
 	"time"
 )
 
-// timeout bounds one attempt, from the name's look-up to the end of the answer.
+// timeout bounds one request, from the name's look-up to the end of the answer.
 const timeout = 10 * time.Second
 
-// errForbidden says that a name leads to where webhooks may not be.
-var errForbidden = errors.New("webhooks may not be sent to this address")
+// ErrForbidden says that a name leads to where nothing may be sent.
+var ErrForbidden = errors.New("nothing may be sent to this address")
 
-// NewClient makes the client with which messages are sent. It follows no redirect,
-// takes no proxy from the environment, and looks at every address when it dials,
-// after the name was looked up: what a name means when it is saved says nothing
-// about what it means later. allowPrivate admits loopback and private networks,
-// never link-local addresses and those at which clouds tell machines their secrets.
+// NewClient makes a client that follows no redirect, takes no proxy from the
+// environment, and looks at every address when it dials, after the name was looked up:
+// what a name means when it is saved says nothing about what it means later.
+// allowPrivate admits loopback and private networks, never link-local addresses and
+// those at which clouds tell machines their secrets.
 func NewClient(allowPrivate bool) *http.Client {
 	dialer := &net.Dialer{Timeout: timeout, Control: func(_, address string, _ syscall.RawConn) error {
 		to, err := netip.ParseAddrPort(address)
-		if err != nil || !reachable(to.Addr(), allowPrivate) {
-			return errForbidden
+		if err != nil || !Reachable(to.Addr(), allowPrivate) {
+			return ErrForbidden
 		}
 		return nil
 	}}
@@ -61,8 +63,8 @@ var (
 	translated = netip.MustParsePrefix("64:ff9b::/96")
 )
 
-// reachable says whether messages may be sent to an address.
-func reachable(a netip.Addr, allowPrivate bool) bool {
+// Reachable says whether something may be sent to an address.
+func Reachable(a netip.Addr, allowPrivate bool) bool {
 	a = a.Unmap()
 	if translated.Contains(a) {
 		b := a.As16()
