@@ -28,6 +28,7 @@ import (
 	"github.com/openhandover/openhandover/internal/review"
 	"github.com/openhandover/openhandover/internal/rule"
 	"github.com/openhandover/openhandover/internal/setting"
+	"github.com/openhandover/openhandover/internal/sso"
 	"github.com/openhandover/openhandover/internal/store"
 	"github.com/openhandover/openhandover/internal/testcorp"
 	"github.com/openhandover/openhandover/internal/webhook"
@@ -67,8 +68,15 @@ func apiWith(t testing.TB, db *store.DB, c *testcorp.Corp, e *export.Service) *a
 	if err != nil {
 		t.Fatal(err)
 	}
+	clients, err := secret.NewBox(secret.ForProviders, secret.DemoKey())
+	if err != nil {
+		t.Fatal(err)
+	}
+	who := &identity.Service{DB: db, Log: c.Log, TOTP: totp, Demo: true, Passkeys: rp, Ceremonies: ceremonies}
 	return &api{t, Handler(&Resolver{DB: db, Audit: audit.NewReader(box), Use: Cases{
-		Identity:   &identity.Service{DB: db, Log: c.Log, TOTP: totp, Demo: true, Passkeys: rp, Ceremonies: ceremonies},
+		Identity: who,
+		SSO: &sso.Service{DB: db, Log: c.Log, Identity: who, Box: clients, Ceremonies: ceremonies, Client: outbound.NewClient(true), AllowPrivate: true,
+			Public: "https://handover.example.com"},
 		Grant:      &grant.Service{DB: db, Log: c.Log},
 		Rule:       &rule.Service{DB: db, Log: c.Log},
 		Member:     &member.Service{DB: db, Log: c.Log},

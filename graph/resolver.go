@@ -22,6 +22,7 @@ import (
 	"github.com/openhandover/openhandover/internal/review"
 	"github.com/openhandover/openhandover/internal/rule"
 	"github.com/openhandover/openhandover/internal/setting"
+	"github.com/openhandover/openhandover/internal/sso"
 	"github.com/openhandover/openhandover/internal/store"
 	"github.com/openhandover/openhandover/internal/webhook"
 )
@@ -53,4 +54,5 @@ type Cases struct {
 	Export     *export.Service
 	Review     *review.Service
 	DataPolicy *datapolicy.Service
+	SSO        *sso.Service
 }

@@ -85,7 +85,7 @@ var added = []string{
 	"Mutation.reviewLeakFinding", "ReviewLeakFindingInput", "ReviewLeakFindingPayload", "LeakVerdict", "LeakMark", "LeakFindingConnection", "LeakFindingEdge",
 	"LeakFinding.at", "LeakFinding.why", "LeakFinding.marks", "LeakFinding.verdict", "LeakFinding.note", "LeakFinding.reviewedBy", "LeakFinding.reviewedAt",
 	"LeakFinding.version", "LeakFindingFilter.reviewed", "CompanyOwn", "CompanyOwnInput",
-	"Mutation.saveDepartment", "SaveDepartmentInput", "SaveDepartmentPayload", "Department.version", "Query.pendingGrants", "PendingGrant", "GrantRolePayload.pending", "Mutation.saveRole", "Mutation.deleteRole", "SaveRoleInput", "SaveRolePayload", "DeleteRoleInput", "DeleteRolePayload",
+	"Mutation.saveDepartment", "SaveDepartmentInput", "SaveDepartmentPayload", "Department.version", "Query.pendingGrants", "Query.identityProviders", "Query.signInOptions", "IdentityProvider", "SignInOption", "MemberMatch", "Mutation.saveIdentityProvider", "Mutation.deleteIdentityProvider", "SaveIdentityProviderInput", "SaveIdentityProviderPayload", "DeleteIdentityProviderInput", "DeleteIdentityProviderPayload", "PendingGrant", "GrantRolePayload.pending", "Mutation.saveRole", "Mutation.deleteRole", "SaveRoleInput", "SaveRolePayload", "DeleteRoleInput", "DeleteRolePayload",
 	"Query.webhooks", "Mutation.saveWebhook", "Mutation.deleteWebhook", "Mutation.replayDelivery",
 	"Webhook", "WebhookConnection", "WebhookEdge", "WebhookDelivery", "WebhookDeliveryConnection", "WebhookDeliveryEdge",
 	"WebhookDeliveryState", "WebhookProblem", "SaveWebhookInput", "SaveWebhookPayload", "DeleteWebhookInput", "DeleteWebhookPayload",

@@ -25,7 +25,7 @@ func (c *secretsRotateCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	var authenticators, webhooks, subjects int
+	var authenticators, webhooks, providers, subjects int
 	for _, corp := range corps {
 		ctx := store.System(e.ctx, corp, "command line")
 		for _, step := range []struct {
@@ -34,6 +34,7 @@ func (c *secretsRotateCmd) Run(e *env) error {
 		}{
 			{&authenticators, func() (int, error) { return p.use.Identity.Reseal(ctx) }},
 			{&webhooks, func() (int, error) { return p.use.Webhook.Reseal(ctx) }},
+			{&providers, func() (int, error) { return p.use.SSO.Reseal(ctx) }},
 			{&subjects, func() (int, error) { return p.log.Reseal(ctx, p.db) }},
 		} {
 			n, err := step.do()
@@ -44,9 +45,9 @@ func (c *secretsRotateCmd) Run(e *env) error {
 		}
 	}
 	if c.JSON {
-		return e.json(map[string]any{"corps": len(corps), "authenticators": authenticators, "webhooks": webhooks, "subjectKeys": subjects})
+		return e.json(map[string]any{"corps": len(corps), "authenticators": authenticators, "webhooks": webhooks, "providers": providers, "subjectKeys": subjects})
 	}
-	_, err = fmt.Fprintf(e.stdout, "sealed anew: %d authenticators, %d webhooks, %d subjects' keys; once every replica runs with the new key first, former keys can go from the file\n",
-		authenticators, webhooks, subjects)
+	_, err = fmt.Fprintf(e.stdout, "sealed anew: %d authenticators, %d webhooks, %d identity providers, %d subjects' keys; once every replica runs with the new key first, former keys can go from the file\n",
+		authenticators, webhooks, providers, subjects)
 	return err
 }

@@ -96,7 +96,7 @@ func (s *serveCmd) Run(e *env) error {
 	}
 	server, err := web.New(web.Options{
 		Listen: e.config.Listen, GraphQL: answers, Authenticator: authenticator{p.use.Identity}, Schema: []byte(graph.SDL()),
-		Reports: reports.New(api, p.db.Now), Exports: p.use.Export, OpenAPI: reports.OpenAPI(),
+		Reports: reports.New(api, p.db.Now), Exports: p.use.Export, SSO: p.use.SSO, OpenAPI: reports.OpenAPI(),
 		Checks: []web.Check{{Name: "database", Run: p.db.Ping}, {Name: "migrations", Run: p.db.Fits}, {Name: "queue", Run: p.attended, Warns: true}, {Name: "checkpoints", Run: p.sealed, Warns: true}, {Name: "backups", Run: p.backedUp(backups), Warns: true}},
 		Build:  web.BuildFacts(), Log: log, Metrics: metrics, AllowOrigin: e.config.AllowOrigin, BehindProxy: e.config.BehindProxy,
 		Limits: limits, Shared: p.shared(),

@@ -36,6 +36,7 @@ import (
 	"github.com/openhandover/openhandover/internal/review"
 	"github.com/openhandover/openhandover/internal/rule"
 	corpsetting "github.com/openhandover/openhandover/internal/setting"
+	"github.com/openhandover/openhandover/internal/sso"
 	"github.com/openhandover/openhandover/internal/store"
 	"github.com/openhandover/openhandover/internal/web"
 	"github.com/openhandover/openhandover/internal/webhook"
@@ -96,6 +97,10 @@ func (e *env) join(s setting) (*program, error) {
 	if err != nil {
 		return nil, err
 	}
+	clients, err := secret.NewBox(secret.ForProviders, s.keys...)
+	if err != nil {
+		return nil, err
+	}
 	links, err := secret.NewSigner(secret.ForDownloads, s.keys...)
 	if err != nil {
 		return nil, err
@@ -120,8 +125,12 @@ func (e *env) join(s setting) (*program, error) {
 	log := audit.New(subjects)
 	near := s.demo || e.config.PrivateWebhooks // whoever tries the demo has the receiver at hand
 	reader := audit.NewReader(subjects)
+	who := &identity.Service{DB: db, Log: log, TOTP: totp, Demo: s.demo, Passkeys: passkeys, Ceremonies: ceremonies}
+	nearby := s.demo || e.config.PrivateProviders
 	return &program{db: db, log: log, reader: reader, use: graph.Cases{
-		Identity:   &identity.Service{DB: db, Log: log, TOTP: totp, Demo: s.demo, Passkeys: passkeys, Ceremonies: ceremonies},
+		Identity: who,
+		SSO: &sso.Service{DB: db, Log: log, Identity: who, Box: clients, Ceremonies: ceremonies, Client: outbound.NewClient(nearby), AllowPrivate: nearby,
+			Public: e.config.PublicURL, Origins: e.config.AllowOrigin},
 		Grant:      &grant.Service{DB: db, Log: log},
 		Rule:       &rule.Service{DB: db, Log: log},
 		Member:     &member.Service{DB: db, Log: log},

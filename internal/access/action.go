@@ -78,6 +78,9 @@ const (
 	CredentialRemove Action = "credential.remove"
 	CredentialRenew  Action = "credential.renew"
 	CredentialReset  Action = "credential.reset"
+	ProviderSave     Action = "provider.save"
+	ProviderDelete   Action = "provider.delete"
+	IdentityLink     Action = "identity.link"
 	SecretsRotate    Action = "secrets.rotate"
 	AccessDeny       Action = "access.deny"
 )
@@ -93,5 +96,5 @@ var Actions = []Action{
 	ReviewOpen, ReviewDecide, ReviewClose, PolicyPublish, PolicyWithdraw, PolicyAck,
 	BackupCreate, BackupDelete, BackupRestore, WebhookSave, WebhookDelete, DeliveryReplay,
 	SessionStart, SessionEnd, SessionVerify, SessionFail, SessionRevoke, CredentialSet, CredentialEnrol,
-	CredentialBegin, CredentialRemove, CredentialRenew, CredentialReset, SecretsRotate, AccessDeny,
+	CredentialBegin, CredentialRemove, CredentialRenew, CredentialReset, ProviderSave, ProviderDelete, IdentityLink, SecretsRotate, AccessDeny,
 }

@@ -24,7 +24,7 @@ var table = map[string]string{
 	"Mutation.approveHandover": "ap", "Mutation.rejectHandover": "ap", "Mutation.executeHandover": "am", "Mutation.retryTransfers": "am", "Mutation.revertHandover": "a",
 	"Mutation.cancelHandover": "ampurs", "Mutation.updateContact": "ampurs", "Mutation.updateFollow": "ampurs", "Mutation.updateGroup": "ampurs",
 	"Mutation.saveApprovalPolicy": "a", "Mutation.saveSettings": "a",
-	"Query.pendingGrants": "a", "Mutation.saveDepartment": "a", "Mutation.saveRole": "a", "Mutation.deleteRole": "a", "Mutation.grantRole": "a", "Mutation.revokeGrant": "a", "Mutation.createServiceToken": "a", "Mutation.revokeServiceToken": "a",
+	"Query.pendingGrants": "a", "Query.identityProviders": "a", "Query.signInOptions": "ampurs", "Mutation.saveIdentityProvider": "a", "Mutation.deleteIdentityProvider": "a", "Mutation.saveDepartment": "a", "Mutation.saveRole": "a", "Mutation.deleteRole": "a", "Mutation.grantRole": "a", "Mutation.revokeGrant": "a", "Mutation.createServiceToken": "a", "Mutation.revokeServiceToken": "a",
 	"Query.accessReviews": "au", "Mutation.startAccessReview": "a", "Mutation.decideReviewItem": "a",
 	"Query.dataPolicies": "ampurs", "Mutation.publishDataPolicy": "a", "Mutation.withdrawDataPolicy": "a", "Mutation.acknowledgeDataPolicy": "ampurs",
 	"Query.webhooks": "a", "Mutation.saveWebhook": "a", "Mutation.deleteWebhook": "a", "Mutation.replayDelivery": "a",

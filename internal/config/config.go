@@ -69,6 +69,9 @@ type Config struct {
 	RateAccount string `name:"rate-account" env:"HANDOVER_RATE_ACCOUNT" default:"50" placeholder:"N" help:"The same of one member or service token (${default})."`
 	RateCorp    string `name:"rate-corp" env:"HANDOVER_RATE_CORP" default:"500" placeholder:"N" help:"The same of one corp, all its people and tokens together (${default})."`
 
+	PublicURL        string `name:"public-url" env:"HANDOVER_PUBLIC_URL" placeholder:"URL" help:"Where browsers reach this server, such as https://handover.example.com; single sign-on needs it."`
+	PrivateProviders bool   `name:"private-providers" env:"HANDOVER_PRIVATE_PROVIDERS" help:"Let identity providers be in private networks and on this machine, and without TLS."`
+
 	PrivateWebhooks bool `name:"private-webhooks" env:"HANDOVER_PRIVATE_WEBHOOKS" help:"Let webhooks be in private networks and on this machine."`
 
 	Introspection        string `name:"introspection" env:"HANDOVER_INTROSPECTION" default:"signed-in" enum:"signed-in,everyone,nobody" help:"Who may read the schema: ${enum} (${default})."`
@@ -137,6 +140,23 @@ func (c Config) BackupPlan() (every time.Duration, keep int, err error) {
 	return every, keep, nil
 }
 
+// checkPublic makes sure that the public URL is an origin, which nothing is appended to
+// but paths.
+func (c *Config) checkPublic() error {
+	if c.PublicURL == "" {
+		return nil
+	}
+	c.PublicURL = strings.TrimSuffix(c.PublicURL, "/")
+	u, err := url.Parse(c.PublicURL)
+	if err != nil || u.Host == "" || u.Path != "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil || u.Scheme != "https" && u.Scheme != "http" {
+		return bad("public-url", "write an origin such as https://handover.example.com, not %q", c.PublicURL)
+	}
+	if host := u.Hostname(); u.Scheme == "http" && host != "localhost" && host != "127.0.0.1" && host != "::1" {
+		return bad("public-url", "%q has no TLS: cookies would not be safe", c.PublicURL)
+	}
+	return nil
+}
+
 // Rates are the requests a second that one address, one account and one corp may make; a
 // negative one is no limit.
 func (c Config) Rates() (address, account, corp float64, err error) {
@@ -197,6 +217,9 @@ func (c *Config) check() error {
 		return err
 	}
 	if err := c.checkWitness(); err != nil {
+		return err
+	}
+	if err := c.checkPublic(); err != nil {
 		return err
 	}
 	if _, _, _, err := c.Rates(); err != nil {

@@ -136,7 +136,7 @@ func (e *erasing) member() error {
 		WHERE corp_id = $1 AND member_id = $2 AND note IS NOT NULL RETURNING id`, now); err != nil {
 		return err
 	}
-	for _, table := range []string{"passkeys", "recovery_codes"} {
+	for _, table := range []string{"passkeys", "recovery_codes", "member_identities"} {
 		if err := e.change(table, `DELETE FROM `+table+` WHERE corp_id = $1 AND member_id = $2 RETURNING member_id`); err != nil {
 			return err
 		}

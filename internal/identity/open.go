@@ -21,6 +21,8 @@ type Method string
 const (
 	ByPassword Method = "PASSWORD"
 	ByPasskey  Method = "PASSKEY"
+	// BySingleSignOn: on the word of an identity provider.
+	BySingleSignOn Method = "SINGLE_SIGN_ON"
 )
 
 // open makes a session of somebody who has shown who they are, proven until when

@@ -179,13 +179,18 @@ func (s *Service) ResetAuthenticators(ctx context.Context, member nid.ID) error 
 		if err != nil {
 			return err
 		}
-		if len(codes)+len(keys) == 0 {
-			return fault.Clash(inMember, "this member has neither authenticator nor passkey", "该成员没有绑定身份验证器或通行密钥")
+		// Whoever they are at a provider is found anew, as on the first day.
+		linked, err := tx.Change(ctx, "member_identities", `DELETE FROM member_identities WHERE corp_id = $1 AND member_id = $2 RETURNING member_id`, tx.Corp(), member)
+		if err != nil {
+			return err
+		}
+		if len(codes)+len(keys)+len(linked) == 0 {
+			return fault.Clash(inMember, "this member has neither authenticator nor passkey, and is known at no identity provider", "该成员没有绑定身份验证器或通行密钥,也未关联身份提供方")
 		}
 		if err := dropRecoveryCodes(ctx, tx, member); err != nil {
 			return err
 		}
-		return s.reset(ctx, tx, member, map[string]any{"method": "otp", "authenticator": len(codes), "passkeys": len(keys)})
+		return s.reset(ctx, tx, member, map[string]any{"method": "otp", "authenticator": len(codes), "passkeys": len(keys), "identities": len(linked)})
 	})
 }
 

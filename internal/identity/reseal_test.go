@@ -24,7 +24,7 @@ func TestSecretsAreSealedAnew(t *testing.T) {
 		code := s.enrol()
 		_, err = s.s.EnrolTOTP(s.Verified(s.lina), nil) // one that waits to be confirmed
 		s.must(err)
-		hooks := &webhook.Service{DB: s.DB, Log: s.Log, Box: boxes(secret.ForWebhooks, secret.DemoKey()), Client: webhook.NewClient(true), AllowPrivate: true}
+		hooks := &webhook.Service{DB: s.DB, Log: s.Log, Box: boxes(secret.ForWebhooks, secret.DemoKey()), Client: outbound.NewClient(true), AllowPrivate: true}
 		_, _, err = hooks.Save(s.Verified(s.Admin), webhook.Input{Name: "one", URL: "https://10.0.0.1/hook", Active: true})
 		s.must(err)
 		keys := s.count(`SELECT count(*) FROM subject_keys WHERE wrapped IS NOT NULL`)

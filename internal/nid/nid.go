@@ -49,6 +49,7 @@ const (
 	Period
 	Session
 	Passkey
+	Provider
 )
 
 // prefixes is indexed by Kind. They are part of the public contract.
@@ -57,7 +58,7 @@ var prefixes = [...]string{
 	Handover: "hov", Transfer: "trf", Approval: "apr", RuleSet: "rls", Role: "rol", Grant: "grt",
 	Review: "rev", ReviewItem: "rvi", Token: "tok", Export: "exp", Policy: "pol", Message: "msg",
 	HistoryGrant: "hgr", LeakFinding: "lkf", Audit: "aud", Webhook: "whk", Tag: "tag", Period: "own",
-	Session: "ses", Passkey: "psk",
+	Session: "ses", Passkey: "psk", Provider: "idp",
 }
 
 // Prefix is the text before the underscore, empty for an unknown kind.

@@ -37,6 +37,8 @@ type Options struct {
 	// Exports answers below /api/v1/exports/. It gets no actor: its links say whose they
 	// are. nil answers 404 there.
 	Exports http.Handler
+	// SSO answers below /sso/, in a context like GraphQL's; nil answers 404 there.
+	SSO http.Handler
 	// OpenAPI is the description of the reports served at /api/v1/openapi.json.
 	OpenAPI []byte
 	// Authenticator recognises credentials.
@@ -165,6 +167,9 @@ func (s *Server) routes() {
 	}
 	if s.o.Exports != nil {
 		s.mux.Handle("/api/v1/exports/{id}/{file}", reading(s.downloads(s.o.Exports)))
+	}
+	if s.o.SSO != nil {
+		s.mux.Handle("/sso/", s.api(s.o.SSO, false))
 	}
 	s.mux.Handle("/schema.graphql", reading(s.schema()))
 	s.mux.Handle("/graphiql", reading(graphiqlPage()))

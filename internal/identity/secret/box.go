@@ -18,6 +18,8 @@ const (
 	ForTOTP Purpose = "totp"
 	// ForSubjects wraps the keys under which the audit log keeps personal values.
 	ForSubjects Purpose = "audit-subject"
+	// ForProviders seals what we show identity providers.
+	ForProviders Purpose = "provider"
 	// ForWebhooks seals what webhook messages are signed with.
 	ForWebhooks Purpose = "webhook"
 	// ForCeremonies seals what a client brings back to answer a passkey's challenge.

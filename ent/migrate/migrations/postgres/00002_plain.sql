@@ -86,10 +86,48 @@ CREATE TABLE sessions (
   expires_at timestamptz NOT NULL,
   last_seen_at timestamptz NOT NULL,
   verified_until timestamptz,
+  provider_id uuid,
+  provider_session text,
   UNIQUE (corp_id, id),
   FOREIGN KEY (corp_id, member_id) REFERENCES members (corp_id, id) ON DELETE RESTRICT
 );
 CREATE INDEX sessions_of ON sessions (corp_id, member_id);
+CREATE INDEX sessions_by_provider ON sessions (corp_id, provider_id, provider_session) WHERE provider_id IS NOT NULL;
+
+-- OpenID providers by which people sign in. claim is what of the ID token is matched, matches what of the member.
+CREATE TABLE identity_providers (
+  corp_id uuid NOT NULL,
+  id uuid NOT NULL,
+  version integer NOT NULL,
+  created_at timestamptz NOT NULL,
+  updated_at timestamptz NOT NULL,
+  name text NOT NULL,
+  issuer text NOT NULL,
+  client_id text NOT NULL,
+  client_secret bytea,
+  claim text NOT NULL,
+  matches text NOT NULL,
+  domain text NOT NULL DEFAULT '',
+  acr_values jsonb NOT NULL,
+  active boolean NOT NULL,
+  PRIMARY KEY (corp_id, id),
+  UNIQUE (corp_id, name),
+  UNIQUE (corp_id, issuer, client_id)
+);
+
+-- Who somebody is at a provider. Made when they first sign in; from then on the subject alone decides.
+CREATE TABLE member_identities (
+  corp_id uuid NOT NULL,
+  provider_id uuid NOT NULL,
+  subject text NOT NULL,
+  member_id uuid NOT NULL,
+  created_at timestamptz NOT NULL,
+  PRIMARY KEY (corp_id, provider_id, subject),
+  UNIQUE (corp_id, provider_id, member_id),
+  FOREIGN KEY (corp_id, provider_id) REFERENCES identity_providers (corp_id, id) ON DELETE RESTRICT,
+  FOREIGN KEY (corp_id, member_id) REFERENCES members (corp_id, id) ON DELETE RESTRICT
+);
+CREATE INDEX member_identities_of ON member_identities (corp_id, member_id);
 
 -- Public keys of WebAuthn credentials; flags and sign_count are those of the authenticator's last answer.
 CREATE TABLE passkeys (

@@ -1,0 +1,83 @@
+package identity
+
+import (
+	"bytes"
+	"context"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/openhandover/openhandover/internal/access"
+	"github.com/openhandover/openhandover/internal/audit"
+	"github.com/openhandover/openhandover/internal/nid"
+	"github.com/openhandover/openhandover/internal/store"
+)
+
+// Voucher is who vouches for somebody: an identity provider, and what it calls its own
+// session, empty where it does not say.
+type Voucher struct {
+	Provider nid.ID
+	Session  string
+}
+
+// Somebody is the context in which a person of a corp acts who is not signed in; the zero
+// member is nobody known.
+func Somebody(ctx context.Context, corp, member nid.ID) context.Context {
+	return as(ctx, corp, member, "")
+}
+
+// Admit makes a session of a member on a provider's word, proven until when (zero: not).
+// The caller holds a lock on the provider, so that switching it off comes before or after,
+// and appends to the log. ok is false for a member who is not at work.
+func Admit(ctx context.Context, tx *store.Tx, member nid.ID, by Voucher, proven time.Time) (out Session, ok bool, err error) {
+	if out, ok, err = open(ctx, tx, member, BySingleSignOn, proven); err != nil || !ok {
+		return out, ok, err
+	}
+	var session any
+	if by.Session != "" {
+		session = by.Session
+	}
+	_, err = tx.Keep(ctx, "sessions", `UPDATE sessions SET provider_id = $3, provider_session = $4 WHERE corp_id = $1 AND id = $2`, tx.Corp(), out.ID, by.Provider, session)
+	return out, true, err
+}
+
+// Told is what the log says of a new session.
+func (s Session) Told() map[string]any { return s.told() }
+
+// Vouch notes that a provider has just made sure who holds the actor's session, and says
+// until when that is a fresh proof. The caller appends to the log.
+func Vouch(ctx context.Context, tx *store.Tx) (until time.Time, err error) {
+	return markProven(ctx, tx)
+}
+
+// EndVouched ends sessions that a provider vouched for: of a member, or those it calls
+// session, or all. It gives how many of whom; the caller appends to the log.
+func EndVouched(ctx context.Context, tx *store.Tx, by Voucher, member nid.ID) (map[nid.ID]int, error) {
+	where, args := `corp_id = $1 AND provider_id = $2`, []any{tx.Corp(), by.Provider}
+	switch {
+	case by.Session != "":
+		where, args = where+` AND provider_session = $3`, append(args, by.Session)
+	case !member.IsZero():
+		where, args = where+` AND member_id = $3`, append(args, member)
+	}
+	ended, err := store.KeepInto(ctx, tx, func(id *nid.ID) []any { return []any{id} }, "sessions", `DELETE FROM sessions WHERE `+where+` RETURNING member_id`, args...)
+	out := map[nid.ID]int{}
+	for _, id := range ended {
+		out[id]++
+	}
+	return out, err
+}
+
+// Refused writes down that a provider's word let nobody in, once a minute for each
+// provider. member is who it was about, if that is known.
+func (s *Service) Refused(ctx context.Context, by Voucher, member nid.ID, why string) error {
+	return s.failed(ctx, "provider:"+by.Provider.String(), account{member: member}, "single sign-on: "+why)
+}
+
+// Ended are the entries of sessions that EndVouched ended.
+func Ended(by Voucher, of map[nid.ID]int) (out []audit.Entry) {
+	for _, member := range slices.SortedFunc(maps.Keys(of), func(a, b nid.ID) int { return bytes.Compare(a[:], b[:]) }) {
+		out = append(out, audit.Entry{Action: access.SessionRevoke, Subject: member, After: map[string]any{"sessions": of[member], "provider": by.Provider}})
+	}
+	return out
+}

@@ -1,0 +1,206 @@
+package sso
+
+import (
+	"context"
+	"strings"
+
+	"github.com/openhandover/openhandover/internal/access"
+	"github.com/openhandover/openhandover/internal/audit"
+	"github.com/openhandover/openhandover/internal/fault"
+	"github.com/openhandover/openhandover/internal/identity"
+	"github.com/openhandover/openhandover/internal/name"
+	"github.com/openhandover/openhandover/internal/nid"
+	"github.com/openhandover/openhandover/internal/store"
+)
+
+// matched is what of the claims is compared with members; empty, and why, where it does
+// not count.
+func matched(all map[string]any, p *Provider) (value, why string) {
+	value, _ = all[p.Claim].(string)
+	if value == "" || len(value) > maxText {
+		return "", "there is no claim " + p.Claim
+	}
+	if p.Claim == "email" { // anybody can write anybody's address into a profile
+		if verified, _ := all["email_verified"].(bool); !verified {
+			return "", "the address is not verified"
+		}
+	}
+	if p.Domain != "" {
+		at := strings.LastIndexByte(value, '@')
+		if at < 1 || !strings.EqualFold(value[at+1:], p.Domain) {
+			return "", "another domain"
+		}
+		value = value[:at]
+	}
+	return value, ""
+}
+
+// admit begins a session of whom the claims are about.
+func (s *Service) admit(ctx context.Context, p *Provider, c ceremony, said *claims) (out *identity.Session, err error) {
+	by := identity.Voucher{Provider: p.ID, Session: said.session}
+	var about nid.ID
+	err = s.DB.Tx(somebody(ctx, p.Corp), func(ctx context.Context, tx *store.Tx) error {
+		out, about = nil, nid.ID{}
+		member, linked, err := s.who(ctx, tx, p, c, said)
+		if err != nil {
+			return err
+		}
+		about = member
+		// Who asks for no proof may have been at the provider for long.
+		session, ok, err := identity.Admit(identity.Somebody(ctx, p.Corp, member), tx, member, by, s.proven(p, said, tx.Now().Add(-identity.Proof)))
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return &refused{errRefused, "the member is not at work"}
+		}
+		after := session.Told()
+		after["provider"] = p.ID
+		entries := []audit.Entry{{Action: access.SessionStart, Subject: member, After: after}}
+		if linked {
+			entries = append(entries, audit.Entry{Action: access.IdentityLink, Subject: member, After: map[string]any{
+				"provider": p.ID, "claim": p.Claim, "subject": audit.Personal{Subject: member, Value: said.subject}}})
+		}
+		out = &session
+		return s.Log.Append(identity.Somebody(ctx, p.Corp, member), tx, entries...)
+	})
+	return out, s.note(ctx, by, p, about, err)
+}
+
+// prove marks the session of who was sent, where the claims are about them.
+func (s *Service) prove(ctx context.Context, p *Provider, c ceremony, said *claims) error {
+	by := identity.Voucher{Provider: p.ID}
+	a := access.From(ctx)
+	if a.Kind != access.Person || a.Corp != p.Corp || string(a.Session) != string(c.Session) {
+		return &refused{errExpired, "the session is another one by now"}
+	}
+	err := s.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		member, linked, err := s.who(ctx, tx, p, c, said)
+		if err != nil {
+			return err
+		}
+		if member != a.ID {
+			return &refused{errUnproven, "somebody else came back"}
+		}
+		if s.proven(p, said, c.Began.Add(-skew)).IsZero() {
+			return &refused{errUnproven, "the proof is too old or too weak"}
+		}
+		if _, err := identity.Confirm(ctx, tx); err != nil {
+			return &refused{errExpired, "the session has ended"}
+		}
+		until, err := identity.Vouch(ctx, tx)
+		if err != nil {
+			return err
+		}
+		entries := []audit.Entry{{Action: access.SessionVerify, Subject: member, After: map[string]any{"method": "provider", "provider": p.ID, "until": until}}}
+		if linked {
+			entries = append(entries, audit.Entry{Action: access.IdentityLink, Subject: member, After: map[string]any{
+				"provider": p.ID, "claim": p.Claim, "subject": audit.Personal{Subject: member, Value: said.subject}}})
+		}
+		return s.Log.Append(ctx, tx, entries...)
+	})
+	return s.note(ctx, by, p, a.ID, err)
+}
+
+// who is whom the claims are about. linked says that they are known by their subject from
+// now on; the caller records it. The provider is locked and looked at again, and the
+// ceremony is used up.
+func (s *Service) who(ctx context.Context, tx *store.Tx, p *Provider, c ceremony, said *claims) (member nid.ID, linked bool, err error) {
+	now, err := byID(ctx, tx, p.ID, " AND active"+tx.DB().ForShare())
+	if err != nil {
+		return member, false, err
+	}
+	if now == nil || now.Issuer != p.Issuer || now.ClientID != p.ClientID {
+		return member, false, &refused{errRefused, "the provider was changed meanwhile"}
+	}
+	if fresh, err := c.spend(ctx, tx); err != nil || !fresh {
+		if err == nil {
+			err = &refused{errExpired, "it came back twice"}
+		}
+		return member, false, err
+	}
+	one := func(id *nid.ID) []any { return []any{id} }
+	const subject = `SELECT member_id FROM member_identities WHERE corp_id = $1 AND provider_id = $2 AND subject = $3`
+	member, known, err := store.SelectOne(ctx, tx, one, subject, tx.Corp(), p.ID, said.subject)
+	if err != nil || known {
+		return member, false, err
+	}
+	if said.value == "" {
+		return member, false, &refused{errRefused, said.word}
+	}
+	query, value := `SELECT id FROM members WHERE corp_id = $1 AND user_id = $2 AND archived_at IS NULL AND status IN ('ACTIVE', 'LEAVING') LIMIT 2`, said.value
+	if now.Matches == ByLogin {
+		query, value = `SELECT member_id FROM credentials WHERE corp_id = $1 AND login = $2 LIMIT 2`, name.Fold(said.value)
+	}
+	if _, ok := name.Check(value); !ok {
+		return member, false, &refused{errRefused, "no member"}
+	}
+	found, err := store.Select(ctx, tx, one, query, tx.Corp(), value)
+	if err != nil {
+		return member, false, err
+	}
+	if len(found) != 1 {
+		return member, false, &refused{errRefused, "no member, or several"}
+	}
+	// Nobody takes over by being given the name of who was there before: that takes an
+	// administrator, who resets the member's authenticators.
+	ids, err := tx.Change(ctx, "member_identities", `INSERT INTO member_identities (corp_id, provider_id, subject, member_id, created_at) VALUES ($1, $2, $3, $4, $5)
+		ON CONFLICT DO NOTHING RETURNING member_id`, tx.Corp(), p.ID, said.subject, found[0], tx.Now())
+	if err != nil || len(ids) > 0 {
+		return found[0], true, err
+	}
+	// Or the same person has just signed in twice at once.
+	if member, known, err = store.SelectOne(ctx, tx, one, subject, tx.Corp(), p.ID, said.subject); err == nil && !known {
+		err = &refused{errRefused, "the member is linked to another subject"}
+	}
+	return member, false, err
+}
+
+// note writes down that nobody was let in.
+func (s *Service) note(ctx context.Context, by identity.Voucher, p *Provider, about nid.ID, err error) error {
+	r, ok := err.(*refused) //nolint:errorlint // ours, as it was made
+	if !ok {
+		return err
+	}
+	if f := s.Identity.Refused(somebody(ctx, p.Corp), by, about, r.why); f != nil {
+		return f
+	}
+	return err
+}
+
+// Reseal seals the client secrets of a corp's providers under the first of the
+// installation's secret keys where a former one did, and says how many it were. ctx is
+// that of the system.
+func (s *Service) Reseal(ctx context.Context) (n int, err error) {
+	if access.From(ctx).Kind != access.System {
+		return 0, fault.Denied("only the operator's commands may do this", "仅可由运维命令执行")
+	}
+	err = s.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		n = 0
+		all, err := store.Select(ctx, tx, (*Provider).dest, columns+` AND client_secret IS NOT NULL ORDER BY id`+tx.DB().ForNoKeyUpdate(), tx.Corp())
+		if err != nil {
+			return err
+		}
+		var covers []nid.ID
+		for _, p := range all { // ten at most
+			if s.Box.Current(p.secret) {
+				continue
+			}
+			plain, err := s.Box.Open(p.secret, row(tx.Corp(), p.ID))
+			if err != nil {
+				return err
+			}
+			ids, err := tx.Change(ctx, "identity_providers", `UPDATE identity_providers SET client_secret = $3, updated_at = $4 WHERE corp_id = $1 AND id = $2 RETURNING id`,
+				tx.Corp(), p.ID, s.Box.Seal(plain, row(tx.Corp(), p.ID)), tx.Now())
+			if err != nil {
+				return err
+			}
+			n, covers = n+1, append(covers, ids...)
+		}
+		if n == 0 {
+			return nil
+		}
+		return s.Log.Append(ctx, tx, audit.Entry{Action: access.SecretsRotate, Subject: tx.Corp(), Covers: covers, After: map[string]any{"providers": n}})
+	})
+	return n, err
+}

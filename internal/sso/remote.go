@@ -1,0 +1,122 @@
+package sso
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/coreos/go-oidc/v3/oidc"
+	"golang.org/x/oauth2"
+
+	"github.com/openhandover/openhandover/internal/fault"
+)
+
+const (
+	// discoverEvery is how long is believed what a provider says of itself. Its keys are
+	// read again whenever it signs with one that we do not know.
+	discoverEvery = time.Hour
+	// patience is how long a provider may take for one answer, and maxReply how long that
+	// may be in bytes.
+	patience, maxReply = 5 * time.Second, 1 << 20
+)
+
+// algorithms are those with which a provider may sign: none that needs a shared secret,
+// and not none.
+var algorithms = []string{oidc.RS256, oidc.RS384, oidc.RS512, oidc.ES256, oidc.ES384, oidc.ES512, oidc.PS256, oidc.PS384, oidc.PS512, oidc.EdDSA}
+
+// known is what a provider says of itself.
+type known struct {
+	*oidc.Provider
+	at time.Time
+	// issues says that it names itself in what it sends back (RFC 9207).
+	issues bool
+}
+
+// reach makes sure that there is a provider: INVALID on input.issuer.
+func (s *Service) reach(ctx context.Context, issuer string) error {
+	if _, err := s.discover(ctx, issuer); err != nil {
+		slog.InfoContext(ctx, "an identity provider does not answer as one", "issuer", issuer, "err", err)
+		return fault.Bad("input.issuer", "%s/.well-known/openid-configuration does not answer as a provider of this name does: %s",
+			"%s/.well-known/openid-configuration 无法作为该身份提供方应答:%s", issuer, short(err))
+	}
+	return nil
+}
+
+// short is what of an error may be told.
+func short(err error) string {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return "no answer in time"
+	}
+	text := err.Error()
+	return text[:min(len(text), 200)]
+}
+
+// discover gives what a provider says of itself, now or within the hour.
+func (s *Service) discover(ctx context.Context, issuer string) (*known, error) {
+	if k, ok := s.known.Load(issuer); ok && time.Since(k.(*known).at) < discoverEvery {
+		return k.(*known), nil
+	}
+	ctx, cancel := context.WithTimeout(s.remote(ctx), patience)
+	defer cancel()
+	p, err := oidc.NewProvider(ctx, issuer)
+	if err != nil {
+		return nil, err
+	}
+	k := &known{Provider: p, at: time.Now()}
+	var more struct {
+		Issues bool `json:"authorization_response_iss_parameter_supported"`
+	}
+	if err := p.Claims(&more); err != nil {
+		return nil, err
+	}
+	k.issues = more.Issues
+	s.known.Store(issuer, k)
+	return k, nil
+}
+
+// remote is a context with the client that asks providers.
+func (s *Service) remote(ctx context.Context) context.Context {
+	c := *s.Client
+	c.Timeout = patience
+	transport := c.Transport
+	if transport == nil {
+		transport = http.DefaultTransport
+	}
+	c.Transport = bounded{transport}
+	return oidc.ClientContext(ctx, &c)
+}
+
+// bounded reads no more of an answer than maxReply.
+type bounded struct{ http.RoundTripper }
+
+// RoundTrip implements http.RoundTripper.
+func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
+	res, err := b.RoundTripper.RoundTrip(r)
+	if err == nil {
+		res.Body = struct {
+			io.Reader
+			io.Closer
+		}{io.LimitReader(res.Body, maxReply), res.Body}
+	}
+	return res, err
+}
+
+// config is how we speak with a provider.
+func (s *Service) config(p *Provider, k *known) (*oauth2.Config, error) {
+	c := &oauth2.Config{ClientID: p.ClientID, Endpoint: k.Endpoint(), RedirectURL: s.RedirectURI(p), Scopes: []string{oidc.ScopeOpenID, "profile", "email"}}
+	if !p.HasSecret() {
+		c.Endpoint.AuthStyle = oauth2.AuthStyleInParams
+		return c, nil
+	}
+	plain, err := s.Box.Open(p.secret, row(p.Corp, p.ID))
+	c.ClientSecret = string(plain)
+	return c, err
+}
+
+// verifier checks signature, issuer, audience and time of what a provider signed.
+func (s *Service) verifier(p *Provider, k *known) *oidc.IDTokenVerifier {
+	return k.Verifier(&oidc.Config{ClientID: p.ClientID, SupportedSigningAlgs: algorithms, Now: s.DB.Now})
+}
