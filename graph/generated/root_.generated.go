@@ -23,6 +23,7 @@ import (
 	"github.com/openhandover/openhandover/internal/nid"
 	"github.com/openhandover/openhandover/internal/report"
 	"github.com/openhandover/openhandover/internal/setting"
+	"github.com/openhandover/openhandover/internal/sso"
 	gqlparser "github.com/vektah/gqlparser/v2"
 	"github.com/vektah/gqlparser/v2/ast"
 )
@@ -51,6 +52,7 @@ type ResolverRoot interface {
 	HandoverPreview() HandoverPreviewResolver
 	HandoverProgress() HandoverProgressResolver
 	HistoryGrant() HistoryGrantResolver
+	IdentityProvider() IdentityProviderResolver
 	LeakFinding() LeakFindingResolver
 	Member() MemberResolver
 	Message() MessageResolver
@@ -298,6 +300,10 @@ type ComplexityRoot struct {
 
 	DecideReviewItemPayload struct {
 		Item func(childComplexity int) int
+	}
+
+	DeleteIdentityProviderPayload struct {
+		DeletedIdentityProviderID func(childComplexity int) int
 	}
 
 	DeleteRolePayload struct {
@@ -555,6 +561,24 @@ type ComplexityRoot struct {
 		Until     func(childComplexity int) int
 	}
 
+	IdentityProvider struct {
+		ACRValues   func(childComplexity int) int
+		Active      func(childComplexity int) int
+		Claim       func(childComplexity int) int
+		ClientID    func(childComplexity int) int
+		CreatedAt   func(childComplexity int) int
+		Domain      func(childComplexity int) int
+		HasSecret   func(childComplexity int) int
+		ID          func(childComplexity int) int
+		Issuer      func(childComplexity int) int
+		LogoutURI   func(childComplexity int) int
+		Matches     func(childComplexity int) int
+		Name        func(childComplexity int) int
+		RedirectURI func(childComplexity int) int
+		SignInURL   func(childComplexity int) int
+		Version     func(childComplexity int) int
+	}
+
 	LeakFinding struct {
 		At         func(childComplexity int) int
 		Contact    func(childComplexity int) int
@@ -652,57 +676,59 @@ type ComplexityRoot struct {
 	}
 
 	Mutation struct {
-		AcknowledgeDataPolicy func(childComplexity int, input model.AcknowledgeDataPolicyInput) int
-		AddPasskey            func(childComplexity int, input model.AddPasskeyInput) int
-		ApproveHandover       func(childComplexity int, input model.ApproveHandoverInput) int
-		CancelHandover        func(childComplexity int, input model.CancelHandoverInput) int
-		ChangePassword        func(childComplexity int, input model.ChangePasswordInput) int
-		ConfirmTotp           func(childComplexity int, input model.ConfirmTotpInput) int
-		CreateExport          func(childComplexity int, input model.CreateExportInput) int
-		CreateHandover        func(childComplexity int, input model.CreateHandoverInput) int
-		CreateServiceToken    func(childComplexity int, input model.CreateServiceTokenInput) int
-		DeactivateMember      func(childComplexity int, input model.DeactivateMemberInput) int
-		DecideReviewItem      func(childComplexity int, input model.DecideReviewItemInput) int
-		DeleteRole            func(childComplexity int, input model.DeleteRoleInput) int
-		DeleteWebhook         func(childComplexity int, input model.DeleteWebhookInput) int
-		EnrolTotp             func(childComplexity int, input model.EnrolTotpInput) int
-		ExecuteHandover       func(childComplexity int, input model.ExecuteHandoverInput) int
-		GrantRole             func(childComplexity int, input model.GrantRoleInput) int
-		HandOver              func(childComplexity int, input model.HandOverInput) int
-		PublishDataPolicy     func(childComplexity int, input model.PublishDataPolicyInput) int
-		ReinstateMember       func(childComplexity int, input model.ReinstateMemberInput) int
-		RejectHandover        func(childComplexity int, input model.RejectHandoverInput) int
-		RemovePasskey         func(childComplexity int, input model.RemovePasskeyInput) int
-		RemoveTotp            func(childComplexity int) int
-		RenewRecoveryCodes    func(childComplexity int) int
-		ReplanHandover        func(childComplexity int, input model.ReplanHandoverInput) int
-		ReplayDelivery        func(childComplexity int, input model.ReplayDeliveryInput) int
-		ResetAuthenticators   func(childComplexity int, input model.ResetAuthenticatorsInput) int
-		ResetPassword         func(childComplexity int, input model.ResetPasswordInput) int
-		RetryTransfers        func(childComplexity int, input model.RetryTransfersInput) int
-		RevertHandover        func(childComplexity int, input model.RevertHandoverInput) int
-		ReviewLeakFinding     func(childComplexity int, input leak.ReviewInput) int
-		RevokeGrant           func(childComplexity int, input model.RevokeGrantInput) int
-		RevokeServiceToken    func(childComplexity int, input model.RevokeServiceTokenInput) int
-		RevokeSession         func(childComplexity int, input model.RevokeSessionInput) int
-		RevokeSessions        func(childComplexity int, input model.RevokeSessionsInput) int
-		SaveApprovalPolicy    func(childComplexity int, input approval.SaveInput) int
-		SaveDepartment        func(childComplexity int, input department.Input) int
-		SaveRole              func(childComplexity int, input grant.RoleInput) int
-		SaveRuleSet           func(childComplexity int, input model.SaveRuleSetInput) int
-		SaveSettings          func(childComplexity int, input setting.SaveInput) int
-		SaveWebhook           func(childComplexity int, input model.SaveWebhookInput) int
-		ScheduleDeparture     func(childComplexity int, input model.ScheduleDepartureInput) int
-		SignIn                func(childComplexity int, input model.SignInInput) int
-		SignInWithPasskey     func(childComplexity int, input model.SignInWithPasskeyInput) int
-		SignOut               func(childComplexity int) int
-		StartAccessReview     func(childComplexity int, input model.StartAccessReviewInput) int
-		SubmitHandover        func(childComplexity int, input model.SubmitHandoverInput) int
-		UpdateContact         func(childComplexity int, input model.UpdateContactInput) int
-		UpdateFollow          func(childComplexity int, input model.UpdateFollowInput) int
-		UpdateGroup           func(childComplexity int, input model.UpdateGroupInput) int
-		VerifyIdentity        func(childComplexity int, input model.VerifyIdentityInput) int
-		WithdrawDataPolicy    func(childComplexity int, input model.WithdrawDataPolicyInput) int
+		AcknowledgeDataPolicy  func(childComplexity int, input model.AcknowledgeDataPolicyInput) int
+		AddPasskey             func(childComplexity int, input model.AddPasskeyInput) int
+		ApproveHandover        func(childComplexity int, input model.ApproveHandoverInput) int
+		CancelHandover         func(childComplexity int, input model.CancelHandoverInput) int
+		ChangePassword         func(childComplexity int, input model.ChangePasswordInput) int
+		ConfirmTotp            func(childComplexity int, input model.ConfirmTotpInput) int
+		CreateExport           func(childComplexity int, input model.CreateExportInput) int
+		CreateHandover         func(childComplexity int, input model.CreateHandoverInput) int
+		CreateServiceToken     func(childComplexity int, input model.CreateServiceTokenInput) int
+		DeactivateMember       func(childComplexity int, input model.DeactivateMemberInput) int
+		DecideReviewItem       func(childComplexity int, input model.DecideReviewItemInput) int
+		DeleteIdentityProvider func(childComplexity int, input model.DeleteIdentityProviderInput) int
+		DeleteRole             func(childComplexity int, input model.DeleteRoleInput) int
+		DeleteWebhook          func(childComplexity int, input model.DeleteWebhookInput) int
+		EnrolTotp              func(childComplexity int, input model.EnrolTotpInput) int
+		ExecuteHandover        func(childComplexity int, input model.ExecuteHandoverInput) int
+		GrantRole              func(childComplexity int, input model.GrantRoleInput) int
+		HandOver               func(childComplexity int, input model.HandOverInput) int
+		PublishDataPolicy      func(childComplexity int, input model.PublishDataPolicyInput) int
+		ReinstateMember        func(childComplexity int, input model.ReinstateMemberInput) int
+		RejectHandover         func(childComplexity int, input model.RejectHandoverInput) int
+		RemovePasskey          func(childComplexity int, input model.RemovePasskeyInput) int
+		RemoveTotp             func(childComplexity int) int
+		RenewRecoveryCodes     func(childComplexity int) int
+		ReplanHandover         func(childComplexity int, input model.ReplanHandoverInput) int
+		ReplayDelivery         func(childComplexity int, input model.ReplayDeliveryInput) int
+		ResetAuthenticators    func(childComplexity int, input model.ResetAuthenticatorsInput) int
+		ResetPassword          func(childComplexity int, input model.ResetPasswordInput) int
+		RetryTransfers         func(childComplexity int, input model.RetryTransfersInput) int
+		RevertHandover         func(childComplexity int, input model.RevertHandoverInput) int
+		ReviewLeakFinding      func(childComplexity int, input leak.ReviewInput) int
+		RevokeGrant            func(childComplexity int, input model.RevokeGrantInput) int
+		RevokeServiceToken     func(childComplexity int, input model.RevokeServiceTokenInput) int
+		RevokeSession          func(childComplexity int, input model.RevokeSessionInput) int
+		RevokeSessions         func(childComplexity int, input model.RevokeSessionsInput) int
+		SaveApprovalPolicy     func(childComplexity int, input approval.SaveInput) int
+		SaveDepartment         func(childComplexity int, input department.Input) int
+		SaveIdentityProvider   func(childComplexity int, input sso.Input) int
+		SaveRole               func(childComplexity int, input grant.RoleInput) int
+		SaveRuleSet            func(childComplexity int, input model.SaveRuleSetInput) int
+		SaveSettings           func(childComplexity int, input setting.SaveInput) int
+		SaveWebhook            func(childComplexity int, input model.SaveWebhookInput) int
+		ScheduleDeparture      func(childComplexity int, input model.ScheduleDepartureInput) int
+		SignIn                 func(childComplexity int, input model.SignInInput) int
+		SignInWithPasskey      func(childComplexity int, input model.SignInWithPasskeyInput) int
+		SignOut                func(childComplexity int) int
+		StartAccessReview      func(childComplexity int, input model.StartAccessReviewInput) int
+		SubmitHandover         func(childComplexity int, input model.SubmitHandoverInput) int
+		UpdateContact          func(childComplexity int, input model.UpdateContactInput) int
+		UpdateFollow           func(childComplexity int, input model.UpdateFollowInput) int
+		UpdateGroup            func(childComplexity int, input model.UpdateGroupInput) int
+		VerifyIdentity         func(childComplexity int, input model.VerifyIdentityInput) int
+		WithdrawDataPolicy     func(childComplexity int, input model.WithdrawDataPolicyInput) int
 	}
 
 	OwnershipPeriod struct {
@@ -791,6 +817,7 @@ type ComplexityRoot struct {
 		Grants             func(childComplexity int, filter *model.GrantFilter, first *int, after *string, offset *int) int
 		Groups             func(childComplexity int, filter *group.Filter, search *string, orderBy *model.GroupOrder, first *int, after *string, last *int, before *string, offset *int) int
 		Handovers          func(childComplexity int, filter *model.HandoverFilter, orderBy *model.HandoverOrder, first *int, after *string, last *int, before *string, offset *int) int
+		IdentityProviders  func(childComplexity int) int
 		LeakFindings       func(childComplexity int, filter *model.LeakFindingFilter, first *int, after *string, offset *int) int
 		Members            func(childComplexity int, filter *model.MemberFilter, search *string, orderBy *model.MemberOrder, first *int, after *string, last *int, before *string, offset *int) int
 		Messages           func(childComplexity int, filter model.MessageFilter, search *string, first *int, after *string, last *int, before *string) int
@@ -803,6 +830,7 @@ type ComplexityRoot struct {
 		RuleSets           func(childComplexity int, first *int, after *string, offset *int) int
 		Sessions           func(childComplexity int, filter *model.SessionFilter, first *int, after *string, offset *int) int
 		Settings           func(childComplexity int) int
+		SignInOptions      func(childComplexity int, corp *string) int
 		TransferItems      func(childComplexity int, filter *report.Filter, first *int, after *string) int
 		TransferStatistics func(childComplexity int, filter *report.Filter, bucket report.Bucket, timeZone *string, groupBy []report.Dimension, fill bool) int
 		Transfers          func(childComplexity int, filter *model.TransferFilter, orderBy *model.TransferOrder, first *int, after *string, last *int, before *string, offset *int) int
@@ -969,6 +997,10 @@ type ComplexityRoot struct {
 		Department func(childComplexity int) int
 	}
 
+	SaveIdentityProviderPayload struct {
+		IdentityProvider func(childComplexity int) int
+	}
+
 	SaveRolePayload struct {
 		Role func(childComplexity int) int
 	}
@@ -1038,6 +1070,11 @@ type ComplexityRoot struct {
 		Own               func(childComplexity int) int
 		RevertibleDays    func(childComplexity int) int
 		Version           func(childComplexity int) int
+	}
+
+	SignInOption struct {
+		Name func(childComplexity int) int
+		URL  func(childComplexity int) int
 	}
 
 	SignInPayload struct {
@@ -2135,6 +2172,13 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.DecideReviewItemPayload.Item(childComplexity), true
 
+	case "DeleteIdentityProviderPayload.deletedIdentityProviderId":
+		if e.ComplexityRoot.DeleteIdentityProviderPayload.DeletedIdentityProviderID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DeleteIdentityProviderPayload.DeletedIdentityProviderID(childComplexity), true
+
 	case "DeleteRolePayload.deletedRoleId":
 		if e.ComplexityRoot.DeleteRolePayload.DeletedRoleID == nil {
 			break
@@ -3214,6 +3258,97 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.HistoryScope.Until(childComplexity), true
 
+	case "IdentityProvider.acrValues":
+		if e.ComplexityRoot.IdentityProvider.ACRValues == nil {
+			break
+		}
+
+		return e.ComplexityRoot.IdentityProvider.ACRValues(childComplexity), true
+	case "IdentityProvider.active":
+		if e.ComplexityRoot.IdentityProvider.Active == nil {
+			break
+		}
+
+		return e.ComplexityRoot.IdentityProvider.Active(childComplexity), true
+	case "IdentityProvider.claim":
+		if e.ComplexityRoot.IdentityProvider.Claim == nil {
+			break
+		}
+
+		return e.ComplexityRoot.IdentityProvider.Claim(childComplexity), true
+	case "IdentityProvider.clientId":
+		if e.ComplexityRoot.IdentityProvider.ClientID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.IdentityProvider.ClientID(childComplexity), true
+	case "IdentityProvider.createdAt":
+		if e.ComplexityRoot.IdentityProvider.CreatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.IdentityProvider.CreatedAt(childComplexity), true
+	case "IdentityProvider.domain":
+		if e.ComplexityRoot.IdentityProvider.Domain == nil {
+			break
+		}
+
+		return e.ComplexityRoot.IdentityProvider.Domain(childComplexity), true
+	case "IdentityProvider.hasSecret":
+		if e.ComplexityRoot.IdentityProvider.HasSecret == nil {
+			break
+		}
+
+		return e.ComplexityRoot.IdentityProvider.HasSecret(childComplexity), true
+	case "IdentityProvider.id":
+		if e.ComplexityRoot.IdentityProvider.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.IdentityProvider.ID(childComplexity), true
+	case "IdentityProvider.issuer":
+		if e.ComplexityRoot.IdentityProvider.Issuer == nil {
+			break
+		}
+
+		return e.ComplexityRoot.IdentityProvider.Issuer(childComplexity), true
+	case "IdentityProvider.logoutUri":
+		if e.ComplexityRoot.IdentityProvider.LogoutURI == nil {
+			break
+		}
+
+		return e.ComplexityRoot.IdentityProvider.LogoutURI(childComplexity), true
+	case "IdentityProvider.matches":
+		if e.ComplexityRoot.IdentityProvider.Matches == nil {
+			break
+		}
+
+		return e.ComplexityRoot.IdentityProvider.Matches(childComplexity), true
+	case "IdentityProvider.name":
+		if e.ComplexityRoot.IdentityProvider.Name == nil {
+			break
+		}
+
+		return e.ComplexityRoot.IdentityProvider.Name(childComplexity), true
+	case "IdentityProvider.redirectUri":
+		if e.ComplexityRoot.IdentityProvider.RedirectURI == nil {
+			break
+		}
+
+		return e.ComplexityRoot.IdentityProvider.RedirectURI(childComplexity), true
+	case "IdentityProvider.signInUrl":
+		if e.ComplexityRoot.IdentityProvider.SignInURL == nil {
+			break
+		}
+
+		return e.ComplexityRoot.IdentityProvider.SignInURL(childComplexity), true
+	case "IdentityProvider.version":
+		if e.ComplexityRoot.IdentityProvider.Version == nil {
+			break
+		}
+
+		return e.ComplexityRoot.IdentityProvider.Version(childComplexity), true
+
 	case "LeakFinding.at":
 		if e.ComplexityRoot.LeakFinding.At == nil {
 			break
@@ -3746,6 +3881,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.DecideReviewItem(childComplexity, args["input"].(model.DecideReviewItemInput)), true
+	case "Mutation.deleteIdentityProvider":
+		if e.ComplexityRoot.Mutation.DeleteIdentityProvider == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_deleteIdentityProvider_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.DeleteIdentityProvider(childComplexity, args["input"].(model.DeleteIdentityProviderInput)), true
 	case "Mutation.deleteRole":
 		if e.ComplexityRoot.Mutation.DeleteRole == nil {
 			break
@@ -4011,6 +4157,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.SaveDepartment(childComplexity, args["input"].(department.Input)), true
+	case "Mutation.saveIdentityProvider":
+		if e.ComplexityRoot.Mutation.SaveIdentityProvider == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_saveIdentityProvider_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.SaveIdentityProvider(childComplexity, args["input"].(sso.Input)), true
 	case "Mutation.saveRole":
 		if e.ComplexityRoot.Mutation.SaveRole == nil {
 			break
@@ -4557,6 +4714,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Handovers(childComplexity, args["filter"].(*model.HandoverFilter), args["orderBy"].(*model.HandoverOrder), args["first"].(*int), args["after"].(*string), args["last"].(*int), args["before"].(*string), args["offset"].(*int)), true
+	case "Query.identityProviders":
+		if e.ComplexityRoot.Query.IdentityProviders == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Query.IdentityProviders(childComplexity), true
 
 	case "Query.leakFindings":
 		if e.ComplexityRoot.Query.LeakFindings == nil {
@@ -4680,6 +4843,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Settings(childComplexity), true
+	case "Query.signInOptions":
+		if e.ComplexityRoot.Query.SignInOptions == nil {
+			break
+		}
+
+		args, err := ec.field_Query_signInOptions_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.SignInOptions(childComplexity, args["corp"].(*string)), true
 	case "Query.transferItems":
 		if e.ComplexityRoot.Query.TransferItems == nil {
 			break
@@ -5197,6 +5371,13 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.SaveDepartmentPayload.Department(childComplexity), true
 
+	case "SaveIdentityProviderPayload.identityProvider":
+		if e.ComplexityRoot.SaveIdentityProviderPayload.IdentityProvider == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SaveIdentityProviderPayload.IdentityProvider(childComplexity), true
+
 	case "SaveRolePayload.role":
 		if e.ComplexityRoot.SaveRolePayload.Role == nil {
 			break
@@ -5452,6 +5633,19 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Settings.Version(childComplexity), true
+
+	case "SignInOption.name":
+		if e.ComplexityRoot.SignInOption.Name == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SignInOption.Name(childComplexity), true
+	case "SignInOption.url":
+		if e.ComplexityRoot.SignInOption.URL == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SignInOption.URL(childComplexity), true
 
 	case "SignInPayload.expiresAt":
 		if e.ComplexityRoot.SignInPayload.ExpiresAt == nil {
@@ -6439,6 +6633,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputCreateServiceTokenInput,
 		ec.unmarshalInputDeactivateMemberInput,
 		ec.unmarshalInputDecideReviewItemInput,
+		ec.unmarshalInputDeleteIdentityProviderInput,
 		ec.unmarshalInputDeleteRoleInput,
 		ec.unmarshalInputDeleteWebhookInput,
 		ec.unmarshalInputDepartmentFilter,
@@ -6477,6 +6672,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputRuleInput,
 		ec.unmarshalInputSaveApprovalPolicyInput,
 		ec.unmarshalInputSaveDepartmentInput,
+		ec.unmarshalInputSaveIdentityProviderInput,
 		ec.unmarshalInputSaveRoleInput,
 		ec.unmarshalInputSaveRuleSetInput,
 		ec.unmarshalInputSaveSettingsInput,
@@ -9204,6 +9400,8 @@ enum SignInMethod {
   PASSWORD
   "By a passkey."
   PASSKEY
+  "By an identity provider."
+  SINGLE_SIGN_ON
 }
 
 "A time during which somebody is signed in on a device: 12 hours at most, 2 without use."
@@ -9673,6 +9871,125 @@ type Subscription {
     "The handover."
     id: ID!
   ): HandoverProgress!
+}
+`, BuiltIn: false},
+	{Name: "../provider.graphqls", Input: `extend type Query {
+  "The corp's identity providers, by name. Needs MANAGE_ROLES over the whole corp."
+  identityProviders: [IdentityProvider!]!
+  "By which identity providers people of a corp sign in; empty for a corp that does not exist. Anybody may ask."
+  signInOptions(
+    "The corp's name; absent where the installation has one corp."
+    corp: String
+  ): [SignInOption!]!
+}
+
+extend type Mutation {
+  "Connect an OpenID provider, or change one. An active one must answer with its discovery document. Switched off, or with another issuer or client, the sessions that it vouched for end. Needs MANAGE_ROLES and every other permission over the whole corp, since it can say that somebody is anybody, and a fresh proof of identity."
+  saveIdentityProvider(
+    "Which provider, and how it shall be."
+    input: SaveIdentityProviderInput!
+  ): SaveIdentityProviderPayload
+  "Take an identity provider away. The sessions that it vouched for end. Needs what saveIdentityProvider needs."
+  deleteIdentityProvider(
+    "Which provider."
+    input: DeleteIdentityProviderInput!
+  ): DeleteIdentityProviderPayload
+}
+
+"What of a member a claim is compared with, the first time that somebody signs in."
+enum MemberMatch {
+  "What they sign in with by password; letters' case does not matter."
+  LOGIN
+  "The userid of the platform, to the letter."
+  USER_ID
+}
+
+"An OpenID provider by which people sign in (OpenID Connect Core 1.0: code flow with PKCE)."
+type IdentityProvider {
+  "The id."
+  id: ID!
+  "Raised by each change."
+  version: Int!
+  "What people read when they sign in."
+  name: String!
+  "What the provider calls itself, as in its discovery document."
+  issuer: String!
+  "What the provider calls this server."
+  clientId: String!
+  "Whether a client secret is kept, sealed; it is never shown."
+  hasSecret: Boolean!
+  "The claim of the ID token by which a member is found the first time. From then on the subject alone decides."
+  claim: String!
+  "What of the member it is compared with."
+  matches: MemberMatch!
+  "Only addresses of this domain count, and what stands before the @ is compared; null: the claim as it is."
+  domain: String
+  "The authentication contexts (acr) that are a proof of identity here, where the provider says that it has just looked (auth_time); none: it lets people in and proves nothing."
+  acrValues: [String!]!
+  "Whether people can sign in by it."
+  active: Boolean!
+  "Where a browser is sent to sign in; with ?return= the page to come back to, with ?prove=1 to prove one's identity again."
+  signInUrl: String!
+  "What is to be registered at the provider as the redirect URI."
+  redirectUri: String!
+  "What is to be registered at the provider for back-channel logout."
+  logoutUri: String!
+  "When it was connected."
+  createdAt: Time!
+}
+
+"One way to sign in."
+type SignInOption {
+  "What people read."
+  name: String!
+  "Where the browser is sent; ?return= names the page to come back to."
+  url: String!
+}
+
+"What saveIdentityProvider is told."
+input SaveIdentityProviderInput {
+  "The provider to change; absent for a new one."
+  id: ID
+  "The version the change was made from; CONFLICT if it is no longer the current one. Absent for a new provider."
+  version: Int
+  "What people read when they sign in."
+  name: String!
+  "What the provider calls itself: an https URL, as in its discovery document."
+  issuer: String!
+  "What the provider calls this server."
+  clientId: String!
+  "The client secret; absent: as it is, or none; empty: none."
+  clientSecret: String
+  "The claim of the ID token by which a member is found the first time. An email counts only if it is verified."
+  claim: String! = "preferred_username"
+  "What of the member it is compared with."
+  matches: MemberMatch! = LOGIN
+  "Only addresses of this domain count, and what stands before the @ is compared."
+  domain: String! = ""
+  "The authentication contexts (acr) that are a proof of identity here, 20 at most."
+  acrValues: [String!]! = []
+  "Whether people can sign in by it."
+  active: Boolean! = true
+}
+
+"What saveIdentityProvider did."
+type SaveIdentityProviderPayload {
+  "The provider as it is now."
+  identityProvider: IdentityProvider
+}
+
+"What deleteIdentityProvider is told."
+input DeleteIdentityProviderInput {
+  "The provider."
+  id: ID!
+  "The version the decision was made from; CONFLICT if it is no longer the current one."
+  version: Int!
+}
+
+"What deleteIdentityProvider did."
+type DeleteIdentityProviderPayload {
+  "The provider that is gone."
+  deletedIdentityProviderId: ID
 }
 `, BuiltIn: false},
 	{Name: "../report.graphqls", Input: `extend type Query {
@@ -11015,6 +11332,14 @@ func (ec *executionContext) childFields_DecideReviewItemPayload(ctx context.Cont
 	return nil, fmt.Errorf("no field named %q was found under type DecideReviewItemPayload", field.Name)
 }
 
+func (ec *executionContext) childFields_DeleteIdentityProviderPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "deletedIdentityProviderId":
+		return ec.fieldContext_DeleteIdentityProviderPayload_deletedIdentityProviderId(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type DeleteIdentityProviderPayload", field.Name)
+}
+
 func (ec *executionContext) childFields_DeleteRolePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "deletedRoleId":
@@ -11523,6 +11848,42 @@ func (ec *executionContext) childFields_HistoryScope(ctx context.Context, field 
 		return ec.fieldContext_HistoryScope_expiresAt(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type HistoryScope", field.Name)
+}
+
+func (ec *executionContext) childFields_IdentityProvider(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_IdentityProvider_id(ctx, field)
+	case "version":
+		return ec.fieldContext_IdentityProvider_version(ctx, field)
+	case "name":
+		return ec.fieldContext_IdentityProvider_name(ctx, field)
+	case "issuer":
+		return ec.fieldContext_IdentityProvider_issuer(ctx, field)
+	case "clientId":
+		return ec.fieldContext_IdentityProvider_clientId(ctx, field)
+	case "hasSecret":
+		return ec.fieldContext_IdentityProvider_hasSecret(ctx, field)
+	case "claim":
+		return ec.fieldContext_IdentityProvider_claim(ctx, field)
+	case "matches":
+		return ec.fieldContext_IdentityProvider_matches(ctx, field)
+	case "domain":
+		return ec.fieldContext_IdentityProvider_domain(ctx, field)
+	case "acrValues":
+		return ec.fieldContext_IdentityProvider_acrValues(ctx, field)
+	case "active":
+		return ec.fieldContext_IdentityProvider_active(ctx, field)
+	case "signInUrl":
+		return ec.fieldContext_IdentityProvider_signInUrl(ctx, field)
+	case "redirectUri":
+		return ec.fieldContext_IdentityProvider_redirectUri(ctx, field)
+	case "logoutUri":
+		return ec.fieldContext_IdentityProvider_logoutUri(ctx, field)
+	case "createdAt":
+		return ec.fieldContext_IdentityProvider_createdAt(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type IdentityProvider", field.Name)
 }
 
 func (ec *executionContext) childFields_LeakFinding(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -12183,6 +12544,14 @@ func (ec *executionContext) childFields_SaveDepartmentPayload(ctx context.Contex
 	return nil, fmt.Errorf("no field named %q was found under type SaveDepartmentPayload", field.Name)
 }
 
+func (ec *executionContext) childFields_SaveIdentityProviderPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "identityProvider":
+		return ec.fieldContext_SaveIdentityProviderPayload_identityProvider(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type SaveIdentityProviderPayload", field.Name)
+}
+
 func (ec *executionContext) childFields_SaveRolePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "role":
@@ -12323,6 +12692,16 @@ func (ec *executionContext) childFields_Settings(ctx context.Context, field grap
 		return ec.fieldContext_Settings_version(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type Settings", field.Name)
+}
+
+func (ec *executionContext) childFields_SignInOption(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "name":
+		return ec.fieldContext_SignInOption_name(ctx, field)
+	case "url":
+		return ec.fieldContext_SignInOption_url(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type SignInOption", field.Name)
 }
 
 func (ec *executionContext) childFields_SignInPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {

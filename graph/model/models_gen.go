@@ -26,6 +26,7 @@ import (
 	"github.com/openhandover/openhandover/internal/nid"
 	"github.com/openhandover/openhandover/internal/rule"
 	"github.com/openhandover/openhandover/internal/setting"
+	"github.com/openhandover/openhandover/internal/sso"
 )
 
 // What acknowledgeDataPolicy is told.
@@ -258,6 +259,20 @@ type DecideReviewItemInput struct {
 type DecideReviewItemPayload struct {
 	// The item.
 	Item *ent.ReviewItem `json:"item,omitempty"`
+}
+
+// What deleteIdentityProvider is told.
+type DeleteIdentityProviderInput struct {
+	// The provider.
+	ID nid.ID `json:"id"`
+	// The version the decision was made from; CONFLICT if it is no longer the current one.
+	Version int `json:"version"`
+}
+
+// What deleteIdentityProvider did.
+type DeleteIdentityProviderPayload struct {
+	// The provider that is gone.
+	DeletedIdentityProviderID *nid.ID `json:"deletedIdentityProviderId,omitempty"`
 }
 
 // What deleteRole is told.
@@ -738,6 +753,12 @@ type SaveDepartmentPayload struct {
 	Department *ent.Department `json:"department,omitempty"`
 }
 
+// What saveIdentityProvider did.
+type SaveIdentityProviderPayload struct {
+	// The provider as it is now.
+	IdentityProvider *sso.Provider `json:"identityProvider,omitempty"`
+}
+
 // What saveRole did.
 type SaveRolePayload struct {
 	// The role as it is now.
@@ -826,6 +847,14 @@ type SignInInput struct {
 	Password string `json:"password"`
 	// The password from now on, where an administrator gave the one before: that serves once.
 	NewPassword *string `json:"newPassword,omitempty"`
+}
+
+// One way to sign in.
+type SignInOption struct {
+	// What people read.
+	Name string `json:"name"`
+	// Where the browser is sent; ?return= names the page to come back to.
+	URL string `json:"url"`
 }
 
 // What signIn did.
