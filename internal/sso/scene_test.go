@@ -296,3 +296,9 @@ func (s *scene) entries(action access.Action) int {
 	s.t.Helper()
 	return testcorp.Value[int](s.Corp, `SELECT count(*) FROM audit_entries WHERE corp_id = $1 AND action = $2`, s.ID, string(action))
 }
+
+// login gives a member something to sign in with by password.
+func (s *scene) login(name string, member nid.ID) {
+	s.t.Helper()
+	s.must(s.who.SetPassword(store.System(s.t.Context(), s.ID, "test"), member, name, "a long enough password"))
+}
