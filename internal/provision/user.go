@@ -225,7 +225,7 @@ func free(ctx context.Context, tx *store.Tx, userName string, but nid.ID) error 
 	if _, _, err := store.SelectOne(ctx, tx, one, `SELECT id FROM corps WHERE corp_id = $1`+tx.DB().ForNoKeyUpdate(), tx.Corp()); err != nil {
 		return err
 	}
-	_, taken, err := store.SelectOne(ctx, tx, one, `SELECT id FROM members WHERE corp_id = $1 AND archived_at IS NULL AND id <> $2 AND lower(user_id) = lower(CAST($3 AS text)) LIMIT 1`,
+	_, taken, err := store.SelectOne(ctx, tx, one, `SELECT id FROM members WHERE corp_id = $1 AND archived_at IS NULL AND id IS DISTINCT FROM $2 AND lower(user_id) = lower(CAST($3 AS text)) LIMIT 1`,
 		tx.Corp(), but, userName)
 	if err == nil && taken {
 		err = fault.Clash("userName", "this userName is taken; of somebody who has left it stays, and a person reinstates them", "该 userName 已被使用;已离职成员的 userName 予以保留,须由人员恢复")
