@@ -66,9 +66,10 @@ func (q *query) in(ids []nid.ID) string {
 	return q.db.In(len(q.args))
 }
 
-// user is the condition that a member m, with scim_users u, is there for the provider.
+// user is the condition that a member m, with scim_users u, is there for the provider:
+// one whom it deleted is not, until a person reinstates them.
 func (q *query) user(scope access.Scope) string {
-	there := `m.archived_at IS NULL AND m.erased_at IS NULL AND NOT (m.status = 'DEPARTED' AND u.deleted_at IS NOT NULL)`
+	there := `m.archived_at IS NULL AND m.erased_at IS NULL AND NOT (m.status = 'DEPARTED' AND u.deleted_at IS NOT NULL AND u.deleted_at >= m.departed_at)`
 	if scope.All {
 		return there
 	}

@@ -192,8 +192,8 @@ func (s *Service) DeleteUser(ctx context.Context, id nid.ID, versions roster.Ver
 		if err != nil {
 			return err
 		}
-		if _, err := firstOf(users(ctx, tx, scope, byID(id))); err != nil {
-			return err
+		if found, err := users(ctx, tx, scope, byID(id)); err != nil || len(found) == 0 {
+			return err // the same request was here before
 		}
 		if _, err := tx.Change(ctx, "scim_users", `INSERT INTO scim_users (corp_id, member_id, deleted_at)
 			SELECT m.corp_id, m.id, $3 FROM members AS m WHERE m.corp_id = $1 AND m.id = $2 AND m.status = 'DEPARTED'

@@ -1,7 +1,7 @@
 package scim
 
 import (
-	"bytes"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -71,6 +71,44 @@ func bounded(s string) bool {
 	return len(s) <= maxFilter
 }
 
+// spelled writes the JSON strings of a filter with no other escapes than the parser
+// knows, which are \" and \\. What is no JSON string stays for the parser to refuse.
+func spelled(s string) string {
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		end := i + 1
+		if s[i] == '"' {
+			for end < len(s) && s[end] != '"' {
+				if s[end] == '\\' {
+					end++
+				}
+				end++
+			}
+			end = min(end+1, len(s))
+			var text string
+			if json.Unmarshal([]byte(s[i:end]), &text) == nil {
+				b.WriteString(`"` + escapes.Replace(text) + `"`)
+				i = end - 1
+				continue
+			}
+		}
+		b.WriteString(s[i:end])
+		i = end - 1
+	}
+	return strings.ToValidUTF8(b.String(), "?")
+}
+
+var (
+	escapes = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
+	plainly = strings.NewReplacer(`\\`, `\`, `\"`, `"`) // the parser leaves them in
+)
+
+// literal is the text of a compared value.
+func literal(v any) (string, bool) {
+	s, ok := v.(string)
+	return plainly.Replace(s), ok
+}
+
 // parse reads a filter; an empty one is nil.
 func (t translation) parse(s string) (c roster.Condition, err error) {
 	if s = strings.TrimSpace(s); s == "" {
@@ -79,7 +117,7 @@ func (t translation) parse(s string) (c roster.Condition, err error) {
 	if !bounded(s) {
 		return nil, wrongFilter("the filter is longer than %d bytes or nested deeper than %d", "筛选条件超过 %d 字节,或嵌套超过 %d 层", maxFilter, maxNesting)
 	}
-	e, err := filter.ParseFilter(bytes.ToValidUTF8([]byte(s), []byte("?")))
+	e, err := filter.ParseFilter([]byte(spelled(s)))
 	if err != nil {
 		return nil, wrongFilter("the filter cannot be read; it is written like userName eq \"lina\"", "无法解析筛选条件;写法如 userName eq \"lina\"")
 	}
@@ -153,7 +191,7 @@ func (t *translation) compare(name string, op roster.Op, value any) (roster.Cond
 		}
 		return nil, t.wrongValue(name)
 	}
-	text, isText := value.(string)
+	text, isText := literal(value)
 	switch a {
 	case roster.Active:
 		switch b, isBool := value.(bool); {

@@ -242,7 +242,7 @@ func (p *groupPatch) members(op string, t target, v json.RawMessage) error {
 func pointed(e filter.Expression) ([]nid.ID, error) {
 	switch e := e.(type) {
 	case *filter.AttributeExpression:
-		text, ok := e.CompareValue.(string)
+		text, ok := literal(e.CompareValue)
 		if ok && strings.EqualFold(e.AttributePath.AttributeName, "value") && strings.EqualFold(string(e.Operator), "eq") {
 			if id, err := nid.Parse(text); err == nil && id.Kind() == nid.Member {
 				return []nid.ID{id}, nil

@@ -134,7 +134,7 @@ func aim(path string) (t target, err error) {
 	if strings.EqualFold(path, companyURN) {
 		return target{company: true}, nil
 	}
-	p, parseErr := filter.ParsePath([]byte(strings.ToValidUTF8(path, "?")))
+	p, parseErr := filter.ParsePath([]byte(spelled(path)))
 	if parseErr != nil {
 		return t, wrong
 	}
@@ -296,7 +296,7 @@ func (p *userPatch) email(t target, remove bool, v json.RawMessage) (err error) 
 func (p *userPatch) isWork(e filter.Expression) bool {
 	switch e := e.(type) {
 	case *filter.AttributeExpression:
-		text, _ := e.CompareValue.(string)
+		text, _ := literal(e.CompareValue)
 		yes, isBool := e.CompareValue.(bool)
 		switch {
 		case !strings.EqualFold(string(e.Operator), "eq"):

@@ -23,7 +23,7 @@ CREATE TABLE member_departments (
 CREATE INDEX member_departments_of ON member_departments (corp_id, department_id, member_id);
 
 -- What an identity provider says of a member beyond what the corp's own data has. deleted_at: it deleted the user,
--- which for it is gone while the member is DEPARTED.
+-- which for it is gone while the member is DEPARTED since no later than that.
 CREATE TABLE scim_users (
   corp_id uuid NOT NULL,
   member_id uuid NOT NULL,
