@@ -82,9 +82,7 @@ func (s *Service) seat(ctx context.Context, tx *store.Tx, scope access.Scope, id
 func places(ctx context.Context, tx *store.Tx, scope access.Scope, id, root nid.ID, in roster.GroupChange) ([]place, error) {
 	named := sorted(in.Add)
 	wanted := len(named)
-	for _, id := range sorted(in.Remove) {
-		named = append(named, id)
-	}
+	named = append(named, sorted(in.Remove)...)
 	q := ask(tx.DB(), tx.Corp())
 	here := q.arg(id)
 	is := func(condition string) string {

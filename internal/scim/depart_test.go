@@ -206,3 +206,21 @@ func TestInactiveFromTheStart(t *testing.T) {
 		}
 	})
 }
+
+// TestOneOfMany: the same user made by many at once, in any spelling, is made once.
+func TestOneOfMany(t *testing.T) {
+	each(t, func(t *testing.T, s *scene) {
+		var wg sync.WaitGroup
+		for _, name := range []string{"twin", "Twin", "TWIN", "twin", "tWin", "twiN"} {
+			wg.Go(func() { s.quiet("POST", "/Users", `{"userName":"`+name+`"}`) })
+			wg.Go(func() { s.quiet("POST", "/Groups", `{"displayName":"twins"}`) })
+		}
+		wg.Wait()
+		if n := s.count(`SELECT count(*) FROM members WHERE lower(user_id) = 'twin'`); n != 1 {
+			t.Errorf("%d members", n)
+		}
+		if n := s.count(`SELECT count(*) FROM departments WHERE name = 'twins'`); n != 1 {
+			t.Errorf("%d departments", n)
+		}
+	})
+}
