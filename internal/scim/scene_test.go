@@ -57,7 +57,7 @@ func newScene(t *testing.T, db *store.DB, clock *storetest.Clock) *scene {
 	s.lina = c.Member("lina", s.sales)
 	log := slog.New(slog.NewTextHandler(&testLog{t: t}, nil))
 	server, err := web.New(web.Options{
-		GraphQL: http.NotFoundHandler(), Authenticator: authenticator{s.id}, Log: slog.New(slog.DiscardHandler), Limits: web.Limits{Rate: -1},
+		GraphQL: http.NotFoundHandler(), Authenticator: authenticator{s.id}, Log: slog.New(slog.DiscardHandler), Limits: web.Limits{Rate: -1, AccountRate: -1, CorpRate: -1},
 		SCIM: scim.New(&provision.Service{DB: db, Log: c.Log, Member: s.people}, log),
 	})
 	if err != nil {
