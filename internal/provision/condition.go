@@ -31,6 +31,12 @@ var groupColumns = map[roster.Attribute]string{
 	roster.Members:    "",
 }
 
+// external finds who has an externalId by its index, by the column of the tables above.
+var external = map[string]string{
+	userColumns[roster.ExternalID]:  "m.id IN (SELECT member_id FROM scim_users WHERE corp_id = $1 AND external_id = ",
+	groupColumns[roster.ExternalID]: "d.id IN (SELECT department_id FROM scim_groups WHERE corp_id = $1 AND external_id = ",
+}
+
 // operators compare as SQL does.
 var operators = map[roster.Op]string{roster.Eq: "=", roster.Ne: "<>", roster.Gt: ">", roster.Ge: ">=", roster.Lt: "<", roster.Le: "<="}
 
@@ -118,13 +124,21 @@ func (q *query) compare(c roster.Compare, column string) (string, error) {
 	return "", refused(c)
 }
 
-// text compares without regard to case (caseExact is false for all our texts).
+// text compares without regard to case, but for the provider's own ids (RFC 7643
+// §3.1), which an index finds.
 func (q *query) text(c roster.Compare, column string) (string, error) {
 	if c.Op == roster.Pr {
 		return column + " <> ''", nil
 	}
+	fold := "lower("
+	if c.Attribute == roster.ExternalID {
+		fold = "("
+		if known := external[column]; c.Op == roster.Eq && c.Text != "" {
+			return known + q.arg(c.Text) + ")", nil
+		}
+	}
 	if operator, ok := operators[c.Op]; ok {
-		return "lower(" + column + ") " + operator + " lower(CAST(" + q.arg(c.Text) + " AS text))", nil
+		return fold + column + ") " + operator + " " + fold + "CAST(" + q.arg(c.Text) + " AS text))", nil
 	}
 	pattern := literal.Replace(c.Text)
 	switch c.Op {
@@ -137,7 +151,7 @@ func (q *query) text(c roster.Compare, column string) (string, error) {
 	default:
 		return "", refused(c)
 	}
-	return "lower(" + column + ") LIKE lower(CAST(" + q.arg(pattern) + ` AS text)) ESCAPE '!'`, nil
+	return fold + column + ") LIKE " + fold + "CAST(" + q.arg(pattern) + ` AS text)) ESCAPE '!'`, nil
 }
 
 // literal takes their meaning from the characters of LIKE.
