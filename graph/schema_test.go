@@ -104,7 +104,7 @@ var added = []string{
 	"Mutation.renewRecoveryCodes", "RenewRecoveryCodesPayload", "Mutation.addPasskey", "AddPasskeyInput", "AddPasskeyPayload", "Mutation.removePasskey", "RemovePasskeyInput", "RemovePasskeyPayload",
 	"Mutation.resetPassword", "ResetPasswordInput", "ResetPasswordPayload", "Mutation.resetAuthenticators", "ResetAuthenticatorsInput", "ResetAuthenticatorsPayload",
 	"Mutation.revokeSession", "RevokeSessionInput", "RevokeSessionPayload", "Mutation.revokeSessions", "RevokeSessionsInput", "RevokeSessionsPayload",
-	"Member.departureHeldAt", "MemberFilter.departureHeld", "DeactivateMemberInput.confirmMassDeparture",
+	"Permission.PROVISION_MEMBERS", "Member.departureHeldAt", "MemberFilter.departureHeld", "DeactivateMemberInput.confirmMassDeparture",
 }
 
 func TestServedSchemaIsASubsetOfTheContract(t *testing.T) {

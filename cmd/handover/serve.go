@@ -19,7 +19,9 @@ import (
 	"github.com/openhandover/openhandover/internal/backup"
 	"github.com/openhandover/openhandover/internal/identity"
 	"github.com/openhandover/openhandover/internal/job"
+	"github.com/openhandover/openhandover/internal/provision"
 	"github.com/openhandover/openhandover/internal/review"
+	"github.com/openhandover/openhandover/internal/scim"
 	"github.com/openhandover/openhandover/internal/store"
 	"github.com/openhandover/openhandover/internal/web"
 )
@@ -96,7 +98,7 @@ func (s *serveCmd) Run(e *env) error {
 	}
 	server, err := web.New(web.Options{
 		Listen: e.config.Listen, GraphQL: answers, Authenticator: authenticator{p.use.Identity}, Schema: []byte(graph.SDL()),
-		Reports: reports.New(api, p.db.Now), Exports: p.use.Export, SSO: p.use.SSO, OpenAPI: reports.OpenAPI(),
+		Reports: reports.New(api, p.db.Now), Exports: p.use.Export, SSO: p.use.SSO, SCIM: p.scim(log), OpenAPI: reports.OpenAPI(),
 		Checks: []web.Check{{Name: "database", Run: p.db.Ping}, {Name: "migrations", Run: p.db.Fits}, {Name: "queue", Run: p.attended, Warns: true}, {Name: "checkpoints", Run: p.sealed, Warns: true}, {Name: "backups", Run: p.backedUp(backups), Warns: true}},
 		Build:  web.BuildFacts(), Log: log, Metrics: metrics, AllowOrigin: e.config.AllowOrigin, BehindProxy: e.config.BehindProxy,
 		Limits: limits, Shared: p.shared(),
@@ -128,6 +130,11 @@ func (s *serveCmd) Run(e *env) error {
 		workers.Go(func() { (&job.Runner{DB: p.db, Kinds: p.works(sealer, backups), Log: log}).Run(ctx) })
 	}
 	return server.Run(ctx)
+}
+
+// scim serves identity providers over the use cases.
+func (p *program) scim(log *slog.Logger) http.Handler {
+	return scim.New(&provision.Service{DB: p.db, Log: p.log, Member: p.use.Member}, log)
 }
 
 // base is a URL that a browser on this machine can open.

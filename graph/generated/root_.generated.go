@@ -6893,6 +6893,8 @@ enum Permission {
   MANAGE_TOKENS
   "Connect the corp to its platform."
   MANAGE_CONNECTOR
+  "Make, change and depart members and departments over SCIM, as an identity provider's service token does."
+  PROVISION_MEMBERS
 }
 
 "A named set of permissions."

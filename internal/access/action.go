@@ -11,6 +11,8 @@ const (
 	AdminCreate      Action = "admin.create"
 	MemberDeactivate Action = "member.deactivate"
 	MemberReinstate  Action = "member.reinstate"
+	MemberCreate     Action = "member.create"
+	MemberUpdate     Action = "member.update"
 	ContactUpdate    Action = "contact.update"
 	FollowUpdate     Action = "follow.update"
 	GroupUpdate      Action = "group.update"
@@ -54,6 +56,7 @@ const (
 	WebhookDelete    Action = "webhook.delete"
 	DeliveryReplay   Action = "delivery.replay"
 	DepartmentSave   Action = "department.save"
+	DepartmentPeople Action = "department.members"
 	RoleSave         Action = "role.save"
 	RoleDelete       Action = "role.delete"
 	GrantCreate      Action = "grant.create"
@@ -87,9 +90,9 @@ const (
 
 // Actions lists all of them.
 var Actions = []Action{
-	CorpCreate, CorpImport, AdminCreate, MemberDeactivate, MemberReinstate, ContactUpdate, FollowUpdate, GroupUpdate,
+	CorpCreate, CorpImport, AdminCreate, MemberDeactivate, MemberReinstate, MemberCreate, MemberUpdate, ContactUpdate, FollowUpdate, GroupUpdate,
 	HandoverCreate, HandoverReplan, HandoverSubmit, HandoverApprove, HandoverReject, HandoverExpire, HandoverExecute,
-	HandoverFinish, HandoverCancel, TransferFinish, DepartmentSave, RoleSave, RoleDelete, GrantRequest, GrantCreate, GrantRevoke, TokenCreate, TokenRevoke,
+	HandoverFinish, HandoverCancel, TransferFinish, DepartmentSave, DepartmentPeople, RoleSave, RoleDelete, GrantRequest, GrantCreate, GrantRevoke, TokenCreate, TokenRevoke,
 	HandoverSchedule, HandoverHold, HandoverRetry, HandoverRevert, DepartureSet, DepartureHold,
 	RuleSetSave, PolicySave, SettingsSave, CheckpointKey, PersonErase, EvidenceExport, ExportCreate, ExportStart, ExportFinish, ExportDownload, ExportExpire, HistoryRead, ChatSearch,
 	FindingSave, FindingReview, FindingRead, MessageExpire,

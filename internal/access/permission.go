@@ -34,6 +34,9 @@ const (
 	ManagePolicies          Permission = "MANAGE_POLICIES"
 	ManageTokens            Permission = "MANAGE_TOKENS"
 	ManageConnector         Permission = "MANAGE_CONNECTOR"
+	// ProvisionMembers is for the token of an identity provider: tokens cannot have
+	// DEACTIVATE_MEMBER, which also takes people back and confirms mass departures.
+	ProvisionMembers Permission = "PROVISION_MEMBERS"
 )
 
 // Permissions lists all of them, in the order of the API.
@@ -41,7 +44,7 @@ var Permissions = []Permission{
 	ViewContacts, ManageContacts, ExportContacts, ViewGroups, ManageGroups, ExportGroups, ManageTags,
 	PlanHandover, ExecuteResignedContacts, ExecuteResignedGroups, ExecuteOnJob, ApproveHandover, RevertHandover,
 	DeactivateMember, ReadInheritedHistory, AuditChats, ViewStatistics, ReadAuditLog, ManageRules, ManageRoles,
-	ReviewAccess, ManagePolicies, ManageTokens, ManageConnector,
+	ReviewAccess, ManagePolicies, ManageTokens, ManageConnector, ProvisionMembers,
 }
 
 // Known reports whether p is one of ours.
@@ -52,6 +55,7 @@ func (p Permission) Known() bool { return slices.Contains(Permissions, p) }
 var sensitive = []Permission{
 	ExportContacts, ExportGroups, ExecuteResignedContacts, ExecuteResignedGroups, ExecuteOnJob, ApproveHandover,
 	RevertHandover, DeactivateMember, AuditChats, ManageRoles, ManagePolicies, ManageTokens, ManageConnector,
+	ProvisionMembers,
 }
 
 // Sensitive reports whether a role with these permissions needs regular review.

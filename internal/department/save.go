@@ -129,34 +129,42 @@ func lock(ctx context.Context, tx *store.Tx, id nid.ID, field string) (*unit, er
 }
 
 func (s *Service) create(ctx context.Context, tx *store.Tx, in Input, parent *unit) (nid.ID, error) {
+	id, entry, err := Add(ctx, tx, *in.Name, parent.id)
+	if err != nil {
+		return id, err
+	}
+	return id, s.Log.Append(ctx, tx, entry)
+}
+
+// Add makes a department below another, within a transaction that holds
+// identity.LockRoles and the parent, and has seen to it that the actor may and that the
+// name is one. entry is for the log. LIMIT and CONFLICT as in Save.
+func Add(ctx context.Context, tx *store.Tx, title string, parent nid.ID) (id nid.ID, entry audit.Entry, err error) {
 	n, _, err := store.SelectOne(ctx, tx, func(n *int) []any { return []any{n} }, `SELECT count(*) FROM departments WHERE corp_id = $1 AND archived_at IS NULL`, tx.Corp())
 	if err != nil {
-		return nid.ID{}, err
+		return nid.ID{}, entry, err
 	}
 	if n >= maxDepartments {
-		return nid.ID{}, fault.New(fault.Limit, "", fault.T("a corp has %d departments at most", "每个企业最多 %d 个部门", maxDepartments))
+		return nid.ID{}, entry, fault.New(fault.Limit, "", fault.T("a corp has %d departments at most", "每个企业最多 %d 个部门", maxDepartments))
 	}
-	id := tx.NewID(nid.Department)
-	if err := s.fits(ctx, tx, id, parent.id); err != nil {
-		return id, err
+	id = tx.NewID(nid.Department)
+	if err := fits(ctx, tx, id, parent); err != nil {
+		return id, entry, err
 	}
 	for _, c := range []struct{ table, query string }{
 		{"departments", `INSERT INTO departments (id, corp_id, created_at, updated_at, version, name, parent_id) VALUES ($2, $1, $3, $3, 1, $4, $5) RETURNING id`},
 		{"department_closure", `INSERT INTO department_closure (corp_id, ancestor_id, descendant_id, depth) VALUES ($1, $2, $2, 0) RETURNING descendant_id`},
 	} {
-		args := []any{tx.Corp(), id, tx.Now(), *in.Name, parent.id}
+		args := []any{tx.Corp(), id, tx.Now(), title, parent}
 		if c.table == "department_closure" {
 			args = args[:2]
 		}
 		if _, err := tx.Change(ctx, c.table, c.query, args...); err != nil {
-			return id, err
+			return id, entry, err
 		}
 	}
-	covers, err := hang(ctx, tx, id, parent.id)
-	if err != nil {
-		return id, err
-	}
-	return id, s.Log.Append(ctx, tx, audit.Entry{Action: access.DepartmentSave, Subject: id, Covers: covers, After: map[string]any{"name": *in.Name, "parent": parent.id}})
+	covers, err := hang(ctx, tx, id, parent)
+	return id, audit.Entry{Action: access.DepartmentSave, Subject: id, Covers: covers, After: map[string]any{"name": title, "parent": parent}}, err
 }
 
 func (s *Service) change(ctx context.Context, tx *store.Tx, was *unit, in Input, parent *unit) error {
@@ -173,7 +181,7 @@ func (s *Service) change(ctx context.Context, tx *store.Tx, was *unit, in Input,
 		if was.parent.IsZero() {
 			return fault.Clash("input.parentId", "the root department stays where it is", "根部门不能移动")
 		}
-		if err := s.fits(ctx, tx, was.id, parent.id); err != nil {
+		if err := fits(ctx, tx, was.id, parent.id); err != nil {
 			return err
 		}
 		var err error
@@ -194,7 +202,7 @@ func (s *Service) change(ctx context.Context, tx *store.Tx, was *unit, in Input,
 }
 
 // fits demands that a department, with what is below it, may hang under a parent.
-func (s *Service) fits(ctx context.Context, tx *store.Tx, id, parent nid.ID) error {
+func fits(ctx context.Context, tx *store.Tx, id, parent nid.ID) error {
 	type facts struct {
 		inside     bool
 		deep, high int

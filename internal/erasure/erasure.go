@@ -26,7 +26,7 @@ type Service struct {
 //
 // Of a contact that is name, company, the platform's id, tags, what members noted, and
 // the text of their messages; consent is withdrawn. Of a member it is name, user id,
-// credentials, and what was written about their handovers.
+// credentials, what an identity provider said of them, and what was written about their handovers.
 //
 // It is for the system and runs on the operator's word. Fails with NOT_FOUND, INVALID
 // for what is no person, and CONFLICT for a member who has not departed.
@@ -136,7 +136,7 @@ func (e *erasing) member() error {
 		WHERE corp_id = $1 AND member_id = $2 AND note IS NOT NULL RETURNING id`, now); err != nil {
 		return err
 	}
-	for _, table := range []string{"passkeys", "recovery_codes", "member_identities"} {
+	for _, table := range []string{"passkeys", "recovery_codes", "member_identities", "scim_users"} {
 		if err := e.change(table, `DELETE FROM `+table+` WHERE corp_id = $1 AND member_id = $2 RETURNING member_id`); err != nil {
 			return err
 		}

@@ -7,6 +7,7 @@ import (
 	"github.com/openhandover/openhandover/internal/audit"
 	"github.com/openhandover/openhandover/internal/fault"
 	"github.com/openhandover/openhandover/internal/identity/secret"
+	"github.com/openhandover/openhandover/internal/outbound"
 	"github.com/openhandover/openhandover/internal/webhook"
 )
 

@@ -45,6 +45,8 @@ type DeactivateInput struct {
 	ConfirmMassDeparture bool
 	// today is set for an automatic departure: who is due before it.
 	today string
+	// left is set for a departure that an identity provider tells of.
+	left *LeaveInput
 }
 
 // Result counts what a deactivation did. What an earlier one did already is not
@@ -168,6 +170,9 @@ func (d *departure) lockPeople() (err error) {
 		return err
 	}
 	d.leaver = d.care.people[d.in.MemberID]
+	if err := d.told(); err != nil {
+		return err
+	}
 	switch {
 	case d.leaver.status == departed:
 		return fault.Clash("input.memberId", "this member has departed already", "该成员已离职").With("status", d.leaver.status)
@@ -199,7 +204,7 @@ func (d *departure) choose() error {
 	if !ok {
 		return fault.Missing(field)
 	}
-	outside, err := store.OutOfScope(d.ctx, d.tx, d.actor.Scope(access.DeactivateMember), p.id)
+	outside, err := store.OutOfScope(d.ctx, d.tx, over(d.actor), p.id)
 	switch {
 	case err != nil:
 		return err

@@ -105,24 +105,35 @@ func (s *Service) depart(ctx context.Context, id nid.ID, today string) (held boo
 func (s *Service) hold(ctx context.Context, id nid.ID, today string, because *fault.Error) (held bool, err error) {
 	err = s.Log.Tx(ctx, s.DB, access.DepartureHold, func(ctx context.Context, tx *store.Tx) error {
 		held = false // the transaction may run again
-		was, _, err := store.SelectOne(ctx, tx, (*person).columns,
-			`SELECT `+personColumns+` FROM members AS m WHERE m.corp_id = $1 AND m.id = $2`+tx.DB().ForNoKeyUpdate(), tx.Corp(), id)
+		was, err := lockOne(ctx, tx, id)
 		if err != nil || !was.due(today) {
 			return err
 		}
-		if _, err := tx.Change(ctx, "members", `UPDATE members SET departure_held_at = $3, version = version + 1, updated_at = $3
-			WHERE corp_id = $1 AND id = $2 RETURNING id`, tx.Corp(), id, tx.Now()); err != nil {
-			return err
-		}
-		if err := notify.Emit(ctx, tx, notify.DepartureHeld, id, nil); err != nil {
-			return err
-		}
 		held = true
-		after := map[string]any{"heldAt": tx.Now(), "because": because.Text.EN}
-		maps.Copy(after, because.Details)
-		return s.Log.Append(ctx, tx, audit.Entry{Action: access.DepartureHold, Subject: id, Before: was.schedule(), After: after})
+		return s.keep(ctx, tx, was, was.lastDay.String, because)
 	})
 	return held && err == nil, err
+}
+
+// lockOne keeps a member as they are. They exist.
+func lockOne(ctx context.Context, tx *store.Tx, id nid.ID) (person, error) {
+	was, _, err := store.SelectOne(ctx, tx, (*person).columns,
+		`SELECT `+personColumns+` FROM members AS m WHERE m.corp_id = $1 AND m.id = $2`+tx.DB().ForNoKeyUpdate(), tx.Corp(), id)
+	return was, err
+}
+
+// keep makes somebody at work one whose departure is held back.
+func (s *Service) keep(ctx context.Context, tx *store.Tx, was person, lastDay string, because *fault.Error) error {
+	if _, err := tx.Change(ctx, "members", `UPDATE members SET status = 'LEAVING', last_day = $4, departure_held_at = $3, version = version + 1, updated_at = $3
+		WHERE corp_id = $1 AND id = $2 RETURNING id`, tx.Corp(), was.id, tx.Now(), lastDay); err != nil {
+		return err
+	}
+	if err := notify.Emit(ctx, tx, notify.DepartureHeld, was.id, nil); err != nil {
+		return err
+	}
+	after := map[string]any{"status": leaving, "lastDay": lastDay, "heldAt": tx.Now(), "because": because.Text.EN}
+	maps.Copy(after, because.Details)
+	return s.Log.Append(ctx, tx, audit.Entry{Action: access.DepartureHold, Subject: was.id, Before: was.schedule(), After: after})
 }
 
 // due reports whether somebody's last day is before today and nothing holds them.

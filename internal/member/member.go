@@ -50,7 +50,7 @@ func reach(ctx context.Context, tx *store.Tx, actor *access.Actor, id nid.ID) er
 	if !ok {
 		return fault.Missing("input.memberId")
 	}
-	outside, err := store.OutOfScope(ctx, tx, actor.Scope(access.DeactivateMember), id)
+	outside, err := store.OutOfScope(ctx, tx, over(actor), id)
 	if err != nil {
 		return err
 	}
@@ -58,6 +58,15 @@ func reach(ctx context.Context, tx *store.Tx, actor *access.Actor, id nid.ID) er
 		return fault.Denied("you may not deactivate or reinstate this member", "您无权停用或恢复该成员")
 	}
 	return nil
+}
+
+// over is where the actor may deactivate. A service token cannot have
+// DEACTIVATE_MEMBER; an identity provider's has a permission of its own.
+func over(actor *access.Actor) access.Scope {
+	if actor.Kind == access.Token {
+		return actor.Scope(access.ProvisionMembers)
+	}
+	return actor.Scope(access.DeactivateMember)
 }
 
 // checkReason takes the words in which somebody says why.

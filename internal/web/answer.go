@@ -62,7 +62,7 @@ var statuses = map[fault.Code]int{
 }
 
 // fail answers with a fault in the shape of a GraphQL error, which is what the
-// clients of the API read, and below /api/ as a problem.
+// clients of the API read, below /api/ as a problem, and below /scim/ as SCIM's clients read it.
 func fail(w http.ResponseWriter, r *http.Request, f *fault.Error) {
 	failWith(w, r, or(statuses[f.Code], http.StatusInternalServerError), f)
 }
@@ -77,6 +77,12 @@ func failWith(w http.ResponseWriter, r *http.Request, status int, f *fault.Error
 	}
 	if strings.HasPrefix(r.URL.Path, "/api/") {
 		writeAs(w, "application/problem+json; charset=utf-8", status, f.Problem(actor.Lang, status, actor.RequestID))
+		return
+	}
+	if strings.HasPrefix(r.URL.Path, "/scim/") { // RFC 7644 §3.12
+		writeAs(w, "application/scim+json; charset=utf-8", status, map[string]any{
+			"schemas": []string{"urn:ietf:params:scim:api:messages:2.0:Error"}, "status": strconv.Itoa(status), "detail": f.Text.In(actor.Lang),
+		})
 		return
 	}
 	writeJSON(w, status, map[string]any{

@@ -9,6 +9,7 @@
 //	everything  id → log, metrics, panics → headers → cross-origin, CORS → path
 //	/graphql    rate of the address → body → room → deadline → actor → rates of account and corp → API
 //	/api/v1/reports/…  the same, for GET, with problems instead of GraphQL's errors
+//	/scim/v2/…  the same as /graphql, with SCIM's errors
 //	/api/v1/exports/…  rate of the address → room; a link says by itself whose it is
 package web
 
@@ -39,6 +40,8 @@ type Options struct {
 	Exports http.Handler
 	// SSO answers below /sso/, in a context like GraphQL's; nil answers 404 there.
 	SSO http.Handler
+	// SCIM answers below /scim/v2/, in a context like GraphQL's; nil answers 404 there.
+	SCIM http.Handler
 	// OpenAPI is the description of the reports served at /api/v1/openapi.json.
 	OpenAPI []byte
 	// Authenticator recognises credentials.
@@ -164,6 +167,9 @@ func (s *Server) routes() {
 		// The one place that takes Basic: spreadsheets know nothing else.
 		s.mux.Handle("/api/v1/reports/{file}", reading(s.api(s.o.Reports, true)))
 		s.mux.Handle("/api/v1/openapi.json", reading(fixed("openapi.json", "application/json; charset=utf-8", s.o.OpenAPI)))
+	}
+	if s.o.SCIM != nil {
+		s.mux.Handle("/scim/v2/", s.api(s.o.SCIM, false))
 	}
 	if s.o.Exports != nil {
 		s.mux.Handle("/api/v1/exports/{id}/{file}", reading(s.downloads(s.o.Exports)))

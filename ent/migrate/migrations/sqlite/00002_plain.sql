@@ -22,6 +22,30 @@ CREATE TABLE member_departments (
 );
 CREATE INDEX member_departments_of ON member_departments (corp_id, department_id, member_id);
 
+-- What an identity provider says of a member beyond what the corp's own data has. deleted_at: it deleted the user,
+-- which for it is gone while the member is DEPARTED since no later than that.
+CREATE TABLE scim_users (
+  corp_id uuid NOT NULL,
+  member_id uuid NOT NULL,
+  external_id text,
+  given_name text,
+  family_name text,
+  email text,
+  deleted_at datetime,
+  PRIMARY KEY (corp_id, member_id),
+  FOREIGN KEY (corp_id, member_id) REFERENCES members (corp_id, id) ON DELETE RESTRICT
+);
+CREATE INDEX scim_users_external ON scim_users (corp_id, external_id);
+
+-- The identity provider's own id of a department: departments.external_id is the platform's.
+CREATE TABLE scim_groups (
+  corp_id uuid NOT NULL,
+  department_id uuid NOT NULL,
+  external_id text,
+  PRIMARY KEY (corp_id, department_id),
+  FOREIGN KEY (corp_id, department_id) REFERENCES departments (corp_id, id) ON DELETE RESTRICT
+);
+
 CREATE TABLE contact_tags (
   corp_id uuid NOT NULL,
   contact_id uuid NOT NULL,
