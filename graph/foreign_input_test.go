@@ -12,7 +12,7 @@ import (
 // beside is what must stand next to an id for it to be looked at, by the operation or
 // by the input around it.
 var beside = map[string][]string{
-	"saveRole": {"version"}, "saveRuleSet": {"version"}, "saveWebhook": {"version"}, "saveDepartment": {"version", "name"},
+	"saveRole": {"version"}, "saveRuleSet": {"version"}, "saveWebhook": {"version"}, "saveIdentityProvider": {"version"}, "saveDepartment": {"version", "name"},
 	"messages": {"contactId"}, "createExport": {"format"},
 }
 
@@ -27,7 +27,7 @@ func (c *comparison) needed(p spot, at []string, f *ast.FieldDefinition) bool {
 		return name == "memberId" && !slices.Contains(p.path, "successors")
 	case p.field == "saveDepartment" && (name == "id" || name == "version"):
 		return p.last() == "id" && name == "version"
-	case slices.Contains([]string{"saveRole", "saveRuleSet", "saveWebhook"}, p.field) && name == "version" && len(at) == 2:
+	case slices.Contains([]string{"saveRole", "saveRuleSet", "saveWebhook", "saveIdentityProvider"}, p.field) && name == "version" && len(at) == 2:
 		return p.last() == "id"
 	case p.field == "messages" && name == "contactId":
 		return !slices.Contains([]string{"groupId"}, p.last())
@@ -60,6 +60,8 @@ func (c *comparison) word(p spot, at []string, d *ast.Definition) string {
 // plain is the value of a scalar that fits.
 func (c *comparison) plain(name, typ string) any {
 	switch {
+	case name == "issuer":
+		return "https://login.example.com"
 	case name == "url":
 		return "https://example.com/hook"
 	case name == "idempotencyKey":

@@ -115,7 +115,7 @@ var kindsOfID = map[string]nid.Kind{
 	"replanHandover": nid.Handover, "revertHandover": nid.Handover, "decideReviewItem": nid.ReviewItem, "saveRole": nid.Role, "deleteRole": nid.Role,
 	"saveRuleSet": nid.RuleSet, "saveWebhook": nid.Webhook, "deleteWebhook": nid.Webhook, "replayDelivery": delivery, "revokeGrant": nid.Grant,
 	"revokeServiceToken": nid.Token, "revokeSession": nid.Session, "removePasskey": nid.Passkey, "reviewLeakFinding": nid.LeakFinding,
-	"saveDepartment": nid.Department, "updateContact": nid.Contact, "updateFollow": nid.Follow, "updateGroup": nid.Group,
+	"saveIdentityProvider": nid.Provider, "deleteIdentityProvider": nid.Provider, "saveDepartment": nid.Department, "updateContact": nid.Contact, "updateFollow": nid.Follow, "updateGroup": nid.Group,
 }
 
 func kindOf(p spot) (k nid.Kind, ok bool) {
@@ -142,6 +142,7 @@ func (w *world) oneOfEach() map[nid.Kind]nid.ID {
 		`createServiceToken(input: {name: "token", permissions: [VIEW_CONTACTS], expiresAt: "` + w.DB.Now().Add(time.Hour).Format(time.RFC3339) + `"}) { __typename }`,
 		`publishDataPolicy(input: {title: "policy", body: "text"}) { __typename }`,
 		`startAccessReview(input: {dueAt: "` + w.DB.Now().Add(240*time.Hour).Format(time.RFC3339) + `"}) { __typename }`,
+		`saveIdentityProvider(input: {name: "company", issuer: "https://login.example.com", clientId: "x", active: false}) { __typename }`,
 		`saveRole(input: {name: "own", permissions: [VIEW_CONTACTS]}) { __typename }`,
 		fmt.Sprintf(`createHandover(input: {plan: {kind: ON_JOB, leaverId: "%s", successors: {memberId: "%s"}}, idempotencyKey: "open"}) { __typename }`, w.sun, w.lin),
 	} {
@@ -175,7 +176,7 @@ func (w *world) oneOfEach() map[nid.Kind]nid.ID {
 		nid.Follow: "follows WHERE ended_at IS NULL AND", nid.Group: "groups WHERE id = '" + w.groupLin.UUID() + "' AND", nid.Handover: "handovers WHERE state = 'DRAFT' AND",
 		nid.Transfer: "transfers WHERE", nid.RuleSet: "rule_sets WHERE", nid.Role: "roles WHERE NOT built_in AND", nid.Grant: "grants WHERE member_id = '" + w.kim.UUID() + "' AND",
 		nid.ReviewItem: "review_items WHERE", nid.Token: "service_tokens WHERE", nid.Policy: "data_policies WHERE", nid.LeakFinding: "leak_findings WHERE",
-		nid.Webhook: "webhooks WHERE", nid.Session: "sessions WHERE", nid.Passkey: "passkeys WHERE", delivery: "webhook_deliveries WHERE",
+		nid.Webhook: "webhooks WHERE", nid.Provider: "identity_providers WHERE", nid.Session: "sessions WHERE", nid.Passkey: "passkeys WHERE", delivery: "webhook_deliveries WHERE",
 	} {
 		if out[k] = testcorp.Value[nid.ID](w.Corp, `SELECT id FROM `+table+` corp_id = $1 ORDER BY id LIMIT 1`, w.ID); out[k].IsZero() {
 			t.Fatalf("%s has nothing of %s", w.ID, table)

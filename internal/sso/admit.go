@@ -129,8 +129,11 @@ func (s *Service) who(ctx context.Context, tx *store.Tx, p *Provider, c ceremony
 		return member, false, &refused{errRefused, said.word}
 	}
 	query, value := `SELECT id FROM members WHERE corp_id = $1 AND user_id = $2 AND archived_at IS NULL AND status IN ('ACTIVE', 'LEAVING') LIMIT 2`, said.value
-	if now.Matches == ByLogin {
+	switch now.Matches {
+	case ByLogin:
 		query, value = `SELECT member_id FROM credentials WHERE corp_id = $1 AND login = $2 LIMIT 2`, name.Fold(said.value)
+	case ByExternalID:
+		query = `SELECT member_id FROM scim_users WHERE corp_id = $1 AND external_id = $2 AND deleted_at IS NULL LIMIT 2`
 	}
 	if _, ok := name.Check(value); !ok {
 		return member, false, &refused{errRefused, "no member"}

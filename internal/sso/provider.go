@@ -19,10 +19,12 @@ type Match string
 const (
 	ByLogin  Match = "LOGIN"   // what they sign in with by password
 	ByUserID Match = "USER_ID" // the userid of the platform
+	// ByExternalID: the externalId that a provider gave the member over SCIM.
+	ByExternalID Match = "EXTERNAL_ID"
 )
 
 // Matches lists them.
-var Matches = []Match{ByLogin, ByUserID}
+var Matches = []Match{ByLogin, ByUserID, ByExternalID}
 
 // Provider is an OpenID provider by which a corp's people sign in.
 type Provider struct {
