@@ -9904,6 +9904,8 @@ enum MemberMatch {
   LOGIN
   "The userid of the platform, to the letter."
   USER_ID
+  "The externalId that a provider gave the member over SCIM, to the letter."
+  EXTERNAL_ID
 }
 
 "An OpenID provider by which people sign in (OpenID Connect Core 1.0: code flow with PKCE)."
