@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
@@ -40,7 +41,7 @@ func (s *Service) reach(ctx context.Context, issuer string) error {
 	if _, err := s.discover(ctx, issuer); err != nil {
 		slog.InfoContext(ctx, "an identity provider does not answer as one", "issuer", issuer, "err", err)
 		return fault.Bad("input.issuer", "%s/.well-known/openid-configuration does not answer as a provider of this name does: %s",
-			"%s/.well-known/openid-configuration 无法作为该身份提供方应答:%s", issuer, short(err))
+			"%s/.well-known/openid-configuration 无法作为该身份提供方应答:%s", strings.TrimSuffix(issuer, "/"), short(err))
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/cookiejar"
@@ -151,7 +152,7 @@ func each(t *testing.T, test func(t *testing.T, s *scene)) {
 		s.who = &identity.Service{DB: db, Log: s.Log, TOTP: box(secret.ForTOTP), Demo: true, Ceremonies: box(secret.ForCeremonies)}
 		s.s = &sso.Service{DB: db, Log: s.Log, Identity: s.who, Box: box(secret.ForProviders), Ceremonies: box(secret.ForCeremonies),
 			Client: outbound.NewClient(true), AllowPrivate: true, Origins: []string{"https://console.example.com"}}
-		front, err := web.New(web.Options{GraphQL: http.HandlerFunc(whoAmI), Authenticator: doorman{s.who}, SSO: s.s})
+		front, err := web.New(web.Options{GraphQL: http.HandlerFunc(whoAmI), Authenticator: doorman{s.who}, SSO: s.s, Log: slog.New(slog.DiscardHandler)})
 		s.must(err)
 		s.server = httptest.NewUnstartedServer(front)
 		s.server.Config.BaseContext = func(net.Listener) context.Context { return context.Background() }

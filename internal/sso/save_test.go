@@ -1,0 +1,107 @@
+package sso_test
+
+import (
+	"testing"
+
+	"github.com/openhandover/openhandover/internal/access"
+	"github.com/openhandover/openhandover/internal/fault"
+	"github.com/openhandover/openhandover/internal/identity/secret"
+	"github.com/openhandover/openhandover/internal/nid"
+	"github.com/openhandover/openhandover/internal/sso"
+	"github.com/openhandover/openhandover/internal/store"
+	"github.com/openhandover/openhandover/internal/testcorp"
+)
+
+// What a provider vouched for ends with it.
+func TestAProviderThatIsTakenAway(t *testing.T) {
+	each(t, func(t *testing.T, s *scene) {
+		id, version := s.connect(s.input()), 1
+		admin := s.Verified(s.Admin)
+		save := func(change func(*sso.Input)) {
+			t.Helper()
+			in := s.input()
+			in.ID, in.Version = &id, &version
+			change(&in)
+			_, err := s.s.Save(admin, in)
+			s.must(err)
+			version++
+		}
+		links := func() int {
+			return testcorp.Value[int](s.Corp, `SELECT count(*) FROM member_identities WHERE corp_id = $1`, s.ID)
+		}
+		b := newBrowser(t)
+		s.signIn(b, id, lina, "")
+		s.wantIs(b, s.lina, false)
+		save(func(in *sso.Input) { in.Name = "Another name" })
+		s.wantIs(b, s.lina, false)
+		save(func(in *sso.Input) { in.Active = false })
+		if s.is(b) != " false" || links() != 1 {
+			t.Errorf("switched off, %q goes on, %d links", s.is(b), links())
+		}
+		save(func(*sso.Input) {})
+		s.signIn(b, id, lina, "")
+		save(func(in *sso.Input) { in.Issuer = newCompany(t).url() })
+		if s.is(b) != " false" || links() != 0 {
+			t.Errorf("of another issuer, %q goes on, %d links", s.is(b), links())
+		}
+		s.must(s.s.Delete(admin, id, version))
+		if got := s.begin(b, id, ""); got.status != 404 {
+			t.Errorf("%+v", got)
+		}
+		if n := s.entries(access.SessionRevoke); n != 2 {
+			t.Errorf("%d ends recorded", n)
+		}
+	})
+}
+
+// Who lacks one permission connects no provider, wherever they manage roles.
+func TestWhoConnectsProviders(t *testing.T) {
+	each(t, func(t *testing.T, s *scene) {
+		almost := s.Member("almost", s.Root)
+		s.GrantRole(almost, s.Role("almost", access.ManageRoles, access.ManagePolicies, access.ManageTokens), nid.ID{})
+		part := s.Member("part", s.Root)
+		s.Grant(part, access.Administrator.Name, s.Root)
+		for _, who := range []nid.ID{almost, part, s.lina} {
+			if _, err := s.s.Save(s.Verified(who), s.input()); fault.CodeOf(err) != fault.Forbidden {
+				t.Errorf("%v", err)
+			}
+		}
+		if _, err := s.s.Save(s.SignedIn(s.Admin, false), s.input()); fault.CodeOf(err) != fault.StepUpRequired {
+			t.Errorf("%v", err)
+		}
+		for i := range 10 {
+			in := s.input()
+			in.Name, in.ClientID, in.Active = string(rune('a'+i)), string(rune('a'+i)), false
+			_, err := s.s.Save(s.Verified(s.Admin), in)
+			s.must(err)
+		}
+		if _, err := s.s.Save(s.Verified(s.Admin), s.input()); fault.CodeOf(err) != fault.Limit {
+			t.Errorf("%v", err)
+		}
+	})
+}
+
+func TestClientSecretsAreSealedAnew(t *testing.T) {
+	each(t, func(t *testing.T, s *scene) {
+		id := s.connect(s.input())
+		fresh, err := secret.ParseKeys("key", secret.NewKey())
+		s.must(err)
+		both, err := secret.NewBox(secret.ForProviders, fresh[0], secret.DemoKey())
+		s.must(err)
+		s.s.Box = both
+		ctx := store.System(t.Context(), s.ID, "test")
+		if _, err := s.s.Reseal(s.Verified(s.Admin)); fault.CodeOf(err) != fault.Forbidden {
+			t.Error(err)
+		}
+		for _, want := range []int{1, 0} {
+			if n, err := s.s.Reseal(ctx); err != nil || n != want {
+				t.Errorf("%d, %v", n, err)
+			}
+		}
+		s.s.Box, err = secret.NewBox(secret.ForProviders, fresh[0])
+		s.must(err)
+		b := newBrowser(t)
+		s.wants(s.signIn(b, id, lina, ""), 303, s.server.URL+"/")
+		s.wantIs(b, s.lina, false)
+	})
+}
