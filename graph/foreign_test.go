@@ -271,7 +271,7 @@ func selection(typ *ast.Type, depth int) string {
 		plain := served().Types[f.Type.Name()].IsLeafType()
 		switch {
 		case len(f.Arguments) > 0 || slices.Contains([]string{"digest", "secret", "token"}, f.Name):
-		case plain && !(f.Type.Name() == "ID" && depth > 0):
+		case plain && (f.Type.Name() != "ID" || depth == 0):
 			out += f.Name + " "
 		case !plain && depth == 0 && f.Name != "handover":
 			out += f.Name + " " + selection(f.Type, depth+1) + " "

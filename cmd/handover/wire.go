@@ -130,7 +130,7 @@ func (e *env) join(s setting) (*program, error) {
 	return &program{db: db, log: log, reader: reader, use: graph.Cases{
 		Identity: who,
 		SSO: &sso.Service{DB: db, Log: log, Identity: who, Box: clients, Ceremonies: ceremonies, Client: outbound.NewClient(nearby), AllowPrivate: nearby,
-			Public: e.config.PublicURL, Origins: e.config.AllowOrigin},
+			Public: e.public(s.demo), Origins: e.config.AllowOrigin},
 		Grant:      &grant.Service{DB: db, Log: log},
 		Rule:       &rule.Service{DB: db, Log: log},
 		Member:     &member.Service{DB: db, Log: log},
@@ -146,6 +146,14 @@ func (e *env) join(s setting) (*program, error) {
 		Review:     &review.Service{DB: db, Log: log},
 		DataPolicy: &datapolicy.Service{DB: db, Log: log},
 	}}, nil
+}
+
+// public is where browsers reach the server; the demo's are on this machine.
+func (e *env) public(demo bool) string {
+	if demo && e.config.PublicURL == "" {
+		return "http://" + e.config.Listen
+	}
+	return e.config.PublicURL
 }
 
 func (p *program) close() { _ = p.db.Close() }

@@ -145,19 +145,19 @@ func (s *Service) exchange(ctx context.Context, code string, p *Provider, k *kno
 // ask reads the claim from the provider's UserInfo (§5.3), where the ID token of many has
 // no more than the subject.
 func (s *Service) ask(away context.Context, said *claims, p *Provider, k *known, token *oauth2.Token) error {
-	info, err := k.UserInfo(away, oauth2.StaticTokenSource(token))
-	if err != nil {
-		said.word = "there is no claim " + p.Claim + ", and UserInfo does not answer"
-		return nil // who is known by their subject needs no claim
-	}
-	if info.Subject != said.subject { // §5.3.2
-		return &refused{errRefused, "UserInfo is about somebody else"}
-	}
 	var all map[string]any
-	if err := info.Claims(&all); err != nil {
-		return &refused{errRefused, "UserInfo cannot be read"}
+	info, err := k.UserInfo(away, oauth2.StaticTokenSource(token))
+	if err == nil {
+		err = info.Claims(&all)
 	}
-	said.value, said.word = matched(all, p)
+	switch {
+	case err != nil: // who is known by their subject needs no claim
+		said.word = "there is no claim " + p.Claim + ", and UserInfo does not answer"
+	case info.Subject != said.subject: // §5.3.2
+		return &refused{errRefused, "UserInfo is about somebody else"}
+	default:
+		said.value, said.word = matched(all, p)
+	}
 	return nil
 }
 

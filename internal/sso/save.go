@@ -133,6 +133,9 @@ func (s *Service) before(ctx context.Context, tx *store.Tx, in Input) (was *Prov
 	if err != nil {
 		return nil, err
 	}
+	if !s.on() {
+		return nil, off()
+	}
 	if in.ID != nil {
 		if was, err = byID(ctx, tx, *in.ID, tx.DB().ForUpdate()); err != nil {
 			return nil, err

@@ -114,9 +114,9 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // provider finds one that is in use; nil for none.
 func (s *Service) provider(ctx context.Context, corp, id string) (p *Provider, err error) {
-	at, err1 := nid.Parse(corp)
-	which, err2 := nid.Parse(id)
-	if err1 != nil || err2 != nil || at.Kind() != nid.Corp || which.Kind() != nid.Provider || at == identity.Nowhere {
+	at, _ := nid.Parse(corp) // what is none is of no kind
+	which, _ := nid.Parse(id)
+	if at.Kind() != nid.Corp || which.Kind() != nid.Provider || at == identity.Nowhere {
 		return nil, nil
 	}
 	err = s.DB.View(somebody(ctx, at), func(ctx context.Context, r *store.Read) (err error) {
