@@ -8,9 +8,16 @@ package graph
 import (
 	"context"
 
+	"github.com/openhandover/openhandover/ent"
+	"github.com/openhandover/openhandover/graph/generated"
 	"github.com/openhandover/openhandover/graph/model"
+	"github.com/openhandover/openhandover/internal/nid"
 	"github.com/openhandover/openhandover/internal/setting"
 )
+
+func (r *dualControlOffResolver) RequestedBy(ctx context.Context, obj *setting.Off) (*ent.Member, error) {
+	return one(ctx, obj, "requestedBy", members, func(o *setting.Off) nid.ID { return o.By })
+}
 
 func (r *mutationResolver) SaveSettings(ctx context.Context, input setting.SaveInput) (*model.SaveSettingsPayload, error) {
 	if err := r.Use.Setting.Save(ctx, input); err != nil {
@@ -23,3 +30,9 @@ func (r *mutationResolver) SaveSettings(ctx context.Context, input setting.SaveI
 func (r *queryResolver) Settings(ctx context.Context) (*setting.Settings, error) {
 	return settings(ctx)
 }
+
+func (r *Resolver) DualControlOff() generated.DualControlOffResolver {
+	return &dualControlOffResolver{r}
+}
+
+type dualControlOffResolver struct{ *Resolver }

@@ -134,6 +134,9 @@ func (s *Service) Save(ctx context.Context, in SaveInput) error {
 				*p.kept = *p.wanted
 			}
 		}
+		if in.DualControl, err = is.switchOff(in.DualControl, actor.ID, tx.Now(), before, after); err != nil {
+			return err
+		}
 		for _, c := range in.choices(&is) {
 			if c.wanted != nil && *c.wanted != *c.kept {
 				before[c.name], after[c.name] = *c.kept, *c.wanted
@@ -160,16 +163,20 @@ func (s *Service) Save(ctx context.Context, in SaveInput) error {
 		if len(after) == 0 {
 			return nil
 		}
+		var by, until any
+		if is.DualControlOff != nil {
+			by, until = is.DualControlOff.By, is.DualControlOff.LapsesAt
+		}
 		// Whoever saves first finds no row to lock, so the version is compared once more.
 		ids, err := tx.Change(ctx, "corp_settings", `INSERT INTO corp_settings (corp_id, moves_per_contact, moves_within_days, groups_per_day,
-			departures_per_hour, departures_percent, revertible_days, mask_phones, mask_id_cards, mask_bank_cards, dual_control, own, messages_kept_days, version, updated_at)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+			departures_per_hour, departures_percent, revertible_days, mask_phones, mask_id_cards, mask_bank_cards, dual_control, own, messages_kept_days, version, updated_at, dual_control_off_by, dual_control_off_until)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
 			ON CONFLICT (corp_id) DO UPDATE SET moves_per_contact = excluded.moves_per_contact, moves_within_days = excluded.moves_within_days,
 			groups_per_day = excluded.groups_per_day, departures_per_hour = excluded.departures_per_hour, departures_percent = excluded.departures_percent,
 			revertible_days = excluded.revertible_days, mask_phones = excluded.mask_phones, mask_id_cards = excluded.mask_id_cards,
-			mask_bank_cards = excluded.mask_bank_cards, dual_control = excluded.dual_control, own = excluded.own, messages_kept_days = excluded.messages_kept_days, version = excluded.version, updated_at = excluded.updated_at
+			mask_bank_cards = excluded.mask_bank_cards, dual_control = excluded.dual_control, dual_control_off_by = excluded.dual_control_off_by, dual_control_off_until = excluded.dual_control_off_until, own = excluded.own, messages_kept_days = excluded.messages_kept_days, version = excluded.version, updated_at = excluded.updated_at
 			WHERE corp_settings.version = excluded.version - 1 RETURNING corp_id`, tx.Corp(), is.MovesPerContact, is.MovesWithinDays, is.GroupsPerDay,
-			is.DeparturesPerHour, is.DeparturesPercent, is.RevertibleDays, is.MaskPhones, is.MaskIDCards, is.MaskBankCards, is.DualControl, owned(is.Own), is.MessagesKeptDays, was.Version+1, tx.Now())
+			is.DeparturesPerHour, is.DeparturesPercent, is.RevertibleDays, is.MaskPhones, is.MaskIDCards, is.MaskBankCards, is.DualControl, owned(is.Own), is.MessagesKeptDays, was.Version+1, tx.Now(), by, until)
 		if err != nil {
 			return err
 		}

@@ -5,10 +5,12 @@ package setting
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 
 	"github.com/openhandover/openhandover/internal/access"
 	"github.com/openhandover/openhandover/internal/detect"
+	"github.com/openhandover/openhandover/internal/nid"
 	"github.com/openhandover/openhandover/internal/store"
 )
 
@@ -31,6 +33,8 @@ type Settings struct {
 	MaskPhones, MaskIDCards, MaskBankCards bool
 	// DualControl: a sensitive role is given by two administrators.
 	DualControl bool
+	// DualControlOff is who wants it switched off; nil: nobody.
+	DualControlOff *Off
 	// Own is what belongs to the company: the chat audit does not report it.
 	Own detect.Own
 	// MessagesKeptDays is for how many days archived messages are kept after they were
@@ -54,16 +58,21 @@ func Load(ctx context.Context, q store.Querier) (Settings, error) { return load(
 func load(ctx context.Context, q store.Querier, lock string) (Settings, error) {
 	type row struct {
 		Settings
-		own string
+		own   string
+		off   nid.ID
+		until sql.NullTime
 	}
 	s, ok, err := store.SelectOne(ctx, q, func(s *row) []any {
 		return []any{&s.MovesPerContact, &s.MovesWithinDays, &s.GroupsPerDay, &s.DeparturesPerHour, &s.DeparturesPercent, &s.RevertibleDays,
-			&s.MaskPhones, &s.MaskIDCards, &s.MaskBankCards, &s.DualControl, &s.own, &s.MessagesKeptDays, &s.Version}
+			&s.MaskPhones, &s.MaskIDCards, &s.MaskBankCards, &s.DualControl, &s.off, &s.until, &s.own, &s.MessagesKeptDays, &s.Version}
 	}, `SELECT moves_per_contact, moves_within_days, groups_per_day, departures_per_hour, departures_percent, revertible_days,
-		mask_phones, mask_id_cards, mask_bank_cards, dual_control, own, messages_kept_days, version
+		mask_phones, mask_id_cards, mask_bank_cards, dual_control, dual_control_off_by, dual_control_off_until, own, messages_kept_days, version
 		FROM corp_settings WHERE corp_id = $1`+lock, access.From(ctx).Corp)
 	if err == nil && !ok {
 		return Defaults, nil
+	}
+	if s.until.Valid {
+		s.DualControlOff = &Off{By: s.off, LapsesAt: s.until.Time.UTC()}
 	}
 	if err == nil {
 		err = json.Unmarshal([]byte(s.own), &s.Own)

@@ -41,6 +41,7 @@ type Provider struct {
 	ACRValues []string
 	Active    bool
 	acr       []byte
+	savedBy   nid.ID // who last said what it is
 }
 
 // HasSecret says whether we show the provider a secret, beside PKCE.
@@ -49,10 +50,10 @@ func (p *Provider) HasSecret() bool { return p.secret != nil }
 // accepts says whether an authentication context is one that proves an identity here.
 func (p *Provider) accepts(acr string) bool { return acr != "" && slices.Contains(p.ACRValues, acr) }
 
-const columns = `SELECT id, version, created_at, name, issuer, client_id, client_secret, claim, matches, domain, acr_values, active FROM identity_providers WHERE corp_id = $1`
+const columns = `SELECT id, version, created_at, name, issuer, client_id, client_secret, claim, matches, domain, acr_values, active, saved_by_id FROM identity_providers WHERE corp_id = $1`
 
 func (p *Provider) dest() []any {
-	return []any{&p.ID, &p.Version, &p.CreatedAt, &p.Name, &p.Issuer, &p.ClientID, &p.secret, &p.Claim, &p.Matches, &p.Domain, &p.acr, &p.Active}
+	return []any{&p.ID, &p.Version, &p.CreatedAt, &p.Name, &p.Issuer, &p.ClientID, &p.secret, &p.Claim, &p.Matches, &p.Domain, &p.acr, &p.Active, &p.savedBy}
 }
 
 // complete reads what is stored as JSON.

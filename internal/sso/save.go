@@ -14,6 +14,7 @@ import (
 	"github.com/openhandover/openhandover/internal/identity"
 	"github.com/openhandover/openhandover/internal/name"
 	"github.com/openhandover/openhandover/internal/nid"
+	"github.com/openhandover/openhandover/internal/setting"
 	"github.com/openhandover/openhandover/internal/store"
 )
 
@@ -153,7 +154,31 @@ func (s *Service) before(ctx context.Context, tx *store.Tx, in Input) (was *Prov
 	if was != nil && *in.Version != was.Version {
 		return nil, fault.Stale("input.version", was.Version)
 	}
-	return was, nil
+	return was, s.second(ctx, tx, actor, was, in)
+}
+
+// second sees to dual control: who has written down what a provider is does not switch it
+// on, for it could say that they are anybody.
+func (s *Service) second(ctx context.Context, tx *store.Tx, actor *access.Actor, was *Provider, in Input) error {
+	if !in.Active {
+		return nil
+	}
+	settings, err := setting.Load(ctx, tx)
+	if err != nil || !settings.DualControl {
+		return err
+	}
+	switch {
+	case was == nil || !was.same(in):
+		return fault.Clash("input.active", "two connect a provider: save it with active: false, and let another administrator switch it on unchanged", "连接身份提供方须由两人完成:请先以 active: false 保存,再由另一位管理员在不改动其他内容的情况下启用")
+	case !was.Active && was.savedBy == actor.ID:
+		return fault.Clash("input.active", "you have written this down; another administrator switches it on", "该配置由您填写,须由另一位管理员启用")
+	}
+	return nil
+}
+
+// same says whether a change is of no more than the name and whether it is in use.
+func (p *Provider) same(in Input) bool {
+	return in.ClientSecret == nil && in.Issuer == p.Issuer && in.ClientID == p.ClientID && in.Claim == p.Claim && in.Matches == p.Matches && in.Domain == p.Domain && slices.Equal(in.ACRValues, p.ACRValues)
 }
 
 func may(ctx context.Context, tx *store.Tx) (*access.Actor, error) {
@@ -178,9 +203,9 @@ func (s *Service) create(ctx context.Context, tx *store.Tx, in Input) (nid.ID, e
 	}
 	p := &Provider{ID: tx.NewID(nid.Provider), Corp: tx.Corp()}
 	if _, err := tx.Change(ctx, "identity_providers", `INSERT INTO identity_providers
-		(corp_id, id, version, created_at, updated_at, name, issuer, client_id, client_secret, claim, matches, domain, acr_values, active)
-		VALUES ($1, $2, 1, $3, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) RETURNING id`,
-		p.Corp, p.ID, tx.Now(), in.Name, in.Issuer, in.ClientID, s.sealed(p, in.ClientSecret), in.Claim, string(in.Matches), in.Domain, in.acr(), in.Active); err != nil {
+		(corp_id, id, version, created_at, updated_at, name, issuer, client_id, client_secret, claim, matches, domain, acr_values, active, saved_by_id)
+		VALUES ($1, $2, 1, $3, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) RETURNING id`,
+		p.Corp, p.ID, tx.Now(), in.Name, in.Issuer, in.ClientID, s.sealed(p, in.ClientSecret), in.Claim, string(in.Matches), in.Domain, in.acr(), in.Active, access.From(ctx).ID); err != nil {
 		return nid.ID{}, err
 	}
 	return p.ID, s.Log.Append(ctx, tx, audit.Entry{Action: access.ProviderSave, Subject: p.ID, After: in.facts(in.ClientSecret != nil && *in.ClientSecret != "")})
@@ -192,9 +217,13 @@ func (s *Service) change(ctx context.Context, tx *store.Tx, was *Provider, in In
 	if in.ClientSecret != nil {
 		sealed, has = s.sealed(was, in.ClientSecret), *in.ClientSecret != ""
 	}
+	author := was.savedBy
+	if !was.same(in) {
+		author = access.From(ctx).ID
+	}
 	if _, err := tx.Change(ctx, "identity_providers", `UPDATE identity_providers SET name = $3, issuer = $4, client_id = $5, client_secret = $6, claim = $7, matches = $8,
-		domain = $9, acr_values = $10, active = $11, version = version + 1, updated_at = $12 WHERE corp_id = $1 AND id = $2 RETURNING id`,
-		tx.Corp(), was.ID, in.Name, in.Issuer, in.ClientID, sealed, in.Claim, string(in.Matches), in.Domain, in.acr(), in.Active, tx.Now()); err != nil {
+		domain = $9, acr_values = $10, active = $11, version = version + 1, updated_at = $12, saved_by_id = $13 WHERE corp_id = $1 AND id = $2 RETURNING id`,
+		tx.Corp(), was.ID, in.Name, in.Issuer, in.ClientID, sealed, in.Claim, string(in.Matches), in.Domain, in.acr(), in.Active, tx.Now(), author); err != nil {
 		return err
 	}
 	covers := []nid.ID{}

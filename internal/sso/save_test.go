@@ -7,6 +7,7 @@ import (
 	"github.com/openhandover/openhandover/internal/fault"
 	"github.com/openhandover/openhandover/internal/identity/secret"
 	"github.com/openhandover/openhandover/internal/nid"
+	"github.com/openhandover/openhandover/internal/setting"
 	"github.com/openhandover/openhandover/internal/sso"
 	"github.com/openhandover/openhandover/internal/store"
 	"github.com/openhandover/openhandover/internal/testcorp"
@@ -102,6 +103,36 @@ func TestClientSecretsAreSealedAnew(t *testing.T) {
 		s.must(err)
 		b := newBrowser(t)
 		s.wants(s.signIn(b, id, lina, ""), 303, s.server.URL+"/")
+		s.wantIs(b, s.lina, false)
+	})
+}
+
+// With dual control another one switches a provider on, unchanged.
+func TestTwoConnectAProvider(t *testing.T) {
+	each(t, func(t *testing.T, s *scene) {
+		boss := s.Member("boss", s.Root)
+		s.Grant(boss, access.Administrator.Name, nid.ID{})
+		settings := &setting.Service{DB: s.DB, Log: s.Log}
+		s.must(settings.Save(s.Verified(s.Admin), setting.SaveInput{DualControl: new(true)}))
+		in := s.input()
+		in.Active = false
+		id := s.connect(in)
+		in.ID, in.Version, in.Active, in.ClientSecret = &id, new(1), true, nil
+		if _, err := s.s.Save(s.Verified(s.Admin), in); fault.CodeOf(err) != fault.Conflict {
+			t.Error(err)
+		}
+		_, err := s.s.Save(s.Verified(boss), in)
+		s.must(err)
+		b := newBrowser(t)
+		s.wants(s.signIn(b, id, lina, ""), 303, s.server.URL+"/")
+		// What it is, nobody changes alone, also while it is in use.
+		in.Version, in.Matches = new(2), sso.ByLogin
+		if _, err := s.s.Save(s.Verified(boss), in); fault.CodeOf(err) != fault.Conflict {
+			t.Error(err)
+		}
+		in.Matches, in.Name = sso.ByUserID, "Renamed"
+		_, err = s.s.Save(s.Verified(boss), in)
+		s.must(err)
 		s.wantIs(b, s.lina, false)
 	})
 }

@@ -134,9 +134,11 @@ CREATE TABLE identity_providers (
   domain text NOT NULL DEFAULT '',
   acr_values jsonb NOT NULL,
   active boolean NOT NULL,
+  saved_by_id uuid NOT NULL,
   PRIMARY KEY (corp_id, id),
   UNIQUE (corp_id, name),
-  UNIQUE (corp_id, issuer, client_id)
+  UNIQUE (corp_id, issuer, client_id),
+  FOREIGN KEY (corp_id, saved_by_id) REFERENCES members (corp_id, id) ON DELETE RESTRICT
 );
 
 -- Who somebody is at a provider. Made when they first sign in; from then on the subject alone decides.
@@ -233,6 +235,8 @@ CREATE TABLE corp_settings (
   mask_id_cards boolean NOT NULL DEFAULT true,
   mask_bank_cards boolean NOT NULL DEFAULT true,
   dual_control boolean NOT NULL DEFAULT false,
+  dual_control_off_by uuid,
+  dual_control_off_until timestamptz,
   own text NOT NULL DEFAULT '{}',
   messages_kept_days integer,
   version integer NOT NULL,
