@@ -44,6 +44,7 @@ type ResolverRoot interface {
 	Contact() ContactResolver
 	DataPolicy() DataPolicyResolver
 	Department() DepartmentResolver
+	DualControlOff() DualControlOffResolver
 	Export() ExportResolver
 	Follow() FollowResolver
 	Grant() GrantResolver
@@ -334,6 +335,11 @@ type ComplexityRoot struct {
 	DepartmentEdge struct {
 		Cursor func(childComplexity int) int
 		Node   func(childComplexity int) int
+	}
+
+	DualControlOff struct {
+		LapsesAt    func(childComplexity int) int
+		RequestedBy func(childComplexity int) int
 	}
 
 	EnrolTotpPayload struct {
@@ -1060,6 +1066,7 @@ type ComplexityRoot struct {
 		DeparturesPerHour func(childComplexity int) int
 		DeparturesPercent func(childComplexity int) int
 		DualControl       func(childComplexity int) int
+		DualControlOff    func(childComplexity int) int
 		GroupsPerDay      func(childComplexity int) int
 		MaskBankCards     func(childComplexity int) int
 		MaskIDCards       func(childComplexity int) int
@@ -2273,6 +2280,19 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.DepartmentEdge.Node(childComplexity), true
+
+	case "DualControlOff.lapsesAt":
+		if e.ComplexityRoot.DualControlOff.LapsesAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DualControlOff.LapsesAt(childComplexity), true
+	case "DualControlOff.requestedBy":
+		if e.ComplexityRoot.DualControlOff.RequestedBy == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DualControlOff.RequestedBy(childComplexity), true
 
 	case "EnrolTotpPayload.expiresAt":
 		if e.ComplexityRoot.EnrolTotpPayload.ExpiresAt == nil {
@@ -5573,6 +5593,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Settings.DualControl(childComplexity), true
+	case "Settings.dualControlOff":
+		if e.ComplexityRoot.Settings.DualControlOff == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Settings.DualControlOff(childComplexity), true
 	case "Settings.groupsPerDay":
 		if e.ComplexityRoot.Settings.GroupsPerDay == nil {
 			break
@@ -10614,12 +10640,22 @@ type Settings {
   maskBankCards: Boolean!
   "Whether a sensitive role is given by two administrators: grantRole waits until another one calls it with the same."
   dualControl: Boolean!
+  "Who wants dual control switched off, for which another one has to save the same; null: nobody."
+  dualControlOff: DualControlOff
   "What belongs to the company, and so is no finding of the chat audit."
   own: CompanyOwn!
   "For how many days archived messages are kept after they were sent; null: for good."
   messagesKeptDays: Int
   "Raised by every change; 0 while nothing has been saved."
   version: Int!
+}
+
+"That somebody wants dual control switched off."
+type DualControlOff {
+  "Who asked."
+  requestedBy: Member!
+  "When the request lapses."
+  lapsesAt: Time!
 }
 
 "What saveSettings is told. What is absent or null stays as it is."
@@ -10644,7 +10680,7 @@ input SaveSettingsInput {
   maskIdCards: Boolean
   "Whether to hide the middle of bank-card numbers in inherited messages."
   maskBankCards: Boolean
-  "Whether a sensitive role is given by two administrators; refused where only one manages the roles of the whole corp."
+  "Whether a sensitive role is given by two administrators; refused where only one manages the roles of the whole corp. Two switch it off: the first one asks, and it ends when another one saves the same within 72 hours; true takes the request back."
   dualControl: Boolean
   "What belongs to the company; replaces all of it. Messages are looked at again."
   own: CompanyOwnInput
@@ -11402,6 +11438,16 @@ func (ec *executionContext) childFields_DepartmentEdge(ctx context.Context, fiel
 		return ec.fieldContext_DepartmentEdge_cursor(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type DepartmentEdge", field.Name)
+}
+
+func (ec *executionContext) childFields_DualControlOff(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "requestedBy":
+		return ec.fieldContext_DualControlOff_requestedBy(ctx, field)
+	case "lapsesAt":
+		return ec.fieldContext_DualControlOff_lapsesAt(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type DualControlOff", field.Name)
 }
 
 func (ec *executionContext) childFields_EnrolTotpPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -12688,6 +12734,8 @@ func (ec *executionContext) childFields_Settings(ctx context.Context, field grap
 		return ec.fieldContext_Settings_maskBankCards(ctx, field)
 	case "dualControl":
 		return ec.fieldContext_Settings_dualControl(ctx, field)
+	case "dualControlOff":
+		return ec.fieldContext_Settings_dualControlOff(ctx, field)
 	case "own":
 		return ec.fieldContext_Settings_own(ctx, field)
 	case "messagesKeptDays":

@@ -8,8 +8,10 @@ import (
 	"math"
 	"strconv"
 	"sync/atomic"
+	"time"
 
 	"github.com/99designs/gqlgen/graphql"
+	"github.com/openhandover/openhandover/ent"
 	"github.com/openhandover/openhandover/graph/model"
 	"github.com/openhandover/openhandover/internal/detect"
 	"github.com/openhandover/openhandover/internal/setting"
@@ -17,6 +19,10 @@ import (
 )
 
 // region    ************************** generated!.gotpl **************************
+
+type DualControlOffResolver interface {
+	RequestedBy(ctx context.Context, obj *setting.Off) (*ent.Member, error)
+}
 
 // endregion ************************** generated!.gotpl **************************
 
@@ -139,6 +145,61 @@ func (ec *executionContext) _CompanyOwn_names(ctx context.Context, field graphql
 }
 func (ec *executionContext) fieldContext_CompanyOwn_names(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("CompanyOwn", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _DualControlOff_requestedBy(ctx context.Context, field graphql.CollectedField, obj *setting.Off) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_DualControlOff_requestedBy(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.DualControlOff().RequestedBy(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.Member) graphql.Marshaler {
+			return ec.marshalNMember2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋentᚐMember(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_DualControlOff_requestedBy(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "DualControlOff",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Member(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _DualControlOff_lapsesAt(ctx context.Context, field graphql.CollectedField, obj *setting.Off) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_DualControlOff_lapsesAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.LapsesAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return ec.marshalNTime2timeᚐTime(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_DualControlOff_lapsesAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("DualControlOff", field, false, false, errors.New("field of type Time does not have child fields"))
 }
 
 func (ec *executionContext) _SaveSettingsPayload_settings(ctx context.Context, field graphql.CollectedField, obj *model.SaveSettingsPayload) (ret graphql.Marshaler) {
@@ -401,6 +462,38 @@ func (ec *executionContext) _Settings_dualControl(ctx context.Context, field gra
 }
 func (ec *executionContext) fieldContext_Settings_dualControl(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Settings", field, false, false, errors.New("field of type Boolean does not have child fields"))
+}
+
+func (ec *executionContext) _Settings_dualControlOff(ctx context.Context, field graphql.CollectedField, obj *setting.Settings) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Settings_dualControlOff(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.DualControlOff, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *setting.Off) graphql.Marshaler {
+			return ec.marshalODualControlOff2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋsettingᚐOff(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Settings_dualControlOff(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Settings",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_DualControlOff(ctx, field)
+		},
+	}
+	return fc, nil
 }
 
 func (ec *executionContext) _Settings_own(ctx context.Context, field graphql.CollectedField, obj *setting.Settings) (ret graphql.Marshaler) {
@@ -739,6 +832,82 @@ func (ec *executionContext) _CompanyOwn(ctx context.Context, sel ast.SelectionSe
 	return out
 }
 
+var dualControlOffImplementors = []string{"DualControlOff"}
+
+func (ec *executionContext) _DualControlOff(ctx context.Context, sel ast.SelectionSet, obj *setting.Off) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, dualControlOffImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("DualControlOff")
+		case "requestedBy":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._DualControlOff_requestedBy(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "lapsesAt":
+			out.Values[i] = ec._DualControlOff_lapsesAt(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
 var saveSettingsPayloadImplementors = []string{"SaveSettingsPayload"}
 
 func (ec *executionContext) _SaveSettingsPayload(ctx context.Context, sel ast.SelectionSet, obj *model.SaveSettingsPayload) graphql.Marshaler {
@@ -839,6 +1008,11 @@ func (ec *executionContext) _Settings(ctx context.Context, sel ast.SelectionSet,
 			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
+		case "dualControlOff":
+			out.Values[i] = ec._Settings_dualControlOff(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
 		case "own":
 			out.Values[i] = ec._Settings_own(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
@@ -904,6 +1078,13 @@ func (ec *executionContext) unmarshalOCompanyOwnInput2ᚖgithubᚗcomᚋopenhand
 	}
 	res, err := ec.unmarshalInputCompanyOwnInput(ctx, v)
 	return &res, graphql.ErrorOnPath(ctx, err)
+}
+
+func (ec *executionContext) marshalODualControlOff2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋsettingᚐOff(ctx context.Context, sel ast.SelectionSet, v *setting.Off) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._DualControlOff(ctx, sel, v)
 }
 
 func (ec *executionContext) marshalOSaveSettingsPayload2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋgraphᚋmodelᚐSaveSettingsPayload(ctx context.Context, sel ast.SelectionSet, v *model.SaveSettingsPayload) graphql.Marshaler {
