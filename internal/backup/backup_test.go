@@ -237,6 +237,14 @@ func TestRestoredWorksOn(t *testing.T) {
 		c := testcorp.New(t, db, clock, "acme")
 		lina, wang := c.Member("lina", c.Root), c.Member("wang", c.Root)
 		c.Contacts(3, lina)
+		if err := db.Tx(store.System(t.Context(), c.ID, "test"), func(ctx context.Context, tx *store.Tx) error {
+			ids, err := tx.Change(ctx, "exports", `INSERT INTO exports (id, corp_id, created_at, requested_by_id, epoch, subject, format, state, language, run_token, expires_at)
+				VALUES ($1, $2, $3, $4, 1, 'CONTACTS', 'CSV', 'READY', 'en', 0, $5) RETURNING id`, nid.New(nid.Export), c.ID, tx.Now(), c.Admin, tx.Now().Add(time.Hour))
+			tx.Cover(ids...)
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
 		key := newKey(t)
 		file, _ := take(t, c, key)
 		back := empty[map[bool]string{true: "postgres", false: "sqlite"}[db.Postgres()]](t, clock)
@@ -248,6 +256,9 @@ func TestRestoredWorksOn(t *testing.T) {
 		again.DB = back
 		if have, want := testcorp.Value[int](&again, grams, c.ID), testcorp.Value[int](c, grams, c.ID); have != want || want == 0 {
 			t.Errorf("%d pieces of names, want %d", have, want)
+		}
+		if state := testcorp.Value[string](&again, `SELECT state FROM exports WHERE corp_id = $1`, c.ID); state != "EXPIRED" {
+			t.Errorf("an export whose file was not backed up is %s", state)
 		}
 		ctx := again.Verified(c.Admin)
 		if _, err := (&handover.Service{DB: back, Log: c.Log}).HandOver(ctx, handover.Input{Kind: handover.OnJob, LeaverID: lina, Successors: handover.Choice{MemberID: &wang}}, nil, "k"); err != nil {

@@ -294,8 +294,13 @@ func (x *restoring) log(ctx context.Context) error {
 			return err
 		}
 	}
-	return x.o.Log.Append(ctx, x.tx, audit.Entry{Action: access.BackupRestore, Subject: x.s.Corp,
-		After: map[string]any{"takenAt": x.s.At, "entries": x.s.Entries, "rows": x.s.Rows}})
+	// Their files are not in a backup.
+	gone, err := x.tx.Change(ctx, "exports", `UPDATE exports SET state = 'EXPIRED' WHERE corp_id = $1 AND state = 'READY' RETURNING id`, x.s.Corp)
+	if err != nil {
+		return err
+	}
+	return x.o.Log.Append(ctx, x.tx, audit.Entry{Action: access.BackupRestore, Subject: x.s.Corp, Covers: gone,
+		After: map[string]any{"takenAt": x.s.At, "entries": x.s.Entries, "rows": x.s.Rows, "exportsExpired": len(gone)}})
 }
 
 // reader reads lines.

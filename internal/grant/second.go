@@ -44,11 +44,15 @@ func (s *Service) second(ctx context.Context, tx *store.Tx, actor *access.Actor,
 		_, err := tx.Change(ctx, "pending_grants", `DELETE FROM pending_grants WHERE corp_id = $1 AND id = $2 RETURNING id`, tx.Corp(), asked.id)
 		return asked.id, err
 	}
+	lapsed, err := tx.Change(ctx, "pending_grants", `DELETE FROM pending_grants WHERE corp_id = $1 AND lapses_at <= $2 RETURNING id`, tx.Corp(), tx.Now())
+	if err != nil {
+		return nid.ID{}, err
+	}
 	if _, err := tx.Change(ctx, "pending_grants", `INSERT INTO pending_grants (corp_id, id, member_id, role_id, department_id, expires_at, requested_by_id, created_at, lapses_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id`, tx.Corp(), id, g.member, g.role, g.department, until, actor.ID, tx.Now(), tx.Now().Add(patience)); err != nil {
 		return nid.ID{}, err
 	}
-	return nid.ID{}, s.Log.Append(ctx, tx, audit.Entry{Action: access.GrantRequest, Subject: id, After: after})
+	return nid.ID{}, s.Log.Append(ctx, tx, audit.Entry{Action: access.GrantRequest, Subject: id, Covers: lapsed, After: after})
 }
 
 // steady refuses what would give a sensitive permission to those who have a role
