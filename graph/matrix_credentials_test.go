@@ -58,7 +58,7 @@ func (g *ground) password(p *player) target {
 		g.t.Fatal(err)
 	}
 	p.proven, p.plain = g.Bearer(p.id, true), g.Bearer(p.id, false)
-	return target{other: map[string]any{"login": login, "password": words, "new": "the new " + words}}
+	return target{other: map[string]any{"corp": "acme", "login": login, "password": words, "new": "the new " + words}}
 }
 
 func (g *ground) challenge(p *player, purpose string, device func(json.RawMessage) json.RawMessage) target {

@@ -19,8 +19,6 @@ type maker struct {
 	// "corp" for what is the whole corp's, "none" where an operation has no target.
 	class string
 	make  func(g *ground, at seat, p *player) target
-	// perActor: the target is made for who asks, though it is somebody else's.
-	perActor bool
 	// proven: asked with a fresh proof of identity, though the operation needs none.
 	proven bool
 }
@@ -32,6 +30,12 @@ var targets = map[string]maker{
 
 	"member": people(func(g *ground, at seat) target {
 		return of("id", g.fresh(at))
+	}),
+	"passkey holder": people(func(g *ground, at seat) target {
+		id := g.fresh(at)
+		g.insert(at, "passkeys", `INSERT INTO passkeys (corp_id, id, member_id, credential_id, public_key, flags, sign_count, name, created_at)
+			VALUES ($1, $2, $3, $4, $4, 0, 0, 'key', $5) RETURNING id`, at.corp.ID, nid.New(nid.Passkey), id, []byte("key of "+id.String()), g.DB.Now())
+		return of("id", id)
 	}),
 	"leaving": people(func(g *ground, at seat) target {
 		id := g.fresh(at)
@@ -74,7 +78,7 @@ var targets = map[string]maker{
 	"finding": people(func(g *ground, at seat) target {
 		id := nid.New(nid.LeakFinding)
 		g.insert(at, "leak_findings", `INSERT INTO leak_findings (id, corp_id, created_at, updated_at, version, kind, member_id, at, score, why_en, why_zh, marks)
-			VALUES ($1, $2, $3, $3, 1, 'EXPORT_BEFORE_LEAVING', $4, $3, 1, 'why', 'why', '[]') RETURNING id`, id, at.corp.ID, g.DB.Now(), at.owner)
+			VALUES ($1, $2, $3, $3, 1, 'EXPORT_BEFORE_LEAVING', $4, $5, 1, 'why', 'why', '[]') RETURNING id`, id, at.corp.ID, g.DB.Now(), at.owner, g.DB.Now().AddDate(0, 0, -g.next()))
 		return of("id", id).with("version", 1)
 	}),
 	"export": people(func(g *ground, at seat) target {
@@ -85,7 +89,7 @@ var targets = map[string]maker{
 	}),
 	"review item": people(func(g *ground, at seat) target {
 		grant := at.corp.Grant(at.owner, access.Staff.Name, at.department)
-		review := g.as(at, `startAccessReview(input: {dueAt: "%s"}) { review { id } }`, g.in(240))
+		review := g.review(at)
 		return of("id", idOf(at, `SELECT id FROM review_items WHERE corp_id = $1 AND grant_id = $2 AND review_id = $3`, grant, review))
 	}),
 
@@ -93,6 +97,7 @@ var targets = map[string]maker{
 	// planned by the corp's administrator.
 	"plan": people(func(g *ground, at seat) target {
 		it := of("leaver", at.owner).with("contact", idText(at.corp.Contact(g.name("contact"), "NORMAL", at.owner))).with("successor", idText(at.partner))
+		it.shows = "" // a plan shows nothing of the leaver
 		return it.with("key", func() any { return g.name("key") })
 	}),
 	"draft":    people(func(g *ground, at seat) target { return g.handover(at, "NORMAL") }),
@@ -145,7 +150,7 @@ var targets = map[string]maker{
 		return of("id", g.as(at, `publishDataPolicy(input: {title: "%s", body: "text"}) { policy { id } }`, g.name("policy")))
 	}),
 	"review": ofCorp(func(g *ground, at seat) target {
-		return of("id", g.as(at, `startAccessReview(input: {dueAt: "%s"}) { review { id } }`, g.in(240)))
+		return of("id", g.review(at))
 	}),
 	"entry": ofCorp(func(g *ground, at seat) target {
 		handed := g.done(g.with(at)).ids["id"]
@@ -194,6 +199,11 @@ func (g *ground) as(at seat, ask string, args ...any) nid.ID {
 	if at.corp == g.theirs {
 		token = g.theirAdmin
 	}
+	return g.by(token, ask, args...)
+}
+
+func (g *ground) by(token, ask string, args ...any) nid.ID {
+	g.t.Helper()
 	var got json.RawMessage
 	g.good(token, "mutation { "+fmt.Sprintf(ask, args...)+" }", nil, &got)
 	id, err := nid.Parse(anID.FindString(string(got)))
@@ -253,4 +263,11 @@ func (g *ground) done(at seat) target {
 
 func (g *ground) hook(at seat) nid.ID {
 	return g.as(at, `saveWebhook(input: {name: "%s", url: "https://example.com/hook"}) { webhook { id } }`, g.name("hook"))
+}
+
+// review is opened by somebody new: nobody has two open.
+func (g *ground) review(at seat) nid.ID {
+	starter := at.corp.Member(fmt.Sprintf("starter-%d", g.next()), at.corp.Root)
+	at.corp.Grant(starter, access.Administrator.Name, nid.ID{})
+	return g.by(at.corp.Bearer(starter, true), `startAccessReview(input: {dueAt: "%s"}) { review { id } }`, g.in(240))
 }
