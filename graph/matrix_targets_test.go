@@ -146,6 +146,11 @@ var targets = map[string]maker{
 		}
 		return of("id", id)
 	}),
+	"provider": ofCorp(func(g *ground, at seat) target {
+		n := g.next()
+		id := g.as(at, `saveIdentityProvider(input: {name: "provider %d", issuer: "https://id-%d.example.com", clientId: "handover", active: false}) { identityProvider { id } }`, n, n)
+		return of("id", id).with("version", 1).with("name", g.name("renamed")).with("issuer", fmt.Sprintf("https://id-%d.example.com", n))
+	}),
 	"policy": ofCorp(func(g *ground, at seat) target {
 		return of("id", g.as(at, `publishDataPolicy(input: {title: "%s", body: "text"}) { policy { id } }`, g.name("policy")))
 	}),

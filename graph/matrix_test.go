@@ -84,10 +84,12 @@ func newGround(t *testing.T, db *store.DB, clock *storetest.Clock) *ground {
 		}
 		g.places[name] = seat{c, d, c.Member(name+"-owner", d), c.Member(name+"-partner", d), false}
 	}
-	g.Grant(g.Member("deputy", g.Root), access.Administrator.Name, nid.ID{}) // dual control needs two
-	g.dualControl(true)
+	deputy := g.Member("deputy", g.Root) // dual control needs two, and two switch it off
+	g.Grant(deputy, access.Administrator.Name, nid.ID{})
+	g.dualControl(g.admin, true)
 	g.pending = g.as(g.places["own"], `grantRole(input: {memberId: "%s", roleId: "%s"}) { pending { id } }`, g.places["own"].partner, g.Roles[access.Approver.Name])
-	g.dualControl(false)
+	g.dualControl(g.admin, false)
+	g.dualControl(g.Bearer(deputy, true), false)
 	sealer := audit.Sealer{DB: db, Log: g.Log, Keys: checkpoint.Keys{ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))}}
 	if _, err := sealer.Work(t.Context(), g.ID); err != nil {
 		t.Fatal(err)
@@ -96,10 +98,10 @@ func newGround(t *testing.T, db *store.DB, clock *storetest.Clock) *ground {
 }
 
 // dualControl says whether a second administrator confirms sensitive roles.
-func (g *ground) dualControl(on bool) {
+func (g *ground) dualControl(by string, on bool) {
 	g.t.Helper()
 	version := testcorp.Value[int](g.Corp, `SELECT COALESCE(max(version), 0) FROM corp_settings WHERE corp_id = $1`, g.ID)
-	g.good(g.admin, fmt.Sprintf("mutation { saveSettings(input: {dualControl: %v, version: %d}) { settings { version } } }", on, version), nil, &struct{}{})
+	g.good(by, fmt.Sprintf("mutation { saveSettings(input: {dualControl: %v, version: %d}) { settings { version } } }", on, version), nil, &struct{}{})
 }
 
 // next is a number not given before, for names that must be unique.
