@@ -46,7 +46,7 @@ func newSite(t testing.TB, db *store.DB, clock *storetest.Clock) *site {
 	t.Helper()
 	c := testcorp.New(t, db, clock, "acme")
 	s := &site{Corp: c, t: t, id: &identity.Service{DB: db, Log: c.Log, Demo: true}}
-	w, err := web.New(web.Options{GraphQL: newAPI(t, db, c).h, Authenticator: door{s.id}, Limits: web.Limits{Rate: -1, Answer: time.Minute}, Log: slog.New(slog.DiscardHandler)})
+	w, err := web.New(web.Options{GraphQL: newAPI(t, db, c).h, Authenticator: door{s.id}, Limits: web.Limits{Rate: -1, AccountRate: -1, CorpRate: -1, Answer: time.Minute}, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}

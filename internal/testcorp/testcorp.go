@@ -258,9 +258,23 @@ func (c *Corp) Verified(member nid.ID) context.Context { return c.session(member
 
 func (c *Corp) session(member nid.ID, verified bool) context.Context {
 	c.t.Helper()
+	ctx, _ := c.open(member, verified)
+	return ctx
+}
+
+// Bearer is SignedIn for requests over HTTP: it gives the session's secret.
+func (c *Corp) Bearer(member nid.ID, verified bool) string {
+	c.t.Helper()
+	_, token := c.open(member, verified)
+	return token
+}
+
+func (c *Corp) open(member nid.ID, verified bool) (context.Context, string) {
+	c.t.Helper()
 	now := c.DB.Now()
 	var until any
-	a := &access.Actor{Kind: access.Person, Corp: c.ID, ID: member, Session: secret.Hash(secret.NewToken(secret.Session, c.ID)), Lang: "en", RequestID: "req-test"}
+	token := secret.NewToken(secret.Session, c.ID)
+	a := &access.Actor{Kind: access.Person, Corp: c.ID, ID: member, Session: secret.Hash(token), Lang: "en", RequestID: "req-test"}
 	if verified {
 		a.VerifiedUntil = now.Add(5 * time.Minute)
 		until = a.VerifiedUntil
@@ -268,7 +282,7 @@ func (c *Corp) session(member nid.ID, verified bool) context.Context {
 	c.keep("sessions", `INSERT INTO sessions (secret_hash, corp_id, id, member_id, epoch, method, created_at, expires_at, last_seen_at, verified_until)
 		SELECT $1, corp_id, $7, id, epoch, 'PASSWORD', $4, $5, $4, $6 FROM members WHERE corp_id = $2 AND id = $3`, a.Session, c.ID, member, now, now.Add(12*time.Hour), until, nid.New(nid.Session))
 	a.Grants = c.grants(member)
-	return access.With(context.Background(), a)
+	return access.With(context.Background(), a), token
 }
 
 func (c *Corp) grants(member nid.ID) (out []access.Grant) {

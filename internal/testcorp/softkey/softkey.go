@@ -21,7 +21,22 @@ type Key struct {
 func New(t testing.TB, domain, origin string) *Key {
 	return &Key{
 		t: t, rp: virtualwebauthn.RelyingParty{Name: "OpenHandover", ID: domain, Origin: origin},
-		device: virtualwebauthn.NewAuthenticator(), passkey: virtualwebauthn.NewCredential(virtualwebauthn.KeyTypeEC2),
+		device: virtualwebauthn.NewAuthenticator(), passkey: whole(),
+	}
+}
+
+// coseKey is the length of a P-256 public key in COSE (RFC 9053, 7.1.1), in which both
+// coordinates have 32 bytes.
+const coseKey = 77
+
+// whole makes a passkey. The module leaves out a coordinate's leading zero bytes, and
+// nobody may accept that: of 128 keys one has any, and is left alone.
+func whole() virtualwebauthn.Credential {
+	for {
+		c := virtualwebauthn.NewCredential(virtualwebauthn.KeyTypeEC2)
+		if len(c.Key.AttestationData()) == coseKey {
+			return c
+		}
 	}
 }
 
@@ -49,7 +64,7 @@ func (k *Key) For(handle []byte) *Key {
 // Copy is the same passkey on a device that has another private key.
 func (k *Key) Copy() *Key {
 	other := *k
-	other.passkey.Key = virtualwebauthn.NewCredential(virtualwebauthn.KeyTypeEC2).Key
+	other.passkey.Key = whole().Key
 	return &other
 }
 
