@@ -137,14 +137,14 @@ func (s *Service) exchange(ctx context.Context, code string, p *Provider, k *kno
 	}
 	said, err := s.read(verified, p, c)
 	if err == nil && said.missing && k.UserInfoEndpoint() != "" {
-		err = s.ask(away, said, p, k, token)
+		err = s.userInfo(away, said, p, k, token)
 	}
 	return said, err
 }
 
-// ask reads the claim from the provider's UserInfo (§5.3), where the ID token of many has
+// userInfo reads the claim from the provider's UserInfo (§5.3), where the ID token of many has
 // no more than the subject.
-func (s *Service) ask(away context.Context, said *claims, p *Provider, k *known, token *oauth2.Token) error {
+func (s *Service) userInfo(away context.Context, said *claims, p *Provider, k *known, token *oauth2.Token) error {
 	var all map[string]any
 	info, err := k.UserInfo(away, oauth2.StaticTokenSource(token))
 	if err == nil {

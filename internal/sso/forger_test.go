@@ -1,6 +1,7 @@
 package sso_test
 
 import (
+	"cmp"
 	"crypto/rand"
 	"crypto/rsa"
 	"encoding/json"
@@ -30,6 +31,8 @@ type forger struct {
 	token  string // what is given for any code
 	iss    bool   // whether it says that it names itself
 	silent bool
+	asked  int    // for its discovery document
+	keys   string // where it says its keys are; empty: where they are
 }
 
 func newForger(t *testing.T) *forger {
@@ -48,12 +51,15 @@ func (f *forger) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	w.Header().Set("Content-Type", "application/json")
+	if strings.HasSuffix(r.URL.Path, "openid-configuration") {
+		f.asked++
+	}
 	switch {
 	case f.silent:
 		w.WriteHeader(http.StatusServiceUnavailable)
 	case strings.HasSuffix(r.URL.Path, "openid-configuration"):
 		u := f.server.URL
-		_ = json.NewEncoder(w).Encode(map[string]any{"issuer": u, "authorization_endpoint": u + "/auth", "token_endpoint": u + "/token", "jwks_uri": u + "/keys",
+		_ = json.NewEncoder(w).Encode(map[string]any{"issuer": u, "authorization_endpoint": u + "/auth", "token_endpoint": u + "/token", "jwks_uri": cmp.Or(f.keys, u+"/keys"),
 			"id_token_signing_alg_values_supported": []string{"RS256", "HS256", "none"}, "authorization_response_iss_parameter_supported": f.iss})
 	case r.URL.Path == "/keys":
 		_ = json.NewEncoder(w).Encode(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: &f.key.PublicKey, KeyID: "one", Algorithm: "RS256", Use: "sig"}}})
@@ -215,6 +221,17 @@ func TestAProviderThatDoesNotAnswer(t *testing.T) {
 		s.must(err)
 		f.silent = true
 		s.wants(b.do("GET", s.s.RedirectURI(p)+"?code=a&state="+start.Query().Get("state"), nil), 303, s.server.URL+"/x?sso_error=unavailable")
+		// One that never answered is left alone for a moment, whoever comes.
+		s.restart()
+		f.asked = 0
+		for range 5 {
+			if got := s.begin(b, p.ID, ""); got.status != 502 {
+				t.Errorf("%+v", got)
+			}
+		}
+		if f.asked != 1 {
+			t.Errorf("it was asked %d times", f.asked)
+		}
 		in := s.input()
 		in.Name, in.Issuer = "Silent", f.server.URL+"/silent"
 		if _, err := s.s.Save(s.Verified(s.Admin), in); err == nil || !strings.Contains(err.Error(), "input.issuer") {
@@ -301,5 +318,24 @@ func TestTheProviderEndsSessions(t *testing.T) {
 		if got := newBrowser(t).do("GET", s.s.LogoutURI(p), nil); got.status != 405 {
 			t.Errorf("%+v", got)
 		}
+	})
+}
+
+// What is secret does not go where everybody can read it.
+func TestEndpointsHaveTLS(t *testing.T) {
+	each(t, func(t *testing.T, s *scene) {
+		f := newForger(t)
+		f.server.Close()
+		f.server = httptest.NewTLSServer(f)
+		t.Cleanup(f.server.Close)
+		s.s.Client, s.s.AllowPrivate = f.server.Client(), false
+		in := s.input()
+		in.Issuer, f.keys = f.server.URL, "http://keys.example.com/"
+		if _, err := s.s.Save(s.Verified(s.Admin), in); err == nil || !strings.Contains(err.Error(), "has no TLS") {
+			t.Error(err)
+		}
+		f.keys = ""
+		_, err := s.s.Save(s.Verified(s.Admin), in)
+		s.must(err)
 	})
 }

@@ -3,9 +3,11 @@ package sso
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -19,6 +21,8 @@ const (
 	// discoverEvery is how long is believed what a provider says of itself. Its keys are
 	// read again whenever it signs with one that we do not know.
 	discoverEvery = time.Hour
+	// forgiveAfter is how long one that did not answer is left alone.
+	forgiveAfter = 10 * time.Second
 	// patience is how long a provider may take for one answer, and maxReply how long that
 	// may be in bytes.
 	patience, maxReply = 5 * time.Second, 1 << 20
@@ -28,17 +32,21 @@ const (
 // and not none.
 var algorithms = []string{oidc.RS256, oidc.RS384, oidc.RS512, oidc.ES256, oidc.ES384, oidc.ES512, oidc.PS256, oidc.PS384, oidc.PS512, oidc.EdDSA}
 
-// known is what a provider says of itself.
+// known is what a provider says of itself, or that it did not when it was asked.
 type known struct {
 	*oidc.Provider
-	at time.Time
+	failed error
+	at     time.Time
 	// issues says that it names itself in what it sends back (RFC 9207).
 	issues bool
 }
 
 // reach makes sure that there is a provider: INVALID on input.issuer.
 func (s *Service) reach(ctx context.Context, issuer string) error {
-	if _, err := s.discover(ctx, issuer); err != nil {
+	k, err := s.ask(ctx, issuer) // now: what was wrong a moment ago may have been put right
+	if err == nil {
+		s.known.Store(issuer, k)
+	} else {
 		slog.InfoContext(ctx, "an identity provider does not answer as one", "issuer", issuer, "err", err)
 		return fault.Bad("input.issuer", "%s/.well-known/openid-configuration does not answer as a provider of this name does: %s",
 			"%s/.well-known/openid-configuration 无法作为该身份提供方应答:%s", strings.TrimSuffix(issuer, "/"), short(err))
@@ -57,25 +65,51 @@ func short(err error) string {
 
 // discover gives what a provider says of itself, now or within the hour.
 func (s *Service) discover(ctx context.Context, issuer string) (*known, error) {
-	if k, ok := s.known.Load(issuer); ok && time.Since(k.(*known).at) < discoverEvery {
-		return k.(*known), nil
+	was, _ := s.known.Load(issuer)
+	before, _ := was.(*known)
+	switch {
+	case before == nil:
+	case before.failed != nil && time.Since(before.at) < forgiveAfter:
+		return nil, before.failed
+	case before.failed == nil && time.Since(before.at) < discoverEvery:
+		return before, nil
 	}
+	k, err := s.ask(ctx, issuer)
+	switch {
+	case err == nil:
+		s.known.Store(issuer, k)
+		return k, nil
+	case ctx.Err() != nil: // the caller is gone; it says nothing of the provider
+	case before != nil && before.failed == nil: // it is away for a moment, and the same as before
+		s.known.Store(issuer, &known{Provider: before.Provider, issues: before.issues, at: time.Now().Add(forgiveAfter - discoverEvery)})
+		return before, nil
+	default:
+		s.known.Store(issuer, &known{failed: err, at: time.Now()})
+	}
+	return nil, err
+}
+
+// ask reads a provider's discovery document.
+func (s *Service) ask(ctx context.Context, issuer string) (*known, error) {
 	ctx, cancel := context.WithTimeout(s.remote(ctx), patience)
 	defer cancel()
 	p, err := oidc.NewProvider(ctx, issuer)
 	if err != nil {
 		return nil, err
 	}
-	k := &known{Provider: p, at: time.Now()}
-	var more struct {
-		Issues bool `json:"authorization_response_iss_parameter_supported"`
+	var said struct {
+		Keys   string `json:"jwks_uri"`
+		Issues bool   `json:"authorization_response_iss_parameter_supported"`
 	}
-	if err := p.Claims(&more); err != nil {
+	if err := p.Claims(&said); err != nil {
 		return nil, err
 	}
-	k.issues = more.Issues
-	s.known.Store(issuer, k)
-	return k, nil
+	for _, at := range []string{p.Endpoint().AuthURL, p.Endpoint().TokenURL, said.Keys, p.UserInfoEndpoint()} {
+		if u, err := url.Parse(at); err != nil || at != "" && u.Scheme != "https" && (u.Scheme != "http" || !s.AllowPrivate) {
+			return nil, fmt.Errorf("%q has no TLS", at)
+		}
+	}
+	return &known{Provider: p, issues: said.Issues, at: time.Now()}, nil
 }
 
 // remote is a context with the client that asks providers.

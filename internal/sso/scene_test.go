@@ -130,6 +130,7 @@ type scene struct {
 	s          *sso.Service
 	who        *identity.Service
 	server     *httptest.Server
+	front      http.Handler // what it serves
 	op         *company
 	lina, wang nid.ID
 }
@@ -152,9 +153,8 @@ func each(t *testing.T, test func(t *testing.T, s *scene)) {
 		s.who = &identity.Service{DB: db, Log: s.Log, TOTP: box(secret.ForTOTP), Demo: true, Ceremonies: box(secret.ForCeremonies)}
 		s.s = &sso.Service{DB: db, Log: s.Log, Identity: s.who, Box: box(secret.ForProviders), Ceremonies: box(secret.ForCeremonies),
 			Client: outbound.NewClient(true), AllowPrivate: true, Origins: []string{"https://console.example.com"}}
-		front, err := web.New(web.Options{GraphQL: http.HandlerFunc(whoAmI), Authenticator: doorman{s.who}, SSO: s.s, Log: slog.New(slog.DiscardHandler)})
-		s.must(err)
-		s.server = httptest.NewUnstartedServer(front)
+		s.restart()
+		s.server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.front.ServeHTTP(w, r) }))
 		s.server.Config.BaseContext = func(net.Listener) context.Context { return context.Background() }
 		s.server.Start()
 		t.Cleanup(s.server.Close)
@@ -165,6 +165,17 @@ func each(t *testing.T, test func(t *testing.T, s *scene)) {
 		s.op.user("sub-stranger", "stranger@example.com", "stranger@example.com", true)
 		test(t, s)
 	})
+}
+
+// restart begins anew with what is stored: nothing is known any more of any provider.
+func (s *scene) restart() {
+	s.t.Helper()
+	was := s.s
+	s.s = &sso.Service{DB: was.DB, Log: was.Log, Identity: was.Identity, Box: was.Box, Ceremonies: was.Ceremonies, Client: was.Client,
+		AllowPrivate: was.AllowPrivate, Public: was.Public, Origins: was.Origins}
+	var err error
+	s.front, err = web.New(web.Options{GraphQL: http.HandlerFunc(whoAmI), Authenticator: doorman{s.who}, SSO: s.s, Log: slog.New(slog.DiscardHandler)})
+	s.must(err)
 }
 
 // whoAmI answers who is signed in, and whether they have proven it.

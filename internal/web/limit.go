@@ -18,6 +18,12 @@ import (
 // api puts the limits and the actor before the API. basic: a service token may come
 // as the password of Basic.
 func (s *Server) api(next http.Handler, basic bool) http.Handler {
+	return s.within(s.requests, next, basic)
+}
+
+// within is api with room of its own, for what may wait for others' servers: where they
+// do not answer, the API goes on.
+func (s *Server) within(own slots, next http.Handler, basic bool) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if wait := s.rates.address.take(subscriber(clientAddress(r, s.o.BehindProxy))); wait > 0 {
 			s.refuse(w, r, "rate", tooOften(wait))
@@ -27,7 +33,7 @@ func (s *Server) api(next http.Handler, basic bool) http.Handler {
 			s.refuse(w, r, "body", f)
 			return
 		}
-		room := s.requests
+		room := own
 		if streams(r) {
 			room = s.streams
 		}

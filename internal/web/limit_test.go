@@ -57,6 +57,27 @@ func TestBusy(t *testing.T) {
 	})
 }
 
+// Who waits for an identity provider that does not answer takes no room from the API.
+func TestWaitingForProvidersLeavesTheAPIAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		leave := make(chan struct{})
+		f := newServer(t, func(o *Options) {
+			o.Limits = Limits{Requests: 2, Rate: -1}
+			o.SSO = http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-leave })
+		})
+		for range away {
+			go f.do("GET", "/sso/a/b", "")
+		}
+		synctest.Wait()
+		wantFault(t, f.do("GET", "/sso/a/b", ""), 503, fault.Unavailable)
+		if w := f.do("POST", "/graphql", ""); w.Code != 200 {
+			t.Errorf("the API: %d", w.Code)
+		}
+		close(leave)
+		synctest.Wait()
+	})
+}
+
 func TestDefaultsAreThoseOfTheSafetyRules(t *testing.T) {
 	want := Limits{256, 1024, 512, 1 << 20, 5 * time.Second, 30 * time.Second, 15 * time.Second, 30 * time.Second, 50, 200, 50, 500, 200, 2000, 64}
 	if got := (Limits{}).orDefaults(); got != want {

@@ -37,7 +37,7 @@ func newMetrics(s *Server, registry *prometheus.Registry) (*metrics, error) {
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		m.requests, m.seconds, m.refused,
 	}
-	for kind, room := range map[string]slots{"request": s.requests, "stream": s.streams, "upload": s.uploads} {
+	for kind, room := range map[string]slots{"request": s.requests, "stream": s.streams, "upload": s.uploads, "file": s.files, "sso": s.away} {
 		all = append(all, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "handover_http_in_flight", Help: "What is going on just now, by kind.", ConstLabels: prometheus.Labels{"kind": kind},
 		}, func() float64 { return float64(len(room)) }))

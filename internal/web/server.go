@@ -38,7 +38,8 @@ type Options struct {
 	// Exports answers below /api/v1/exports/. It gets no actor: its links say whose they
 	// are. nil answers 404 there.
 	Exports http.Handler
-	// SSO answers below /sso/, in a context like GraphQL's; nil answers 404 there.
+	// SSO answers below /sso/, in a context like GraphQL's and with room of its own; nil
+	// answers 404 there.
 	SSO http.Handler
 	// SCIM answers below /scim/v2/, in a context like GraphQL's; nil answers 404 there.
 	SCIM http.Handler
@@ -94,6 +95,9 @@ type Limits struct {
 	Files int // files being sent at once; 64
 }
 
+// away is how many may wait for identity providers at once.
+const away = 32
+
 func (l Limits) orDefaults() Limits {
 	address, account, corp := or(l.Rate, 50), or(l.AccountRate, 50), or(l.CorpRate, 500)
 	return Limits{
@@ -122,10 +126,10 @@ type Server struct {
 	metrics *metrics
 	rates   *pace
 
-	requests, streams, uploads, files slots
-	readiness                         readiness
-	stopping                          context.Context // ends when Run begins to stop
-	stop                              context.CancelFunc
+	requests, streams, uploads, files, away slots
+	readiness                               readiness
+	stopping                                context.Context // ends when Run begins to stop
+	stop                                    context.CancelFunc
 }
 
 // New makes a server. It fails on an origin that is none, and when the registry
@@ -147,6 +151,7 @@ func New(o Options) (*Server, error) {
 		streams:  make(slots, o.Limits.Streams),
 		uploads:  make(slots, o.Limits.Uploads),
 		files:    make(slots, o.Limits.Files),
+		away:     make(slots, away),
 	}
 	s.stopping, s.stop = context.WithCancel(context.Background())
 	s.readiness.checks = o.Checks
@@ -175,7 +180,7 @@ func (s *Server) routes() {
 		s.mux.Handle("/api/v1/exports/{id}/{file}", reading(s.downloads(s.o.Exports)))
 	}
 	if s.o.SSO != nil {
-		s.mux.Handle("/sso/", s.api(s.o.SSO, false))
+		s.mux.Handle("/sso/", s.within(s.away, s.o.SSO, false))
 	}
 	s.mux.Handle("/schema.graphql", reading(s.schema()))
 	s.mux.Handle("/graphiql", reading(graphiqlPage()))
