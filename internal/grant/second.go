@@ -8,6 +8,7 @@ import (
 	"github.com/openhandover/openhandover/internal/access"
 	"github.com/openhandover/openhandover/internal/audit"
 	"github.com/openhandover/openhandover/internal/fault"
+	"github.com/openhandover/openhandover/internal/identity"
 	"github.com/openhandover/openhandover/internal/nid"
 	"github.com/openhandover/openhandover/internal/setting"
 	"github.com/openhandover/openhandover/internal/store"
@@ -40,6 +41,9 @@ func (s *Service) second(ctx context.Context, tx *store.Tx, actor *access.Actor,
 	case ok && asked.by == actor.ID:
 		return nid.ID{}, fault.Clash("", "you have asked for this already; another administrator has to grant the same", "您已提交过该授权,需由另一位管理员授予相同的权限")
 	case ok:
+		if err := identity.TwoHands(ctx, tx, actor.ID, asked.by); err != nil {
+			return nid.ID{}, err
+		}
 		after["requestedBy"] = asked.by
 		_, err := tx.Change(ctx, "pending_grants", `DELETE FROM pending_grants WHERE corp_id = $1 AND id = $2 RETURNING id`, tx.Corp(), asked.id)
 		return asked.id, err

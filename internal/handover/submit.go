@@ -194,6 +194,13 @@ func (s *Service) vote(ctx context.Context, id nid.ID, digest, decision string, 
 				return nil
 			}
 		}
+		others := []nid.ID{r.Requester}
+		for _, v := range votes {
+			others = append(others, v.Approver)
+		}
+		if err := identity.TwoHands(ctx, tx, actor.ID, others...); err != nil {
+			return err
+		}
 		policy, err := approval.Load(ctx, tx)
 		if err != nil {
 			return err

@@ -134,6 +134,11 @@ func (s *Service) Save(ctx context.Context, in SaveInput) error {
 				*p.kept = *p.wanted
 			}
 		}
+		if in.DualControl != nil && !*in.DualControl && was.DualControlOff != nil {
+			if err := identity.TwoHands(ctx, tx, actor.ID, was.DualControlOff.By); err != nil {
+				return err
+			}
+		}
 		if in.DualControl, err = is.switchOff(in.DualControl, actor.ID, tx.Now(), before, after); err != nil {
 			return err
 		}

@@ -172,6 +172,8 @@ func (s *Service) second(ctx context.Context, tx *store.Tx, actor *access.Actor,
 		return fault.Clash("input.active", "two connect a provider: save it with active: false, and let another administrator switch it on unchanged", "连接身份提供方须由两人完成:请先以 active: false 保存,再由另一位管理员在不改动其他内容的情况下启用")
 	case !was.Active && was.savedBy == actor.ID:
 		return fault.Clash("input.active", "you have written this down; another administrator switches it on", "该配置由您填写,须由另一位管理员启用")
+	case !was.Active:
+		return identity.TwoHands(ctx, tx, actor.ID, was.savedBy)
 	}
 	return nil
 }
