@@ -142,6 +142,7 @@ CREATE TABLE identity_providers (
   UNIQUE (corp_id, issuer, client_id),
   FOREIGN KEY (corp_id, saved_by_id) REFERENCES members (corp_id, id) ON DELETE RESTRICT
 );
+CREATE INDEX identity_providers_by ON identity_providers (corp_id, saved_by_id);
 
 -- Who somebody is at a provider. Made when they first sign in; from then on the subject alone decides.
 CREATE TABLE member_identities (
