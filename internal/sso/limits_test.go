@@ -1,8 +1,11 @@
 package sso_test
 
 import (
+	"context"
 	"crypto/rand"
 	"crypto/rsa"
+	"errors"
+	"fmt"
 	"net/url"
 	"strings"
 	"testing"
@@ -14,6 +17,7 @@ import (
 	"github.com/openhandover/openhandover/internal/fault"
 	"github.com/openhandover/openhandover/internal/identity"
 	"github.com/openhandover/openhandover/internal/sso"
+	"github.com/openhandover/openhandover/internal/store"
 	"github.com/openhandover/openhandover/internal/testcorp"
 )
 
@@ -160,5 +164,36 @@ func TestSavingTellsNoSecrets(t *testing.T) {
 		if _, err := s.s.Save(admin, in); fault.CodeOf(err) != fault.Invalid {
 			t.Error(err)
 		}
+	})
+}
+
+// Who is asked for a proof is told by what they can give one.
+func TestWaysToProve(t *testing.T) {
+	each(t, func(t *testing.T, s *scene) {
+		ways := func(want string) {
+			t.Helper()
+			hash := testcorp.Value[[]byte](s.Corp, `SELECT secret_hash FROM sessions WHERE member_id = $1`, s.lina)
+			ctx := access.With(t.Context(), &access.Actor{Kind: access.Person, Corp: s.ID, ID: s.lina, Session: hash})
+			var asked error
+			s.must(s.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+				actor, err := identity.Confirm(ctx, tx)
+				if err == nil {
+					asked = identity.Fresh(actor, tx.Now())
+				}
+				return err
+			}))
+			f, _ := errors.AsType[*fault.Error](asked)
+			if got := fmt.Sprint(f.Details["acrValues"]); got != want {
+				t.Errorf("asked for %s, want %s", got, want)
+			}
+		}
+		id := s.connect(s.input())
+		s.wants(s.signIn(newBrowser(t), id, lina, ""), 303, s.server.URL+"/")
+		ways("[oidc]")
+		in := s.input()
+		in.ID, in.Version, in.ACRValues = &id, new(1), nil
+		_, err := s.s.Save(s.Verified(s.Admin), in)
+		s.must(err)
+		ways("[otp]") // to be enrolled
 	})
 }
