@@ -41,10 +41,13 @@ type Actor struct {
 	Session []byte
 	// VerifiedUntil is until when the proof of identity is fresh; zero: it is not.
 	VerifiedUntil time.Time
-	Grants        []Grant
-	Lang          string
-	RequestID     string
-	Address       string
+	// Proofs are the ways in which the person can prove who they are: "otp", "passkey",
+	// "oidc". Use cases know them, others need not.
+	Proofs    []string
+	Grants    []Grant
+	Lang      string
+	RequestID string
+	Address   string
 	// Device says in a few words from what the request comes, such as "Firefox on
 	// Windows"; empty where nothing tells.
 	Device string

@@ -70,7 +70,7 @@ type Config struct {
 	RateCorp    string `name:"rate-corp" env:"HANDOVER_RATE_CORP" default:"500" placeholder:"N" help:"The same of one corp, all its people and tokens together (${default})."`
 
 	PublicURL        string `name:"public-url" env:"HANDOVER_PUBLIC_URL" placeholder:"URL" help:"Where browsers reach this server, such as https://handover.example.com; single sign-on needs it."`
-	PrivateProviders bool   `name:"private-providers" env:"HANDOVER_PRIVATE_PROVIDERS" help:"Let identity providers be in private networks and on this machine, and without TLS."`
+	PrivateProviders bool   `name:"private-providers" env:"HANDOVER_PRIVATE_PROVIDERS" help:"Let identity providers be in private networks, and on this machine also without TLS."`
 
 	PrivateWebhooks bool `name:"private-webhooks" env:"HANDOVER_PRIVATE_WEBHOOKS" help:"Let webhooks be in private networks and on this machine."`
 

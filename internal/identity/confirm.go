@@ -34,8 +34,16 @@ func confirm(ctx context.Context, tx *store.Tx, sessionLock string) (*access.Act
 	case access.System:
 		return was, nil
 	case access.Person:
-		verified, ok, err := store.SelectOne(ctx, tx, func(t *sql.NullTime) []any { return []any{t} }, `
-			SELECT s.verified_until FROM sessions AS s JOIN members AS m ON m.corp_id = s.corp_id AND m.id = s.member_id
+		type row struct {
+			verified           sql.NullTime
+			otp, passkey, oidc bool
+		}
+		held, ok, err := store.SelectOne(ctx, tx, func(r *row) []any { return []any{&r.verified, &r.otp, &r.passkey, &r.oidc} }, `
+			SELECT s.verified_until,
+			  EXISTS (SELECT 1 FROM credentials AS c WHERE c.corp_id = s.corp_id AND c.member_id = s.member_id AND c.totp_secret IS NOT NULL),
+			  EXISTS (SELECT 1 FROM passkeys AS k WHERE k.corp_id = s.corp_id AND k.member_id = s.member_id),
+			  EXISTS (SELECT 1 FROM identity_providers AS p WHERE p.corp_id = s.corp_id AND p.id = s.provider_id AND p.active AND p.acr_values <> '[]')
+			FROM sessions AS s JOIN members AS m ON m.corp_id = s.corp_id AND m.id = s.member_id
 			WHERE s.corp_id = $1 AND s.secret_hash = $2 AND s.member_id = $3 AND s.expires_at > $4
 			  AND s.epoch = m.epoch AND m.status IN ('ACTIVE', 'LEAVING')`+sessionLock,
 			tx.Corp(), was.Session, was.ID, tx.Now())
@@ -45,7 +53,15 @@ func confirm(ctx context.Context, tx *store.Tx, sessionLock string) (*access.Act
 		if !ok {
 			return nil, SignInFirst()
 		}
-		now.VerifiedUntil = verified.Time
+		now.VerifiedUntil = held.verified.Time
+		for _, way := range []struct {
+			name string
+			has  bool
+		}{{"otp", held.otp}, {"passkey", held.passkey}, {"oidc", held.oidc}} {
+			if way.has {
+				now.Proofs = append(now.Proofs, way.name)
+			}
+		}
 		now.Grants, err = grants(ctx, tx, was.ID, tx.Now(), tx.DB().ForShare("g"))
 		return &now, err
 	case access.Token:
@@ -83,14 +99,19 @@ func SignInFirst() *fault.Error {
 	return fault.New(fault.Unauthenticated, "", fault.T("sign in first", "请先登录"))
 }
 
-// Fresh demands a fresh proof of identity: STEP_UP_REQUIRED where there is none.
+// Fresh demands a fresh proof of identity: STEP_UP_REQUIRED where there is none, with the
+// ways to give one. Who has none enrols an authenticator.
 func Fresh(a *access.Actor, now time.Time) error {
 	if a.Fresh(now) {
 		return nil
 	}
+	ways := a.Proofs
+	if len(ways) == 0 {
+		ways = []string{"otp"}
+	}
 	return fault.New(fault.StepUpRequired, "", fault.T(
 		"prove your identity first (verifyIdentity); the proof holds for five minutes", "请先验证身份(verifyIdentity),验证有效期为五分钟")).
-		With("maxAgeSeconds", int(Proof/time.Second)).With("acrValues", []string{"otp"})
+		With("maxAgeSeconds", int(Proof/time.Second)).With("acrValues", ways)
 }
 
 // grants reads a member's grants that are in force.

@@ -3,6 +3,7 @@ package identity_test
 import (
 	"context"
 	"encoding/base32"
+	"fmt"
 	"net/url"
 	"strings"
 	"testing"
@@ -13,6 +14,7 @@ import (
 	"github.com/openhandover/openhandover/internal/identity"
 	"github.com/openhandover/openhandover/internal/identity/secret"
 	"github.com/openhandover/openhandover/internal/nid"
+	"github.com/openhandover/openhandover/internal/store"
 	"github.com/openhandover/openhandover/internal/testcorp"
 )
 
@@ -178,5 +180,28 @@ func TestServiceTokensNeverProveIdentity(t *testing.T) {
 		wants(t, identity.Fresh(&a, s.DB.Now()), fault.StepUpRequired, "")
 		wants(t, s.s.SignOut(ctx), fault.Invalid, "")
 		wants(t, s.s.RevokeToken(ctx, nid.New(nid.Token)), fault.Forbidden, "")
+	})
+}
+
+// Who is asked for a proof is told what they have.
+func TestWaysToProveAnIdentity(t *testing.T) {
+	each(t, func(t *testing.T, s *scene) {
+		ways := func(want string) {
+			t.Helper()
+			var actor *access.Actor
+			s.must(s.DB.Tx(s.in(), func(ctx context.Context, tx *store.Tx) (err error) {
+				actor, err = identity.Confirm(ctx, tx)
+				return err
+			}))
+			f := wants(t, identity.Fresh(actor, s.DB.Now()), fault.StepUpRequired, "")
+			if got := fmt.Sprint(f.Details["acrValues"]); got != want {
+				t.Errorf("asked for %s, want %s", got, want)
+			}
+		}
+		ways("[otp]") // to be enrolled
+		s.addKey(s.in(), new(password))
+		ways("[passkey]")
+		s.enrol()
+		ways("[otp passkey]")
 	})
 }

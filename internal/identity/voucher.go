@@ -44,10 +44,16 @@ func Admit(ctx context.Context, tx *store.Tx, member nid.ID, by Voucher, proven 
 // Told is what the log says of a new session.
 func (s Session) Told() map[string]any { return s.told() }
 
-// Vouch notes that a provider has just made sure who holds the actor's session, and says
-// until when that is a fresh proof. The caller appends to the log.
-func Vouch(ctx context.Context, tx *store.Tx) (until time.Time, err error) {
-	return markProven(ctx, tx)
+// Vouch notes until when what a provider says is a fresh proof of who holds the actor's
+// session; one that holds for longer stays. The caller holds a lock on the provider and
+// appends to the log. Fails with UNAUTHENTICATED where the session has ended.
+func Vouch(ctx context.Context, tx *store.Tx, until time.Time) error {
+	actor, err := confirm(ctx, tx, tx.DB().ForNoKeyUpdate("s"))
+	if err != nil || !actor.VerifiedUntil.Before(until) {
+		return err
+	}
+	_, err = tx.Keep(ctx, "sessions", `UPDATE sessions SET verified_until = $3 WHERE corp_id = $1 AND secret_hash = $2`, tx.Corp(), actor.Session, until)
+	return err
 }
 
 // EndVouched ends sessions that a provider vouched for: of a member, or those it calls
@@ -68,10 +74,16 @@ func EndVouched(ctx context.Context, tx *store.Tx, by Voucher, member nid.ID) (m
 	return out, err
 }
 
-// Refused writes down that a provider's word let nobody in, once a minute for each
-// provider. member is who it was about, if that is known.
-func (s *Service) Refused(ctx context.Context, by Voucher, member nid.ID, why string) error {
-	return s.failed(ctx, "provider:"+by.Provider.String(), account{member: member}, "single sign-on: "+why)
+// Refused writes down that a provider's word let nobody in. member is who it was about, if
+// that is known; vouched says that it was the provider's word at all, not something forged.
+// There is one entry a minute for each provider, kind and member, so that nobody who forges
+// keeps others' failures out of the log.
+func (s *Service) Refused(ctx context.Context, by Voucher, member nid.ID, vouched bool, why string) error {
+	subject := "provider:" + by.Provider.String()
+	if vouched {
+		subject += ":" + member.String()
+	}
+	return s.failed(ctx, subject, account{member: member}, "single sign-on: "+why)
 }
 
 // Ended are the entries of sessions that EndVouched ended.

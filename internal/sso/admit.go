@@ -64,12 +64,11 @@ func (s *Service) admit(ctx context.Context, p *Provider, c ceremony, said *clai
 		out = &session
 		return s.Log.Append(identity.Somebody(ctx, p.Corp, member), tx, entries...)
 	})
-	return out, s.note(ctx, by, p, about, err)
+	return out, s.note(ctx, p, about, true, err)
 }
 
 // prove marks the session of who was sent, where the claims are about them.
 func (s *Service) prove(ctx context.Context, p *Provider, c ceremony, said *claims) error {
-	by := identity.Voucher{Provider: p.ID}
 	a := access.From(ctx)
 	if a.Kind != access.Person || a.Corp != p.Corp || string(a.Session) != string(c.Session) {
 		return &refused{errExpired, "the session is another one by now"}
@@ -82,14 +81,14 @@ func (s *Service) prove(ctx context.Context, p *Provider, c ceremony, said *clai
 		if member != a.ID {
 			return &refused{errUnproven, "somebody else came back"}
 		}
-		if s.proven(p, said, c.Began.Add(-skew)).IsZero() {
+		until := s.proven(p, said, c.Began.Add(-skew))
+		if until.IsZero() {
 			return &refused{errUnproven, "the proof is too old or too weak"}
 		}
-		if _, err := identity.Confirm(ctx, tx); err != nil {
-			return &refused{errExpired, "the session has ended"}
-		}
-		until, err := identity.Vouch(ctx, tx)
-		if err != nil {
+		if err := identity.Vouch(ctx, tx, until); err != nil {
+			if fault.CodeOf(err) == fault.Unauthenticated {
+				err = &refused{errExpired, "the session has ended"}
+			}
 			return err
 		}
 		entries := []audit.Entry{{Action: access.SessionVerify, Subject: member, After: map[string]any{"method": "provider", "provider": p.ID, "until": until}}}
@@ -99,7 +98,7 @@ func (s *Service) prove(ctx context.Context, p *Provider, c ceremony, said *clai
 		}
 		return s.Log.Append(ctx, tx, entries...)
 	})
-	return s.note(ctx, by, p, a.ID, err)
+	return s.note(ctx, p, a.ID, true, err)
 }
 
 // who is whom the claims are about. linked says that they are known by their subject from
@@ -110,7 +109,7 @@ func (s *Service) who(ctx context.Context, tx *store.Tx, p *Provider, c ceremony
 	if err != nil {
 		return member, false, err
 	}
-	if now == nil || now.Issuer != p.Issuer || now.ClientID != p.ClientID {
+	if now == nil || now.Version != p.Version { // what was asked and read was by other rules
 		return member, false, &refused{errRefused, "the provider was changed meanwhile"}
 	}
 	if fresh, err := c.spend(ctx, tx); err != nil || !fresh {
@@ -159,13 +158,13 @@ func (s *Service) who(ctx context.Context, tx *store.Tx, p *Provider, c ceremony
 	return member, false, err
 }
 
-// note writes down that nobody was let in.
-func (s *Service) note(ctx context.Context, by identity.Voucher, p *Provider, about nid.ID, err error) error {
+// note writes down that nobody was let in. vouched says that the provider has spoken.
+func (s *Service) note(ctx context.Context, p *Provider, about nid.ID, vouched bool, err error) error {
 	r, ok := err.(*refused) //nolint:errorlint // ours, as it was made
-	if !ok {
+	if !ok || r.code == errUnavailable {
 		return err
 	}
-	if f := s.Identity.Refused(somebody(ctx, p.Corp), by, about, r.why); f != nil {
+	if f := s.Identity.Refused(somebody(ctx, p.Corp), identity.Voucher{Provider: p.ID}, about, vouched, r.why); f != nil {
 		return f
 	}
 	return err

@@ -14,6 +14,7 @@ import (
 	"github.com/openhandover/openhandover/internal/access"
 	"github.com/openhandover/openhandover/internal/fault"
 	"github.com/openhandover/openhandover/internal/identity"
+	"github.com/openhandover/openhandover/internal/nid"
 )
 
 // skew is by how much a provider's clock may differ from ours.
@@ -87,7 +88,7 @@ func withError(back, code string) string {
 // returned gives the session that begins, nil where somebody has proven who they are.
 func (s *Service) returned(ctx context.Context, q url.Values, p *Provider, c ceremony) (*identity.Session, error) {
 	if iss := q.Get("iss"); iss != "" && iss != p.Issuer {
-		return nil, &refused{errRefused, "another provider answered"}
+		return nil, s.note(ctx, p, nid.ID{}, false, &refused{errRefused, "another provider answered"})
 	}
 	if code := q.Get("error"); code != "" {
 		return nil, &refused{errDenied, "the provider said " + code[:min(len(code), 40)]}
@@ -97,11 +98,11 @@ func (s *Service) returned(ctx context.Context, q url.Values, p *Provider, c cer
 		return nil, &refused{errUnavailable, err.Error()}
 	}
 	if k.issues && q.Get("iss") == "" {
-		return nil, &refused{errRefused, "the provider did not say who it is, though it does"}
+		return nil, s.note(ctx, p, nid.ID{}, false, &refused{errRefused, "the provider did not say who it is, though it does"})
 	}
 	said, err := s.exchange(ctx, q.Get("code"), p, k, c)
 	if err != nil {
-		return nil, err
+		return nil, s.note(ctx, p, nid.ID{}, false, err)
 	}
 	if c.Session != nil {
 		return nil, s.prove(ctx, p, c, said)
@@ -131,9 +132,9 @@ func (s *Service) exchange(ctx context.Context, code string, p *Provider, k *kno
 	if raw == "" || len(raw) > 64<<10 {
 		return nil, &refused{errRefused, "no ID token came back"}
 	}
-	verified, err := s.verifier(p, k).Verify(away, raw)
+	verified, err := s.verify(away, raw, p, k)
 	if err != nil {
-		return nil, &refused{errRefused, "the ID token does not hold: " + short(err)}
+		return nil, err
 	}
 	said, err := s.read(verified, p, c)
 	if err == nil && said.missing && k.UserInfoEndpoint() != "" {
@@ -198,10 +199,14 @@ func (s *Service) proven(p *Provider, said *claims, since time.Time) time.Time {
 	if !p.accepts(said.acr) || said.authTime.IsZero() || said.authTime.Before(since) || said.authTime.After(now.Add(skew)) {
 		return time.Time{}
 	}
-	if until := said.authTime.Add(identity.Proof); until.Before(now.Add(identity.Proof)) {
-		return until
+	until := said.authTime.Add(identity.Proof)
+	switch {
+	case !until.After(now): // they have taken their time to come back
+		return time.Time{}
+	case said.authTime.After(now):
+		return now.Add(identity.Proof)
 	}
-	return now.Add(identity.Proof)
+	return until
 }
 
 // broken answers for what is our own fault.

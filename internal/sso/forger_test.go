@@ -33,6 +33,9 @@ type forger struct {
 	silent bool
 	asked  int    // for its discovery document
 	keys   string // where it says its keys are; empty: where they are
+	away   bool   // whether its keys cannot be read
+	kid    string // of the key it signs with; empty: one
+	before func() // is done before it gives a token
 }
 
 func newForger(t *testing.T) *forger {
@@ -48,6 +51,9 @@ func newForger(t *testing.T) *forger {
 }
 
 func (f *forger) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == "/token" && f.before != nil {
+		f.before()
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	w.Header().Set("Content-Type", "application/json")
@@ -55,14 +61,15 @@ func (f *forger) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		f.asked++
 	}
 	switch {
-	case f.silent:
+	case f.silent, f.away && r.URL.Path == "/keys":
 		w.WriteHeader(http.StatusServiceUnavailable)
+		_, _ = w.Write([]byte("what nobody outside should read"))
 	case strings.HasSuffix(r.URL.Path, "openid-configuration"):
 		u := f.server.URL
 		_ = json.NewEncoder(w).Encode(map[string]any{"issuer": u, "authorization_endpoint": u + "/auth", "token_endpoint": u + "/token", "jwks_uri": cmp.Or(f.keys, u+"/keys"),
 			"id_token_signing_alg_values_supported": []string{"RS256", "HS256", "none"}, "authorization_response_iss_parameter_supported": f.iss})
 	case r.URL.Path == "/keys":
-		_ = json.NewEncoder(w).Encode(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: &f.key.PublicKey, KeyID: "one", Algorithm: "RS256", Use: "sig"}}})
+		_ = json.NewEncoder(w).Encode(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: &f.key.PublicKey, KeyID: cmp.Or(f.kid, "one"), Algorithm: "RS256", Use: "sig"}}})
 	case r.URL.Path == "/token":
 		_ = json.NewEncoder(w).Encode(map[string]any{"access_token": "x", "token_type": "Bearer", "id_token": f.token})
 	}
@@ -71,7 +78,7 @@ func (f *forger) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // sign makes a token of claims.
 func (f *forger) sign(alg jose.SignatureAlgorithm, key any, claims map[string]any) string {
 	f.t.Helper()
-	s, err := jose.NewSigner(jose.SigningKey{Algorithm: alg, Key: key}, (&jose.SignerOptions{}).WithHeader("kid", "one"))
+	s, err := jose.NewSigner(jose.SigningKey{Algorithm: alg, Key: key}, (&jose.SignerOptions{}).WithHeader("kid", cmp.Or(f.kid, "one")))
 	if err != nil {
 		f.t.Fatal(err)
 	}

@@ -24,12 +24,12 @@ func (s *Service) logout(w http.ResponseWriter, r *http.Request, p *Provider) {
 	if problem, told := errors.AsType[*refused](err); told {
 		slog.InfoContext(ctx, "a back-channel logout was refused", "provider", p.ID, "why", problem.why)
 		w.Header().Set("Content-Type", "application/json")
-		status := http.StatusBadRequest
+		status, code := http.StatusBadRequest, "invalid_request"
 		if problem.code == errUnavailable {
-			status = http.StatusServiceUnavailable
+			status, code = http.StatusServiceUnavailable, "temporarily_unavailable"
 		}
 		w.WriteHeader(status)
-		_ = json.NewEncoder(w).Encode(map[string]string{"error": "invalid_request", "error_description": problem.why})
+		_ = json.NewEncoder(w).Encode(map[string]string{"error": code, "error_description": problem.why})
 		return
 	}
 	if err != nil {
@@ -49,9 +49,13 @@ func (s *Service) loggedOut(ctx context.Context, raw string, p *Provider) error 
 	}
 	away, cancel := context.WithTimeout(s.remote(ctx), patience)
 	defer cancel()
-	token, err := s.verifier(p, k).Verify(away, raw)
+	token, err := s.verify(away, raw, p, k)
+	if bad, ok := errors.AsType[*refused](err); ok {
+		slog.InfoContext(ctx, "a logout token does not hold", "provider", p.ID, "why", bad.why)
+		return &refused{bad.code, "the token does not hold"} // why, anybody could ask
+	}
 	if err != nil {
-		return &refused{errRefused, "the token does not hold: " + short(err)}
+		return err
 	}
 	var said struct {
 		ID     string                     `json:"jti"`

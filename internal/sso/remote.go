@@ -7,7 +7,9 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"net/url"
+	"regexp"
 	"strings"
 	"time"
 
@@ -54,13 +56,29 @@ func (s *Service) reach(ctx context.Context, issuer string) error {
 	return nil
 }
 
-// short is what of an error may be told.
+// short is what of an error may be told: not what a server answers that is no provider.
 func short(err error) string {
 	if errors.Is(err, context.DeadlineExceeded) {
 		return "no answer in time"
 	}
 	text := err.Error()
+	if status, _, ok := strings.Cut(text, ": "); ok && statusLine.MatchString(status) {
+		text = status
+	}
 	return text[:min(len(text), 200)]
+}
+
+// statusLine begins the error of an answer that is not 200; its body follows.
+var statusLine = regexp.MustCompile(`^[1-5][0-9][0-9]( |$)`)
+
+// safe says whether what is secret may go to a URL: one with TLS, or without it one of this
+// machine, where the operator allowed it.
+func (s *Service) safe(u *url.URL) bool {
+	if u.Scheme != "http" || !s.AllowPrivate {
+		return u.Scheme == "https"
+	}
+	a, err := netip.ParseAddr(u.Hostname())
+	return u.Hostname() == "localhost" || err == nil && a.IsLoopback()
 }
 
 // discover gives what a provider says of itself, now or within the hour.
@@ -105,7 +123,7 @@ func (s *Service) ask(ctx context.Context, issuer string) (*known, error) {
 		return nil, err
 	}
 	for _, at := range []string{p.Endpoint().AuthURL, p.Endpoint().TokenURL, said.Keys, p.UserInfoEndpoint()} {
-		if u, err := url.Parse(at); err != nil || at != "" && u.Scheme != "https" && (u.Scheme != "http" || !s.AllowPrivate) {
+		if u, err := url.Parse(at); err != nil || at != "" && !s.safe(u) {
 			return nil, fmt.Errorf("%q has no TLS", at)
 		}
 	}
@@ -151,7 +169,14 @@ func (s *Service) config(p *Provider, k *known) (*oauth2.Config, error) {
 	return c, err
 }
 
-// verifier checks signature, issuer, audience and time of what a provider signed.
-func (s *Service) verifier(p *Provider, k *known) *oidc.IDTokenVerifier {
-	return k.Verifier(&oidc.Config{ClientID: p.ClientID, SupportedSigningAlgs: algorithms, Now: s.DB.Now})
+// verify checks signature, issuer, audience and time of what a provider signed.
+func (s *Service) verify(ctx context.Context, raw string, p *Provider, k *known) (*oidc.IDToken, error) {
+	token, err := k.Verifier(&oidc.Config{ClientID: p.ClientID, SupportedSigningAlgs: algorithms, Now: s.DB.Now}).Verify(ctx, raw)
+	switch {
+	case err == nil:
+		return token, nil
+	case strings.Contains(err.Error(), "fetching keys"): // the library gives no more than text
+		return nil, &refused{errUnavailable, "the provider's keys cannot be read: " + short(err)}
+	}
+	return nil, &refused{errRefused, "the token does not hold: " + short(err)}
 }

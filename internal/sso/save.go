@@ -58,8 +58,7 @@ func (s *Service) check(in Input) error {
 	if problem, ok := name.Check(in.Name); !ok {
 		bad = append(bad, fault.New(fault.Invalid, "input.name", problem))
 	}
-	if u, err := url.Parse(in.Issuer); err != nil || len(in.Issuer) > maxText || !plainText.MatchString(in.Issuer) || u.Host == "" || u.User != nil || strings.ContainsAny(in.Issuer, "?#") ||
-		u.Scheme != "https" && (u.Scheme != "http" || !s.AllowPrivate) {
+	if u, err := url.Parse(in.Issuer); err != nil || len(in.Issuer) > maxText || !plainText.MatchString(in.Issuer) || u.Host == "" || u.User != nil || strings.ContainsAny(in.Issuer, "?#") || !s.safe(u) {
 		add("issuer", "write the issuer as the provider's discovery document has it: an https URL without ? and #", "请按发现文档填写 issuer:不含 ? 和 # 的 https 地址")
 	}
 	if len(in.ClientID) > maxText || !plainText.MatchString(in.ClientID) {
@@ -153,6 +152,9 @@ func (s *Service) before(ctx context.Context, tx *store.Tx, in Input) (was *Prov
 	}
 	if was != nil && *in.Version != was.Version {
 		return nil, fault.Stale("input.version", was.Version)
+	}
+	if was != nil && was.HasSecret() && in.ClientSecret == nil && in.Issuer != was.Issuer { // or who may not read it has it sent to them
+		return nil, fault.Bad("input.clientSecret", "another issuer is not shown the secret of the former one; give its own, or an empty one", "更换 issuer 后不能沿用原有 client secret,请填写新的,或留空字符串")
 	}
 	return was, s.second(ctx, tx, actor, was, in)
 }

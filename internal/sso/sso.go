@@ -42,7 +42,7 @@ type Service struct {
 	Ceremonies *secret.Box
 	// Client asks providers. It must not be led to where nobody may ask (package outbound).
 	Client *http.Client
-	// AllowPrivate admits providers without TLS, as they are on this machine.
+	// AllowPrivate admits providers without TLS on this machine, and there only.
 	AllowPrivate bool
 	// Public is where browsers reach this server, such as https://handover.example.com.
 	// Empty: there is no single sign-on.
