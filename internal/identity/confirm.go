@@ -34,15 +34,17 @@ func confirm(ctx context.Context, tx *store.Tx, sessionLock string) (*access.Act
 	case access.System:
 		return was, nil
 	case access.Person:
+		// The ways to prove who one is are looked for only where there is need.
+		const stale = `(s.verified_until IS NULL OR s.verified_until <= $4)`
 		type row struct {
 			verified           sql.NullTime
 			otp, passkey, oidc bool
 		}
 		held, ok, err := store.SelectOne(ctx, tx, func(r *row) []any { return []any{&r.verified, &r.otp, &r.passkey, &r.oidc} }, `
 			SELECT s.verified_until,
-			  EXISTS (SELECT 1 FROM credentials AS c WHERE c.corp_id = s.corp_id AND c.member_id = s.member_id AND c.totp_secret IS NOT NULL),
-			  EXISTS (SELECT 1 FROM passkeys AS k WHERE k.corp_id = s.corp_id AND k.member_id = s.member_id),
-			  EXISTS (SELECT 1 FROM identity_providers AS p WHERE p.corp_id = s.corp_id AND p.id = s.provider_id AND p.active AND p.acr_values <> '[]')
+			  `+stale+` AND EXISTS (SELECT 1 FROM credentials AS c WHERE c.corp_id = s.corp_id AND c.member_id = s.member_id AND c.totp_secret IS NOT NULL),
+			  `+stale+` AND EXISTS (SELECT 1 FROM passkeys AS k WHERE k.corp_id = s.corp_id AND k.member_id = s.member_id),
+			  `+stale+` AND EXISTS (SELECT 1 FROM identity_providers AS p WHERE p.corp_id = s.corp_id AND p.id = s.provider_id AND p.active AND p.acr_values <> '[]')
 			FROM sessions AS s JOIN members AS m ON m.corp_id = s.corp_id AND m.id = s.member_id
 			WHERE s.corp_id = $1 AND s.secret_hash = $2 AND s.member_id = $3 AND s.expires_at > $4
 			  AND s.epoch = m.epoch AND m.status IN ('ACTIVE', 'LEAVING')`+sessionLock,
