@@ -163,6 +163,17 @@ func (s *Service) update(ctx context.Context, tx *store.Tx, id nid.ID, in roster
 	if len(after) == 0 {
 		return was, nil
 	}
+	if after["userName"] != nil {
+		// By their name somebody may be found who signs in at a provider: nobody becomes who may more.
+		_, granted, err := store.SelectOne(ctx, tx, one, `SELECT id FROM grants WHERE corp_id = $1 AND member_id = $2 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $3) LIMIT 1`,
+			tx.Corp(), id, tx.Now())
+		if err != nil {
+			return was, err
+		}
+		if granted {
+			return was, fault.Denied("this member has a role; no token changes the userName of who has one", "该成员拥有角色,令牌不能修改其 userName")
+		}
+	}
 	if _, err := tx.Change(ctx, "members", `UPDATE members SET user_id = $3, name = $4, name_key = $5, status = $6, answers = $7, version = version + 1, updated_at = $8
 		WHERE corp_id = $1 AND id = $2 RETURNING id`, tx.Corp(), id, is.UserName, is.Name, name.Fold(is.Name), status, is.Active, tx.Now()); err != nil {
 		return was, err

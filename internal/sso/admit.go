@@ -132,7 +132,9 @@ func (s *Service) who(ctx context.Context, tx *store.Tx, p *Provider, c ceremony
 	case ByLogin:
 		query, value = `SELECT member_id FROM credentials WHERE corp_id = $1 AND login = $2 LIMIT 2`, name.Fold(said.value)
 	case ByExternalID:
-		query = `SELECT member_id FROM scim_users WHERE corp_id = $1 AND external_id = $2 AND deleted_at IS NULL LIMIT 2`
+		query = `SELECT member_id FROM scim_users WHERE corp_id = $1 AND external_id = $2 AND deleted_at IS NULL
+			AND NOT EXISTS (SELECT 1 FROM grants AS g WHERE g.corp_id = scim_users.corp_id AND g.member_id = scim_users.member_id AND g.revoked_at IS NULL) LIMIT 2`
+		// A token wrote it: who has a role is not found by it.
 	}
 	if _, ok := name.Check(value); !ok {
 		return member, false, &refused{errRefused, "no member"}

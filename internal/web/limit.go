@@ -34,7 +34,7 @@ func (s *Server) within(own slots, next http.Handler, basic bool) http.Handler {
 			return
 		}
 		room := own
-		if streams(r) {
+		if streams(r) && r.URL.Path == "/graphql" {
 			room = s.streams
 		}
 		if !room.take() {
@@ -140,7 +140,7 @@ func (l tooLong) Read([]byte) (int, error) { return 0, &http.MaxBytesError{Limit
 // bounded gives the context of the answer: with a deadline, or, for an event
 // stream, one that ends when the server stops.
 func (s *Server) bounded(w http.ResponseWriter, r *http.Request) (context.Context, context.CancelFunc) {
-	if !streams(r) {
+	if !streams(r) || r.URL.Path != "/graphql" {
 		return context.WithTimeout(r.Context(), s.o.Limits.Answer)
 	}
 	// The stream sets a deadline for each event it writes.

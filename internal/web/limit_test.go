@@ -241,3 +241,17 @@ func TestEveryRefusalIsCounted(t *testing.T) {
 		}
 	}
 }
+
+// A header takes nothing but a subscription out of its room and its deadline.
+func TestOnlySubscriptionsAreStreams(t *testing.T) {
+	f := newServer(t, func(o *Options) {
+		o.SSO = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if _, ok := r.Context().Deadline(); !ok {
+				w.WriteHeader(http.StatusTeapot)
+			}
+		})
+	})
+	if w := f.do("GET", "/sso/a/b", "", "Accept: text/event-stream"); w.Code != 200 {
+		t.Errorf("%d: no deadline", w.Code)
+	}
+}
