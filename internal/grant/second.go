@@ -14,9 +14,6 @@ import (
 	"github.com/openhandover/openhandover/internal/store"
 )
 
-// patience is for how long a grant waits for its second administrator.
-const patience = 72 * time.Hour
-
 // second sees to dual control: it gives the id under which the grant is made now, or
 // the zero id where it has been written down and waits for somebody else.
 func (s *Service) second(ctx context.Context, tx *store.Tx, actor *access.Actor, g *gift, id nid.ID, until any, after map[string]any) (nid.ID, error) {
@@ -53,7 +50,7 @@ func (s *Service) second(ctx context.Context, tx *store.Tx, actor *access.Actor,
 		return nid.ID{}, err
 	}
 	if _, err := tx.Change(ctx, "pending_grants", `INSERT INTO pending_grants (corp_id, id, member_id, role_id, department_id, expires_at, requested_by_id, created_at, lapses_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id`, tx.Corp(), id, g.member, g.role, g.department, until, actor.ID, tx.Now(), tx.Now().Add(patience)); err != nil {
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id`, tx.Corp(), id, g.member, g.role, g.department, until, actor.ID, tx.Now(), tx.Now().Add(identity.Patience)); err != nil {
 		return nid.ID{}, err
 	}
 	return nid.ID{}, s.Log.Append(ctx, tx, audit.Entry{Action: access.GrantRequest, Subject: id, Covers: lapsed, After: after})

@@ -251,9 +251,5 @@ func (s *Service) reset(ctx context.Context, tx *store.Tx, member nid.ID, after 
 		return err
 	}
 	after["sessionsEnded"] = ended
-	if _, err := tx.Change(ctx, "credentials", `UPDATE credentials SET reset_by_id = $3, reset_at = $4 WHERE corp_id = $1 AND member_id = $2 RETURNING member_id`,
-		tx.Corp(), member, access.From(ctx).ID, tx.Now()); err != nil {
-		return err
-	}
 	return s.Log.Append(ctx, tx, audit.Entry{Action: access.CredentialReset, Subject: member, After: after})
 }

@@ -4,12 +4,10 @@ import (
 	"time"
 
 	"github.com/openhandover/openhandover/internal/fault"
+	"github.com/openhandover/openhandover/internal/identity"
 	"github.com/openhandover/openhandover/internal/nid"
 	"github.com/openhandover/openhandover/internal/siblings"
 )
-
-// patience is for how long the second person's word is waited for.
-const patience = 72 * time.Hour
 
 // Off is that somebody wants dual control switched off.
 type Off struct {
@@ -36,7 +34,7 @@ func (s *Settings) switchOff(wanted *bool, by nid.ID, now time.Time, before, aft
 		s.DualControlOff = nil
 		return wanted, nil
 	case asked == nil:
-		s.DualControlOff = &Off{By: by, LapsesAt: now.Add(patience)}
+		s.DualControlOff = &Off{By: by, LapsesAt: now.Add(identity.Patience)}
 		before["dualControlOff"], after["dualControlOff"] = nil, by
 		return nil, nil
 	case asked.By == by:

@@ -91,8 +91,6 @@ CREATE TABLE credentials (
   totp_pending_until timestamptz,
   must_change boolean NOT NULL DEFAULT false,
   reset_until timestamptz,
-  reset_by_id uuid,
-  reset_at timestamptz,
   updated_at timestamptz NOT NULL,
   PRIMARY KEY (corp_id, member_id),
   UNIQUE (corp_id, login),

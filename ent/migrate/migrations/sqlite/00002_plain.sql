@@ -91,8 +91,6 @@ CREATE TABLE credentials (
   totp_pending_until datetime,
   must_change bool NOT NULL DEFAULT false,
   reset_until datetime,
-  reset_by_id uuid,
-  reset_at datetime,
   updated_at datetime NOT NULL,
   PRIMARY KEY (corp_id, member_id),
   UNIQUE (corp_id, login),
