@@ -96,6 +96,7 @@ func (s *Service) Grant(ctx context.Context, member, role nid.ID, department *ni
 type gift struct {
 	member, role, department nid.ID
 	until                    time.Time // zero: for ever
+	version                  int       // of the role
 	permissions              []access.Permission
 	answers                  bool
 }
@@ -112,15 +113,20 @@ func (g *gift) look(ctx context.Context, tx *store.Tx, within bool) error {
 		return fault.Missing("input.memberId")
 	}
 	g.answers = answers
-	permissions, ok, err := store.SelectOne(ctx, tx, func(b *[]byte) []any { return []any{b} },
-		`SELECT permissions FROM roles WHERE corp_id = $1 AND id = $2 AND archived_at IS NULL`+tx.DB().ForShare(), tx.Corp(), g.role)
+	type row struct {
+		version     int
+		permissions []byte
+	}
+	r, ok, err := store.SelectOne(ctx, tx, func(r *row) []any { return []any{&r.version, &r.permissions} },
+		`SELECT version, permissions FROM roles WHERE corp_id = $1 AND id = $2 AND archived_at IS NULL`+tx.DB().ForShare(), tx.Corp(), g.role)
 	switch {
 	case err != nil:
 		return err
 	case !ok:
 		return fault.Missing("input.roleId")
 	}
-	if err := json.Unmarshal(permissions, &g.permissions); err != nil {
+	g.version = r.version
+	if err := json.Unmarshal(r.permissions, &g.permissions); err != nil {
 		return err
 	}
 	if !within {

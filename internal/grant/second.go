@@ -31,7 +31,11 @@ func (s *Service) second(ctx context.Context, tx *store.Tx, actor *access.Actor,
 	// Whoever grants holds the lock on roles, so nobody else asks or gives meanwhile.
 	asked, ok, err := store.SelectOne(ctx, tx, func(r *row) []any { return []any{&r.id, &r.by} },
 		`SELECT id, requested_by_id FROM pending_grants WHERE corp_id = $1 AND member_id = $2 AND role_id = $3
-			AND department_id IS NOT DISTINCT FROM $4 AND expires_at IS NOT DISTINCT FROM $5 AND lapses_at > $6`, tx.Corp(), g.member, g.role, g.department, until, tx.Now())
+			AND department_id IS NOT DISTINCT FROM $4 AND expires_at IS NOT DISTINCT FROM $5 AND lapses_at > $6 AND role_version = $7`,
+		tx.Corp(), g.member, g.role, g.department, until, tx.Now(), g.version)
+	if err == nil && ok && asked.by != actor.ID {
+		ok, err = g.stands(ctx, tx, asked.by)
+	}
 	switch {
 	case err != nil:
 		return nid.ID{}, err
@@ -45,15 +49,31 @@ func (s *Service) second(ctx context.Context, tx *store.Tx, actor *access.Actor,
 		_, err := tx.Change(ctx, "pending_grants", `DELETE FROM pending_grants WHERE corp_id = $1 AND id = $2 RETURNING id`, tx.Corp(), asked.id)
 		return asked.id, err
 	}
-	lapsed, err := tx.Change(ctx, "pending_grants", `DELETE FROM pending_grants WHERE corp_id = $1 AND lapses_at <= $2 RETURNING id`, tx.Corp(), tx.Now())
+	// What nobody can second any more: it has lapsed, or the same is asked for anew.
+	lapsed, err := tx.Change(ctx, "pending_grants", `DELETE FROM pending_grants WHERE corp_id = $1 AND (lapses_at <= $2 OR member_id = $3 AND role_id = $4
+		AND department_id IS NOT DISTINCT FROM $5 AND expires_at IS NOT DISTINCT FROM $6) RETURNING id`, tx.Corp(), tx.Now(), g.member, g.role, g.department, until)
 	if err != nil {
 		return nid.ID{}, err
 	}
-	if _, err := tx.Change(ctx, "pending_grants", `INSERT INTO pending_grants (corp_id, id, member_id, role_id, department_id, expires_at, requested_by_id, created_at, lapses_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id`, tx.Corp(), id, g.member, g.role, g.department, until, actor.ID, tx.Now(), tx.Now().Add(identity.Patience)); err != nil {
+	if _, err := tx.Change(ctx, "pending_grants", `INSERT INTO pending_grants (corp_id, id, member_id, role_id, role_version, department_id, expires_at, requested_by_id, created_at, lapses_at)
+		VALUES ($1, $2, $3, $4, $10, $5, $6, $7, $8, $9) RETURNING id`, tx.Corp(), id, g.member, g.role, g.department, until, actor.ID, tx.Now(), tx.Now().Add(identity.Patience), g.version); err != nil {
 		return nid.ID{}, err
 	}
 	return nid.ID{}, s.Log.Append(ctx, tx, audit.Entry{Action: access.GrantRequest, Subject: id, Covers: lapsed, After: after})
+}
+
+// stands says whether the word of who has asked still counts: they are at work, and may
+// give this now.
+func (g *gift) stands(ctx context.Context, tx *store.Tx, asked nid.ID) (bool, error) {
+	actor, err := identity.Standing(ctx, tx, asked)
+	if err != nil || actor == nil {
+		return false, err
+	}
+	err = g.permitted(ctx, tx, actor)
+	if fault.CodeOf(err) == fault.Forbidden {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // steady refuses what would give a sensitive permission to those who have a role

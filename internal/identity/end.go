@@ -16,7 +16,7 @@ type Held struct{ ID, Member, Role, Department nid.ID }
 
 // LastAdministrator is the CONFLICT of a grant without which nobody would administer the corp.
 func LastAdministrator(field string) error {
-	return fault.Clash(field, "nobody would be left who administers the corp; make somebody else administrator first", "撤销后将没有企业管理员,请先指定其他管理员")
+	return fault.Clash(field, "nobody would be left who administers the corp for good; make somebody else administrator first", "撤销后将没有长期有效的企业管理员,请先指定其他管理员")
 }
 
 // EndGrants takes back grants that are in force, whoever decided it, and gives an entry

@@ -2,6 +2,7 @@ package identity
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"slices"
 
@@ -40,12 +41,25 @@ func LockRoles(ctx context.Context, tx *store.Tx) (managing []nid.ID, err error)
 // RoleManager is a grant in force of somebody at work that manages the whole corp's roles.
 type RoleManager struct{ Grant, Member nid.ID }
 
-// RoleManagers finds who holds one of the roles, which LockRoles gave, over the whole corp.
+// RoleManagers finds who holds one of the roles, which LockRoles gave, over the whole corp
+// for good: who stays when grants that expire have done so. Where nobody does, it is
+// whose grant ends last.
 func RoleManagers(ctx context.Context, tx *store.Tx, roles []nid.ID) ([]RoleManager, error) {
-	return store.Select(ctx, tx, func(m *RoleManager) []any { return []any{&m.Grant, &m.Member} }, `
-		SELECT g.id, g.member_id FROM grants AS g JOIN members AS m ON m.corp_id = g.corp_id AND m.id = g.member_id
+	type row struct {
+		RoleManager
+		until sql.NullTime
+	}
+	rows, err := store.Select(ctx, tx, func(r *row) []any { return []any{&r.Grant, &r.Member, &r.until} }, `
+		SELECT g.id, g.member_id, g.expires_at FROM grants AS g JOIN members AS m ON m.corp_id = g.corp_id AND m.id = g.member_id
 		WHERE g.corp_id = $1 AND g.department_id IS NULL AND g.revoked_at IS NULL AND (g.expires_at IS NULL OR g.expires_at > $2)
-		  AND m.answers AND g.role_id `+tx.DB().In(3), tx.Corp(), tx.Now(), tx.DB().IDs(roles))
+		  AND m.answers AND g.role_id `+tx.DB().In(3)+` ORDER BY g.expires_at IS NOT NULL, g.expires_at DESC, g.id`, tx.Corp(), tx.Now(), tx.DB().IDs(roles))
+	var out []RoleManager
+	for _, r := range rows {
+		if r.until == rows[0].until {
+			out = append(out, r.RoleManager)
+		}
+	}
+	return out, err
 }
 
 // OnlyAdministrator reports whether nobody but this member manages the roles of

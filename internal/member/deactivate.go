@@ -84,7 +84,7 @@ func (s *Service) Deactivate(ctx context.Context, in DeactivateInput) (out Resul
 			return err
 		}
 		if only {
-			return fault.Clash("input.memberId", "nobody would be left who administers the corp; make somebody else administrator first", "停用后将没有企业管理员,请先指定其他管理员")
+			return fault.Clash("input.memberId", "nobody would be left who administers the corp for good; make somebody else administrator first", "停用后将没有长期有效的企业管理员,请先指定其他管理员")
 		}
 		d := &departure{ctx: ctx, tx: tx, actor: actor, in: in, out: &out}
 		for _, step := range []func() error{

@@ -92,8 +92,8 @@ func (in *SaveInput) alone(ctx context.Context, tx *store.Tx, was *Settings, rol
 	if err != nil || len(people) > 1 {
 		return nil, err
 	}
-	return fault.List{fault.Bad("input.dualControl", "only one person manages the roles of the whole corp; make somebody else administrator first",
-		"目前只有一人管理整个企业的角色,请先指定另一位管理员")}, nil
+	return fault.List{fault.Bad("input.dualControl", "only one person manages the roles of the whole corp for good; make somebody else administrator first",
+		"目前只有一人长期管理整个企业的角色,请先指定另一位管理员")}, nil
 }
 
 // Save changes the corp's settings. It needs MANAGE_POLICIES over the whole corp
@@ -135,7 +135,14 @@ func (s *Service) Save(ctx context.Context, in SaveInput) error {
 			}
 		}
 		if in.DualControl != nil && !*in.DualControl && was.DualControlOff != nil {
-			if err := identity.TwoHands(ctx, tx, actor.ID, was.DualControlOff.By); err != nil {
+			by := was.DualControlOff.By
+			asked, err := identity.Standing(ctx, tx, by)
+			if err != nil {
+				return err
+			}
+			if asked == nil || !asked.Scope(access.ManagePolicies).All {
+				is.DualControlOff = nil // the word of who may no longer does not count
+			} else if err := identity.TwoHands(ctx, tx, actor.ID, by); err != nil {
 				return err
 			}
 		}

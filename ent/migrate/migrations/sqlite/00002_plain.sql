@@ -309,6 +309,7 @@ CREATE TABLE pending_grants (
   id uuid NOT NULL,
   member_id uuid NOT NULL,
   role_id uuid NOT NULL,
+  role_version integer NOT NULL,
   department_id uuid,
   expires_at datetime,
   requested_by_id uuid NOT NULL,
