@@ -61,6 +61,8 @@ func Vouch(ctx context.Context, tx *store.Tx, until time.Time) error {
 func EndVouched(ctx context.Context, tx *store.Tx, by Voucher, member nid.ID) (map[nid.ID]int, error) {
 	where, args := `corp_id = $1 AND provider_id = $2`, []any{tx.Corp(), by.Provider}
 	switch {
+	case by.Session != "" && !member.IsZero(): // one that came without a name may be it
+		where, args = where+` AND (provider_session = $3 OR provider_session IS NULL AND member_id = $4)`, append(args, by.Session, member)
 	case by.Session != "":
 		where, args = where+` AND provider_session = $3`, append(args, by.Session)
 	case !member.IsZero():

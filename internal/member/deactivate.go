@@ -83,10 +83,7 @@ func (s *Service) Deactivate(ctx context.Context, in DeactivateInput) (out Resul
 		if err := reach(ctx, tx, actor, in.MemberID); err != nil {
 			return err
 		}
-		if only {
-			return fault.Clash("input.memberId", "nobody would be left who administers the corp for good; make somebody else administrator first", "停用后将没有长期有效的企业管理员,请先指定其他管理员")
-		}
-		d := &departure{ctx: ctx, tx: tx, actor: actor, in: in, out: &out}
+		d := &departure{ctx: ctx, tx: tx, actor: actor, in: in, out: &out, only: only}
 		for _, step := range []func() error{
 			d.lockAccess, d.lockPeople, d.due, d.choose, d.plausible, d.leave, d.passCare, d.lockItems,
 			d.protectFollows, d.protectContacts, d.protectGroups, d.replaceCaretaker, d.endSessions, d.revoke,
@@ -130,6 +127,7 @@ type departure struct {
 	in    DeactivateInput
 	out   *Result
 
+	only      bool // nobody else administers the corp
 	care      care
 	leaver    person
 	caretaker nid.ID
@@ -178,6 +176,8 @@ func (d *departure) lockPeople() (err error) {
 		return fault.Clash("input.memberId", "this member has departed already", "该成员已离职").With("status", d.leaver.status)
 	case d.leaver.status == disabled && d.in.Mode == Disable:
 		return fault.Clash("input.memberId", "this member is disabled already", "该成员已被停用").With("status", d.leaver.status)
+	case d.only:
+		return fault.Clash("input.memberId", "nobody would be left who administers the corp for good; make somebody else administrator first", "停用后将没有长期有效的企业管理员,请先指定其他管理员")
 	case d.leaver.id == d.care.fallback:
 		return isFallback()
 	}

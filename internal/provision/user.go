@@ -3,6 +3,7 @@ package provision
 import (
 	"context"
 	"strings"
+	"time"
 
 	"github.com/openhandover/openhandover/internal/access"
 	"github.com/openhandover/openhandover/internal/audit"
@@ -66,7 +67,7 @@ func (s *Service) CreateUser(ctx context.Context, in roster.UserChange) (out ros
 			return err
 		}
 		is := roster.User{GivenName: text(in.GivenName), FamilyName: text(in.FamilyName), Email: text(in.Email), ExternalID: text(in.ExternalID)}
-		if err := save(ctx, tx, id, is); err != nil {
+		if err := save(ctx, tx, id, is, true); err != nil {
 			return err
 		}
 		after := map[string]any{"status": status, "department": root}
@@ -96,17 +97,19 @@ func (s *Service) UpdateUser(ctx context.Context, id nid.ID, in roster.UserChang
 	if out, err = s.User(ctx, id); err != nil {
 		return out, err
 	}
-	if in.Active != nil && !*in.Active && out.Active {
-		if _, err := s.Member.Leave(ctx, leave(id, in.If, false)); err != nil {
-			return out, err
-		}
-		in.If = nil // it has just been held against the version that was
-	}
+	leaves := in.Active != nil && !*in.Active && out.Active
 	err = s.Log.Tx(ctx, s.DB, access.MemberUpdate, func(ctx context.Context, tx *store.Tx) error {
 		out, err = s.update(ctx, tx, id, in)
 		return err
 	})
-	return out, err
+	if err != nil || !leaves {
+		return out, err
+	}
+	// Last, for it is not taken back: what else is wrong with the request has been said.
+	if _, err := s.Member.Leave(ctx, leave(id, roster.Versions{UserVersion(out.Version)}, false)); err != nil {
+		return out, err
+	}
+	return s.User(ctx, id)
 }
 
 func leave(id nid.ID, versions roster.Versions, forGood bool) member.LeaveInput {
@@ -163,22 +166,11 @@ func (s *Service) update(ctx context.Context, tx *store.Tx, id nid.ID, in roster
 	if len(after) == 0 {
 		return was, nil
 	}
-	if after["userName"] != nil {
-		// By their name somebody may be found who signs in at a provider: nobody becomes who may more.
-		_, granted, err := store.SelectOne(ctx, tx, one, `SELECT id FROM grants WHERE corp_id = $1 AND member_id = $2 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $3) LIMIT 1`,
-			tx.Corp(), id, tx.Now())
-		if err != nil {
-			return was, err
-		}
-		if granted {
-			return was, fault.Denied("this member has a role; no token changes the userName of who has one", "该成员拥有角色,令牌不能修改其 userName")
-		}
-	}
 	if _, err := tx.Change(ctx, "members", `UPDATE members SET user_id = $3, name = $4, name_key = $5, status = $6, answers = $7, version = version + 1, updated_at = $8
 		WHERE corp_id = $1 AND id = $2 RETURNING id`, tx.Corp(), id, is.UserName, is.Name, name.Fold(is.Name), status, is.Active, tx.Now()); err != nil {
 		return was, err
 	}
-	if err := save(ctx, tx, id, is); err != nil {
+	if err := save(ctx, tx, id, is, is.Active && !was.Active); err != nil {
 		return was, err
 	}
 	is.Version, is.Modified = was.Version+1, tx.Now()
@@ -217,16 +209,21 @@ func (s *Service) DeleteUser(ctx context.Context, id nid.ID, versions roster.Ver
 
 func byID(id nid.ID) roster.Query { return roster.Query{Where: is(id), Count: 1} }
 
-// save keeps what the provider says beyond the member's own columns.
-func save(ctx context.Context, tx *store.Tx, id nid.ID, u roster.User) error {
-	if u.ExternalID+u.GivenName+u.FamilyName+u.Email == "" {
-		_, err := tx.Change(ctx, "scim_users", `DELETE FROM scim_users WHERE corp_id = $1 AND member_id = $2 RETURNING member_id`, tx.Corp(), id)
-		return err
+// newcomer is for how long somebody whom a token has made or called to work does not count
+// among those at work, when departures are held against their number.
+const newcomer = 30 * 24 * time.Hour
+
+// save keeps what the provider says beyond the member's own columns. There is a row for
+// everybody of whom a token has said something.
+func save(ctx context.Context, tx *store.Tx, id nid.ID, u roster.User, begins bool) error {
+	var counts any
+	if begins {
+		counts = tx.Now().Add(newcomer)
 	}
-	_, err := tx.Change(ctx, "scim_users", `INSERT INTO scim_users (corp_id, member_id, external_id, given_name, family_name, email) VALUES ($1, $2, $3, $4, $5, $6)
-		ON CONFLICT (corp_id, member_id) DO UPDATE SET external_id = excluded.external_id, given_name = excluded.given_name,
-		family_name = excluded.family_name, email = excluded.email, deleted_at = NULL RETURNING member_id`,
-		tx.Corp(), id, orNull(u.ExternalID), orNull(u.GivenName), orNull(u.FamilyName), orNull(u.Email))
+	_, err := tx.Change(ctx, "scim_users", `INSERT INTO scim_users (corp_id, member_id, external_id, given_name, family_name, email, counts_from) VALUES ($1, $2, $3, $4, $5, $6, $7)
+		ON CONFLICT (corp_id, member_id) DO UPDATE SET external_id = excluded.external_id, given_name = excluded.given_name, family_name = excluded.family_name,
+		email = excluded.email, counts_from = COALESCE(excluded.counts_from, scim_users.counts_from), deleted_at = NULL RETURNING member_id`,
+		tx.Corp(), id, orNull(u.ExternalID), orNull(u.GivenName), orNull(u.FamilyName), orNull(u.Email), counts)
 	return err
 }
 

@@ -15,10 +15,14 @@ import (
 // them sets.
 const maxOperations = 1000
 
+// maxPaths is how long all paths of one PATCH are together, in bytes: reading them is dear.
+const maxPaths = 64 << 10
+
 // operation is one step of a PATCH (RFC 7644 §3.5.2): op is add, replace or remove.
 type operation struct {
 	op, path string
 	value    json.RawMessage
+	left     *int // of maxPaths, for all operations of a request
 }
 
 // operations reads a PATCH. Entra writes op with a capital letter.
@@ -39,7 +43,7 @@ func operations(r *http.Request) ([]operation, error) {
 	case len(list) > maxOperations:
 		return nil, fail(http.StatusRequestEntityTooLarge, "tooMany", "%d operations at most in one request", "每次请求最多 %d 个操作", maxOperations)
 	}
-	out := make([]operation, len(list))
+	out, left := make([]operation, len(list)), maxPaths
 	for i, o := range list {
 		op, err := decode[string]("op", o["op"])
 		if err != nil {
@@ -49,7 +53,7 @@ func operations(r *http.Request) ([]operation, error) {
 		if err != nil {
 			return nil, err
 		}
-		out[i] = operation{strings.ToLower(op), path, o["value"]}
+		out[i] = operation{strings.ToLower(op), path, o["value"], &left}
 		switch out[i].op {
 		case "add", "replace":
 		case "remove":
@@ -82,7 +86,7 @@ func (o operation) each(apply func(op string, t target, v json.RawMessage) error
 // no other stands.
 func (o operation) spread(apply func(op string, t target, v json.RawMessage) error, inner bool) error {
 	if o.path != "" {
-		t, err := aim(o.path)
+		t, err := o.aim(o.path)
 		if err != nil {
 			return err
 		}
@@ -109,12 +113,12 @@ func (o operation) spread(apply func(op string, t target, v json.RawMessage) err
 		case strings.EqualFold(k, companyURN):
 			t = target{company: true}
 		case !inner && (strings.EqualFold(k, userURN) || strings.EqualFold(k, groupURN)):
-			if err := (operation{o.op, "", values[k]}).spread(apply, true); err != nil {
+			if err := (operation{o.op, "", values[k], o.left}).spread(apply, true); err != nil {
 				return err
 			}
 			continue
 		case strings.ContainsAny(k, ".[:"):
-			if t, err = aim(k); err != nil {
+			if t, err = o.aim(k); err != nil {
 				return err
 			}
 		}
@@ -123,6 +127,14 @@ func (o operation) spread(apply func(op string, t target, v json.RawMessage) err
 		}
 	}
 	return nil
+}
+
+// aim reads a path, as long as paths are left.
+func (o operation) aim(path string) (target, error) {
+	if *o.left -= len(path); *o.left < 0 {
+		return target{}, fail(http.StatusRequestEntityTooLarge, "tooMany", "the paths of one request are %d bytes at most", "每次请求的 path 合计最多 %d 字节", maxPaths)
+	}
+	return aim(path)
 }
 
 // aim reads a path.

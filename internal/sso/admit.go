@@ -41,7 +41,7 @@ func (s *Service) admit(ctx context.Context, p *Provider, c ceremony, said *clai
 	var about nid.ID
 	err = s.DB.Tx(somebody(ctx, p.Corp), func(ctx context.Context, tx *store.Tx) error {
 		out, about = nil, nid.ID{}
-		member, linked, err := s.who(ctx, tx, p, c, said)
+		member, linked, err := s.who(ctx, tx, p, c, said, nid.ID{})
 		if err != nil {
 			return err
 		}
@@ -58,8 +58,7 @@ func (s *Service) admit(ctx context.Context, p *Provider, c ceremony, said *clai
 		after["provider"] = p.ID
 		entries := []audit.Entry{{Action: access.SessionStart, Subject: member, After: after}}
 		if linked {
-			entries = append(entries, audit.Entry{Action: access.IdentityLink, Subject: member, After: map[string]any{
-				"provider": p.ID, "claim": p.Claim, "subject": audit.Personal{Subject: member, Value: said.subject}}})
+			entries = append(entries, p.link(member, said))
 		}
 		out = &session
 		return s.Log.Append(identity.Somebody(ctx, p.Corp, member), tx, entries...)
@@ -73,8 +72,12 @@ func (s *Service) prove(ctx context.Context, p *Provider, c ceremony, said *clai
 	if a.Kind != access.Person || a.Corp != p.Corp || string(a.Session) != string(c.Session) {
 		return &refused{errExpired, "the session is another one by now"}
 	}
+	var self nid.ID
+	if a.Fresh(s.DB.Now()) { // they have just proven by something else who they are
+		self = a.ID
+	}
 	err := s.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		member, linked, err := s.who(ctx, tx, p, c, said)
+		member, linked, err := s.who(ctx, tx, p, c, said, self)
 		if err != nil {
 			return err
 		}
@@ -93,18 +96,30 @@ func (s *Service) prove(ctx context.Context, p *Provider, c ceremony, said *clai
 		}
 		entries := []audit.Entry{{Action: access.SessionVerify, Subject: member, After: map[string]any{"method": "provider", "provider": p.ID, "until": until}}}
 		if linked {
-			entries = append(entries, audit.Entry{Action: access.IdentityLink, Subject: member, After: map[string]any{
-				"provider": p.ID, "claim": p.Claim, "subject": audit.Personal{Subject: member, Value: said.subject}}})
+			entries = append(entries, p.link(member, said))
 		}
 		return s.Log.Append(ctx, tx, entries...)
 	})
 	return s.note(ctx, p, a.ID, true, err)
 }
 
+// link is what the log says of somebody who is known by their subject from now on.
+func (p *Provider) link(member nid.ID, said *claims) audit.Entry {
+	return audit.Entry{Action: access.IdentityLink, Subject: member, After: map[string]any{
+		"provider": p.ID, "claim": p.Claim, "subject": audit.Personal{Subject: member, Value: said.subject}}}
+}
+
+func oneID(id *nid.ID) []any { return []any{id} }
+
+// known is who a provider's subject is here, if that is known.
+func (p *Provider) known(ctx context.Context, tx *store.Tx, subject string) (nid.ID, bool, error) {
+	return store.SelectOne(ctx, tx, oneID, `SELECT member_id FROM member_identities WHERE corp_id = $1 AND provider_id = $2 AND subject = $3`, tx.Corp(), p.ID, subject)
+}
+
 // who is whom the claims are about. linked says that they are known by their subject from
 // now on; the caller records it. The provider is locked and looked at again, and the
-// ceremony is used up.
-func (s *Service) who(ctx context.Context, tx *store.Tx, p *Provider, c ceremony, said *claims) (member nid.ID, linked bool, err error) {
+// ceremony is used up. self is who has just proven by something else that it is them.
+func (s *Service) who(ctx context.Context, tx *store.Tx, p *Provider, c ceremony, said *claims, self nid.ID) (member nid.ID, linked bool, err error) {
 	now, err := byID(ctx, tx, p.ID, " AND active"+tx.DB().ForShare())
 	if err != nil {
 		return member, false, err
@@ -118,46 +133,61 @@ func (s *Service) who(ctx context.Context, tx *store.Tx, p *Provider, c ceremony
 		}
 		return member, false, err
 	}
-	one := func(id *nid.ID) []any { return []any{id} }
-	const subject = `SELECT member_id FROM member_identities WHERE corp_id = $1 AND provider_id = $2 AND subject = $3`
-	member, known, err := store.SelectOne(ctx, tx, one, subject, tx.Corp(), p.ID, said.subject)
+	member, known, err := p.known(ctx, tx, said.subject)
 	if err != nil || known {
 		return member, false, err
 	}
-	if said.value == "" {
-		return member, false, &refused{errRefused, said.word}
-	}
-	query, value := `SELECT id FROM members WHERE corp_id = $1 AND user_id = $2 AND archived_at IS NULL AND status IN ('ACTIVE', 'LEAVING') LIMIT 2`, said.value
-	switch now.Matches {
-	case ByLogin:
-		query, value = `SELECT member_id FROM credentials WHERE corp_id = $1 AND login = $2 LIMIT 2`, name.Fold(said.value)
-	case ByExternalID:
-		query = `SELECT member_id FROM scim_users WHERE corp_id = $1 AND external_id = $2 AND deleted_at IS NULL
-			AND NOT EXISTS (SELECT 1 FROM grants AS g WHERE g.corp_id = scim_users.corp_id AND g.member_id = scim_users.member_id AND g.revoked_at IS NULL) LIMIT 2`
-		// A token wrote it: who has a role is not found by it.
-	}
-	if _, ok := name.Check(value); !ok {
-		return member, false, &refused{errRefused, "no member"}
-	}
-	found, err := store.Select(ctx, tx, one, query, tx.Corp(), value)
-	if err != nil {
+	if member, err = p.find(ctx, tx, said, self); err != nil {
 		return member, false, err
-	}
-	if len(found) != 1 {
-		return member, false, &refused{errRefused, "no member, or several"}
 	}
 	// Nobody takes over by being given the name of who was there before: that takes an
 	// administrator, who resets the member's authenticators.
 	ids, err := tx.Change(ctx, "member_identities", `INSERT INTO member_identities (corp_id, provider_id, subject, member_id, created_at) VALUES ($1, $2, $3, $4, $5)
-		ON CONFLICT DO NOTHING RETURNING member_id`, tx.Corp(), p.ID, said.subject, found[0], tx.Now())
+		ON CONFLICT DO NOTHING RETURNING member_id`, tx.Corp(), p.ID, said.subject, member, tx.Now())
 	if err != nil || len(ids) > 0 {
-		return found[0], true, err
+		return member, true, err
 	}
 	// Or the same person has just signed in twice at once.
-	if member, known, err = store.SelectOne(ctx, tx, one, subject, tx.Corp(), p.ID, said.subject); err == nil && !known {
+	if member, known, err = p.known(ctx, tx, said.subject); err == nil && !known {
 		err = &refused{errRefused, "the member is linked to another subject"}
 	}
 	return member, false, err
+}
+
+// find finds the one member whom the claim names.
+//
+// What a token may write over SCIM names nobody who has a role, but by themselves: who
+// holds such a token could give an administrator's name to somebody else.
+func (p *Provider) find(ctx context.Context, tx *store.Tx, said *claims, self nid.ID) (member nid.ID, err error) {
+	if said.value == "" {
+		return member, &refused{errRefused, said.word}
+	}
+	query, value := `SELECT id FROM members WHERE corp_id = $1 AND user_id = $2 AND archived_at IS NULL AND status IN ('ACTIVE', 'LEAVING') LIMIT 2`, said.value
+	switch p.Matches {
+	case ByLogin:
+		query, value = `SELECT member_id FROM credentials WHERE corp_id = $1 AND login = $2 LIMIT 2`, name.Fold(said.value)
+	case ByExternalID:
+		query = `SELECT member_id FROM scim_users WHERE corp_id = $1 AND external_id = $2 AND deleted_at IS NULL LIMIT 2`
+	}
+	if _, ok := name.Check(value); !ok {
+		return member, &refused{errRefused, "no member"}
+	}
+	found, err := store.Select(ctx, tx, oneID, query, tx.Corp(), value)
+	if err != nil {
+		return member, err
+	}
+	if len(found) != 1 {
+		return member, &refused{errRefused, "no member, or several"}
+	}
+	if p.Matches == ByLogin || found[0] == self {
+		return found[0], nil
+	}
+	_, written, err := store.SelectOne(ctx, tx, oneID, `SELECT u.member_id FROM scim_users AS u JOIN grants AS g ON g.corp_id = u.corp_id AND g.member_id = u.member_id
+		WHERE u.corp_id = $1 AND u.member_id = $2 AND g.revoked_at IS NULL AND (g.expires_at IS NULL OR g.expires_at > $3) LIMIT 1`, tx.Corp(), found[0], tx.Now())
+	if err == nil && written {
+		err = &refused{errRefused, "the member has a role and is kept over SCIM: they link the provider themselves, with prove=1 and another fresh proof"}
+	}
+	return found[0], err
 }
 
 // note writes down that nobody was let in. vouched says that the provider has spoken.

@@ -2,6 +2,8 @@ package sso
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -179,10 +181,7 @@ func (s *Service) read(token *oidc.IDToken, p *Provider, c ceremony) (*claims, e
 	case token.IssuedAt.After(s.DB.Now().Add(skew)):
 		return nil, &refused{errRefused, "the ID token is from the future; is the clock right?"}
 	}
-	out := &claims{subject: token.Subject, session: text("sid"), acr: text("acr")}
-	if len(out.session) > 255 {
-		out.session = ""
-	}
+	out := &claims{subject: token.Subject, session: sessionName(text("sid")), acr: text("acr")}
 	if at, ok := all["auth_time"].(float64); ok && at > 0 && at < 1e11 {
 		out.authTime = time.Unix(int64(at), 0).UTC()
 	}
@@ -190,6 +189,15 @@ func (s *Service) read(token *oidc.IDToken, p *Provider, c ceremony) (*claims, e
 	out.missing = !has
 	out.value, out.word = matched(all, p)
 	return out, nil
+}
+
+// sessionName is what is kept of a provider's sid: a long one by its hash.
+func sessionName(sid string) string {
+	if len(sid) <= 255 {
+		return sid
+	}
+	hash := sha256.Sum256([]byte(sid))
+	return hex.EncodeToString(hash[:])
 }
 
 // proven says until when an ID token is a fresh proof of identity: its provider vouches

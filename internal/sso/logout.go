@@ -79,7 +79,7 @@ func (s *Service) loggedOut(ctx context.Context, raw string, p *Provider) error 
 	case token.IssuedAt.After(now.Add(skew)) || token.IssuedAt.Before(now.Add(-identity.Proof)):
 		return &refused{errRefused, "the token is too old, or from the future"}
 	}
-	by := identity.Voucher{Provider: p.ID, Session: said.SID}
+	by := identity.Voucher{Provider: p.ID, Session: sessionName(said.SID)}
 	return s.DB.Tx(somebody(ctx, p.Corp), func(ctx context.Context, tx *store.Tx) error {
 		if fresh, err := once(ctx, tx, "logout", p.ID, said.ID, now.Add(identity.Proof+2*skew)); err != nil || !fresh {
 			if err == nil {
@@ -91,8 +91,7 @@ func (s *Service) loggedOut(ctx context.Context, raw string, p *Provider) error 
 		if said.Sub != "" {
 			var known bool
 			var err error
-			member, known, err = store.SelectOne(ctx, tx, func(id *nid.ID) []any { return []any{id} },
-				`SELECT member_id FROM member_identities WHERE corp_id = $1 AND provider_id = $2 AND subject = $3`, tx.Corp(), p.ID, said.Sub)
+			member, known, err = p.known(ctx, tx, said.Sub)
 			if err != nil || !known {
 				return err // nobody of ours
 			}

@@ -314,3 +314,10 @@ func (s *scene) login(name string, member nid.ID) {
 	s.t.Helper()
 	s.must(s.who.SetPassword(store.System(s.t.Context(), s.ID, "test"), member, name, "a long enough password"))
 }
+
+// signedIn gives the browser a session that began in another way.
+func (b *browser) signedIn(s *scene, token string) {
+	u, err := url.Parse(s.server.URL)
+	s.must(err)
+	b.Jar.SetCookies(u, []*http.Cookie{{Name: "handover_session", Value: token, Path: "/"}})
+}

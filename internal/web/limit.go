@@ -15,15 +15,17 @@ import (
 	"github.com/openhandover/openhandover/internal/fault"
 )
 
-// api puts the limits and the actor before the API. basic: a service token may come
-// as the password of Basic.
-func (s *Server) api(next http.Handler, basic bool) http.Handler {
-	return s.within(s.requests, next, basic)
+// manner is how a path is served.
+type manner struct {
+	room slots
+	// basic: a service token may come as the password of Basic.
+	basic bool
+	// streams: an answer may be an event stream, with room of its own and no deadline.
+	streams bool
 }
 
-// within is api with room of its own, for what may wait for others' servers: where they
-// do not answer, the API goes on.
-func (s *Server) within(own slots, next http.Handler, basic bool) http.Handler {
+// api puts the limits and the actor before the API.
+func (s *Server) api(next http.Handler, m manner) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if wait := s.rates.address.take(subscriber(clientAddress(r, s.o.BehindProxy))); wait > 0 {
 			s.refuse(w, r, "rate", tooOften(wait))
@@ -33,8 +35,8 @@ func (s *Server) within(own slots, next http.Handler, basic bool) http.Handler {
 			s.refuse(w, r, "body", f)
 			return
 		}
-		room := own
-		if streams(r) && r.URL.Path == "/graphql" {
+		room, streams := m.room, m.streams && streams(r)
+		if streams {
 			room = s.streams
 		}
 		if !room.take() {
@@ -42,9 +44,9 @@ func (s *Server) within(own slots, next http.Handler, basic bool) http.Handler {
 			return
 		}
 		defer room.leave()
-		ctx, cancel := s.bounded(w, r)
+		ctx, cancel := s.bounded(w, r, streams)
 		defer cancel()
-		r, f := s.authenticate(r.WithContext(ctx), basic)
+		r, f := s.authenticate(r.WithContext(ctx), m.basic)
 		if f != nil {
 			s.refuse(w, r, "authentication", f)
 			return
@@ -139,8 +141,8 @@ func (l tooLong) Read([]byte) (int, error) { return 0, &http.MaxBytesError{Limit
 
 // bounded gives the context of the answer: with a deadline, or, for an event
 // stream, one that ends when the server stops.
-func (s *Server) bounded(w http.ResponseWriter, r *http.Request) (context.Context, context.CancelFunc) {
-	if !streams(r) || r.URL.Path != "/graphql" {
+func (s *Server) bounded(w http.ResponseWriter, r *http.Request, streams bool) (context.Context, context.CancelFunc) {
+	if !streams {
 		return context.WithTimeout(r.Context(), s.o.Limits.Answer)
 	}
 	// The stream sets a deadline for each event it writes.

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"log/slog"
+	"math"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -196,11 +197,21 @@ func (s *rates) collect(told func(Pour, *bucket)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for key, b := range s.buckets {
-		if n := b.untold.Load(); n > 0 {
+		// After an outage no more than what is missing here still: the rest has drained.
+		if n := b.forget(); n > 0 {
 			hash := sha256.Sum256([]byte(s.of + " " + key))
 			told(Pour{hex.EncodeToString(hash[:16]), int(n), float64(s.limit)}, b)
 		}
 	}
+}
+
+// forget lets go of what has drained since it passed, and gives what is left to tell.
+func (b *bucket) forget() int64 {
+	missing := int64(math.Ceil(float64(b.Burst()) - b.TokensAt(time.Now())))
+	if n := b.untold.Load(); n > missing {
+		b.untold.Add(missing - n)
+	}
+	return b.untold.Load()
 }
 
 // settle takes from the bucket what others let pass: by how much the shared one is

@@ -201,3 +201,32 @@ func TestReplicasShareRates(t *testing.T) {
 		synctest.Wait()
 	})
 }
+
+// An outage of the database is not paid for afterwards by those within their limit.
+func TestAnOutageIsNotPaidFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := &vessel{levels: map[string]float64{}}
+		ctx, cancel := context.WithCancel(t.Context())
+		l := newPace(Limits{Rate: 10, Burst: 40, AccountRate: -1, CorpRate: -1})
+		go l.share(ctx, v)
+		use := func(seconds int) (refused int) { // half of what one may
+			for range seconds * 5 {
+				if l.address.take("192.0.2.1/32") > 0 {
+					refused++
+				}
+				<-time.After(200 * time.Millisecond)
+			}
+			return refused
+		}
+		broken := func(b bool) { v.mu.Lock(); defer v.mu.Unlock(); v.broken = b }
+		use(60)
+		broken(true)
+		use(600)
+		broken(false)
+		if n := use(300); n > 0 {
+			t.Errorf("%d of 1500 are refused", n)
+		}
+		cancel()
+		synctest.Wait()
+	})
+}

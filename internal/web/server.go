@@ -167,20 +167,20 @@ func New(o Options) (*Server, error) {
 }
 
 func (s *Server) routes() {
-	s.mux.Handle("/graphql", s.api(s.o.GraphQL, false))
+	s.mux.Handle("/graphql", s.api(s.o.GraphQL, manner{room: s.requests, streams: true}))
 	if s.o.Reports != nil {
 		// The one place that takes Basic: spreadsheets know nothing else.
-		s.mux.Handle("/api/v1/reports/{file}", reading(s.api(s.o.Reports, true)))
+		s.mux.Handle("/api/v1/reports/{file}", reading(s.api(s.o.Reports, manner{room: s.requests, basic: true})))
 		s.mux.Handle("/api/v1/openapi.json", reading(fixed("openapi.json", "application/json; charset=utf-8", s.o.OpenAPI)))
 	}
 	if s.o.SCIM != nil {
-		s.mux.Handle("/scim/v2/", s.api(s.o.SCIM, false))
+		s.mux.Handle("/scim/v2/", s.api(s.o.SCIM, manner{room: s.requests}))
 	}
 	if s.o.Exports != nil {
 		s.mux.Handle("/api/v1/exports/{id}/{file}", reading(s.downloads(s.o.Exports)))
 	}
 	if s.o.SSO != nil {
-		s.mux.Handle("/sso/", s.within(s.away, s.o.SSO, false))
+		s.mux.Handle("/sso/", s.api(s.o.SSO, manner{room: s.away}))
 	}
 	s.mux.Handle("/schema.graphql", reading(s.schema()))
 	s.mux.Handle("/graphiql", reading(graphiqlPage()))

@@ -24,6 +24,7 @@ CREATE INDEX member_departments_of ON member_departments (corp_id, department_id
 
 -- What an identity provider says of a member beyond what the corp's own data has. deleted_at: it deleted the user,
 -- which for it is gone while the member is DEPARTED since no later than that.
+-- counts_from: until then they are a newcomer, whom a token has made or called to work and who dilutes no guard.
 CREATE TABLE scim_users (
   corp_id uuid NOT NULL,
   member_id uuid NOT NULL,
@@ -32,6 +33,7 @@ CREATE TABLE scim_users (
   family_name text,
   email text,
   deleted_at datetime,
+  counts_from datetime,
   PRIMARY KEY (corp_id, member_id),
   FOREIGN KEY (corp_id, member_id) REFERENCES members (corp_id, id) ON DELETE RESTRICT
 );
