@@ -117,7 +117,9 @@ func (s *Service) store(ctx context.Context, tx *store.Tx, id nid.ID, actor *acc
 		format, after["format"] = string(in.Format), string(in.Format)
 	}
 	if in.HandoverID != nil {
-		handover = *in.HandoverID
+		// Not as the entry's handover: a package of the case would then show that it was
+		// asked for, and no two of them were equal.
+		handover, after["handover"] = *in.HandoverID, *in.HandoverID
 	}
 	if in.Contacts != nil {
 		b, err := json.Marshal(in.Contacts)
@@ -139,11 +141,7 @@ func (s *Service) store(ctx context.Context, tx *store.Tx, id nid.ID, actor *acc
 	if err := tx.Wake(ctx, WorkExports, tx.Now()); err != nil {
 		return err
 	}
-	e := audit.Entry{Action: access.ExportCreate, Subject: id, After: after}
-	if in.HandoverID != nil {
-		e.Handover = *in.HandoverID
-	}
-	return s.Log.Append(ctx, tx, e)
+	return s.Log.Append(ctx, tx, audit.Entry{Action: access.ExportCreate, Subject: id, After: after})
 }
 
 // language is the one that headers are in.

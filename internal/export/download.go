@@ -112,8 +112,8 @@ func (s *Service) find(ctx context.Context, l link) (d download, err error) {
 
 func (s *Service) load(ctx context.Context, q store.Querier, l link) (d download, err error) {
 	d, ok, err := store.SelectOne(ctx, q, func(d *download) []any {
-		return []any{&d.id, &d.member, &d.handover, &d.epoch, &d.subject, orEmpty{&d.format}, &d.language, &d.token, &d.state, &d.asked, &d.scopes, orZero{&d.size}, orNever{&d.until}}
-	}, `SELECT id, requested_by_id, handover_id, epoch, subject, format, language, run_token, state, created_at, scopes, size, expires_at
+		return []any{&d.id, &d.member, &d.epoch, &d.subject, orEmpty{&d.format}, &d.language, &d.token, &d.state, &d.asked, &d.scopes, orZero{&d.size}, orNever{&d.until}}
+	}, `SELECT id, requested_by_id, epoch, subject, format, language, run_token, state, created_at, scopes, size, expires_at
 		FROM exports WHERE corp_id = $1 AND id = $2`, l.corp, l.export)
 	if err == nil && !ok {
 		err = gone()
@@ -170,7 +170,7 @@ func (s *Service) open(ctx context.Context, l link, glance bool) (d download, f 
 		if glance {
 			return nil
 		}
-		return s.Log.Append(ctx, tx, audit.Entry{Action: access.ExportDownload, Subject: d.id, Handover: d.handover, After: map[string]any{"subject": string(d.subject), "size": d.size}})
+		return s.Log.Append(ctx, tx, audit.Entry{Action: access.ExportDownload, Subject: d.id, After: map[string]any{"subject": string(d.subject), "size": d.size}})
 	})
 	if err != nil && f != nil {
 		_ = f.Close()

@@ -2,6 +2,7 @@ package export_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"os"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"github.com/xuri/excelize/v2"
 
 	"github.com/openhandover/openhandover/internal/access"
+	"github.com/openhandover/openhandover/internal/audit"
 	"github.com/openhandover/openhandover/internal/contact"
 	"github.com/openhandover/openhandover/internal/evidence/offline"
 	"github.com/openhandover/openhandover/internal/export"
@@ -190,7 +192,16 @@ func TestTransfersLogAndEvidence(t *testing.T) {
 		if ok(t, err); sum.Handover != h.String() || sum.Transfers != 2 {
 			t.Errorf("%+v", sum)
 		}
+		// Asking for it, making it and fetching it are no part of the case.
+		id = s.ask(s.Verified(s.Admin), export.Input{Subject: export.Evidence, Format: export.CSV, HandoverID: &h})
+		s.work()
+		if again := s.taken(id); !bytes.Equal(pack, again) {
+			t.Errorf("two packages of one case differ: %d and %d bytes", len(pack), len(again))
+		}
 		s.s.Seal = nil
+		ok(t, db.Tx(store.System(context.Background(), s.ID, "test"), func(ctx context.Context, tx *store.Tx) error {
+			return s.Log.Append(ctx, tx, audit.Entry{Action: access.HandoverRetry, Subject: h, Handover: h})
+		}))
 		id = s.ask(s.Verified(s.Admin), export.Input{Subject: export.Evidence, Format: export.CSV, HandoverID: &h})
 		if s.work(); s.state(id) != "FAILED NOT_SEALED" {
 			t.Errorf("unsealed it is %s", s.state(id))

@@ -126,7 +126,7 @@ func (s *Service) claim(ctx context.Context) (j *job, found bool, err error) {
 		next.actor = actor
 		next.mark.export, next.mark.at = next.id.String(), tx.Now().UTC().Format(time.RFC3339)
 		j = &next
-		return s.Log.Append(ctx, tx, audit.Entry{Action: access.ExportStart, Subject: next.id, Handover: next.handover, After: map[string]any{"state": string(Running), "run": next.token}})
+		return s.Log.Append(ctx, tx, audit.Entry{Action: access.ExportStart, Subject: next.id, After: map[string]any{"state": string(Running), "run": next.token}})
 	})
 	return j, found, err
 }
@@ -240,7 +240,7 @@ func (s *Service) finish(ctx context.Context, corp nid.ID, j *job, f file) error
 		if err := tx.Wake(ctx, setting.WorkScans, tx.Now()); err != nil { // somebody who leaves may have asked
 			return err
 		}
-		return s.Log.Append(ctx, tx, audit.Entry{Action: access.ExportFinish, Subject: j.id, Handover: j.handover, Before: map[string]any{"state": string(Running)}, After: after})
+		return s.Log.Append(ctx, tx, audit.Entry{Action: access.ExportFinish, Subject: j.id, Before: map[string]any{"state": string(Running)}, After: after})
 	})
 }
 
@@ -251,7 +251,7 @@ func (s *Service) fail(ctx context.Context, tx *store.Tx, j *job, problem Proble
 	if err != nil || len(ids) == 0 {
 		return err
 	}
-	return s.Log.Append(ctx, tx, audit.Entry{Action: access.ExportFinish, Subject: j.id, Handover: j.handover, After: map[string]any{"state": string(Failed), "problem": string(problem)}})
+	return s.Log.Append(ctx, tx, audit.Entry{Action: access.ExportFinish, Subject: j.id, After: map[string]any{"state": string(Failed), "problem": string(problem)}})
 }
 
 // release lets others begin at once. Where it fails, the lease runs out by itself.
