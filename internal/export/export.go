@@ -89,7 +89,7 @@ type Problem string
 const (
 	NotPermitted Problem = "NOT_PERMITTED" // the requester's rights ended or shrank before it was done
 	Cancelled    Problem = "CANCELLED"     // the requester was deactivated
-	TooLarge     Problem = "TOO_LARGE"     // more rows than the format holds
+	TooLarge     Problem = "TOO_LARGE"     // more rows, or a longer text, than the format holds
 	NoSpace      Problem = "NO_SPACE"      // the data folder takes no file
 	NotSealed    Problem = "NOT_SEALED"    // no checkpoint could be made that covers the case
 	Unexpected   Problem = "UNEXPECTED"    // the server's log has it

@@ -1,15 +1,21 @@
 package export_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
 
+	"github.com/xuri/excelize/v2"
+
 	"github.com/openhandover/openhandover/internal/access"
+	"github.com/openhandover/openhandover/internal/audit"
 	"github.com/openhandover/openhandover/internal/export"
 	"github.com/openhandover/openhandover/internal/intake"
+	"github.com/openhandover/openhandover/internal/nid"
 	"github.com/openhandover/openhandover/internal/store"
 	"github.com/openhandover/openhandover/internal/store/storetest"
 )
@@ -100,6 +106,42 @@ func TestExportsCanBeImported(t *testing.T) {
 					return nil
 				}))
 			}
+		}
+	})
+}
+
+// A spreadsheet's cell ends at 32,767 UTF-16 units. What is longer is not cut: the
+// export ends, and CSV has it whole.
+func TestNoCellIsCut(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *store.DB, clock *storetest.Clock) {
+		s := newScene(t, db, clock)
+		write := func(chars int) string {
+			text := strings.Repeat("长", chars-2-len(`{"x":""}`)) + "😀" // which is two units
+			ok(t, db.Tx(store.System(context.Background(), s.ID, "test"), func(ctx context.Context, tx *store.Tx) error {
+				return s.Log.Append(ctx, tx, audit.Entry{Action: access.CorpImport, After: map[string]any{"x": text}})
+			}))
+			return `{"x":"` + text + `"}`
+		}
+		sheet := func() nid.ID {
+			id := s.ask(s.Verified(s.Admin), export.Input{Subject: export.AuditLog, Format: export.XLSX})
+			s.work()
+			return id
+		}
+		fits := write(excelize.TotalCellChars)
+		x, err := excelize.OpenReader(bytes.NewReader(s.taken(sheet())))
+		ok(t, err)
+		defer x.Close()
+		rows, err := x.GetRows("Data")
+		ok(t, err)
+		if !slices.ContainsFunc(rows, func(r []string) bool { return slices.Contains(r, fits) }) {
+			t.Error("the longest cell is not there as it was")
+		}
+		long := write(excelize.TotalCellChars + 1)
+		if id := sheet(); s.state(id) != "FAILED TOO_LARGE" {
+			t.Errorf("with a longer one it is %s", s.state(id))
+		}
+		if all := column(s.table(s.Verified(s.Admin), export.Input{Subject: export.AuditLog}), "after"); !strings.Contains(all, long) {
+			t.Error("CSV does not have it whole")
 		}
 	})
 }

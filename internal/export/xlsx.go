@@ -5,14 +5,15 @@ import (
 	"errors"
 	"io"
 	"strings"
+	"unicode/utf16"
 
 	"github.com/xuri/excelize/v2"
 
 	"github.com/openhandover/openhandover/internal/fault"
 )
 
-// errTooLarge is more rows than an XLSX file may have.
-var errTooLarge = errors.New("export: too many rows for XLSX")
+// errTooLarge is more than an XLSX file holds: rows, or the text of one cell.
+var errTooLarge = errors.New("export: too many rows, or too long a text, for XLSX")
 
 // xlsxSink writes one sheet of rows and one that says who took the file. Rows go to a
 // temporary file as they come, and from there into the archive: memory does not grow
@@ -76,12 +77,26 @@ func (s *xlsxSink) row(values []any) error {
 		switch text, ok := c.(string); {
 		case ok && text == "":
 			c = nil
+		case ok && tooLong(text): // excelize would cut it without a word
+			return errTooLarge
 		case ok:
 			c = excelize.Cell{StyleID: s.text, Value: text}
 		}
 		s.cells = append(s.cells, c)
 	}
 	return s.put(s.cells)
+}
+
+// tooLong counts as spreadsheets do, in UTF-16 units.
+func tooLong(cell string) bool {
+	if len(cell) <= excelize.TotalCellChars {
+		return false
+	}
+	n := 0
+	for _, r := range cell {
+		n += utf16.RuneLen(r)
+	}
+	return n > excelize.TotalCellChars
 }
 
 func (s *xlsxSink) put(cells []any) error {
