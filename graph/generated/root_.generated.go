@@ -8294,7 +8294,7 @@ enum ExportProblem {
   NOT_PERMITTED
   "The requester was deactivated."
   CANCELLED
-  "There are more rows than the format may have."
+  "There are more rows, or there is a longer text, than the format holds; CSV and JSONL hold all."
   TOO_LARGE
   "The server's data folder takes no file."
   NO_SPACE
