@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/openhandover/openhandover/internal/audit"
 	"github.com/openhandover/openhandover/internal/audit/leaf"
@@ -22,7 +23,7 @@ type auditCmd struct {
 
 type auditVerifyCmd struct {
 	Package string `arg:"" optional:"" help:"An evidence package to check, instead of the database; needs nothing else."`
-	Corp    string `help:"The corp's name (default: all)." placeholder:"NAME"`
+	Corp    string `help:"The corp's name (default: all, also those that only the folder of checkpoints knows)." placeholder:"NAME"`
 	Demo    bool   `help:"Check the demo's database."`
 	JSON    bool   `name:"json" help:"Print JSON."`
 
@@ -74,12 +75,24 @@ func (c *auditVerifyCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
+	folder := cmp.Or(c.Checkpoints, e.config.Checkpoints(c.Demo))
+	if c.Corp == "" {
+		known, err := audit.Known(folder)
+		if err != nil {
+			return fmt.Errorf("--checkpoints: %w", err)
+		}
+		for _, corp := range known {
+			if !slices.Contains(corps, corp) { // there it is gone, and its checkpoints say so
+				corps = append(corps, corp)
+			}
+		}
+	}
 	if len(corps) == 0 && !c.JSON {
 		fmt.Fprintln(e.stdout, "there is no corp, so there is no log")
 	}
 	broken := 0
 	for _, corp := range corps {
-		v, err := c.verify(e, db, corp)
+		v, err := c.verify(e, db, corp, folder)
 		if err != nil {
 			return err
 		}
@@ -115,13 +128,13 @@ func corpsOf(ctx context.Context, db *store.DB, name string) ([]nid.ID, error) {
 	return []nid.ID{id}, err
 }
 
-func (c *auditVerifyCmd) verify(e *env, db *store.DB, corp nid.ID) (verified, error) {
+func (c *auditVerifyCmd) verify(e *env, db *store.DB, corp nid.ID, folder string) (verified, error) {
 	name, err := corpName(e.ctx, db, corp)
 	if err != nil {
 		return verified{}, err
 	}
 	p := newProgress(e.stderr)
-	result, err := audit.Verify(e.ctx, db, corp, audit.Trust{Folder: cmp.Or(c.Checkpoints, e.config.Checkpoints()), Keys: c.Keys}, func(done, total int64) { p.step("entries", int(done), int(total)) })
+	result, err := audit.Verify(e.ctx, db, corp, audit.Trust{Folder: folder, Keys: c.Keys}, func(done, total int64) { p.step("entries", int(done), int(total)) })
 	p.end()
 	v := verified{Corp: name, CorpID: corp.String(), Entries: result.Entries, Head: hex.EncodeToString(result.Head[:]), OK: err == nil, Sealed: result.Sealed, Copies: result.Copies}
 	if b, ok := errors.AsType[*leaf.Broken](err); ok {

@@ -280,11 +280,11 @@ func (c *restoreCmd) warn(e *env, p *program, sum backup.Summary, keys []secret.
 	for _, f := range d.list {
 		fmt.Fprintf(e.stderr, "handover: %s; %s\n", f.Text, f.Cure)
 	}
-	_, err = audit.Verify(e.ctx, p.db, sum.Corp, audit.Trust{Folder: e.config.Checkpoints()}, nil)
+	_, err = audit.Verify(e.ctx, p.db, sum.Corp, audit.Trust{Folder: e.config.Checkpoints(false)}, nil)
 	if _, broken := errors.AsType[*leaf.Broken](err); broken { // the log itself has just been verified without them
 		err = nil
 		fmt.Fprintf(e.stderr, "handover: checkpoints in %s know of entries that this backup does not have: what happened after it is lost.\n"+
-			"Nothing is sealed until you have put %s away, as evidence of what there was.\n", e.config.Checkpoints(), audit.File(e.config.Checkpoints(), sum.Corp))
+			"Nothing is sealed until you have put %s away, as evidence of what there was.\n", e.config.Checkpoints(false), audit.File(e.config.Checkpoints(false), sum.Corp))
 	}
 	return err
 }

@@ -87,6 +87,9 @@ func (e *env) makeDemo(file string) error {
 	if err := e.seed(half); err != nil {
 		return fmt.Errorf("the demo data could not be made: %w", err)
 	}
+	if err := os.RemoveAll(e.config.Checkpoints(true)); err != nil { // they are of what goes now
+		return err
+	}
 	for _, suffix := range []string{"", "-wal", "-shm"} {
 		if err := os.Remove(file + suffix); err != nil && !os.IsNotExist(err) {
 			return err

@@ -34,7 +34,7 @@ func (p *program) sealer(c *config.Config) (*audit.Sealer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--checkpoint-key-file: %w", err)
 	}
-	s := &audit.Sealer{DB: p.db, Log: p.log, Keys: keys, Folder: c.Checkpoints()}
+	s := &audit.Sealer{DB: p.db, Log: p.log, Keys: keys, Folder: c.Checkpoints(p.demo)}
 	if c.WitnessURL != "" {
 		key, err := witness.ParseKey(c.WitnessKey)
 		if err != nil {

@@ -48,6 +48,7 @@ type program struct {
 	log    *audit.Log
 	reader *audit.Reader
 	use    graph.Cases
+	demo   bool
 }
 
 // setting is what join needs beside the configuration.
@@ -127,7 +128,7 @@ func (e *env) join(s setting) (*program, error) {
 	reader := audit.NewReader(subjects)
 	who := &identity.Service{DB: db, Log: log, TOTP: totp, Demo: s.demo, Passkeys: passkeys, Ceremonies: ceremonies}
 	nearby := s.demo || e.config.PrivateProviders
-	return &program{db: db, log: log, reader: reader, use: graph.Cases{
+	return &program{db: db, log: log, reader: reader, demo: s.demo, use: graph.Cases{
 		Identity: who,
 		SSO: &sso.Service{DB: db, Log: log, Identity: who, Box: clients, Ceremonies: ceremonies, Client: outbound.NewClient(nearby), AllowPrivate: nearby,
 			Public: e.public(s.demo), Origins: e.config.AllowOrigin},

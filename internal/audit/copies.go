@@ -10,6 +10,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/openhandover/openhandover/internal/nid"
@@ -36,6 +38,23 @@ func Witnessed(folder string, corp nid.ID) string {
 // Stamped is where a corp's checkpoints are kept with their time-stamps.
 func Stamped(folder string, corp nid.ID) string {
 	return filepath.Join(folder, corp.String()+".stamped.jsonl")
+}
+
+// Known are the corps of which a folder has checkpoints, in the order of their ids. A
+// corp that somebody removed from the database, log and all, is still among them.
+func Known(folder string) (corps []nid.ID, err error) {
+	files, err := os.ReadDir(folder)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	for _, f := range files { // by name; CORP.witnessed.jsonl stands beside CORP.jsonl
+		name, _, _ := strings.Cut(f.Name(), ".")
+		id, err := nid.Parse(name)
+		if err == nil && id.Kind() == nid.Corp && strings.HasSuffix(f.Name(), ".jsonl") && !slices.Contains(corps, id) {
+			corps = append(corps, id)
+		}
+	}
+	return corps, err
 }
 
 // copy appends to the file what it does not have yet.

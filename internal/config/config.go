@@ -113,9 +113,13 @@ func (c Config) CheckpointKey() (path string, make bool) {
 	return filepath.Join(c.Data, "checkpoint.key"), true
 }
 
-// Checkpoints is the folder in which checkpoints are copied.
-func (c Config) Checkpoints() string {
+// Checkpoints is the folder in which checkpoints are copied. The demo's has its own:
+// its corps are no corps that the configured database has lost.
+func (c Config) Checkpoints(demo bool) string {
 	c.fill()
+	if demo {
+		return filepath.Join(c.Data, "demo-checkpoints")
+	}
 	return filepath.Join(c.Data, "checkpoints")
 }
 
