@@ -103,7 +103,7 @@ func TestASuccessorReadsWhatIsGranted(t *testing.T) {
 			for range rapid.IntRange(0, 4).Draw(rt, "grants") {
 				g := granted{leaver: rapid.SampledFrom([]nid.ID{lina, zhao}).Draw(rt, "leaver"), from: when("from"), until: when("until"), expires: when("expires"), ended: rapid.IntRange(0, 4).Draw(rt, "ended") == 0}
 				if rapid.IntRange(0, 3).Draw(rt, "of the group") == 0 {
-					g.group = group
+					g.group, g.leaver = group, lina // zhao is not in it and has nothing to give
 				} else {
 					g.contact = rapid.SampledFrom(append(contacts, silent)).Draw(rt, "contact")
 				}
