@@ -33,9 +33,10 @@ type Input struct {
 
 // Sizes of a rule set, beyond which it is INVALID.
 const (
-	maxRules   = 50
-	maxMembers = 200
-	maxTags    = 20
+	maxRules       = 50
+	maxMembers     = 200
+	maxDepartments = 200
+	maxTags        = 20
 )
 
 // Save creates or changes a rule set. It needs MANAGE_RULES over the whole corp and a
@@ -68,7 +69,7 @@ func (s *Service) Save(ctx context.Context, in Input) (id nid.ID, err error) {
 		if id, err = in.write(ctx, tx); err != nil {
 			return err
 		}
-		return s.Log.Append(ctx, tx, audit.Entry{Action: access.RuleSetSave, Subject: id, Before: before, After: in.said()})
+		return s.Log.Append(ctx, tx, audit.Entry{Action: access.RuleSetSave, Subject: id, Before: said(before), After: said(&in)})
 	})
 	return id, err
 }
@@ -130,6 +131,9 @@ func (r *Rule) check(bad func(field, en, zh string, args ...any)) {
 			bad(fmt.Sprintf("weights.%d", i), "a weight is from 1 to 1000", "权重范围为 1 到 1000")
 		}
 	}
+	if len(r.Departments) > maxDepartments {
+		bad("departmentIds", "at most %d departments", "最多 %d 个部门", maxDepartments)
+	}
 	if len(r.Tags) > maxTags {
 		bad("tags", "at most %d tags", "最多 %d 个标签", maxTags)
 	}
@@ -140,8 +144,8 @@ func (r *Rule) check(bad func(field, en, zh string, args ...any)) {
 	}
 }
 
-// before locks the set that is changed and gives what it was.
-func (in *Input) before(ctx context.Context, tx *store.Tx) (map[string]any, error) {
+// before locks the set that is changed and gives what it was; nil: it is new.
+func (in *Input) before(ctx context.Context, tx *store.Tx) (*Input, error) {
 	if in.ID == nil {
 		return nil, nil
 	}
@@ -162,14 +166,14 @@ func (in *Input) before(ctx context.Context, tx *store.Tx) (map[string]any, erro
 	case was.version != *in.Version:
 		return nil, fault.Stale("input.version", was.version)
 	}
-	old := Input{Name: was.name, Automatic: was.automatic}
+	old := &Input{Name: was.name, Automatic: was.automatic}
 	if !was.fallback.IsZero() {
 		old.Fallback = &was.fallback
 	}
 	if err := json.Unmarshal(was.rules, &old.Rules); err != nil {
 		return nil, err
 	}
-	return old.said(), nil
+	return old, nil
 }
 
 // known finds the first member or department that is not the corp's.
@@ -247,38 +251,6 @@ func (in *Input) write(ctx context.Context, tx *store.Tx) (nid.ID, error) {
 	}
 	_, err = tx.Change(ctx, "rule_sets", query, tx.Corp(), id, tx.Now(), in.Name, string(rules), fallback, in.Automatic)
 	return id, err
-}
-
-// said is the set as the audit log keeps it.
-func (in *Input) said() map[string]any {
-	rules := make([]any, len(in.Rules))
-	for i, r := range in.Rules {
-		members, departments, kinds := make([]any, len(r.Members)), make([]any, len(r.Departments)), make([]any, len(r.Kinds))
-		for j, m := range r.Members {
-			members[j] = m
-		}
-		for j, d := range r.Departments {
-			departments[j] = d
-		}
-		for j, k := range r.Kinds {
-			kinds[j] = string(k)
-		}
-		rules[i] = map[string]any{"method": string(r.Method), "members": members, "departments": departments, "kinds": kinds,
-			"importance": r.Importance, "tags": list(r.Tags), "addWay": list(r.AddWay), "weights": list(r.Weights)}
-	}
-	out := map[string]any{"name": in.Name, "rules": rules, "automatic": in.Automatic}
-	if in.Fallback != nil {
-		out["fallback"] = *in.Fallback
-	}
-	return out
-}
-
-func list[T any](from []T) []any {
-	out := make([]any, len(from))
-	for i, v := range from {
-		out[i] = v
-	}
-	return out
 }
 
 // Load reads a rule set with its name; false: there is none.

@@ -2,8 +2,12 @@ package rule_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"reflect"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/openhandover/openhandover/internal/access"
@@ -108,6 +112,56 @@ func TestSaving(t *testing.T) {
 		}
 		if set, title, ok, automatic := load(other.Verified(other.Admin)); ok || title != "" || len(set.Rules) > 0 || len(automatic) > 0 {
 			t.Errorf("another corp loads %v %q, automatic %v", set, title, automatic)
+		}
+	})
+}
+
+// What is within the limits of a rule set is within those of the log's entry too.
+func TestTheLongestSetsCanBeSaved(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *store.DB, clock *storetest.Clock) {
+		c := testcorp.New(t, db, clock, "acme")
+		var members, departments []nid.ID
+		var tags []string
+		for i := range 200 {
+			members = append(members, c.Member(fmt.Sprint("m", i), c.Root))
+			departments = append(departments, c.Department(fmt.Sprint("d", i), c.Root))
+		}
+		for i := range 20 {
+			tags = append(tags, strings.Repeat("长", 60)+fmt.Sprint(i))
+		}
+		s := &rule.Service{DB: db, Log: c.Log}
+		in := rule.Input{Name: "longest", Rules: slices.Repeat([]rule.Rule{{Method: rule.Even, Members: members, Departments: departments, Tags: tags}}, 50)}
+		in.Rules[1] = rule.Rule{Method: rule.Even, Members: members[:2], Tags: []string{"short"}}
+		id, err := s.Save(c.Verified(c.Admin), in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		version := 1
+		in.ID, in.Version, in.Name = &id, &version, "longest of all"
+		in.Rules = slices.Clone(in.Rules)
+		in.Rules[0].Members = members[1:]
+		if _, err := s.Save(c.Verified(c.Admin), in); err != nil {
+			t.Fatal(err)
+		}
+		// The change shows, and short rules are told whole.
+		var leaf struct {
+			Before, After struct{ Rules []map[string]any }
+		}
+		raw := testcorp.Value[[]byte](c, `SELECT leaf FROM audit_entries WHERE subject_id = $1 ORDER BY "index" DESC LIMIT 1`, id)
+		if err := json.Unmarshal(raw, &leaf); err != nil || len(leaf.After.Rules) != 50 {
+			t.Fatal(err, string(raw[:200]))
+		}
+		before, after := leaf.Before.Rules, leaf.After.Rules
+		if before[0]["sha256"] == after[0]["sha256"] || before[0]["members"] != 200.0 || after[0]["members"] != 199.0 || before[2]["sha256"] != after[2]["sha256"] || after[2]["sha256"] == nil {
+			t.Errorf("%v, %v, %v", before[0], after[0], after[2])
+		}
+		if got, _ := after[1]["members"].([]any); len(got) != 2 {
+			t.Errorf("the short one: %v", after[1])
+		}
+		in.Rules[1].Departments = append(departments, c.Department("one more", c.Root))
+		version = 2
+		if _, err := s.Save(c.Verified(c.Admin), in); fault.CodeOf(err) != fault.Invalid || !strings.Contains(err.Error(), "200 departments") {
+			t.Errorf("201 departments: %v", err)
 		}
 	})
 }

@@ -2,9 +2,12 @@ package setting
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"slices"
 
+	"github.com/openhandover/openhandover/internal/canon"
 	"github.com/openhandover/openhandover/internal/detect"
 	"github.com/openhandover/openhandover/internal/fault"
 	"github.com/openhandover/openhandover/internal/name"
@@ -70,10 +73,10 @@ func (in *SaveInput) own(is *Settings, before, after map[string]any) (bad fault.
 		}
 		was := *theirs[i].list
 		if gone := without(was, list); len(gone) > 0 {
-			before[l.name] = gone
+			before[l.name] = told(gone)
 		}
 		if added := without(list, was); len(added) > 0 {
-			after[l.name] = added
+			after[l.name] = told(added)
 		}
 		if _, gone := before[l.name]; gone && after[l.name] == nil {
 			after[l.name] = []string{}
@@ -81,6 +84,25 @@ func (in *SaveInput) own(is *Settings, before, after map[string]any) (bad fault.
 		*theirs[i].list = list
 	}
 	return bad
+}
+
+// longList is how many bytes of a list an entry of the audit log holds: there are five,
+// each with what went and what came.
+const longList = 20_000
+
+// told is a list as the log keeps it: whole, or its length and the SHA-256 of its
+// canonical JSON.
+func told(list []string) any {
+	values := make([]any, len(list))
+	for i, s := range list {
+		values[i] = s
+	}
+	b, err := canon.Marshal(values)
+	if err != nil || len(b) <= longList {
+		return list
+	}
+	sum := sha256.Sum256(b)
+	return map[string]any{"values": len(list), "sha256": hex.EncodeToString(sum[:])}
 }
 
 func without(all, some []string) (out []string) {

@@ -2,12 +2,16 @@ package setting_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"reflect"
+	"strings"
 	"sync"
 	"testing"
 
 	"github.com/openhandover/openhandover/internal/access"
+	"github.com/openhandover/openhandover/internal/detect"
 	"github.com/openhandover/openhandover/internal/fault"
 	"github.com/openhandover/openhandover/internal/setting"
 	"github.com/openhandover/openhandover/internal/store"
@@ -134,6 +138,37 @@ func TestFirstSavesAtOnce(t *testing.T) {
 		}
 		if saved != 1 || load(t, c).Version != 1 || entries(c) != 1 {
 			t.Errorf("%d saved, version %d, %d entries", saved, load(t, c).Version, entries(c))
+		}
+	})
+}
+
+// What is within the limits of the lists is within those of the log's entry too.
+func TestTheLongestListsCanBeSaved(t *testing.T) {
+	each(t, func(t *testing.T, c *testcorp.Corp, s *setting.Service) {
+		list := func(what string) (out []string) {
+			for i := range 500 {
+				out = append(out, fmt.Sprintf("%s%03d%s", what, i, strings.Repeat("😀", 100-3-len(what))))
+			}
+			return out
+		}
+		for i, what := range []string{"a", "b"} {
+			in := setting.SaveInput{Own: &detect.Own{Domains: list(what), Addresses: list(what), Phones: list(what), Accounts: []string{what}, Names: list(what)}}
+			if i > 0 {
+				in.Version = &i
+			}
+			if err := s.Save(c.Verified(c.Admin), in); err != nil {
+				t.Fatalf("%s: %v", what, err)
+			}
+		}
+		var leaf struct{ Before, After map[string]any }
+		raw := testcorp.Value[[]byte](c, `SELECT leaf FROM audit_entries WHERE action = 'settings.save' ORDER BY "index" DESC LIMIT 1`)
+		if err := json.Unmarshal(raw, &leaf); err != nil {
+			t.Fatal(err)
+		}
+		was, _ := leaf.Before["domains"].(map[string]any)
+		is, _ := leaf.After["domains"].(map[string]any)
+		if was["values"] != 500.0 || is["values"] != 500.0 || was["sha256"] == is["sha256"] || fmt.Sprint(leaf.After["accounts"]) != "[b]" {
+			t.Errorf("%.500s", raw)
 		}
 	})
 }
