@@ -23,6 +23,7 @@ import (
 	"github.com/openhandover/openhandover/internal/access"
 	"github.com/openhandover/openhandover/internal/audit"
 	"github.com/openhandover/openhandover/internal/audit/checkpoint"
+	"github.com/openhandover/openhandover/internal/evidence/evidencetest"
 	"github.com/openhandover/openhandover/internal/identity"
 	"github.com/openhandover/openhandover/internal/identity/secret"
 	"github.com/openhandover/openhandover/internal/leak"
@@ -284,6 +285,9 @@ func (s *story) tell() {
 	}
 	if steps == 0 {
 		s.t.Fatalf("%s has no step", s.file)
+	}
+	if err := evidencetest.Prove(s.corp); err != nil {
+		s.t.Error(err)
 	}
 	got := txtar.Format(out)
 	if *update {

@@ -41,5 +41,6 @@ func verify(path string, keys []string) error {
 	} else {
 		fmt.Println(", which the package names itself: give the key to be sure whose it is")
 	}
+	fmt.Println("not proven by it:", offline.Unproven)
 	return nil
 }

@@ -117,7 +117,7 @@ func (c *auditVerifyCmd) verifyPackage(e *env) error {
 	if s.Trusted {
 		trust = "signed with a key you gave"
 	}
-	fmt.Fprintf(e.stdout, "%s: handover %s is %s, %d transfers, %d log entries in a log of %d, all in order; %s\nverifier key: %s\n",
-		c.Package, s.Handover, s.State, s.Transfers, s.Entries, s.Size, trust, s.Key)
+	fmt.Fprintf(e.stdout, "%s: handover %s is %s, %d transfers, %d log entries in a log of %d, all in order; %s\nverifier key: %s\nnot proven by it: %s\n",
+		c.Package, s.Handover, s.State, s.Transfers, s.Entries, s.Size, trust, s.Key, offline.Unproven)
 	return nil
 }

@@ -206,8 +206,13 @@ func apply(ctx context.Context, tx *store.Tx, r *record, ts []Transfer, who map[
 		if err != nil {
 			return nil, err
 		}
+		of := map[nid.ID][]history.Grant{}
 		for _, g := range written {
 			a.covers[g.Transfer] = append(a.covers[g.Transfer], g.ID)
+			of[g.Transfer] = append(of[g.Transfer], g)
+		}
+		for i := range ts {
+			ts[i].Granted = of[ts[i].ID]
 		}
 	}
 	return a.covers, nil

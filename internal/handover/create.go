@@ -82,6 +82,11 @@ func (p *planned) entry(action access.Action, id nid.ID, state State, ts []Trans
 	after := map[string]any{
 		"state": string(state), "kind": string(p.Kind), "leaver": p.LeaverID, "digest": p.Digest, "transfers": len(ts), "approvalsRequired": p.Need.Votes,
 	}
+	for name, of := range map[string]nid.ID{"revertOf": p.RevertOf, "followUpOf": p.FollowUpOf} {
+		if !of.IsZero() {
+			after[name] = of
+		}
+	}
 	if p.Reason != nil {
 		// Words a person wrote, about the leaver as likely as not.
 		after["reason"] = audit.Personal{Subject: p.LeaverID, Value: *p.Reason}

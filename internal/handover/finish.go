@@ -6,6 +6,7 @@ import (
 
 	"github.com/openhandover/openhandover/internal/access"
 	"github.com/openhandover/openhandover/internal/audit"
+	"github.com/openhandover/openhandover/internal/history"
 	"github.com/openhandover/openhandover/internal/nid"
 	"github.com/openhandover/openhandover/internal/store"
 )
@@ -93,10 +94,22 @@ func entriesOf(r *record, ts []Transfer, covers map[nid.ID][]nid.ID) []audit.Ent
 		} else {
 			after["to"] = t.To
 		}
+		if len(t.Granted) > 0 {
+			after["history"] = grantsOf(t.Granted)
+		}
 		out[i] = audit.Entry{
 			Action: access.TransferFinish, Subject: t.ID, Handover: r.ID,
 			Before: map[string]any{"item": t.Item.ID, "owner": t.From, "ownerVersion": t.Version}, After: after, Covers: covers[t.ID],
 		}
+	}
+	return out
+}
+
+// grantsOf is what an entry says of the chats that a successor may read.
+func grantsOf(grants []history.Grant) []any {
+	out := make([]any, len(grants))
+	for i, g := range grants {
+		out[i] = map[string]any{"id": g.ID, "from": stamp(g.From), "until": stamp(g.Until), "expiresAt": stamp(g.ExpiresAt)}
 	}
 	return out
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/openhandover/openhandover/internal/access"
+	"github.com/openhandover/openhandover/internal/evidence/evidencetest"
 	"github.com/openhandover/openhandover/internal/fault"
 	"github.com/openhandover/openhandover/internal/handover"
 	"github.com/openhandover/openhandover/internal/nid"
@@ -44,6 +45,11 @@ func newScene(t *testing.T, db *store.DB, clock *storetest.Clock) *scene {
 	c.Grant(s.manager, access.Manager.Name, nid.ID{})
 	c.Grant(s.approver, access.Approver.Name, nid.ID{})
 	s.admin = c.Verified(c.Admin)
+	t.Cleanup(func() {
+		if err := evidencetest.Prove(c); err != nil {
+			t.Error(err)
+		}
+	})
 	return s
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/openhandover/openhandover/internal/audit"
 	"github.com/openhandover/openhandover/internal/contact"
 	"github.com/openhandover/openhandover/internal/fault"
+	"github.com/openhandover/openhandover/internal/evidence/evidencetest"
 	"github.com/openhandover/openhandover/internal/group"
 	"github.com/openhandover/openhandover/internal/handover"
 	"github.com/openhandover/openhandover/internal/member"
@@ -383,5 +384,8 @@ func (m *model) cells(sql string) (out []string) {
 func (m *model) verify() {
 	if _, err := audit.Verify(context.Background(), m.DB, m.ID, audit.Trust{}, nil); err != nil {
 		m.rt.Fatalf("the log does not verify: %v", err)
+	}
+	if err := evidencetest.Prove(m.Corp); err != nil {
+		m.rt.Fatal(err)
 	}
 }

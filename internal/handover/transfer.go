@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/openhandover/openhandover/internal/access"
+	"github.com/openhandover/openhandover/internal/history"
 	"github.com/openhandover/openhandover/internal/nid"
 	"github.com/openhandover/openhandover/internal/store"
 )
@@ -96,6 +97,8 @@ type Transfer struct {
 	Reason             Reason
 	Undo               *undo
 	Assigned, Finished *time.Time
+	// Granted is what of the chats the successor may read, once it is carried out.
+	Granted []history.Grant
 	// Back is the transfer that this one takes back; nil in an ordinary handover.
 	Back *Transfer
 }

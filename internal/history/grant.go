@@ -13,9 +13,11 @@ import (
 // readable; nil parts are open.
 type Scope struct{ From, Until, ExpiresAt *time.Time }
 
-// Grant lets one successor read one contact's or group's messages.
+// Grant lets one successor read one contact's or group's messages. Scope is what of
+// them, as Write has stored it.
 type Grant struct {
 	ID, Successor, Leaver, Contact, Group, Transfer nid.ID
+	Scope
 }
 
 // Write stores the grants of a handover in the executing transaction, within the
@@ -42,13 +44,12 @@ func Write(ctx context.Context, tx *store.Tx, handover nid.ID, s Scope, grants [
 			if i > 0 {
 				g.ID = tx.NewID(nid.HistoryGrant)
 			}
-			w := had.within(s)
-			if w.empty(tx.Now()) {
+			if g.Scope = had.within(s); g.empty(tx.Now()) {
 				continue
 			}
 			written = append(written, g)
 			rows = append(rows, map[string]any{"id": g.ID, "successor": g.Successor, "leaver": g.Leaver, "contact": g.Contact, "grp": g.Group, "transfer": g.Transfer,
-				"since": stored(w.From), "until": stored(w.Until), "expires": stored(w.ExpiresAt)})
+				"since": stored(g.From), "until": stored(g.Until), "expires": stored(g.ExpiresAt)})
 		}
 	}
 	if len(rows) == 0 {

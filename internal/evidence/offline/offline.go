@@ -1,5 +1,5 @@
 // Package offline checks an evidence package: with the standard library alone, no
-// server, no database and no secret. Whoever doubts it can read it in ten minutes, or
+// server, no database and no secret. Whoever doubts it can read it in half an hour, or
 // write it again in another language from docs/evidence.md.
 package offline
 
@@ -34,33 +34,15 @@ type Summary struct {
 	Trusted bool
 }
 
-// entry is a line of entries.jsonl.
-type entry struct {
-	Index int64    `json:"index"`
-	Leaf  string   `json:"leaf"`
-	Proof []string `json:"proof"`
-}
+// Unproven is what of a package the signed entries do not prove, for whoever reads it.
+const Unproven = "names, reasons in words, the reports, entries-readable.jsonl, who owned what by other handovers, when a grant ended; and that nothing happened after the last entry"
 
-// leaf is what is looked at in an entry.
-type leaf struct {
-	Corp, Action, Subject, Handover string
-	Index                           int64
-	After                           map[string]any
-	Before                          map[string]any
-}
-
-// transfer is a line of transfers.jsonl.
-type transfer struct {
-	ID, Status string
-	Item       struct{ ID string }
-	From, To   struct{ ID string }
-}
-
-// Verify checks a package: every file against the manifest, the checkpoint's
-// signature, every entry's place in the signed log, the plan against the digest that
-// was recorded when it was made and approved, and each transfer's outcome against its
-// entry. keys are verifier keys known from elsewhere; without any, the package's own
-// is taken, and Summary.Trusted is false.
+// Verify checks a package: every file against the manifest, the checkpoint's signature,
+// every entry's place in the signed log, and what the other files say against what the
+// entries say: who asked, voted and executed, the plan and its digest, the state, every
+// transfer with its outcome, every period of ownership and grant of history that came of
+// it. What is left is Unproven. keys are verifier keys known from elsewhere; without any,
+// the package's own is taken, and Summary.Trusted is false.
 func Verify(file io.ReaderAt, length int64, keys ...string) (s Summary, err error) {
 	z, err := zip.NewReader(file, length)
 	if err != nil {
@@ -76,11 +58,7 @@ func Verify(file io.ReaderAt, length int64, keys ...string) (s Summary, err erro
 	if err := p.manifest(); err != nil {
 		return s, err
 	}
-	var c struct {
-		Corp     string
-		Handover struct{ ID, State, Digest string }
-		Key      string
-	}
+	var c caseFile
 	if err := p.json("case.json", &c); err != nil {
 		return s, err
 	}
@@ -95,29 +73,52 @@ func Verify(file io.ReaderAt, length int64, keys ...string) (s Summary, err erro
 		return s, err
 	}
 	s.Size = size
-	plan, err := p.read("plan.json")
-	if err != nil {
-		return s, err
-	}
-	if sum := sha256.Sum256(plan); hex.EncodeToString(sum[:]) != c.Handover.Digest {
-		return s, errors.New("plan.json: its SHA-256 is not the plan's digest")
-	}
-	recorded := recorded{outcome: map[string]string{}}
-	if err := p.lines("entries.jsonl", func(n int, line []byte) error {
+	said := newClaims(c.Corp, c.Handover.ID)
+	next := int64(0)
+	if err := p.lines("entries.jsonl", func(line []byte) error {
 		s.Entries++
-		return recorded.entry(line, c.Corp, c.Handover.ID, root, size)
+		var e entry
+		if err := decode(line, &e); err != nil {
+			return err
+		}
+		if e.Index < next {
+			return errors.New("the entry is out of order")
+		}
+		next = e.Index + 1
+		if !included(sha256.Sum256(append([]byte{0}, e.Leaf...)), e.Index, size, e.Proof, root) {
+			return errors.New("the entry is not in the signed log")
+		}
+		return said.entry(e)
 	}); err != nil {
 		return s, err
 	}
-	if !slices.Contains(recorded.digests, c.Handover.Digest) {
-		return s, errors.New("entries.jsonl: no entry records the plan's digest")
+	if err := said.hold(&c); err != nil {
+		return s, fmt.Errorf("case.json: %w", err)
 	}
-	if err := p.lines("transfers.jsonl", func(n int, line []byte) error {
-		s.Transfers++
-		return recorded.transfer(line)
-	}); err != nil {
-		return s, err
+	plan, err := p.read("plan.json")
+	if err == nil {
+		err = said.plan(plan)
 	}
+	if err != nil {
+		return s, fmt.Errorf("plan.json: %w", err)
+	}
+	for _, part := range []struct {
+		name string
+		line func([]byte) error
+		end  func() error
+	}{
+		{"transfers.jsonl", said.transfer, func() error { return said.transfersEnd(&c) }},
+		{"ownership.jsonl", said.period, said.periodsEnd},
+		{"history-grants.jsonl", said.grant, said.grantsEnd},
+	} {
+		if err := p.lines(part.name, part.line); err != nil {
+			return s, err
+		}
+		if err := part.end(); err != nil {
+			return s, fmt.Errorf("%s: %w", part.name, err)
+		}
+	}
+	s.Transfers = len(said.transfers)
 	return s, nil
 }
 
@@ -146,7 +147,7 @@ func (p pack) read(name string) ([]byte, error) {
 func (p pack) json(name string, into any) error {
 	b, err := p.read(name)
 	if err == nil {
-		err = json.Unmarshal(b, into)
+		err = decode(b, into)
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
@@ -154,7 +155,45 @@ func (p pack) json(name string, into any) error {
 	return nil
 }
 
-func (p pack) lines(name string, do func(n int, line []byte) error) error {
+// decode reads one JSON value in which no name stands twice, in whatever case: a reader
+// would see one value and this program another.
+func decode(b []byte, into any) error {
+	if err := single(json.NewDecoder(bytes.NewReader(b))); err != nil {
+		return err
+	}
+	return json.Unmarshal(b, into)
+}
+
+func single(d *json.Decoder) error {
+	t, err := d.Token()
+	if err != nil {
+		return err
+	}
+	open, _ := t.(json.Delim)
+	seen := map[string]bool{}
+	for open != 0 && d.More() {
+		if open == '{' {
+			name, err := d.Token()
+			if err != nil {
+				return err
+			}
+			folded := strings.ToLower(fmt.Sprint(name))
+			if seen[folded] {
+				return fmt.Errorf("%q stands twice", name)
+			}
+			seen[folded] = true
+		}
+		if err := single(d); err != nil {
+			return err
+		}
+	}
+	if open != 0 {
+		_, err = d.Token()
+	}
+	return err
+}
+
+func (p pack) lines(name string, do func(line []byte) error) error {
 	f := p.files[name]
 	if f == nil {
 		return fmt.Errorf("%s is missing", name)
@@ -167,7 +206,7 @@ func (p pack) lines(name string, do func(n int, line []byte) error) error {
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, 1<<20)
 	for n := 1; lines.Scan(); n++ {
-		if err := do(n, lines.Bytes()); err != nil {
+		if err := do(lines.Bytes()); err != nil {
 			return fmt.Errorf("%s, line %d: %w", name, n, err)
 		}
 	}
@@ -259,71 +298,6 @@ func (p pack) checkpoint(corp, key string) (root [32]byte, size int64, err error
 		return root, 0, bad("malformed")
 	}
 	return [32]byte(raw), size, nil
-}
-
-// recorded is what the entries say.
-type recorded struct {
-	last    int64
-	digests []string
-	outcome map[string]string // by transfer: the newest status, item and people
-}
-
-func (r *recorded) entry(line []byte, corp, handover string, root [32]byte, size int64) error {
-	var e entry
-	var l leaf
-	if err := json.Unmarshal(line, &e); err != nil {
-		return err
-	}
-	d := json.NewDecoder(strings.NewReader(e.Leaf))
-	if err := d.Decode(&l); err != nil {
-		return err
-	}
-	if l.Index != e.Index || l.Corp != corp || l.Handover != handover {
-		return errors.New("the entry is of another place, corp or handover")
-	}
-	if e.Index < r.last {
-		return errors.New("the entry is out of order")
-	}
-	r.last = e.Index + 1
-	if !included(sha256.Sum256(append([]byte{0}, e.Leaf...)), e.Index, size, e.Proof, root) {
-		return errors.New("the entry is not in the signed log")
-	}
-	switch l.Action {
-	case "transfer.finish":
-		to, _ := l.After["owner"].(string)
-		if to == "" {
-			to, _ = l.After["to"].(string)
-		}
-		r.outcome[l.Subject] = fmt.Sprint(l.After["status"], " ", l.Before["item"], " ", l.Before["owner"], " ", to)
-	default:
-		if d, ok := l.After["digest"].(string); ok {
-			r.digests = append(r.digests, d)
-		}
-	}
-	return nil
-}
-
-// transfer holds an outcome against the newest entry about it. Transfers that were
-// never carried out, and those that were taken back later, have none of their own here.
-func (r *recorded) transfer(line []byte) error {
-	var t transfer
-	if err := json.Unmarshal(line, &t); err != nil {
-		return err
-	}
-	got, ok := r.outcome[t.ID]
-	status := t.Status
-	switch {
-	case !ok && slices.Contains([]string{"PLANNED", "CANCELLED", "WAITING"}, status):
-		return nil
-	case !ok:
-		return errors.New("no entry records this outcome")
-	case status == "REVERTED":
-		status = "COMPLETED" // taken back by another handover, whose package shows that
-	}
-	if want := fmt.Sprint(status, " ", t.Item.ID, " ", t.From.ID, " ", t.To.ID); got != want {
-		return errors.New("the log records another outcome")
-	}
-	return nil
 }
 
 // included checks an inclusion proof (RFC 9162 §2.1.3.2, the algorithm for RFC 6962's trees).

@@ -1,0 +1,165 @@
+package evidence_test
+
+import (
+	"maps"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/openhandover/openhandover/internal/handover"
+	"github.com/openhandover/openhandover/internal/nid"
+	"github.com/openhandover/openhandover/internal/store"
+	"github.com/openhandover/openhandover/internal/store/storetest"
+	"github.com/openhandover/openhandover/internal/testcorp"
+)
+
+// A case that is told otherwise than the entries tell it is found out, with a manifest
+// that fits, and also where the entries that say otherwise are left out.
+func TestACaseToldOtherwiseIsFoundOut(t *testing.T) {
+	clock := storetest.NewClock()
+	s := newScene(t, storetest.SQLite(t, clock), clock)
+	s.seal()
+	pack, err := s.write(s.Verified(s.Admin))
+	ok(t, err)
+	approver := testcorp.Value[nid.ID](s.Corp, `SELECT approver_id FROM approvals WHERE handover_id = $1`, s.id).String()
+	other := s.Member("somebody", s.Root).String()
+	without := func(file, what string) func(map[string]string) {
+		return func(f map[string]string) {
+			f[file] = regexp.MustCompile(`(?m)^.*`+what+`.*\n`).ReplaceAllString(f[file], "")
+		}
+	}
+	first := func(f map[string]string) (line, id string) {
+		line, _, _ = strings.Cut(f["transfers.jsonl"], "\n")
+		return line, line[strings.Index(line, "trf_"):][:30]
+	}
+	both := func(changes ...func(map[string]string)) func(map[string]string) {
+		return func(f map[string]string) {
+			for _, c := range changes {
+				c(f)
+			}
+		}
+	}
+	put := func(file, old, is string) func(map[string]string) {
+		return func(f map[string]string) { replace(f, file, old, is) }
+	}
+	noVotes := func(f map[string]string) {
+		f["case.json"] = f["case.json"][:strings.Index(f["case.json"], `"approvals":`)] + `"approvals":[]}` + "\n"
+	}
+	for name, is := range map[string]struct {
+		change func(map[string]string)
+		says   string
+	}{
+		"another approver": {put("case.json", approver, other), "no such vote"},
+		"another decision": {put("case.json", `"decision":"APPROVED"`, `"decision":"REJECTED"`), "no such vote"},
+		"another time of a vote": {func(f map[string]string) {
+			f["case.json"] = regexp.MustCompile(`("at":"\d{3})\d`).ReplaceAllString(f["case.json"], "${1}9")
+		}, "no such vote"},
+		"votes left out":             {noVotes, "is missing"},
+		"votes and entries left out": {both(noVotes, without("entries.jsonl", "handover.approve")), "an entry before it is missing"},
+		"the submission left out":    {without("entries.jsonl", "handover.submit"), "an entry before it is missing"},
+		"another state":              {put("case.json", `"state":"COMPLETED"`, `"state":"CANCELLED"`), "state"},
+		"another leaver":             {put("case.json", `"leaver":{"id":"`, `"leaver":{"id":"`+other+`","x":"`), "leaver"},
+		"another requester":          {put("case.json", `"requester":{"id":"`, `"requester":{"id":"`+other+`","x":"`), "requester"},
+		"another executor":           {put("case.json", `"executor":{"id":"`, `"executor":{"id":"`+other+`","x":"`), "executor"},
+		"nobody executed it": {func(f map[string]string) {
+			f["case.json"] = regexp.MustCompile(`"executor":\{[^}]*\}`).ReplaceAllString(f["case.json"], `"executor":null`)
+		}, "executor"},
+		"another kind": {put("case.json", `"kind":"RESIGNED"`, `"kind":"ON_JOB"`), "kind"},
+		"another time of planning": {func(f map[string]string) {
+			f["case.json"] = regexp.MustCompile(`("createdAt":"\d{3})\d`).ReplaceAllString(f["case.json"], "${1}9")
+		}, "createdAt"},
+		"another end": {func(f map[string]string) {
+			f["case.json"] = regexp.MustCompile(`("finishedAt":"\d{3})\d`).ReplaceAllString(f["case.json"], "${1}9")
+		}, "finishedAt"},
+		"taken back by another":  {put("case.json", `"createdAt"`, `"revertedBy":"hov_x","createdAt"`), "revertedBy"},
+		"a name twice":           {put("case.json", `"leaver":`, `"Leaver":{"id":"`+other+`","name":"x"},"leaver":`), "stands twice"},
+		"a leaf twice":           {put("entries.jsonl", `"leaf":`, `"Leaf":"x","leaf":`), "stands twice"},
+		"more was moved":         {put("case.json", `"completed":23`, `"completed":24`), "completed"},
+		"more was planned":       {put("case.json", `"total":23`, `"total":24`), "total"},
+		"a transfer left out":    {func(f map[string]string) { _, f["transfers.jsonl"], _ = strings.Cut(f["transfers.jsonl"], "\n") }, "is missing"},
+		"a transfer twice":       {func(f map[string]string) { line, _ := first(f); f["transfers.jsonl"] += line + "\n" }, "listed before"},
+		"all transfers left out": {func(f map[string]string) { f["transfers.jsonl"] = "" }, "is missing"},
+		"a transfer and its entry": {func(f map[string]string) {
+			_, id := first(f)
+			without("transfers.jsonl", id)(f)
+			without("entries.jsonl", id)(f)
+		}, "transfers: 22"},
+		"a transfer for another person": {func(f map[string]string) {
+			f["transfers.jsonl"] = strings.Replace(f["transfers.jsonl"], `"to":{"id":"`, `"to":{"id":"`+other+`","x":"`, 1)
+		}, "no such item"},
+		"a transfer that was cancelled": {func(f map[string]string) {
+			_, id := first(f)
+			put("transfers.jsonl", `"COMPLETED"`, `"CANCELLED"`)(f)
+			without("entries.jsonl", id)(f)
+		}, "the log records"},
+		"a transfer not carried out": {func(f map[string]string) {
+			_, id := first(f)
+			put("transfers.jsonl", `"COMPLETED"`, `"PLANNED"`)(f)
+			without("entries.jsonl", id)(f)
+		}, "planned still"},
+		"a transfer taken back": {put("transfers.jsonl", `"COMPLETED"`, `"REVERTED"`), "taken back"},
+		"a transfer merged":     {put("transfers.jsonl", `"merged":false`, `"merged":true`), "another outcome"},
+		"another time of a transfer": {func(f map[string]string) {
+			f["transfers.jsonl"] = regexp.MustCompile(`("finishedAt":"\d{3})\d`).ReplaceAllString(f["transfers.jsonl"], "${1}9")
+		}, "another time"},
+		"grants of history left out": {func(f map[string]string) { f["history-grants.jsonl"] = "" }, "is missing"},
+		"another window of a grant":  {put("history-grants.jsonl", `"from":null`, `"from":"2020-01-01T00:00:00Z"`), "no such grant"},
+		"a grant for another person": {put("history-grants.jsonl", `"successor":"`, `"successor":"`+other+`","x":"`), "no such grant"},
+		"a grant invented":           {func(f map[string]string) { f["history-grants.jsonl"] += `{"id":"hgr_1"}` + "\n" }, "no such grant"},
+		"ownership left out":         {func(f map[string]string) { f["ownership.jsonl"] = "" }, "is missing"},
+		"another owner": {func(f map[string]string) {
+			f["ownership.jsonl"] = regexp.MustCompile(`"member":\{[^}]*\}(.*"transfer")`).ReplaceAllString(f["ownership.jsonl"], `"member":{"id":"`+other+`"}$1`)
+		}, "another owner"},
+	} {
+		files := unpack(t, pack)
+		is.change(files)
+		if maps.Equal(files, unpack(t, pack)) {
+			t.Fatalf("%s: nothing was changed", name)
+		}
+		if _, err := verify(repack(t, files)); err == nil || !strings.Contains(err.Error(), is.says) {
+			t.Errorf("%s: want %q, got %v", name, is.says, err)
+		}
+	}
+}
+
+// A plan that was planned anew is not the plan, though an entry records its digest.
+func TestAFormerPlanIsFoundOut(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *store.DB, clock *storetest.Clock) {
+		s := newScene(t, db, clock)
+		lina, wang, zhao := s.Member("lina two", s.Root), s.Member("wang two", s.Root), s.Member("zhao", s.Root)
+		s.Contact("customer", "NORMAL", lina)
+		s.Depart(lina)
+		service, admin := &handover.Service{DB: db, Log: s.Log}, s.Verified(s.Admin)
+		plan := func(to nid.ID) handover.Input {
+			return handover.Input{Kind: handover.Resigned, LeaverID: lina, Successors: handover.Choice{MemberID: &to}}
+		}
+		version := func() int { return testcorp.Value[int](s.Corp, `SELECT version FROM handovers WHERE id = $1`, s.id) }
+		digest := func() string {
+			return testcorp.Value[string](s.Corp, `SELECT digest FROM handovers WHERE id = $1`, s.id)
+		}
+		var err error
+		s.id, err = service.Create(admin, plan(wang), nil, nil, "two")
+		ok(t, err)
+		s.seal()
+		first, err := s.write(admin)
+		ok(t, err)
+		former := digest()
+		ok(t, service.Replan(admin, s.id, version(), plan(zhao)))
+		ok(t, service.Submit(admin, s.id, version()))
+		ok(t, service.Execute(admin, s.id, digest(), "run"))
+		s.seal()
+		last, err := s.write(admin)
+		ok(t, err)
+		_, err = verify(last)
+		ok(t, err)
+		was, is := unpack(t, first), unpack(t, last)
+		is["plan.json"] = was["plan.json"]
+		if _, err := verify(repack(t, is)); err == nil || !strings.Contains(err.Error(), "plan.json") {
+			t.Errorf("the former plan: %v", err)
+		}
+		is["case.json"] = strings.ReplaceAll(is["case.json"], digest(), former)
+		if _, err := verify(repack(t, is)); err == nil || !strings.Contains(err.Error(), "digest") {
+			t.Errorf("the former plan and its digest: %v", err)
+		}
+	})
+}
