@@ -73,6 +73,8 @@ func TestACaseToldOtherwiseIsFoundOut(t *testing.T) {
 		}, "finishedAt"},
 		"taken back by another":  {put("case.json", `"createdAt"`, `"revertedBy":"hov_x","createdAt"`), "revertedBy"},
 		"a name twice":           {put("case.json", `"leaver":`, `"Leaver":{"id":"`+other+`","name":"x"},"leaver":`), "stands twice"},
+		"nested without end":     {func(f map[string]string) { f["case.json"] = strings.Repeat("[", 32<<20) }, "depth"},
+		"a plan without end":     {func(f map[string]string) { f["plan.json"] += strings.Repeat(" ", 65<<20) }, "too long"},
 		"a leaf twice":           {put("entries.jsonl", `"leaf":`, `"Leaf":"x","leaf":`), "stands twice"},
 		"more was moved":         {put("case.json", `"completed":23`, `"completed":24`), "completed"},
 		"more was planned":       {put("case.json", `"total":23`, `"total":24`), "total"},
