@@ -74,8 +74,13 @@ func (l *Log) Append(ctx context.Context, tx *store.Tx, entries ...Entry) error 
 	}
 	prev := [32]byte(next.hash)
 	sealer := leaf.Sealer{Keys: func(s nid.ID) (leaf.Key, error) { return keys[s], nil }}
+	links, err := newLinks(ctx, tx, entries)
+	if err != nil {
+		return err
+	}
 	rows := make([]map[string]any, len(entries))
 	for i, e := range entries {
+		e.After = links.follow(e, next.size+int64(i))
 		full := leaf.Entry{
 			ID: tx.NewID(nid.Audit), Corp: tx.Corp(), Index: next.size + int64(i), At: tx.Now(),
 			Actor: leaf.Actor{Kind: actor.Kind, ID: actor.ID}, Action: string(e.Action), Subject: e.Subject, Handover: e.Handover,

@@ -3,9 +3,11 @@ package evidence_test
 import (
 	"maps"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/openhandover/openhandover/internal/access"
 	"github.com/openhandover/openhandover/internal/handover"
 	"github.com/openhandover/openhandover/internal/nid"
 	"github.com/openhandover/openhandover/internal/store"
@@ -55,8 +57,8 @@ func TestACaseToldOtherwiseIsFoundOut(t *testing.T) {
 			f["case.json"] = regexp.MustCompile(`("at":"\d{3})\d`).ReplaceAllString(f["case.json"], "${1}9")
 		}, "no such vote"},
 		"votes left out":             {noVotes, "is missing"},
-		"votes and entries left out": {both(noVotes, without("entries.jsonl", "handover.approve")), "an entry before it is missing"},
-		"the submission left out":    {without("entries.jsonl", "handover.submit"), "an entry before it is missing"},
+		"votes and entries left out": {both(noVotes, without("entries.jsonl", "handover.approve")), "before it is missing"},
+		"the submission left out":    {without("entries.jsonl", "handover.submit"), "before it is missing"},
 		"another state":              {put("case.json", `"state":"COMPLETED"`, `"state":"CANCELLED"`), "state"},
 		"another leaver":             {put("case.json", `"leaver":{"id":"`, `"leaver":{"id":"`+other+`","x":"`), "leaver"},
 		"another requester":          {put("case.json", `"requester":{"id":"`, `"requester":{"id":"`+other+`","x":"`), "requester"},
@@ -162,6 +164,51 @@ func TestAFormerPlanIsFoundOut(t *testing.T) {
 		is["case.json"] = strings.ReplaceAll(is["case.json"], digest(), former)
 		if _, err := verify(repack(t, is)); err == nil || !strings.Contains(err.Error(), "digest") {
 			t.Errorf("the former plan and its digest: %v", err)
+		}
+	})
+}
+
+// That somebody had rejected the plan, before it was submitted again and approved by
+// another, cannot be left out.
+func TestARejectionCannotBeLeftOut(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *store.DB, clock *storetest.Clock) {
+		s := newScene(t, db, clock)
+		lina, wang := s.Member("lina two", s.Root), s.Member("wang two", s.Root)
+		against, agreed := s.Member("against", s.Root), s.Member("agreed", s.Root)
+		s.Grant(against, access.Approver.Name, nid.ID{})
+		s.Grant(agreed, access.Approver.Name, nid.ID{})
+		s.Contact("important", "KEY", lina)
+		s.Depart(lina)
+		service, admin := &handover.Service{DB: db, Log: s.Log}, s.Verified(s.Admin)
+		plan := handover.Input{Kind: handover.Resigned, LeaverID: lina, Successors: handover.Choice{MemberID: &wang}}
+		version := func() int { return testcorp.Value[int](s.Corp, `SELECT version FROM handovers WHERE id = $1`, s.id) }
+		var err error
+		s.id, err = service.Create(admin, plan, nil, nil, "two")
+		ok(t, err)
+		digest, why := testcorp.Value[string](s.Corp, `SELECT digest FROM handovers WHERE id = $1`, s.id), "not to wang"
+		ok(t, service.Submit(admin, s.id, version()))
+		_, err = service.Reject(s.Verified(against), s.id, digest, why)
+		ok(t, err)
+		ok(t, service.Replan(admin, s.id, version(), plan))
+		ok(t, service.Submit(admin, s.id, version()))
+		_, err = service.Approve(s.Verified(agreed), s.id, digest, nil)
+		ok(t, err)
+		ok(t, service.Execute(admin, s.id, digest, "run"))
+		s.seal()
+		pack, err := s.write(admin)
+		ok(t, err)
+		_, err = verify(pack)
+		ok(t, err)
+		files := unpack(t, pack)
+		lines := strings.SplitAfter(files["entries.jsonl"], "\n")
+		files["entries.jsonl"] = strings.Join(slices.Delete(lines, 2, 5), "") // the rejection, the new plan, its submission
+		before := files["case.json"]
+		files["case.json"] = regexp.MustCompile(`\{"id":"apr_[^{]*\{[^}]*\},"decision":"REJECTED"[^}]*\},?`).ReplaceAllString(before, "")
+		if files["case.json"] == before {
+			t.Fatal("the vote is there still: ", before)
+		}
+		if _, err := verify(repack(t, files)); err == nil || !strings.Contains(err.Error(), "before it is missing") {
+			t.Errorf("got %v", err)
 		}
 	})
 }

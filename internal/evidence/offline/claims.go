@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -25,8 +24,8 @@ type leaf struct {
 	At                              time.Time
 	Actor                           struct{ Kind, ID string }
 	Before                          struct {
-		State, Item, Owner string
-		OwnerVersion       int
+		Item, Owner  string
+		OwnerVersion int
 	}
 	After struct {
 		State, Kind, Leaver, Digest, Decision, RevertOf, FollowUpOf, By string
@@ -34,6 +33,7 @@ type leaf struct {
 		Reason                                                          any // a code; of a plan, sealed words
 		Transfers, Cancelled, Reverted                                  int
 		Completed, ApprovalsRequired                                    *int
+		Previous                                                        *int64
 		Merged                                                          bool
 		History                                                         []window
 	}
@@ -75,6 +75,7 @@ type claims struct {
 	outcomes                                    map[string]outcome
 	granted                                     map[string]grantLine
 	times                                       map[int64]bool // of the entries, in microseconds
+	last                                        *int64         // the entry before
 
 	items     map[string]item // of the plan, that no transfer was seen of
 	transfers map[string]bool // those seen
@@ -102,10 +103,15 @@ func (c *claims) entry(e entry) error {
 		return errors.New("the entry is of another place, corp or handover")
 	}
 	c.times[l.At.UnixMicro()] = true
+	before := c.last
+	c.last = &l.Index
 	switch {
 	case l.Action == "transfer.finish":
 		c.finished(&l)
-	case l.Subject == c.handover && strings.HasPrefix(l.Action, "handover."):
+	case l.Subject == c.handover:
+		if p := l.After.Previous; (p == nil) != (before == nil) || p != nil && *p != *before {
+			return errors.New("an entry of the case before it is missing")
+		}
 		return c.step(&l)
 	}
 	return nil
@@ -126,9 +132,6 @@ func (c *claims) finished(l *leaf) {
 // step takes up what somebody did about the handover as a whole.
 func (c *claims) step(l *leaf) error {
 	a := &l.After
-	if c.state != "" && l.Before.State != "" && l.Before.State != c.state {
-		return fmt.Errorf("it begins where the handover was %s, and it was %s: an entry before it is missing", l.Before.State, c.state)
-	}
 	if a.State != "" {
 		c.state = a.State
 	}
