@@ -15,26 +15,26 @@ import (
 // eyes are the parts of the four-eyes rule (docs/handover-states.md, "Four eyes"). They
 // are variables so that a test can take each one out and show that the rule then fails.
 var eyes = struct {
-	// responsible is who answers for what an actor plans or submits.
-	responsible func(ctx context.Context, q store.Querier, a *access.Actor) (nid.ID, error)
-	// behind are the people whose consent a vote has to be independent of.
-	behind func(r *record, executor nid.ID) []nid.ID
-	// summed are the people whose handovers of the last 24 hours add up.
-	summed func(r *record, executor nid.ID) []nid.ID
-	// hands says who could have acted as whom.
-	hands func(ctx context.Context, tx *store.Tx, members ...nid.ID) (identity.Hands, error)
-	// counted are the votes that count, of those that are valid.
-	counted func(hands identity.Hands, behind, valid []nid.ID) []nid.ID
+	// Responsible is who answers for what an actor plans or submits.
+	Responsible func(ctx context.Context, q store.Querier, a *access.Actor) (nid.ID, error)
+	// Behind are the people whose consent a vote has to be independent of.
+	Behind func(r *record, executor nid.ID) []nid.ID
+	// Summed are the people whose handovers of the last 24 hours add up.
+	Summed func(r *record, executor nid.ID) []nid.ID
+	// Hands says who could have acted as whom.
+	Hands func(ctx context.Context, tx *store.Tx, members ...nid.ID) (identity.Hands, error)
+	// Counted are the votes that count, of those that are valid.
+	Counted func(hands identity.Hands, behind, valid []nid.ID) []nid.ID
 }{
-	responsible: identity.Responsible,
-	behind: func(r *record, executor nid.ID) []nid.ID {
+	Responsible: identity.Responsible,
+	Behind: func(r *record, executor nid.ID) []nid.ID {
 		return some(append(r.Authors, r.Requester, r.Responsible, r.Executor, executor)...)
 	},
-	summed: func(r *record, executor nid.ID) []nid.ID {
+	Summed: func(r *record, executor nid.ID) []nid.ID {
 		return some(r.Requester, r.Responsible, r.Executor, executor)
 	},
-	hands: identity.HandsOf,
-	counted: func(hands identity.Hands, behind, valid []nid.ID) []nid.ID {
+	Hands: identity.HandsOf,
+	Counted: func(hands identity.Hands, behind, valid []nid.ID) []nid.ID {
 		return apart(hands, slices.DeleteFunc(slices.Clone(valid), func(v nid.ID) bool {
 			return slices.ContainsFunc(behind, func(b nid.ID) bool { return !hands.Apart(v, b) })
 		}))
@@ -52,7 +52,7 @@ func (r *record) by(author nid.ID) []nid.ID { return some(append(r.Authors, auth
 // behind are the people who stand behind the handover: requester, responsible person,
 // everybody who created, replanned or submitted it, who executed or scheduled it, and
 // who executes it now (zero: nobody yet).
-func (r *record) behind(executor nid.ID) []nid.ID { return eyes.behind(r, executor) }
+func (r *record) behind(executor nid.ID) []nid.ID { return eyes.Behind(r, executor) }
 
 // excluded are the people who cannot vote: those behind the handover, leaver and
 // successors, and the members who give something back.
@@ -76,18 +76,18 @@ func (r *record) tally(ctx context.Context, tx *store.Tx, o outline, executor ni
 		return t, all, err
 	}
 	behind := r.behind(executor)
-	hands, err := eyes.hands(ctx, tx, slices.Concat(behind, valid)...)
+	hands, err := eyes.Hands(ctx, tx, slices.Concat(behind, valid)...)
 	if err != nil {
 		return t, nil, err
 	}
-	t.counted = eyes.counted(hands, behind, valid)
+	t.counted = eyes.Counted(hands, behind, valid)
 	t.dependent = len(valid) - len(t.counted)
 	return t, all, nil
 }
 
 // independent reports whether a member is another pair of hands than each of the others.
 func independent(ctx context.Context, tx *store.Tx, member nid.ID, others []nid.ID) (bool, error) {
-	hands, err := eyes.hands(ctx, tx, append(others, member)...)
+	hands, err := eyes.Hands(ctx, tx, append(others, member)...)
 	return err == nil && !slices.ContainsFunc(others, func(other nid.ID) bool { return !hands.Apart(member, other) }), err
 }
 

@@ -73,7 +73,7 @@ func (o outline) people(r *record) []nid.ID {
 
 // need is the stricter of the policy at submission and the one now.
 func (r *record) need(ctx context.Context, q store.Querier, p approval.Policy, o outline, executor nid.ID) (approval.Need, error) {
-	now, err := needed(ctx, q, p, eyes.summed(r, executor), r.ID, o.total, o.keys)
+	now, err := needed(ctx, q, p, eyes.Summed(r, executor), r.ID, o.total, o.keys)
 	return r.Need.Stricter(now), err
 }
 

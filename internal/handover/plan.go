@@ -201,7 +201,7 @@ func work(ctx context.Context, q store.Querier, actor *access.Actor, in Input, f
 	if p.Policy, err = approval.Load(ctx, q); err != nil {
 		return nil, err
 	}
-	if p.Responsible, err = eyes.responsible(ctx, q, actor); err != nil {
+	if p.Responsible, err = eyes.Responsible(ctx, q, actor); err != nil {
 		return nil, err
 	}
 	if p.Need, err = needed(ctx, q, p.Policy, some(p.Responsible), nid.ID{}, len(p.Items), keyContacts(p.Items)); err != nil {

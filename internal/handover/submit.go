@@ -59,7 +59,7 @@ func (s *Service) Submit(ctx context.Context, id nid.ID, version int) error {
 		if err := p.mergers(ctx, tx); err != nil {
 			return err
 		}
-		need, err := needed(ctx, tx, policy, eyes.summed(r, nid.ID{}), r.ID, len(p.Items), keyContacts(p.Items))
+		need, err := needed(ctx, tx, policy, eyes.Summed(r, nid.ID{}), r.ID, len(p.Items), keyContacts(p.Items))
 		if err != nil {
 			return err
 		}
@@ -81,7 +81,7 @@ func (s *Service) Submit(ctx context.Context, id nid.ID, version int) error {
 		if err != nil {
 			return err
 		}
-		submitter, err := eyes.responsible(ctx, tx, actor)
+		submitter, err := eyes.Responsible(ctx, tx, actor)
 		if err != nil {
 			return err
 		}

@@ -80,11 +80,10 @@ func OneHand() *fault.Error {
 //     where the provider was last saved within Patience before the link; all who saved
 //     it before the link count, since one may write it down and another switch it on.
 //
-// Whoever could have acted as somebody who gave access to the member could have acted
-// as the member too. That is looked at as of the time when access was given as well as
-// now: going through a second account does not shorten the time in which its owner can
-// notice. Access ends when Patience has passed and the member has changed the password
-// and enrolled a factor themselves since.
+// Somebody who could have acted as that person could have acted as the member too,
+// whether they could do so when access was given or now: going through a second account
+// does not shorten the time in which its owner can notice. Access ends when Patience has
+// passed and the member has changed the password and enrolled a factor themselves since.
 //
 // The log keeps all of this and forgets nothing, also what was unlinked or deleted
 // later. It is read by the index audit_entries_hands: one statement for each step from
@@ -120,8 +119,9 @@ func HandsOf(ctx context.Context, tx *store.Tx, members ...nid.ID) (Hands, error
 		for _, v := range visits {
 			a := p.accounts[v.account]
 			for _, g := range a.given {
-				if g.since.index <= v.at.index && !a.ended(g, v.at) || !a.ended(g, now) {
+				if g.since.index <= v.at.index && !a.ended(g, v.at) {
 					add(visit{v.member, g.by, g.acted})
+					add(visit{v.member, g.by, v.at})
 				}
 			}
 		}
