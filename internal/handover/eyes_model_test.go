@@ -168,7 +168,7 @@ func (w *world) token(maker int) int {
 		by = w.people[maker]
 	}
 	w.change("service_tokens", `INSERT INTO service_tokens (id, corp_id, created_at, name, permissions, expires_at, secret_hash, created_by_id)
-		VALUES ($1, $2, $3, 'plans', '["VIEW_HANDOVERS","PLAN_HANDOVER"]', $4, $5, $6) RETURNING id`,
+		VALUES ($1, $2, $3, 'plans', '["PLAN_HANDOVER"]', $4, $5, $6) RETURNING id`,
 		p.id, w.ID, w.DB.Now(), w.DB.Now().AddDate(0, 6, 0), p.id[:], by)
 	w.tokens = append(w.tokens, p)
 	return len(w.tokens) - 1
@@ -199,7 +199,7 @@ func (w *world) actor(who int) (ctx context.Context, requester, responsible int)
 	}
 	p := w.tokens[who-100]
 	a := &access.Actor{Kind: access.Token, Corp: w.ID, ID: p.id, Lang: "en", RequestID: "req-test",
-		Grants: []access.Grant{{ID: p.id, Permissions: []access.Permission{"VIEW_HANDOVERS", access.PlanHandover}}}}
+		Grants: []access.Grant{{ID: p.id, Permissions: []access.Permission{access.PlanHandover}}}}
 	return access.With(context.Background(), a), -1, p.maker
 }
 
