@@ -2357,6 +2357,22 @@ func (c *HandoverClient) QueryRequestedBy(_m *Handover) *MemberQuery {
 	return query
 }
 
+// QueryResponsible queries the responsible edge of a Handover.
+func (c *HandoverClient) QueryResponsible(_m *Handover) *MemberQuery {
+	query := (&MemberClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(handover.Table, handover.FieldID, id),
+			sqlgraph.To(member.Table, member.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, handover.ResponsibleTable, handover.ResponsibleColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
 // QueryExecutedBy queries the executed_by edge of a Handover.
 func (c *HandoverClient) QueryExecutedBy(_m *Handover) *MemberQuery {
 	query := (&MemberClient{config: c.config}).Query()

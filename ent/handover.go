@@ -37,6 +37,10 @@ type Handover struct {
 	LeaverID nid.ID `json:"leaver_id,omitempty"`
 	// RequestedByID holds the value of the "requested_by_id" field.
 	RequestedByID nid.ID `json:"requested_by_id,omitempty"`
+	// ResponsibleID holds the value of the "responsible_id" field.
+	ResponsibleID nid.ID `json:"responsible_id,omitempty"`
+	// Everybody who created, replanned or submitted the handover, or whose service token did.
+	Authors []nid.ID `json:"authors,omitempty"`
 	// Reason holds the value of the "reason" field.
 	Reason *string `json:"reason,omitempty"`
 	// Message holds the value of the "message" field.
@@ -119,6 +123,8 @@ type HandoverEdges struct {
 	Leaver *Member `json:"leaver,omitempty"`
 	// RequestedBy holds the value of the requested_by edge.
 	RequestedBy *Member `json:"requested_by,omitempty"`
+	// Responsible holds the value of the responsible edge.
+	Responsible *Member `json:"responsible,omitempty"`
 	// ExecutedBy holds the value of the executed_by edge.
 	ExecutedBy *Member `json:"executed_by,omitempty"`
 	// RevertedBy holds the value of the reverted_by edge.
@@ -135,7 +141,7 @@ type HandoverEdges struct {
 	FollowUps []*Handover `json:"follow_ups,omitempty"`
 	// loadedTypes holds the information for reporting if a
 	// type was loaded (or requested) in eager-loading or not.
-	loadedTypes [9]bool
+	loadedTypes [10]bool
 }
 
 // LeaverOrErr returns the Leaver value or an error if the edge
@@ -160,12 +166,23 @@ func (e HandoverEdges) RequestedByOrErr() (*Member, error) {
 	return nil, &NotLoadedError{edge: "requested_by"}
 }
 
+// ResponsibleOrErr returns the Responsible value or an error if the edge
+// was not loaded in eager-loading, or loaded but was not found.
+func (e HandoverEdges) ResponsibleOrErr() (*Member, error) {
+	if e.Responsible != nil {
+		return e.Responsible, nil
+	} else if e.loadedTypes[2] {
+		return nil, &NotFoundError{label: member.Label}
+	}
+	return nil, &NotLoadedError{edge: "responsible"}
+}
+
 // ExecutedByOrErr returns the ExecutedBy value or an error if the edge
 // was not loaded in eager-loading, or loaded but was not found.
 func (e HandoverEdges) ExecutedByOrErr() (*Member, error) {
 	if e.ExecutedBy != nil {
 		return e.ExecutedBy, nil
-	} else if e.loadedTypes[2] {
+	} else if e.loadedTypes[3] {
 		return nil, &NotFoundError{label: member.Label}
 	}
 	return nil, &NotLoadedError{edge: "executed_by"}
@@ -176,7 +193,7 @@ func (e HandoverEdges) ExecutedByOrErr() (*Member, error) {
 func (e HandoverEdges) RevertedByOrErr() (*Handover, error) {
 	if e.RevertedBy != nil {
 		return e.RevertedBy, nil
-	} else if e.loadedTypes[3] {
+	} else if e.loadedTypes[4] {
 		return nil, &NotFoundError{label: handover.Label}
 	}
 	return nil, &NotLoadedError{edge: "reverted_by"}
@@ -185,7 +202,7 @@ func (e HandoverEdges) RevertedByOrErr() (*Handover, error) {
 // RevertsOrErr returns the Reverts value or an error if the edge
 // was not loaded in eager-loading.
 func (e HandoverEdges) RevertsOrErr() ([]*Handover, error) {
-	if e.loadedTypes[4] {
+	if e.loadedTypes[5] {
 		return e.Reverts, nil
 	}
 	return nil, &NotLoadedError{edge: "reverts"}
@@ -196,7 +213,7 @@ func (e HandoverEdges) RevertsOrErr() ([]*Handover, error) {
 func (e HandoverEdges) RevertOfOrErr() (*Handover, error) {
 	if e.RevertOf != nil {
 		return e.RevertOf, nil
-	} else if e.loadedTypes[5] {
+	} else if e.loadedTypes[6] {
 		return nil, &NotFoundError{label: handover.Label}
 	}
 	return nil, &NotLoadedError{edge: "revert_of"}
@@ -205,7 +222,7 @@ func (e HandoverEdges) RevertOfOrErr() (*Handover, error) {
 // ReversalsOrErr returns the Reversals value or an error if the edge
 // was not loaded in eager-loading.
 func (e HandoverEdges) ReversalsOrErr() ([]*Handover, error) {
-	if e.loadedTypes[6] {
+	if e.loadedTypes[7] {
 		return e.Reversals, nil
 	}
 	return nil, &NotLoadedError{edge: "reversals"}
@@ -216,7 +233,7 @@ func (e HandoverEdges) ReversalsOrErr() ([]*Handover, error) {
 func (e HandoverEdges) FollowUpOfOrErr() (*Handover, error) {
 	if e.FollowUpOf != nil {
 		return e.FollowUpOf, nil
-	} else if e.loadedTypes[7] {
+	} else if e.loadedTypes[8] {
 		return nil, &NotFoundError{label: handover.Label}
 	}
 	return nil, &NotLoadedError{edge: "follow_up_of"}
@@ -225,7 +242,7 @@ func (e HandoverEdges) FollowUpOfOrErr() (*Handover, error) {
 // FollowUpsOrErr returns the FollowUps value or an error if the edge
 // was not loaded in eager-loading.
 func (e HandoverEdges) FollowUpsOrErr() ([]*Handover, error) {
-	if e.loadedTypes[8] {
+	if e.loadedTypes[9] {
 		return e.FollowUps, nil
 	}
 	return nil, &NotLoadedError{edge: "follow_ups"}
@@ -236,9 +253,9 @@ func (*Handover) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
-		case handover.FieldPlan, handover.FieldApprovalReasons:
+		case handover.FieldAuthors, handover.FieldPlan, handover.FieldApprovalReasons:
 			values[i] = new([]byte)
-		case handover.FieldID, handover.FieldCorpID, handover.FieldLeaverID, handover.FieldRequestedByID, handover.FieldExecutedByID, handover.FieldRevertedByID, handover.FieldRevertOfID, handover.FieldFollowUpOfID:
+		case handover.FieldID, handover.FieldCorpID, handover.FieldLeaverID, handover.FieldRequestedByID, handover.FieldResponsibleID, handover.FieldExecutedByID, handover.FieldRevertedByID, handover.FieldRevertOfID, handover.FieldFollowUpOfID:
 			values[i] = new(nid.ID)
 		case handover.FieldVersion, handover.FieldApprovalsRequired, handover.FieldRunToken, handover.FieldTotal, handover.FieldPlanned, handover.FieldWaiting, handover.FieldCompleted, handover.FieldRefused, handover.FieldLimitReached, handover.FieldFailed, handover.FieldSkipped, handover.FieldCancelled, handover.FieldReverted:
 			values[i] = new(sql.NullInt64)
@@ -314,6 +331,20 @@ func (_m *Handover) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field requested_by_id", values[i])
 			} else if value != nil {
 				_m.RequestedByID = *value
+			}
+		case handover.FieldResponsibleID:
+			if value, ok := values[i].(*nid.ID); !ok {
+				return fmt.Errorf("unexpected type %T for field responsible_id", values[i])
+			} else if value != nil {
+				_m.ResponsibleID = *value
+			}
+		case handover.FieldAuthors:
+			if value, ok := values[i].(*[]byte); !ok {
+				return fmt.Errorf("unexpected type %T for field authors", values[i])
+			} else if value != nil && len(*value) > 0 {
+				if err := json.Unmarshal(*value, &_m.Authors); err != nil {
+					return fmt.Errorf("unmarshal field authors: %w", err)
+				}
 			}
 		case handover.FieldReason:
 			if value, ok := values[i].(*sql.NullString); !ok {
@@ -560,6 +591,11 @@ func (_m *Handover) QueryRequestedBy() *MemberQuery {
 	return NewHandoverClient(_m.config).QueryRequestedBy(_m)
 }
 
+// QueryResponsible queries the "responsible" edge of the Handover entity.
+func (_m *Handover) QueryResponsible() *MemberQuery {
+	return NewHandoverClient(_m.config).QueryResponsible(_m)
+}
+
 // QueryExecutedBy queries the "executed_by" edge of the Handover entity.
 func (_m *Handover) QueryExecutedBy() *MemberQuery {
 	return NewHandoverClient(_m.config).QueryExecutedBy(_m)
@@ -641,6 +677,12 @@ func (_m *Handover) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("requested_by_id=")
 	builder.WriteString(fmt.Sprintf("%v", _m.RequestedByID))
+	builder.WriteString(", ")
+	builder.WriteString("responsible_id=")
+	builder.WriteString(fmt.Sprintf("%v", _m.ResponsibleID))
+	builder.WriteString(", ")
+	builder.WriteString("authors=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Authors))
 	builder.WriteString(", ")
 	if v := _m.Reason; v != nil {
 		builder.WriteString("reason=")

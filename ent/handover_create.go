@@ -103,6 +103,26 @@ func (_c *HandoverCreate) SetNillableRequestedByID(v *nid.ID) *HandoverCreate {
 	return _c
 }
 
+// SetResponsibleID sets the "responsible_id" field.
+func (_c *HandoverCreate) SetResponsibleID(v nid.ID) *HandoverCreate {
+	_c.mutation.SetResponsibleID(v)
+	return _c
+}
+
+// SetNillableResponsibleID sets the "responsible_id" field if the given value is not nil.
+func (_c *HandoverCreate) SetNillableResponsibleID(v *nid.ID) *HandoverCreate {
+	if v != nil {
+		_c.SetResponsibleID(*v)
+	}
+	return _c
+}
+
+// SetAuthors sets the "authors" field.
+func (_c *HandoverCreate) SetAuthors(v []nid.ID) *HandoverCreate {
+	_c.mutation.SetAuthors(v)
+	return _c
+}
+
 // SetReason sets the "reason" field.
 func (_c *HandoverCreate) SetReason(v string) *HandoverCreate {
 	_c.mutation.SetReason(v)
@@ -579,6 +599,11 @@ func (_c *HandoverCreate) SetRequestedBy(v *Member) *HandoverCreate {
 	return _c.SetRequestedByID(v.ID)
 }
 
+// SetResponsible sets the "responsible" edge to the Member entity.
+func (_c *HandoverCreate) SetResponsible(v *Member) *HandoverCreate {
+	return _c.SetResponsibleID(v.ID)
+}
+
 // SetExecutedBy sets the "executed_by" edge to the Member entity.
 func (_c *HandoverCreate) SetExecutedBy(v *Member) *HandoverCreate {
 	return _c.SetExecutedByID(v.ID)
@@ -906,6 +931,10 @@ func (_c *HandoverCreate) createSpec() (*Handover, *sqlgraph.CreateSpec) {
 		_spec.SetField(handover.FieldState, field.TypeEnum, value)
 		_node.State = value
 	}
+	if value, ok := _c.mutation.Authors(); ok {
+		_spec.SetField(handover.FieldAuthors, field.TypeJSON, value)
+		_node.Authors = value
+	}
 	if value, ok := _c.mutation.Reason(); ok {
 		_spec.SetField(handover.FieldReason, field.TypeString, value)
 		_node.Reason = &value
@@ -1058,6 +1087,23 @@ func (_c *HandoverCreate) createSpec() (*Handover, *sqlgraph.CreateSpec) {
 			edge.Target.Nodes = append(edge.Target.Nodes, k)
 		}
 		_node.RequestedByID = nodes[0]
+		_spec.Edges = append(_spec.Edges, edge)
+	}
+	if nodes := _c.mutation.ResponsibleIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   handover.ResponsibleTable,
+			Columns: []string{handover.ResponsibleColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(member.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_node.ResponsibleID = nodes[0]
 		_spec.Edges = append(_spec.Edges, edge)
 	}
 	if nodes := _c.mutation.ExecutedByIDs(); len(nodes) > 0 {

@@ -28,6 +28,7 @@ type HandoverQuery struct {
 	predicates      []predicate.Handover
 	withLeaver      *MemberQuery
 	withRequestedBy *MemberQuery
+	withResponsible *MemberQuery
 	withExecutedBy  *MemberQuery
 	withRevertedBy  *HandoverQuery
 	withReverts     *HandoverQuery
@@ -109,6 +110,28 @@ func (_q *HandoverQuery) QueryRequestedBy() *MemberQuery {
 			sqlgraph.From(handover.Table, handover.FieldID, selector),
 			sqlgraph.To(member.Table, member.FieldID),
 			sqlgraph.Edge(sqlgraph.M2O, false, handover.RequestedByTable, handover.RequestedByColumn),
+		)
+		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
+		return fromU, nil
+	}
+	return query
+}
+
+// QueryResponsible chains the current query on the "responsible" edge.
+func (_q *HandoverQuery) QueryResponsible() *MemberQuery {
+	query := (&MemberClient{config: _q.config}).Query()
+	query.path = func(ctx context.Context) (fromU *sql.Selector, err error) {
+		if err := _q.prepareQuery(ctx); err != nil {
+			return nil, err
+		}
+		selector := _q.sqlQuery(ctx)
+		if err := selector.Err(); err != nil {
+			return nil, err
+		}
+		step := sqlgraph.NewStep(
+			sqlgraph.From(handover.Table, handover.FieldID, selector),
+			sqlgraph.To(member.Table, member.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, handover.ResponsibleTable, handover.ResponsibleColumn),
 		)
 		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
 		return fromU, nil
@@ -464,6 +487,7 @@ func (_q *HandoverQuery) Clone() *HandoverQuery {
 		predicates:      append([]predicate.Handover{}, _q.predicates...),
 		withLeaver:      _q.withLeaver.Clone(),
 		withRequestedBy: _q.withRequestedBy.Clone(),
+		withResponsible: _q.withResponsible.Clone(),
 		withExecutedBy:  _q.withExecutedBy.Clone(),
 		withRevertedBy:  _q.withRevertedBy.Clone(),
 		withReverts:     _q.withReverts.Clone(),
@@ -496,6 +520,17 @@ func (_q *HandoverQuery) WithRequestedBy(opts ...func(*MemberQuery)) *HandoverQu
 		opt(query)
 	}
 	_q.withRequestedBy = query
+	return _q
+}
+
+// WithResponsible tells the query-builder to eager-load the nodes that are connected to
+// the "responsible" edge. The optional arguments are used to configure the query builder of the edge.
+func (_q *HandoverQuery) WithResponsible(opts ...func(*MemberQuery)) *HandoverQuery {
+	query := (&MemberClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	_q.withResponsible = query
 	return _q
 }
 
@@ -654,9 +689,10 @@ func (_q *HandoverQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*Han
 	var (
 		nodes       = []*Handover{}
 		_spec       = _q.querySpec()
-		loadedTypes = [9]bool{
+		loadedTypes = [10]bool{
 			_q.withLeaver != nil,
 			_q.withRequestedBy != nil,
+			_q.withResponsible != nil,
 			_q.withExecutedBy != nil,
 			_q.withRevertedBy != nil,
 			_q.withReverts != nil,
@@ -696,6 +732,12 @@ func (_q *HandoverQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*Han
 	if query := _q.withRequestedBy; query != nil {
 		if err := _q.loadRequestedBy(ctx, query, nodes, nil,
 			func(n *Handover, e *Member) { n.Edges.RequestedBy = e }); err != nil {
+			return nil, err
+		}
+	}
+	if query := _q.withResponsible; query != nil {
+		if err := _q.loadResponsible(ctx, query, nodes, nil,
+			func(n *Handover, e *Member) { n.Edges.Responsible = e }); err != nil {
 			return nil, err
 		}
 	}
@@ -798,6 +840,35 @@ func (_q *HandoverQuery) loadRequestedBy(ctx context.Context, query *MemberQuery
 		nodes, ok := nodeids[n.ID]
 		if !ok {
 			return fmt.Errorf(`unexpected foreign-key "requested_by_id" returned %v`, n.ID)
+		}
+		for i := range nodes {
+			assign(nodes[i], n)
+		}
+	}
+	return nil
+}
+func (_q *HandoverQuery) loadResponsible(ctx context.Context, query *MemberQuery, nodes []*Handover, init func(*Handover), assign func(*Handover, *Member)) error {
+	ids := make([]nid.ID, 0, len(nodes))
+	nodeids := make(map[nid.ID][]*Handover)
+	for i := range nodes {
+		fk := nodes[i].ResponsibleID
+		if _, ok := nodeids[fk]; !ok {
+			ids = append(ids, fk)
+		}
+		nodeids[fk] = append(nodeids[fk], nodes[i])
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	query.Where(member.IDIn(ids...))
+	neighbors, err := query.All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range neighbors {
+		nodes, ok := nodeids[n.ID]
+		if !ok {
+			return fmt.Errorf(`unexpected foreign-key "responsible_id" returned %v`, n.ID)
 		}
 		for i := range nodes {
 			assign(nodes[i], n)
@@ -1045,6 +1116,9 @@ func (_q *HandoverQuery) querySpec() *sqlgraph.QuerySpec {
 		}
 		if _q.withRequestedBy != nil {
 			_spec.Node.AddColumnOnce(handover.FieldRequestedByID)
+		}
+		if _q.withResponsible != nil {
+			_spec.Node.AddColumnOnce(handover.FieldResponsibleID)
 		}
 		if _q.withExecutedBy != nil {
 			_spec.Node.AddColumnOnce(handover.FieldExecutedByID)

@@ -129,6 +129,44 @@ func (_u *HandoverUpdate) ClearRequestedByID() *HandoverUpdate {
 	return _u
 }
 
+// SetResponsibleID sets the "responsible_id" field.
+func (_u *HandoverUpdate) SetResponsibleID(v nid.ID) *HandoverUpdate {
+	_u.mutation.SetResponsibleID(v)
+	return _u
+}
+
+// SetNillableResponsibleID sets the "responsible_id" field if the given value is not nil.
+func (_u *HandoverUpdate) SetNillableResponsibleID(v *nid.ID) *HandoverUpdate {
+	if v != nil {
+		_u.SetResponsibleID(*v)
+	}
+	return _u
+}
+
+// ClearResponsibleID clears the value of the "responsible_id" field.
+func (_u *HandoverUpdate) ClearResponsibleID() *HandoverUpdate {
+	_u.mutation.ClearResponsibleID()
+	return _u
+}
+
+// SetAuthors sets the "authors" field.
+func (_u *HandoverUpdate) SetAuthors(v []nid.ID) *HandoverUpdate {
+	_u.mutation.SetAuthors(v)
+	return _u
+}
+
+// AppendAuthors appends value to the "authors" field.
+func (_u *HandoverUpdate) AppendAuthors(v []nid.ID) *HandoverUpdate {
+	_u.mutation.AppendAuthors(v)
+	return _u
+}
+
+// ClearAuthors clears the value of the "authors" field.
+func (_u *HandoverUpdate) ClearAuthors() *HandoverUpdate {
+	_u.mutation.ClearAuthors()
+	return _u
+}
+
 // SetReason sets the "reason" field.
 func (_u *HandoverUpdate) SetReason(v string) *HandoverUpdate {
 	_u.mutation.SetReason(v)
@@ -809,6 +847,11 @@ func (_u *HandoverUpdate) SetRequestedBy(v *Member) *HandoverUpdate {
 	return _u.SetRequestedByID(v.ID)
 }
 
+// SetResponsible sets the "responsible" edge to the Member entity.
+func (_u *HandoverUpdate) SetResponsible(v *Member) *HandoverUpdate {
+	return _u.SetResponsibleID(v.ID)
+}
+
 // SetExecutedBy sets the "executed_by" edge to the Member entity.
 func (_u *HandoverUpdate) SetExecutedBy(v *Member) *HandoverUpdate {
 	return _u.SetExecutedByID(v.ID)
@@ -888,6 +931,12 @@ func (_u *HandoverUpdate) ClearLeaver() *HandoverUpdate {
 // ClearRequestedBy clears the "requested_by" edge to the Member entity.
 func (_u *HandoverUpdate) ClearRequestedBy() *HandoverUpdate {
 	_u.mutation.ClearRequestedBy()
+	return _u
+}
+
+// ClearResponsible clears the "responsible" edge to the Member entity.
+func (_u *HandoverUpdate) ClearResponsible() *HandoverUpdate {
+	_u.mutation.ClearResponsible()
 	return _u
 }
 
@@ -1054,6 +1103,17 @@ func (_u *HandoverUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	}
 	if value, ok := _u.mutation.State(); ok {
 		_spec.SetField(handover.FieldState, field.TypeEnum, value)
+	}
+	if value, ok := _u.mutation.Authors(); ok {
+		_spec.SetField(handover.FieldAuthors, field.TypeJSON, value)
+	}
+	if value, ok := _u.mutation.AppendedAuthors(); ok {
+		_spec.AddModifier(func(u *sql.UpdateBuilder) {
+			sqljson.Append(u, handover.FieldAuthors, value)
+		})
+	}
+	if _u.mutation.AuthorsCleared() {
+		_spec.ClearField(handover.FieldAuthors, field.TypeJSON)
 	}
 	if value, ok := _u.mutation.Reason(); ok {
 		_spec.SetField(handover.FieldReason, field.TypeString, value)
@@ -1284,6 +1344,35 @@ func (_u *HandoverUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 			Inverse: false,
 			Table:   handover.RequestedByTable,
 			Columns: []string{handover.RequestedByColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(member.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.ResponsibleCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   handover.ResponsibleTable,
+			Columns: []string{handover.ResponsibleColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(member.FieldID, field.TypeUUID),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.ResponsibleIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   handover.ResponsibleTable,
+			Columns: []string{handover.ResponsibleColumn},
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(member.FieldID, field.TypeUUID),
@@ -1659,6 +1748,44 @@ func (_u *HandoverUpdateOne) SetNillableRequestedByID(v *nid.ID) *HandoverUpdate
 // ClearRequestedByID clears the value of the "requested_by_id" field.
 func (_u *HandoverUpdateOne) ClearRequestedByID() *HandoverUpdateOne {
 	_u.mutation.ClearRequestedByID()
+	return _u
+}
+
+// SetResponsibleID sets the "responsible_id" field.
+func (_u *HandoverUpdateOne) SetResponsibleID(v nid.ID) *HandoverUpdateOne {
+	_u.mutation.SetResponsibleID(v)
+	return _u
+}
+
+// SetNillableResponsibleID sets the "responsible_id" field if the given value is not nil.
+func (_u *HandoverUpdateOne) SetNillableResponsibleID(v *nid.ID) *HandoverUpdateOne {
+	if v != nil {
+		_u.SetResponsibleID(*v)
+	}
+	return _u
+}
+
+// ClearResponsibleID clears the value of the "responsible_id" field.
+func (_u *HandoverUpdateOne) ClearResponsibleID() *HandoverUpdateOne {
+	_u.mutation.ClearResponsibleID()
+	return _u
+}
+
+// SetAuthors sets the "authors" field.
+func (_u *HandoverUpdateOne) SetAuthors(v []nid.ID) *HandoverUpdateOne {
+	_u.mutation.SetAuthors(v)
+	return _u
+}
+
+// AppendAuthors appends value to the "authors" field.
+func (_u *HandoverUpdateOne) AppendAuthors(v []nid.ID) *HandoverUpdateOne {
+	_u.mutation.AppendAuthors(v)
+	return _u
+}
+
+// ClearAuthors clears the value of the "authors" field.
+func (_u *HandoverUpdateOne) ClearAuthors() *HandoverUpdateOne {
+	_u.mutation.ClearAuthors()
 	return _u
 }
 
@@ -2342,6 +2469,11 @@ func (_u *HandoverUpdateOne) SetRequestedBy(v *Member) *HandoverUpdateOne {
 	return _u.SetRequestedByID(v.ID)
 }
 
+// SetResponsible sets the "responsible" edge to the Member entity.
+func (_u *HandoverUpdateOne) SetResponsible(v *Member) *HandoverUpdateOne {
+	return _u.SetResponsibleID(v.ID)
+}
+
 // SetExecutedBy sets the "executed_by" edge to the Member entity.
 func (_u *HandoverUpdateOne) SetExecutedBy(v *Member) *HandoverUpdateOne {
 	return _u.SetExecutedByID(v.ID)
@@ -2421,6 +2553,12 @@ func (_u *HandoverUpdateOne) ClearLeaver() *HandoverUpdateOne {
 // ClearRequestedBy clears the "requested_by" edge to the Member entity.
 func (_u *HandoverUpdateOne) ClearRequestedBy() *HandoverUpdateOne {
 	_u.mutation.ClearRequestedBy()
+	return _u
+}
+
+// ClearResponsible clears the "responsible" edge to the Member entity.
+func (_u *HandoverUpdateOne) ClearResponsible() *HandoverUpdateOne {
+	_u.mutation.ClearResponsible()
 	return _u
 }
 
@@ -2617,6 +2755,17 @@ func (_u *HandoverUpdateOne) sqlSave(ctx context.Context) (_node *Handover, err 
 	}
 	if value, ok := _u.mutation.State(); ok {
 		_spec.SetField(handover.FieldState, field.TypeEnum, value)
+	}
+	if value, ok := _u.mutation.Authors(); ok {
+		_spec.SetField(handover.FieldAuthors, field.TypeJSON, value)
+	}
+	if value, ok := _u.mutation.AppendedAuthors(); ok {
+		_spec.AddModifier(func(u *sql.UpdateBuilder) {
+			sqljson.Append(u, handover.FieldAuthors, value)
+		})
+	}
+	if _u.mutation.AuthorsCleared() {
+		_spec.ClearField(handover.FieldAuthors, field.TypeJSON)
 	}
 	if value, ok := _u.mutation.Reason(); ok {
 		_spec.SetField(handover.FieldReason, field.TypeString, value)
@@ -2847,6 +2996,35 @@ func (_u *HandoverUpdateOne) sqlSave(ctx context.Context) (_node *Handover, err 
 			Inverse: false,
 			Table:   handover.RequestedByTable,
 			Columns: []string{handover.RequestedByColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(member.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.ResponsibleCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   handover.ResponsibleTable,
+			Columns: []string{handover.ResponsibleColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(member.FieldID, field.TypeUUID),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.ResponsibleIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   handover.ResponsibleTable,
+			Columns: []string{handover.ResponsibleColumn},
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(member.FieldID, field.TypeUUID),

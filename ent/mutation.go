@@ -12741,6 +12741,8 @@ type HandoverMutation struct {
 	updated_at             *time.Time
 	kind                   *handover.Kind
 	state                  *handover.State
+	authors                *[]nid.ID
+	appendauthors          []nid.ID
 	reason                 *string
 	message                *string
 	history_mode           *handover.HistoryMode
@@ -12790,6 +12792,8 @@ type HandoverMutation struct {
 	clearedleaver          bool
 	requested_by           *nid.ID
 	clearedrequested_by    bool
+	responsible            *nid.ID
+	clearedresponsible     bool
 	executed_by            *nid.ID
 	clearedexecuted_by     bool
 	reverted_by            *nid.ID
@@ -13235,6 +13239,120 @@ func (m *HandoverMutation) RequestedByIDCleared() bool {
 func (m *HandoverMutation) ResetRequestedByID() {
 	m.requested_by = nil
 	delete(m.clearedFields, handover.FieldRequestedByID)
+}
+
+// SetResponsibleID sets the "responsible_id" field.
+func (m *HandoverMutation) SetResponsibleID(n nid.ID) {
+	m.responsible = &n
+}
+
+// ResponsibleID returns the value of the "responsible_id" field in the mutation.
+func (m *HandoverMutation) ResponsibleID() (r nid.ID, exists bool) {
+	v := m.responsible
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldResponsibleID returns the old "responsible_id" field's value of the Handover entity.
+// If the Handover object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *HandoverMutation) OldResponsibleID(ctx context.Context) (v nid.ID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldResponsibleID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldResponsibleID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldResponsibleID: %w", err)
+	}
+	return oldValue.ResponsibleID, nil
+}
+
+// ClearResponsibleID clears the value of the "responsible_id" field.
+func (m *HandoverMutation) ClearResponsibleID() {
+	m.responsible = nil
+	m.clearedFields[handover.FieldResponsibleID] = struct{}{}
+}
+
+// ResponsibleIDCleared returns if the "responsible_id" field was cleared in this mutation.
+func (m *HandoverMutation) ResponsibleIDCleared() bool {
+	_, ok := m.clearedFields[handover.FieldResponsibleID]
+	return ok
+}
+
+// ResetResponsibleID resets all changes to the "responsible_id" field.
+func (m *HandoverMutation) ResetResponsibleID() {
+	m.responsible = nil
+	delete(m.clearedFields, handover.FieldResponsibleID)
+}
+
+// SetAuthors sets the "authors" field.
+func (m *HandoverMutation) SetAuthors(n []nid.ID) {
+	m.authors = &n
+	m.appendauthors = nil
+}
+
+// Authors returns the value of the "authors" field in the mutation.
+func (m *HandoverMutation) Authors() (r []nid.ID, exists bool) {
+	v := m.authors
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldAuthors returns the old "authors" field's value of the Handover entity.
+// If the Handover object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *HandoverMutation) OldAuthors(ctx context.Context) (v []nid.ID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldAuthors is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldAuthors requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldAuthors: %w", err)
+	}
+	return oldValue.Authors, nil
+}
+
+// AppendAuthors adds n to the "authors" field.
+func (m *HandoverMutation) AppendAuthors(n []nid.ID) {
+	m.appendauthors = append(m.appendauthors, n...)
+}
+
+// AppendedAuthors returns the list of values that were appended to the "authors" field in this mutation.
+func (m *HandoverMutation) AppendedAuthors() ([]nid.ID, bool) {
+	if len(m.appendauthors) == 0 {
+		return nil, false
+	}
+	return m.appendauthors, true
+}
+
+// ClearAuthors clears the value of the "authors" field.
+func (m *HandoverMutation) ClearAuthors() {
+	m.authors = nil
+	m.appendauthors = nil
+	m.clearedFields[handover.FieldAuthors] = struct{}{}
+}
+
+// AuthorsCleared returns if the "authors" field was cleared in this mutation.
+func (m *HandoverMutation) AuthorsCleared() bool {
+	_, ok := m.clearedFields[handover.FieldAuthors]
+	return ok
+}
+
+// ResetAuthors resets all changes to the "authors" field.
+func (m *HandoverMutation) ResetAuthors() {
+	m.authors = nil
+	m.appendauthors = nil
+	delete(m.clearedFields, handover.FieldAuthors)
 }
 
 // SetReason sets the "reason" field.
@@ -15033,6 +15151,33 @@ func (m *HandoverMutation) ResetRequestedBy() {
 	m.clearedrequested_by = false
 }
 
+// ClearResponsible clears the "responsible" edge to the Member entity.
+func (m *HandoverMutation) ClearResponsible() {
+	m.clearedresponsible = true
+	m.clearedFields[handover.FieldResponsibleID] = struct{}{}
+}
+
+// ResponsibleCleared reports if the "responsible" edge to the Member entity was cleared.
+func (m *HandoverMutation) ResponsibleCleared() bool {
+	return m.ResponsibleIDCleared() || m.clearedresponsible
+}
+
+// ResponsibleIDs returns the "responsible" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// ResponsibleID instead. It exists only for internal usage by the builders.
+func (m *HandoverMutation) ResponsibleIDs() (ids []nid.ID) {
+	if id := m.responsible; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetResponsible resets all changes to the "responsible" edge.
+func (m *HandoverMutation) ResetResponsible() {
+	m.responsible = nil
+	m.clearedresponsible = false
+}
+
 // ClearExecutedBy clears the "executed_by" edge to the Member entity.
 func (m *HandoverMutation) ClearExecutedBy() {
 	m.clearedexecuted_by = true
@@ -15337,7 +15482,7 @@ func (m *HandoverMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *HandoverMutation) Fields() []string {
-	fields := make([]string, 0, 42)
+	fields := make([]string, 0, 44)
 	if m.corp_id != nil {
 		fields = append(fields, handover.FieldCorpID)
 	}
@@ -15361,6 +15506,12 @@ func (m *HandoverMutation) Fields() []string {
 	}
 	if m.requested_by != nil {
 		fields = append(fields, handover.FieldRequestedByID)
+	}
+	if m.responsible != nil {
+		fields = append(fields, handover.FieldResponsibleID)
+	}
+	if m.authors != nil {
+		fields = append(fields, handover.FieldAuthors)
 	}
 	if m.reason != nil {
 		fields = append(fields, handover.FieldReason)
@@ -15488,6 +15639,10 @@ func (m *HandoverMutation) Field(name string) (ent.Value, bool) {
 		return m.LeaverID()
 	case handover.FieldRequestedByID:
 		return m.RequestedByID()
+	case handover.FieldResponsibleID:
+		return m.ResponsibleID()
+	case handover.FieldAuthors:
+		return m.Authors()
 	case handover.FieldReason:
 		return m.Reason()
 	case handover.FieldMessage:
@@ -15581,6 +15736,10 @@ func (m *HandoverMutation) OldField(ctx context.Context, name string) (ent.Value
 		return m.OldLeaverID(ctx)
 	case handover.FieldRequestedByID:
 		return m.OldRequestedByID(ctx)
+	case handover.FieldResponsibleID:
+		return m.OldResponsibleID(ctx)
+	case handover.FieldAuthors:
+		return m.OldAuthors(ctx)
 	case handover.FieldReason:
 		return m.OldReason(ctx)
 	case handover.FieldMessage:
@@ -15713,6 +15872,20 @@ func (m *HandoverMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetRequestedByID(v)
+		return nil
+	case handover.FieldResponsibleID:
+		v, ok := value.(nid.ID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetResponsibleID(v)
+		return nil
+	case handover.FieldAuthors:
+		v, ok := value.([]nid.ID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetAuthors(v)
 		return nil
 	case handover.FieldReason:
 		v, ok := value.(string)
@@ -16144,6 +16317,12 @@ func (m *HandoverMutation) ClearedFields() []string {
 	if m.FieldCleared(handover.FieldRequestedByID) {
 		fields = append(fields, handover.FieldRequestedByID)
 	}
+	if m.FieldCleared(handover.FieldResponsibleID) {
+		fields = append(fields, handover.FieldResponsibleID)
+	}
+	if m.FieldCleared(handover.FieldAuthors) {
+		fields = append(fields, handover.FieldAuthors)
+	}
 	if m.FieldCleared(handover.FieldReason) {
 		fields = append(fields, handover.FieldReason)
 	}
@@ -16217,6 +16396,12 @@ func (m *HandoverMutation) ClearField(name string) error {
 	switch name {
 	case handover.FieldRequestedByID:
 		m.ClearRequestedByID()
+		return nil
+	case handover.FieldResponsibleID:
+		m.ClearResponsibleID()
+		return nil
+	case handover.FieldAuthors:
+		m.ClearAuthors()
 		return nil
 	case handover.FieldReason:
 		m.ClearReason()
@@ -16306,6 +16491,12 @@ func (m *HandoverMutation) ResetField(name string) error {
 		return nil
 	case handover.FieldRequestedByID:
 		m.ResetRequestedByID()
+		return nil
+	case handover.FieldResponsibleID:
+		m.ResetResponsibleID()
+		return nil
+	case handover.FieldAuthors:
+		m.ResetAuthors()
 		return nil
 	case handover.FieldReason:
 		m.ResetReason()
@@ -16415,12 +16606,15 @@ func (m *HandoverMutation) ResetField(name string) error {
 
 // AddedEdges returns all edge names that were set/added in this mutation.
 func (m *HandoverMutation) AddedEdges() []string {
-	edges := make([]string, 0, 9)
+	edges := make([]string, 0, 10)
 	if m.leaver != nil {
 		edges = append(edges, handover.EdgeLeaver)
 	}
 	if m.requested_by != nil {
 		edges = append(edges, handover.EdgeRequestedBy)
+	}
+	if m.responsible != nil {
+		edges = append(edges, handover.EdgeResponsible)
 	}
 	if m.executed_by != nil {
 		edges = append(edges, handover.EdgeExecutedBy)
@@ -16456,6 +16650,10 @@ func (m *HandoverMutation) AddedIDs(name string) []ent.Value {
 		}
 	case handover.EdgeRequestedBy:
 		if id := m.requested_by; id != nil {
+			return []ent.Value{*id}
+		}
+	case handover.EdgeResponsible:
+		if id := m.responsible; id != nil {
 			return []ent.Value{*id}
 		}
 	case handover.EdgeExecutedBy:
@@ -16498,7 +16696,7 @@ func (m *HandoverMutation) AddedIDs(name string) []ent.Value {
 
 // RemovedEdges returns all edge names that were removed in this mutation.
 func (m *HandoverMutation) RemovedEdges() []string {
-	edges := make([]string, 0, 9)
+	edges := make([]string, 0, 10)
 	if m.removedreverts != nil {
 		edges = append(edges, handover.EdgeReverts)
 	}
@@ -16539,12 +16737,15 @@ func (m *HandoverMutation) RemovedIDs(name string) []ent.Value {
 
 // ClearedEdges returns all edge names that were cleared in this mutation.
 func (m *HandoverMutation) ClearedEdges() []string {
-	edges := make([]string, 0, 9)
+	edges := make([]string, 0, 10)
 	if m.clearedleaver {
 		edges = append(edges, handover.EdgeLeaver)
 	}
 	if m.clearedrequested_by {
 		edges = append(edges, handover.EdgeRequestedBy)
+	}
+	if m.clearedresponsible {
+		edges = append(edges, handover.EdgeResponsible)
 	}
 	if m.clearedexecuted_by {
 		edges = append(edges, handover.EdgeExecutedBy)
@@ -16578,6 +16779,8 @@ func (m *HandoverMutation) EdgeCleared(name string) bool {
 		return m.clearedleaver
 	case handover.EdgeRequestedBy:
 		return m.clearedrequested_by
+	case handover.EdgeResponsible:
+		return m.clearedresponsible
 	case handover.EdgeExecutedBy:
 		return m.clearedexecuted_by
 	case handover.EdgeRevertedBy:
@@ -16606,6 +16809,9 @@ func (m *HandoverMutation) ClearEdge(name string) error {
 	case handover.EdgeRequestedBy:
 		m.ClearRequestedBy()
 		return nil
+	case handover.EdgeResponsible:
+		m.ClearResponsible()
+		return nil
 	case handover.EdgeExecutedBy:
 		m.ClearExecutedBy()
 		return nil
@@ -16631,6 +16837,9 @@ func (m *HandoverMutation) ResetEdge(name string) error {
 		return nil
 	case handover.EdgeRequestedBy:
 		m.ResetRequestedBy()
+		return nil
+	case handover.EdgeResponsible:
+		m.ResetResponsible()
 		return nil
 	case handover.EdgeExecutedBy:
 		m.ResetExecutedBy()

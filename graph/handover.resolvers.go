@@ -29,6 +29,10 @@ func (r *handoverResolver) RequestedBy(ctx context.Context, obj *ent.Handover) (
 	return one(ctx, obj, "requestedBy", members, func(h *ent.Handover) nid.ID { return h.RequestedByID })
 }
 
+func (r *handoverResolver) Responsible(ctx context.Context, obj *ent.Handover) (*ent.Member, error) {
+	return one(ctx, obj, "responsible", members, func(h *ent.Handover) nid.ID { return h.ResponsibleID })
+}
+
 func (r *handoverResolver) Approvals(ctx context.Context, obj *ent.Handover) ([]*ent.Approval, error) {
 	return votes(ctx, obj)
 }

@@ -33,6 +33,10 @@ const (
 	FieldLeaverID = "leaver_id"
 	// FieldRequestedByID holds the string denoting the requested_by_id field in the database.
 	FieldRequestedByID = "requested_by_id"
+	// FieldResponsibleID holds the string denoting the responsible_id field in the database.
+	FieldResponsibleID = "responsible_id"
+	// FieldAuthors holds the string denoting the authors field in the database.
+	FieldAuthors = "authors"
 	// FieldReason holds the string denoting the reason field in the database.
 	FieldReason = "reason"
 	// FieldMessage holds the string denoting the message field in the database.
@@ -105,6 +109,8 @@ const (
 	EdgeLeaver = "leaver"
 	// EdgeRequestedBy holds the string denoting the requested_by edge name in mutations.
 	EdgeRequestedBy = "requested_by"
+	// EdgeResponsible holds the string denoting the responsible edge name in mutations.
+	EdgeResponsible = "responsible"
 	// EdgeExecutedBy holds the string denoting the executed_by edge name in mutations.
 	EdgeExecutedBy = "executed_by"
 	// EdgeRevertedBy holds the string denoting the reverted_by edge name in mutations.
@@ -135,6 +141,13 @@ const (
 	RequestedByInverseTable = "members"
 	// RequestedByColumn is the table column denoting the requested_by relation/edge.
 	RequestedByColumn = "requested_by_id"
+	// ResponsibleTable is the table that holds the responsible relation/edge.
+	ResponsibleTable = "handovers"
+	// ResponsibleInverseTable is the table name for the Member entity.
+	// It exists in this package in order to avoid circular dependency with the "member" package.
+	ResponsibleInverseTable = "members"
+	// ResponsibleColumn is the table column denoting the responsible relation/edge.
+	ResponsibleColumn = "responsible_id"
 	// ExecutedByTable is the table that holds the executed_by relation/edge.
 	ExecutedByTable = "handovers"
 	// ExecutedByInverseTable is the table name for the Member entity.
@@ -179,6 +192,8 @@ var Columns = []string{
 	FieldState,
 	FieldLeaverID,
 	FieldRequestedByID,
+	FieldResponsibleID,
+	FieldAuthors,
 	FieldReason,
 	FieldMessage,
 	FieldHistoryMode,
@@ -397,6 +412,11 @@ func ByRequestedByID(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldRequestedByID, opts...).ToFunc()
 }
 
+// ByResponsibleID orders the results by the responsible_id field.
+func ByResponsibleID(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldResponsibleID, opts...).ToFunc()
+}
+
 // ByReason orders the results by the reason field.
 func ByReason(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldReason, opts...).ToFunc()
@@ -571,6 +591,13 @@ func ByRequestedByField(field string, opts ...sql.OrderTermOption) OrderOption {
 	}
 }
 
+// ByResponsibleField orders the results by responsible field.
+func ByResponsibleField(field string, opts ...sql.OrderTermOption) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborTerms(s, newResponsibleStep(), sql.OrderByField(field, opts...))
+	}
+}
+
 // ByExecutedByField orders the results by executed_by field.
 func ByExecutedByField(field string, opts ...sql.OrderTermOption) OrderOption {
 	return func(s *sql.Selector) {
@@ -652,6 +679,13 @@ func newRequestedByStep() *sqlgraph.Step {
 		sqlgraph.From(Table, FieldID),
 		sqlgraph.To(RequestedByInverseTable, FieldID),
 		sqlgraph.Edge(sqlgraph.M2O, false, RequestedByTable, RequestedByColumn),
+	)
+}
+func newResponsibleStep() *sqlgraph.Step {
+	return sqlgraph.NewStep(
+		sqlgraph.From(Table, FieldID),
+		sqlgraph.To(ResponsibleInverseTable, FieldID),
+		sqlgraph.Edge(sqlgraph.M2O, false, ResponsibleTable, ResponsibleColumn),
 	)
 }
 func newExecutedByStep() *sqlgraph.Step {

@@ -86,6 +86,11 @@ func RequestedByID(v nid.ID) predicate.Handover {
 	return predicate.Handover(sql.FieldEQ(FieldRequestedByID, v))
 }
 
+// ResponsibleID applies equality check predicate on the "responsible_id" field. It's identical to ResponsibleIDEQ.
+func ResponsibleID(v nid.ID) predicate.Handover {
+	return predicate.Handover(sql.FieldEQ(FieldResponsibleID, v))
+}
+
 // Reason applies equality check predicate on the "reason" field. It's identical to ReasonEQ.
 func Reason(v string) predicate.Handover {
 	return predicate.Handover(sql.FieldEQ(FieldReason, v))
@@ -489,6 +494,46 @@ func RequestedByIDIsNil() predicate.Handover {
 // RequestedByIDNotNil applies the NotNil predicate on the "requested_by_id" field.
 func RequestedByIDNotNil() predicate.Handover {
 	return predicate.Handover(sql.FieldNotNull(FieldRequestedByID))
+}
+
+// ResponsibleIDEQ applies the EQ predicate on the "responsible_id" field.
+func ResponsibleIDEQ(v nid.ID) predicate.Handover {
+	return predicate.Handover(sql.FieldEQ(FieldResponsibleID, v))
+}
+
+// ResponsibleIDNEQ applies the NEQ predicate on the "responsible_id" field.
+func ResponsibleIDNEQ(v nid.ID) predicate.Handover {
+	return predicate.Handover(sql.FieldNEQ(FieldResponsibleID, v))
+}
+
+// ResponsibleIDIn applies the In predicate on the "responsible_id" field.
+func ResponsibleIDIn(vs ...nid.ID) predicate.Handover {
+	return predicate.Handover(sql.FieldIn(FieldResponsibleID, vs...))
+}
+
+// ResponsibleIDNotIn applies the NotIn predicate on the "responsible_id" field.
+func ResponsibleIDNotIn(vs ...nid.ID) predicate.Handover {
+	return predicate.Handover(sql.FieldNotIn(FieldResponsibleID, vs...))
+}
+
+// ResponsibleIDIsNil applies the IsNil predicate on the "responsible_id" field.
+func ResponsibleIDIsNil() predicate.Handover {
+	return predicate.Handover(sql.FieldIsNull(FieldResponsibleID))
+}
+
+// ResponsibleIDNotNil applies the NotNil predicate on the "responsible_id" field.
+func ResponsibleIDNotNil() predicate.Handover {
+	return predicate.Handover(sql.FieldNotNull(FieldResponsibleID))
+}
+
+// AuthorsIsNil applies the IsNil predicate on the "authors" field.
+func AuthorsIsNil() predicate.Handover {
+	return predicate.Handover(sql.FieldIsNull(FieldAuthors))
+}
+
+// AuthorsNotNil applies the NotNil predicate on the "authors" field.
+func AuthorsNotNil() predicate.Handover {
+	return predicate.Handover(sql.FieldNotNull(FieldAuthors))
 }
 
 // ReasonEQ applies the EQ predicate on the "reason" field.
@@ -1999,6 +2044,29 @@ func HasRequestedBy() predicate.Handover {
 func HasRequestedByWith(preds ...predicate.Member) predicate.Handover {
 	return predicate.Handover(func(s *sql.Selector) {
 		step := newRequestedByStep()
+		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
+			for _, p := range preds {
+				p(s)
+			}
+		})
+	})
+}
+
+// HasResponsible applies the HasEdge predicate on the "responsible" edge.
+func HasResponsible() predicate.Handover {
+	return predicate.Handover(func(s *sql.Selector) {
+		step := sqlgraph.NewStep(
+			sqlgraph.From(Table, FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, ResponsibleTable, ResponsibleColumn),
+		)
+		sqlgraph.HasNeighbors(s, step)
+	})
+}
+
+// HasResponsibleWith applies the HasEdge predicate on the "responsible" edge with a given conditions (other predicates).
+func HasResponsibleWith(preds ...predicate.Member) predicate.Handover {
+	return predicate.Handover(func(s *sql.Selector) {
+		step := newResponsibleStep()
 		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
 			for _, p := range preds {
 				p(s)

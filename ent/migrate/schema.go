@@ -165,6 +165,14 @@ var (
 				Unique:  false,
 				Columns: []*schema.Column{AuditEntriesColumns[1], AuditEntriesColumns[4], AuditEntriesColumns[3]},
 			},
+			{
+				Name:    "audit_entries_hands",
+				Unique:  false,
+				Columns: []*schema.Column{AuditEntriesColumns[1], AuditEntriesColumns[8], AuditEntriesColumns[3]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "action IN ('credential.reset', 'credential.set', 'credential.enrol', 'identity.link')",
+				},
+			},
 		},
 	}
 	// ContactsColumns holds the columns for the "contacts" table.
@@ -722,6 +730,7 @@ var (
 		{Name: "updated_at", Type: field.TypeTime},
 		{Name: "kind", Type: field.TypeEnum, Enums: []string{"RESIGNED", "ON_JOB"}},
 		{Name: "state", Type: field.TypeEnum, Enums: []string{"DRAFT", "AWAITING_APPROVAL", "READY", "SCHEDULED", "RUNNING", "COMPLETED", "PARTIAL", "FAILED", "REJECTED", "CANCELLED", "REVERTED"}},
+		{Name: "authors", Type: field.TypeJSON, Nullable: true},
 		{Name: "reason", Type: field.TypeString, Nullable: true},
 		{Name: "message", Type: field.TypeString, Nullable: true},
 		{Name: "history_mode", Type: field.TypeEnum, Enums: []string{"NONE", "ALL", "WINDOW"}, Default: "NONE"},
@@ -754,6 +763,7 @@ var (
 		{Name: "reverted", Type: field.TypeInt, Default: 0},
 		{Name: "leaver_id", Type: field.TypeUUID},
 		{Name: "requested_by_id", Type: field.TypeUUID, Nullable: true},
+		{Name: "responsible_id", Type: field.TypeUUID, Nullable: true},
 		{Name: "executed_by_id", Type: field.TypeUUID, Nullable: true},
 		{Name: "reverted_by_id", Type: field.TypeUUID, Nullable: true},
 		{Name: "revert_of_id", Type: field.TypeUUID, Nullable: true},
@@ -767,37 +777,43 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "handovers_members_leaver",
-				Columns:    []*schema.Column{HandoversColumns[37]},
+				Columns:    []*schema.Column{HandoversColumns[38]},
 				RefColumns: []*schema.Column{MembersColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
 			{
 				Symbol:     "handovers_members_requested_by",
-				Columns:    []*schema.Column{HandoversColumns[38]},
-				RefColumns: []*schema.Column{MembersColumns[0]},
-				OnDelete:   schema.SetNull,
-			},
-			{
-				Symbol:     "handovers_members_executed_by",
 				Columns:    []*schema.Column{HandoversColumns[39]},
 				RefColumns: []*schema.Column{MembersColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
 			{
-				Symbol:     "handovers_handovers_reverts",
+				Symbol:     "handovers_members_responsible",
 				Columns:    []*schema.Column{HandoversColumns[40]},
+				RefColumns: []*schema.Column{MembersColumns[0]},
+				OnDelete:   schema.SetNull,
+			},
+			{
+				Symbol:     "handovers_members_executed_by",
+				Columns:    []*schema.Column{HandoversColumns[41]},
+				RefColumns: []*schema.Column{MembersColumns[0]},
+				OnDelete:   schema.SetNull,
+			},
+			{
+				Symbol:     "handovers_handovers_reverts",
+				Columns:    []*schema.Column{HandoversColumns[42]},
 				RefColumns: []*schema.Column{HandoversColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
 			{
 				Symbol:     "handovers_handovers_reversals",
-				Columns:    []*schema.Column{HandoversColumns[41]},
+				Columns:    []*schema.Column{HandoversColumns[43]},
 				RefColumns: []*schema.Column{HandoversColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
 			{
 				Symbol:     "handovers_handovers_follow_ups",
-				Columns:    []*schema.Column{HandoversColumns[42]},
+				Columns:    []*schema.Column{HandoversColumns[44]},
 				RefColumns: []*schema.Column{HandoversColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
@@ -826,32 +842,37 @@ var (
 			{
 				Name:    "handover_corp_id_leaver_id_id",
 				Unique:  false,
-				Columns: []*schema.Column{HandoversColumns[1], HandoversColumns[37], HandoversColumns[0]},
+				Columns: []*schema.Column{HandoversColumns[1], HandoversColumns[38], HandoversColumns[0]},
 			},
 			{
 				Name:    "handover_corp_id_requested_by_id_created_at",
 				Unique:  false,
-				Columns: []*schema.Column{HandoversColumns[1], HandoversColumns[38], HandoversColumns[2]},
+				Columns: []*schema.Column{HandoversColumns[1], HandoversColumns[39], HandoversColumns[2]},
 			},
 			{
-				Name:    "handover_corp_id_executed_by_id",
+				Name:    "handover_corp_id_responsible_id_updated_at",
 				Unique:  false,
-				Columns: []*schema.Column{HandoversColumns[1], HandoversColumns[39]},
+				Columns: []*schema.Column{HandoversColumns[1], HandoversColumns[40], HandoversColumns[4]},
+			},
+			{
+				Name:    "handover_corp_id_executed_by_id_updated_at",
+				Unique:  false,
+				Columns: []*schema.Column{HandoversColumns[1], HandoversColumns[41], HandoversColumns[4]},
 			},
 			{
 				Name:    "handover_corp_id_reverted_by_id",
 				Unique:  false,
-				Columns: []*schema.Column{HandoversColumns[1], HandoversColumns[40]},
+				Columns: []*schema.Column{HandoversColumns[1], HandoversColumns[42]},
 			},
 			{
 				Name:    "handover_corp_id_revert_of_id",
 				Unique:  false,
-				Columns: []*schema.Column{HandoversColumns[1], HandoversColumns[41]},
+				Columns: []*schema.Column{HandoversColumns[1], HandoversColumns[43]},
 			},
 			{
 				Name:    "handover_corp_id_follow_up_of_id",
 				Unique:  false,
-				Columns: []*schema.Column{HandoversColumns[1], HandoversColumns[42]},
+				Columns: []*schema.Column{HandoversColumns[1], HandoversColumns[44]},
 			},
 		},
 	}
@@ -1800,13 +1821,15 @@ func init() {
 	HandoversTable.ForeignKeys[0].RefTable = MembersTable
 	HandoversTable.ForeignKeys[1].RefTable = MembersTable
 	HandoversTable.ForeignKeys[2].RefTable = MembersTable
-	HandoversTable.ForeignKeys[3].RefTable = HandoversTable
+	HandoversTable.ForeignKeys[3].RefTable = MembersTable
 	HandoversTable.ForeignKeys[4].RefTable = HandoversTable
 	HandoversTable.ForeignKeys[5].RefTable = HandoversTable
+	HandoversTable.ForeignKeys[6].RefTable = HandoversTable
 	HandoversTable.Annotation = &entsql.Annotation{}
 	HandoversTable.Annotation.Checks = map[string]string{
-		"handovers_history":  "(history_mode = 'WINDOW') = (history_from IS NOT NULL AND history_until IS NOT NULL)",
-		"handovers_progress": "total = planned + waiting + completed + refused + limit_reached + failed + skipped + cancelled + reverted",
+		"handovers_history":   "(history_mode = 'WINDOW') = (history_from IS NOT NULL AND history_until IS NOT NULL)",
+		"handovers_progress":  "total = planned + waiting + completed + refused + limit_reached + failed + skipped + cancelled + reverted",
+		"handovers_requester": "requested_by_id IS NULL OR responsible_id IS NOT NULL AND requested_by_id = responsible_id",
 	}
 	HistoryGrantsTable.ForeignKeys[0].RefTable = MembersTable
 	HistoryGrantsTable.ForeignKeys[1].RefTable = MembersTable

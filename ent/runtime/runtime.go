@@ -360,51 +360,51 @@ func init() {
 	// handover.DefaultUpdatedAt holds the default value on creation for the updated_at field.
 	handover.DefaultUpdatedAt = handoverDescUpdatedAt.Default.(func() time.Time)
 	// handoverDescApprovalsRequired is the schema descriptor for approvals_required field.
-	handoverDescApprovalsRequired := handoverFields[12].Descriptor()
+	handoverDescApprovalsRequired := handoverFields[14].Descriptor()
 	// handover.DefaultApprovalsRequired holds the default value on creation for the approvals_required field.
 	handover.DefaultApprovalsRequired = handoverDescApprovalsRequired.Default.(int)
 	// handoverDescRunToken is the schema descriptor for run_token field.
-	handoverDescRunToken := handoverFields[26].Descriptor()
+	handoverDescRunToken := handoverFields[28].Descriptor()
 	// handover.DefaultRunToken holds the default value on creation for the run_token field.
 	handover.DefaultRunToken = handoverDescRunToken.Default.(int)
 	// handoverDescTotal is the schema descriptor for total field.
-	handoverDescTotal := handoverFields[28].Descriptor()
+	handoverDescTotal := handoverFields[30].Descriptor()
 	// handover.DefaultTotal holds the default value on creation for the total field.
 	handover.DefaultTotal = handoverDescTotal.Default.(int)
 	// handoverDescPlanned is the schema descriptor for planned field.
-	handoverDescPlanned := handoverFields[29].Descriptor()
+	handoverDescPlanned := handoverFields[31].Descriptor()
 	// handover.DefaultPlanned holds the default value on creation for the planned field.
 	handover.DefaultPlanned = handoverDescPlanned.Default.(int)
 	// handoverDescWaiting is the schema descriptor for waiting field.
-	handoverDescWaiting := handoverFields[30].Descriptor()
+	handoverDescWaiting := handoverFields[32].Descriptor()
 	// handover.DefaultWaiting holds the default value on creation for the waiting field.
 	handover.DefaultWaiting = handoverDescWaiting.Default.(int)
 	// handoverDescCompleted is the schema descriptor for completed field.
-	handoverDescCompleted := handoverFields[31].Descriptor()
+	handoverDescCompleted := handoverFields[33].Descriptor()
 	// handover.DefaultCompleted holds the default value on creation for the completed field.
 	handover.DefaultCompleted = handoverDescCompleted.Default.(int)
 	// handoverDescRefused is the schema descriptor for refused field.
-	handoverDescRefused := handoverFields[32].Descriptor()
+	handoverDescRefused := handoverFields[34].Descriptor()
 	// handover.DefaultRefused holds the default value on creation for the refused field.
 	handover.DefaultRefused = handoverDescRefused.Default.(int)
 	// handoverDescLimitReached is the schema descriptor for limit_reached field.
-	handoverDescLimitReached := handoverFields[33].Descriptor()
+	handoverDescLimitReached := handoverFields[35].Descriptor()
 	// handover.DefaultLimitReached holds the default value on creation for the limit_reached field.
 	handover.DefaultLimitReached = handoverDescLimitReached.Default.(int)
 	// handoverDescFailed is the schema descriptor for failed field.
-	handoverDescFailed := handoverFields[34].Descriptor()
+	handoverDescFailed := handoverFields[36].Descriptor()
 	// handover.DefaultFailed holds the default value on creation for the failed field.
 	handover.DefaultFailed = handoverDescFailed.Default.(int)
 	// handoverDescSkipped is the schema descriptor for skipped field.
-	handoverDescSkipped := handoverFields[35].Descriptor()
+	handoverDescSkipped := handoverFields[37].Descriptor()
 	// handover.DefaultSkipped holds the default value on creation for the skipped field.
 	handover.DefaultSkipped = handoverDescSkipped.Default.(int)
 	// handoverDescCancelled is the schema descriptor for cancelled field.
-	handoverDescCancelled := handoverFields[36].Descriptor()
+	handoverDescCancelled := handoverFields[38].Descriptor()
 	// handover.DefaultCancelled holds the default value on creation for the cancelled field.
 	handover.DefaultCancelled = handoverDescCancelled.Default.(int)
 	// handoverDescReverted is the schema descriptor for reverted field.
-	handoverDescReverted := handoverFields[37].Descriptor()
+	handoverDescReverted := handoverFields[39].Descriptor()
 	// handover.DefaultReverted holds the default value on creation for the reverted field.
 	handover.DefaultReverted = handoverDescReverted.Default.(int)
 	// handoverDescID is the schema descriptor for id field.

@@ -144,5 +144,8 @@ func (AuditEntry) Indexes() []ent.Index {
 		index.Fields("corp_id", "handover_id", "index"),
 		index.Fields("corp_id", "action", "index"),
 		index.Fields("corp_id", "at", "index"),
+		// How somebody's credentials changed hands: few entries, read whenever somebody votes.
+		index.Fields("corp_id", "subject_id", "index").StorageKey("audit_entries_hands").
+			Annotations(entsql.IndexWhere("action IN ('credential.reset', 'credential.set', 'credential.enrol', 'identity.link')")),
 	}
 }

@@ -29,6 +29,8 @@ func (Handover) Fields() []ent.Field {
 		field.Enum("state").Values("DRAFT", "AWAITING_APPROVAL", "READY", "SCHEDULED", "RUNNING", "COMPLETED", "PARTIAL", "FAILED", "REJECTED", "CANCELLED", "REVERTED"),
 		field.UUID("leaver_id", nid.ID{}),
 		maybeID("requested_by_id"),
+		maybeID("responsible_id"),
+		field.JSON("authors", []nid.ID{}).Optional().Comment("Everybody who created, replanned or submitted the handover, or whose service token did."),
 		field.String("reason").Optional().Nillable(),
 		field.String("message").Optional().Nillable(),
 		field.Enum("history_mode").Values("NONE", "ALL", "WINDOW").Default("NONE"),
@@ -71,6 +73,7 @@ func (Handover) Edges() []ent.Edge {
 	return []ent.Edge{
 		edge.To("leaver", Member.Type).Unique().Required().Field("leaver_id"),
 		edge.To("requested_by", Member.Type).Unique().Field("requested_by_id"),
+		edge.To("responsible", Member.Type).Unique().Field("responsible_id"),
 		edge.To("executed_by", Member.Type).Unique().Field("executed_by_id"),
 		edge.To("reverts", Handover.Type).From("reverted_by").Unique().Field("reverted_by_id"),
 		edge.To("reversals", Handover.Type).From("revert_of").Unique().Field("revert_of_id"),
@@ -81,8 +84,9 @@ func (Handover) Edges() []ent.Edge {
 // Annotations are the table's checks.
 func (Handover) Annotations() []schema.Annotation {
 	return []schema.Annotation{entsql.Annotation{Checks: map[string]string{
-		"handovers_progress": "total = planned + waiting + completed + refused + limit_reached + failed + skipped + cancelled + reverted",
-		"handovers_history":  "(history_mode = 'WINDOW') = (history_from IS NOT NULL AND history_until IS NOT NULL)",
+		"handovers_progress":  "total = planned + waiting + completed + refused + limit_reached + failed + skipped + cancelled + reverted",
+		"handovers_requester": "requested_by_id IS NULL OR responsible_id IS NOT NULL AND requested_by_id = responsible_id",
+		"handovers_history":   "(history_mode = 'WINDOW') = (history_from IS NOT NULL AND history_until IS NOT NULL)",
 	}}}
 }
 
@@ -94,7 +98,8 @@ func (Handover) Indexes() []ent.Index {
 		index.Fields("corp_id", "state", "id"),
 		index.Fields("corp_id", "leaver_id", "id"),
 		index.Fields("corp_id", "requested_by_id", "created_at"),
-		index.Fields("corp_id", "executed_by_id"),
+		index.Fields("corp_id", "responsible_id", "updated_at"),
+		index.Fields("corp_id", "executed_by_id", "updated_at"),
 		index.Fields("corp_id", "reverted_by_id"),
 		index.Fields("corp_id", "revert_of_id"),
 		index.Fields("corp_id", "follow_up_of_id"),

@@ -493,6 +493,7 @@ type ComplexityRoot struct {
 		Progress          func(childComplexity int) int
 		Reason            func(childComplexity int) int
 		RequestedBy       func(childComplexity int) int
+		Responsible       func(childComplexity int) int
 		ResumeAt          func(childComplexity int) int
 		RevertOf          func(childComplexity int) int
 		RevertedBy        func(childComplexity int) int
@@ -2937,6 +2938,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Handover.RequestedBy(childComplexity), true
+	case "Handover.responsible":
+		if e.ComplexityRoot.Handover.Responsible == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Handover.Responsible(childComplexity), true
 	case "Handover.resumeAt":
 		if e.ComplexityRoot.Handover.ResumeAt == nil {
 			break
@@ -8509,8 +8516,10 @@ type Handover implements Node {
   reason: String
   "SHA-256 of the canonical plan; what approvers approve and execution must match."
   digest: String!
-  "Who planned it."
+  "The person who planned it; null for a plan of a service token or of an automatic rule set."
   requestedBy: Member
+  "The responsible person: who planned it, or made the service token that did. A plan of an automatic rule set, or of a token made at the machine, has none until somebody executes it, who then is the responsible person."
+  responsible: Member
   "All votes, on this plan and on earlier ones, oldest first."
   approvals: [Approval!]!
   "How many approvals the plan needs."
@@ -11726,6 +11735,8 @@ func (ec *executionContext) childFields_Handover(ctx context.Context, field grap
 		return ec.fieldContext_Handover_digest(ctx, field)
 	case "requestedBy":
 		return ec.fieldContext_Handover_requestedBy(ctx, field)
+	case "responsible":
+		return ec.fieldContext_Handover_responsible(ctx, field)
 	case "approvals":
 		return ec.fieldContext_Handover_approvals(ctx, field)
 	case "approvalsRequired":

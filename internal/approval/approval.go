@@ -97,22 +97,36 @@ func Say(reason string) fault.Text {
 	case "above":
 		return fault.T("it moves more than %s contacts and groups", "涉及的客户和客户群超过 %s 个", n)
 	case "above24h":
-		return fault.T("together with what the requester has moved within 24 hours it is more than %s contacts and groups", "连同申请人 24 小时内的其他交接,涉及的客户和客户群超过 %s 个", n)
+		return fault.T("together with what the responsible person and the executor have moved within 24 hours it is more than %s contacts and groups",
+			"连同方案负责人和执行人 24 小时内的其他交接，涉及的客户和客户群超过 %s 个", n)
 	}
 	return fault.T("the approval policy asks for it", "审批策略要求")
 }
 
 // Required is the APPROVAL_REQUIRED fault: how many votes are needed, how many
 // are there, and why.
-func (n Need) Required(have int) *fault.Error {
+func (n Need) Required(have int) *fault.Error { return n.Short(have, 0) }
+
+// Short is Required where some votes do not count because their voters are not
+// independent of somebody else who takes part.
+func (n Need) Short(have, dependent int) *fault.Error {
 	en, zh := make([]string, len(n.Reasons)), make([]string, len(n.Reasons))
 	for i, r := range n.Reasons {
 		en[i], zh[i] = Say(r).EN, Say(r).ZH
 	}
-	return fault.New(fault.ApprovalRequired, "", fault.Text{
+	text := fault.Text{
 		EN: fmt.Sprintf("this needs %d approval(s) by somebody else and has %d: %s. Create the handover, submit it and have it approved", n.Votes, have, strings.Join(en, "; ")),
 		ZH: fmt.Sprintf("此交接需要 %d 次他人审批(已有 %d 次):%s。请创建并提交交接,等待审批", n.Votes, have, strings.Join(zh, ";")),
-	}).With("approvalsRequired", n.Votes).With("approvals", have).With("approvalReasons", n.Reasons)
+	}
+	out := fault.New(fault.ApprovalRequired, "", text).With("approvalsRequired", n.Votes).With("approvals", have).With("approvalReasons", n.Reasons)
+	if dependent == 0 {
+		return out
+	}
+	out.Text.EN += fmt.Sprintf(". %d vote(s) do not count because of a reset: the requester, the responsible person, the executor or another voter has reset the voter's password or "+
+		"authenticators, or set up the identity provider through which the voter was linked, or the other way round, or one person did so for both", dependent)
+	out.Text.ZH += fmt.Sprintf("。其中 %d 票因重置而不计入：发起人、方案负责人、执行人或其他审批人与该审批人之间，一方重置过另一方的密码或身份验证器，"+
+		"或设置了另一方关联所用的身份提供方，或双方均由同一人经手", dependent)
+	return out.With("dependentVotes", dependent)
 }
 
 // Vote is one stored vote.
@@ -133,11 +147,10 @@ func Lock(ctx context.Context, tx *store.Tx, handover nid.ID) error {
 	return err
 }
 
-// Count reads a handover's votes and says how many count now: approvals of this
+// Count reads a handover's votes and says whose are valid now: approvals of this
 // digest that have not expired, by people who are still at work, still hold
-// APPROVE_HANDOVER over the leaver and are not excluded (requester, leaver,
-// successors, and who executes what nobody requested).
-func Count(ctx context.Context, q store.Querier, handover nid.ID, digest string, leaver nid.ID, now time.Time, excluded []nid.ID) (int, []Vote, error) {
+// APPROVE_HANDOVER over the leaver and are not excluded (see package handover).
+func Count(ctx context.Context, q store.Querier, handover nid.ID, digest string, leaver nid.ID, now time.Time, excluded []nid.ID) (valid []nid.ID, votes []Vote, err error) {
 	type row struct {
 		Vote
 		active      bool
@@ -155,9 +168,8 @@ func Count(ctx context.Context, q store.Querier, handover nid.ID, digest string,
 		LEFT JOIN roles AS r ON r.corp_id = g.corp_id AND r.id = g.role_id
 		WHERE a.corp_id = $1 AND a.handover_id = $2 ORDER BY a.id`, access.From(ctx).Corp, handover, now, leaver)
 	if err != nil {
-		return 0, nil, err
+		return nil, nil, err
 	}
-	var votes []Vote
 	for _, r := range rows {
 		if len(votes) == 0 || votes[len(votes)-1].ID != r.ID {
 			votes = append(votes, r.Vote)
@@ -167,17 +179,16 @@ func Count(ctx context.Context, q store.Querier, handover nid.ID, digest string,
 		}
 		var ps []access.Permission
 		if err := json.Unmarshal(r.permissions, &ps); err != nil {
-			return 0, nil, err
+			return nil, nil, err
 		}
 		if slices.Contains(ps, access.ApproveHandover) {
 			votes[len(votes)-1].may = true
 		}
 	}
-	n := 0
 	for _, v := range votes {
 		if v.may && v.Decision == "APPROVED" && v.Digest == digest && v.ExpiresAt.After(now) && !slices.Contains(excluded, v.Approver) {
-			n++
+			valid = append(valid, v.Approver)
 		}
 	}
-	return n, votes, nil
+	return valid, votes, nil
 }

@@ -14,26 +14,30 @@ import (
 // many does not keep it below the threshold.
 const Window = 24 * time.Hour
 
-// Recent sums up the other handovers of one requester that were made, submitted or
-// begun after since, except one: how many transfers, and how many of them of KEY
-// contacts. Drafts and what was rejected move nothing and do not count; of a
-// cancelled handover counts what it had moved; reverse handovers move nothing new.
-// A handover counts by its submission too, or plans made ahead could all be run on
-// one day.
-func Recent(ctx context.Context, q store.Querier, requester nid.ID, since time.Time, except nid.ID) (transfers, keyContacts int, err error) {
+// Recent sums up the other handovers behind which one of some people stands, as
+// responsible person (who is the requester, where there is one) or as executor, and
+// that were made, submitted or begun after since, except one: how many transfers, and
+// how many of them of KEY contacts. Drafts and what was rejected move nothing and do
+// not count; of a cancelled handover counts what it had moved; reverse handovers move
+// nothing new. A handover counts by its submission too, or plans made ahead could all
+// be run on one day. All of that raises updated_at, which the indexes end with.
+func Recent(ctx context.Context, q store.Querier, people []nid.ID, since time.Time, except nid.ID) (transfers, keyContacts int, err error) {
 	type sum struct{ transfers, key int }
+	db := store.EngineOf(q)
 	s, _, err := store.SelectOne(ctx, q, func(s *sum) []any { return []any{&s.transfers, &s.key} }, `
 		SELECT CAST(coalesce(sum(moved), 0) AS bigint), CAST(coalesce(sum(keys), 0) AS bigint) FROM (SELECT
 			CASE WHEN h.state = 'CANCELLED' THEN h.completed + h.waiting + h.reverted ELSE h.total END AS moved,
 			(SELECT count(*) FROM transfers AS t WHERE t.corp_id = h.corp_id AND t.handover_id = h.id AND t.importance = 'KEY'
 				AND (h.state <> 'CANCELLED' OR t.status IN ('COMPLETED', 'WAITING', 'REVERTED'))) AS keys
-			FROM handovers AS h WHERE h.corp_id = $1 AND h.requested_by_id = $2 AND (h.created_at > $3 OR h.submitted_at > $3 OR h.started_at > $3)
+			FROM (SELECT id FROM handovers WHERE corp_id = $1 AND responsible_id `+db.In(2)+` AND updated_at > $3
+				UNION SELECT id FROM handovers WHERE corp_id = $1 AND executed_by_id `+db.In(2)+` AND updated_at > $3) AS theirs
+			JOIN handovers AS h ON h.corp_id = $1 AND h.id = theirs.id WHERE (h.created_at > $3 OR h.submitted_at > $3 OR h.started_at > $3)
 			AND h.id IS DISTINCT FROM $4 AND h.revert_of_id IS NULL AND h.state NOT IN ('DRAFT', 'REJECTED')) AS recent`,
-		access.From(ctx).Corp, requester, since, except)
+		access.From(ctx).Corp, db.IDs(people), since, except)
 	return s.transfers, s.key, err
 }
 
-// OfSum works out what a plan needs that comes on top of what its requester has
+// OfSum works out what a plan needs that comes on top of what those behind it have
 // moved within Window, as Recent counts it. The threshold is held against the sum.
 // Earlier KEY contacts are no reason: each plan that moves one needs approval by
 // itself, however few they are.

@@ -247,7 +247,7 @@ func TestRecent(t *testing.T) {
 		recent := func(requester, except nid.ID) string {
 			n, key := 0, 0
 			s.view(func(ctx context.Context, r *store.Read) (err error) {
-				n, key, err = approval.Recent(ctx, r, requester, s.DB.Now().Add(-approval.Window), except)
+				n, key, err = approval.Recent(ctx, r, []nid.ID{requester}, s.DB.Now().Add(-approval.Window), except)
 				return err
 			})
 			return fmt.Sprint(n, " ", key)
@@ -282,8 +282,8 @@ func (s *scene) handover(c recentCase, leaver, requester nid.ID) nid.ID {
 	db := s.DB
 	err := db.Tx(store.System(context.Background(), s.ID, "test"), func(ctx context.Context, tx *store.Tx) error {
 		ids, err := tx.Change(ctx, "handovers", `INSERT INTO handovers (id, corp_id, created_at, updated_at, version, kind, state, digest, plan, approvals_required, approval_reasons, history_mode,
-			leaver_id, requested_by_id, submitted_at, started_at, total, completed, cancelled, planned, revert_of_id)
-			VALUES ($1, $2, $3, $4, 1, 'RESIGNED', $5, '', '{}', 0, '[]', 'NONE', $6, $7, $8, $9, $10, $11, $12, $13, $14) RETURNING id`,
+			leaver_id, requested_by_id, responsible_id, submitted_at, started_at, total, completed, cancelled, planned, revert_of_id)
+			VALUES ($1, $2, $3, $4, 1, 'RESIGNED', $5, '', '{}', 0, '[]', 'NONE', $6, $7, $7, $8, $9, $10, $11, $12, $13, $14) RETURNING id`,
 			id, s.ID, now.Add(-c.made), now, c.state, leaver, requester, ago(c.submitted), ago(c.begun), total, c.done,
 			map[bool]int{true: total - c.done}[c.state == "CANCELLED"], map[bool]int{true: total - c.done}[c.state != "CANCELLED"], reverts)
 		if err != nil {

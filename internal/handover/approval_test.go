@@ -12,6 +12,7 @@ import (
 	"github.com/openhandover/openhandover/internal/nid"
 	"github.com/openhandover/openhandover/internal/store"
 	"github.com/openhandover/openhandover/internal/store/storetest"
+	"github.com/openhandover/openhandover/internal/testcorp"
 )
 
 // bound makes a handover of a KEY contact to wang and submits it.
@@ -28,21 +29,27 @@ func (s *scene) version(id nid.ID) int {
 	return s.count(`SELECT version FROM handovers WHERE id = $1`, id)
 }
 
-// Whoever replans somebody else's handover has made the plan: the first requester
-// may approve it, they may not.
-func TestWhoReplansCannotApprove(t *testing.T) {
+// Whoever created, replanned or submitted a handover stands behind it: none of them may
+// approve it, whoever made the plan that stands.
+func TestNoAuthorApproves(t *testing.T) {
 	each(t, func(t *testing.T, s *scene) {
 		s.Contact("big", "KEY", s.lina)
-		zhao, second := s.Member("zhao", s.Root), s.Member("second", s.Root)
+		zhao, second, third := s.Member("zhao", s.Root), s.Member("second", s.Root), s.Member("third", s.Root)
 		s.Grant(second, access.Administrator.Name, nid.ID{})
+		s.Grant(third, access.Administrator.Name, nid.ID{})
 		s.Depart(s.lina)
 		id, _ := s.bound("k")
 		replanner := s.Verified(second)
 		ok(t, s.s.Replan(replanner, id, s.version(id), s.all(zhao)))
-		ok(t, s.s.Submit(replanner, id, s.version(id)))
-		_, err := s.s.Approve(replanner, id, s.digest(id), nil)
-		want(t, err, fault.Forbidden, "")
-		_, err = s.s.Approve(s.admin, id, s.digest(id), nil)
+		ok(t, s.s.Submit(s.Verified(third), id, s.version(id)))
+		for _, author := range []nid.ID{second, s.Corp.Admin, third} {
+			_, err := s.s.Approve(s.Verified(author), id, s.digest(id), nil)
+			want(t, err, fault.Forbidden, "")
+		}
+		if got := testcorp.Value[nid.ID](s.Corp, `SELECT responsible_id FROM handovers WHERE id = $1`, id); got != second {
+			t.Errorf("responsible is %s, want who replanned it, %s", got, second)
+		}
+		_, err := s.s.Approve(s.Verified(s.approver), id, s.digest(id), nil)
 		ok(t, err)
 		ok(t, s.s.Execute(replanner, id, s.digest(id), "x"))
 	})

@@ -213,15 +213,23 @@ func (s *Service) bars(ctx context.Context, tx *store.Tx, executor *access.Actor
 	if err != nil {
 		return nil, err
 	}
-	need, have, err := s.votes(ctx, tx, executor, r, o, policy)
+	need, err := r.need(ctx, tx, policy, o, executor.ID)
 	if err != nil {
 		return nil, err
 	}
 	plain := o
 	plain.keys = 0
-	needPlain, _, err := s.votes(ctx, tx, executor, r, plain, policy)
+	needPlain, err := r.need(ctx, tx, policy, plain, executor.ID)
 	if err != nil {
 		return nil, err
+	}
+	have := 0
+	if need.Votes > 0 {
+		votes, _, err := r.tally(ctx, tx, o, executor.ID)
+		if err != nil {
+			return nil, err
+		}
+		have = len(votes.counted)
 	}
 	return func(t *Transfer) Reason {
 		switch {

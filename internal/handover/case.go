@@ -19,7 +19,12 @@ type record struct {
 	Kind      Kind
 	State     State
 	Leaver    nid.ID
-	Requester nid.ID // zero for a plan that a rule made
+	Requester nid.ID // zero for a plan that a rule or a service token made
+	// Responsible stands behind the plan; see identity.Responsible. Zero for a plan that
+	// a rule made, or a token made at the machine, until somebody executes it.
+	Responsible nid.ID
+	// Authors are all who created, replanned or submitted it, or whose tokens did.
+	Authors   []nid.ID
 	Digest    string
 	Need      approval.Need
 	History   HistoryScope
@@ -37,6 +42,7 @@ type record struct {
 	Version    int
 	Totals     totals
 	reasons    []byte
+	authors    []byte
 }
 
 // reverse reports whether it takes another handover back.
@@ -63,11 +69,11 @@ func lockCase(ctx context.Context, tx *store.Tx, actor *access.Actor, id nid.ID,
 	r, ok, err := store.SelectOne(ctx, tx, func(r *record) []any {
 		t := &r.Totals
 		return []any{
-			&r.ID, &r.Kind, &r.State, &r.Leaver, &r.Requester, &r.Digest, &r.Need.Votes, &r.reasons, &r.History.Mode, &r.History.From,
+			&r.ID, &r.Kind, &r.State, &r.Leaver, &r.Requester, &r.Responsible, &r.authors, &r.Digest, &r.Need.Votes, &r.reasons, &r.History.Mode, &r.History.From,
 			&r.History.Until, &r.History.ExpiresAt, &r.Submitted, &r.StartAt, &r.Executor, &r.RevertOf, &r.Token, &r.Cancel, &r.Resume, &r.Revertible, &r.Version, &t.Total, &t.Planned, &t.Waiting, &t.Completed, &t.Refused,
 			&t.LimitReached, &t.Failed, &t.Skipped, &t.Cancelled, &t.Reverted,
 		}
-	}, `SELECT id, kind, state, leaver_id, requested_by_id, digest, approvals_required, approval_reasons, history_mode, history_from,
+	}, `SELECT id, kind, state, leaver_id, requested_by_id, responsible_id, authors, digest, approvals_required, approval_reasons, history_mode, history_from,
 		history_until, history_expires_at, submitted_at, start_at, executed_by_id, revert_of_id,
 		run_token, cancel_requested_at, resume_at, revertible_until, version, total, planned, waiting, completed, refused, limit_reached, failed, skipped, cancelled, reverted
 		FROM handovers WHERE corp_id = $1 AND id = $2`+tx.DB().ForUpdate(), tx.Corp(), id)
@@ -77,8 +83,11 @@ func lockCase(ctx context.Context, tx *store.Tx, actor *access.Actor, id nid.ID,
 	if !ok {
 		return nil, fault.Missing(field)
 	}
-	if r.reasons != nil {
-		if err := json.Unmarshal(r.reasons, &r.Need.Reasons); err != nil {
+	for stored, into := range map[*[]byte]any{&r.reasons: &r.Need.Reasons, &r.authors: &r.Authors} {
+		if *stored == nil {
+			continue
+		}
+		if err := json.Unmarshal(*stored, into); err != nil {
 			return nil, err
 		}
 	}

@@ -82,10 +82,8 @@ func (p *planned) entry(action access.Action, id nid.ID, state State, ts []Trans
 	after := map[string]any{
 		"state": string(state), "kind": string(p.Kind), "leaver": p.LeaverID, "digest": p.Digest, "transfers": len(ts), "approvalsRequired": p.Need.Votes,
 	}
-	for name, of := range map[string]nid.ID{"revertOf": p.RevertOf, "followUpOf": p.FollowUpOf} {
-		if !of.IsZero() {
-			after[name] = of
-		}
+	for name, of := range map[string]nid.ID{"revertOf": p.RevertOf, "followUpOf": p.FollowUpOf, "responsible": p.Responsible} {
+		told(after, name, of)
 	}
 	if p.Reason != nil {
 		// Words a person wrote, about the leaver as likely as not.
@@ -134,7 +132,7 @@ func (s *Service) Replan(ctx context.Context, id nid.ID, version int, in Input) 
 		if err := p.complete("input.plan"); err != nil {
 			return err
 		}
-		if p.Need, err = needed(ctx, tx, p.Policy, requester(actor), r.ID, len(p.Items), keyContacts(p.Items)); err != nil {
+		if p.Need, err = needed(ctx, tx, p.Policy, some(p.Responsible), r.ID, len(p.Items), keyContacts(p.Items)); err != nil {
 			return err
 		}
 		// Nothing refers to a transfer that was only planned.

@@ -53,11 +53,11 @@ func (s *Service) Execute(ctx context.Context, id nid.ID, digest, key string) er
 			return fault.Clash("input.digest", "the plan has changed; read it again", "计划已变更,请重新读取").With("digest", r.Digest)
 		}
 		if r.State == AwaitingApproval || r.State == Draft && r.Need.Votes > 0 {
-			have, _, err := approval.Count(ctx, tx, r.ID, r.Digest, r.Leaver, tx.Now(), r.excluded(o))
+			t, _, err := r.tally(ctx, tx, o, actor.ID)
 			if err != nil {
 				return err
 			}
-			return r.Need.Required(have)
+			return r.Need.Short(len(t.counted), t.dependent)
 		}
 		event := Execute
 		if r.StartAt != nil && r.StartAt.After(tx.Now()) {
@@ -131,7 +131,7 @@ func (s *Service) HandOver(ctx context.Context, in Input, seen *string, key stri
 // record is the plan as it was stored a moment ago.
 func (p *planned) record(id, requester nid.ID, state State) *record {
 	return &record{
-		ID: id, Kind: p.Kind, State: state, Leaver: p.LeaverID, Requester: requester, Digest: p.Digest, Version: 1, Need: p.Need, StartAt: p.StartAt,
+		ID: id, Kind: p.Kind, State: state, Leaver: p.LeaverID, Requester: requester, Responsible: p.Responsible, Digest: p.Digest, Version: 1, Need: p.Need, StartAt: p.StartAt,
 		RevertOf: p.RevertOf, History: p.history(), Totals: totals{Total: len(p.Items), Planned: len(p.Items)},
 	}
 }
@@ -176,19 +176,24 @@ func (s *Service) start(ctx context.Context, tx *store.Tx, actor *access.Actor, 
 			return nil, err
 		}
 	}
-	if err := s.recount(ctx, tx, actor, r, o, k.policy); err != nil {
-		return nil, err
-	}
+	// Before the votes: what the same people execute at the same time adds up.
 	if k.who == nil {
-		if k.who, err = people(ctx, tx, access.Scope{All: true}, tx.DB().ForNoKeyUpdate(), o.people(r)...); err != nil {
+		who := sorted(append(o.people(r), r.Responsible, actor.ID))
+		if k.who, err = people(ctx, tx, access.Scope{All: true}, tx.DB().ForNoKeyUpdate(), who...); err != nil {
 			return nil, err
 		}
+	}
+	if err := r.recount(ctx, tx, actor, o, k.policy); err != nil {
+		return nil, err
 	}
 	if err := r.leaverFits(k.who, e); err != nil {
 		return nil, err
 	}
 	before := r.State
 	r.Executor = requester(actor)
+	if r.Responsible.IsZero() {
+		r.Responsible = r.Executor
+	}
 	if e == Schedule || o.total > s.atOnce() {
 		return s.later(ctx, tx, r, e)
 	}
@@ -206,7 +211,7 @@ func (s *Service) start(ctx context.Context, tx *store.Tx, actor *access.Actor, 
 		return nil, err
 	}
 	// Counted again: a contact may have become KEY since the outline was read.
-	if err := s.recount(ctx, tx, actor, r, outlined(ts), k.policy); err != nil {
+	if err := r.recount(ctx, tx, actor, outlined(ts), k.policy); err != nil {
 		return nil, err
 	}
 	if r.State, err = Next(r.State, e); err != nil {
@@ -218,7 +223,7 @@ func (s *Service) start(ctx context.Context, tx *store.Tx, actor *access.Actor, 
 	}
 	entries := []audit.Entry{{
 		Action: access.HandoverExecute, Subject: r.ID, Handover: r.ID, Before: map[string]any{"state": string(before)},
-		After: map[string]any{"state": string(r.State), "digest": r.Digest, "transfers": r.Totals.Total, "completed": r.Totals.Completed, "waiting": r.Totals.Waiting},
+		After: r.executed(map[string]any{"state": string(r.State), "digest": r.Digest, "transfers": r.Totals.Total, "completed": r.Totals.Completed, "waiting": r.Totals.Waiting}),
 	}}
 	return append(entries, moved...), nil
 }
@@ -233,27 +238,4 @@ func (r *record) leaverFits(who map[nid.ID]*person, e Event) error {
 		return nil
 	}
 	return r.Kind.fits(who[r.Leaver].Status, "", true)
-}
-
-// recount counts the votes again, with today's roles, today's importance and the
-// stricter of the policy at submission and the one now (semantics.md "States").
-func (s *Service) recount(ctx context.Context, tx *store.Tx, actor *access.Actor, r *record, o outline, p approval.Policy) error {
-	need, have, err := s.votes(ctx, tx, actor, r, o, p)
-	if err == nil && have < need.Votes {
-		err = need.Required(have)
-	}
-	return err
-}
-
-// votes gives what the handover needs and what counts for it now.
-func (s *Service) votes(ctx context.Context, tx *store.Tx, actor *access.Actor, r *record, o outline, p approval.Policy) (need approval.Need, have int, err error) {
-	if need, err = r.need(ctx, tx, p, o); err != nil || need.Votes == 0 {
-		return need, 0, err
-	}
-	excluded := r.excluded(o)
-	if r.Requester.IsZero() {
-		excluded = append(excluded, actor.ID) // a rule's plan: who executes stands for it
-	}
-	have, _, err = approval.Count(ctx, tx, r.ID, r.Digest, r.Leaver, tx.Now(), excluded)
-	return need, have, err
 }

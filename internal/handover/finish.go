@@ -68,10 +68,10 @@ func (s *Service) save(ctx context.Context, tx *store.Tx, r *record, now time.Ti
 	r.Version++
 	if _, err := tx.Change(ctx, "handovers", `UPDATE handovers SET state = $3, version = $4, updated_at = $5, started_at = coalesce(started_at, $5), finished_at = $6,
 		planned = $7, waiting = $8, completed = $9, refused = $10, limit_reached = $11, failed = $12, skipped = $13, cancelled = $14, reverted = $15,
-		resume_at = $16, executed_by_id = $17, revertible_until = $18, hold_reason = NULL
+		resume_at = $16, executed_by_id = $17, responsible_id = $19, revertible_until = $18, hold_reason = NULL
 		WHERE corp_id = $1 AND id = $2 RETURNING id`, tx.Corp(), r.ID, string(r.State), r.Version, now, nullTime(finished),
 		t.Planned, t.Waiting, t.Completed, t.Refused, t.LimitReached, t.Failed, t.Skipped, t.Cancelled, t.Reverted,
-		nullTime(r.Resume), r.Executor, nullTime(r.Revertible)); err != nil {
+		nullTime(r.Resume), r.Executor, nullTime(r.Revertible), r.Responsible); err != nil {
 		return err
 	}
 	tx.Tell(Topic(r.ID))

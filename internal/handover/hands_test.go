@@ -1,14 +1,56 @@
 package handover_test
 
 import (
+	"context"
+	"errors"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/openhandover/openhandover/internal/access"
+	"github.com/openhandover/openhandover/internal/audit"
 	"github.com/openhandover/openhandover/internal/fault"
 	"github.com/openhandover/openhandover/internal/identity"
 	"github.com/openhandover/openhandover/internal/nid"
+	"github.com/openhandover/openhandover/internal/store"
 )
+
+// owns writes down that a member has changed what they sign in with.
+func (s *scene) owns(member nid.ID, actions ...access.Action) {
+	s.t.Helper()
+	ok(s.t, s.DB.Tx(s.SignedIn(member, false), func(ctx context.Context, tx *store.Tx) error {
+		var entries []audit.Entry
+		for _, a := range actions {
+			entries = append(entries, audit.Entry{Action: a, Subject: member})
+		}
+		return s.Log.Append(ctx, tx, entries...)
+	}))
+}
+
+// A vote does not count any more once whoever stands behind the plan could have been
+// the voter, and whoever executes it is told so.
+func TestAResetTakesTheVoteBack(t *testing.T) {
+	each(t, func(t *testing.T, s *scene) {
+		s.Contact("big", "KEY", s.lina)
+		s.Depart(s.lina)
+		who := &identity.Service{DB: s.DB, Log: s.Log, Demo: true}
+		id, d := s.bound("k")
+		_, err := s.s.Approve(s.Verified(s.approver), id, d, nil)
+		ok(t, err)
+		_, err = who.ResetPassword(s.Verified(s.Admin), s.approver, nil)
+		ok(t, err)
+		err = s.s.Execute(s.admin, id, d, "x")
+		want(t, err, fault.ApprovalRequired, "")
+		if f, _ := errors.AsType[*fault.Error](err); f.Details["dependentVotes"] != 1 || !strings.Contains(f.Text.EN, "because of a reset") || !strings.Contains(f.Text.ZH, "因重置而不计入") {
+			t.Errorf("%+v", f)
+		}
+		if s.state(id) != "READY" {
+			t.Errorf("the handover is %s", s.state(id))
+		}
+		// The requester is behind the plan, whoever executes it.
+		want(t, s.s.Execute(s.Verified(s.manager), id, d, "y"), fault.ApprovalRequired, "")
+	})
+}
 
 // Whoever has just given somebody a password could be them: what takes two people's word
 // is not had by one who resets another's.
@@ -41,6 +83,12 @@ func TestTwoVotesTakeTwoHands(t *testing.T) {
 			id, d = s.bound(key)
 		}
 		again("k2")
+		_, err = s.s.Approve(s.Verified(s.approver), id, d, nil)
+		want(t, err, fault.Forbidden, "") // the clock alone gives nobody their account back
+		s.owns(s.approver, access.CredentialSet)
+		_, err = s.s.Approve(s.Verified(s.approver), id, d, nil)
+		want(t, err, fault.Forbidden, "") // nor does the password alone
+		s.owns(s.approver, access.CredentialEnrol)
 		reset(boss, s.Admin)
 		reset(boss, s.approver)
 		_, err = s.s.Approve(s.Verified(s.approver), id, d, nil)
@@ -48,7 +96,11 @@ func TestTwoVotesTakeTwoHands(t *testing.T) {
 		_, err = s.s.Approve(s.Verified(boss), id, d, nil)
 		want(t, err, fault.Forbidden, "") // the approver may be the requester
 
-		again("k3") // by way of a third
+		s.owns(s.Admin, access.CredentialSet, access.CredentialEnrol)
+		s.owns(s.approver, access.CredentialSet, access.CredentialEnrol)
+		_, err = s.s.Approve(s.Verified(boss), id, d, nil)
+		want(t, err, fault.Forbidden, "") // not before 72 hours have passed
+		again("k3")                       // by way of a third
 		third := s.Member("third", s.Root)
 		s.Grant(third, access.Administrator.Name, nid.ID{})
 		reset(s.Admin, third)
@@ -61,6 +113,8 @@ func TestTwoVotesTakeTwoHands(t *testing.T) {
 		ok(t, err)
 
 		again("k4")
+		s.owns(boss, access.CredentialSet, access.CredentialEnrol)
+		s.owns(third, access.CredentialSet, access.CredentialEnrol)
 		_, err = s.s.Approve(s.Verified(boss), id, d, nil)
 		ok(t, err)
 	})

@@ -66,29 +66,23 @@ func sorted(ids []nid.ID) []nid.ID {
 	return slices.Compact(ids)
 }
 
-// excluded are those who cannot vote: requester, leaver, successors, and who gives
-// something back.
-func (r *record) excluded(o outline) []nid.ID {
-	return append(slices.Concat(o.successors, o.givers), r.Leaver, r.Requester)
-}
-
 // people are those whom carrying it out locks, in id order.
 func (o outline) people(r *record) []nid.ID {
 	return sorted(append(slices.Concat(o.successors, o.givers), r.Leaver))
 }
 
 // need is the stricter of the policy at submission and the one now.
-func (r *record) need(ctx context.Context, q store.Querier, p approval.Policy, o outline) (approval.Need, error) {
-	now, err := needed(ctx, q, p, r.Requester, r.ID, o.total, o.keys)
+func (r *record) need(ctx context.Context, q store.Querier, p approval.Policy, o outline, executor nid.ID) (approval.Need, error) {
+	now, err := needed(ctx, q, p, eyes.Summed(r, executor), r.ID, o.total, o.keys)
 	return r.Need.Stricter(now), err
 }
 
-// needed is what a plan needs under a policy. A threshold is about the sum of what its
-// requester moves in a day: splitting a plan does not dodge it.
-func needed(ctx context.Context, q store.Querier, p approval.Policy, requester, except nid.ID, total, keys int) (approval.Need, error) {
-	if p.Above == nil || requester.IsZero() {
+// needed is what a plan needs under a policy. A threshold is about the sum of what the
+// people behind it move in a day: splitting a plan does not dodge it.
+func needed(ctx context.Context, q store.Querier, p approval.Policy, behind []nid.ID, except nid.ID, total, keys int) (approval.Need, error) {
+	if p.Above == nil || len(behind) == 0 {
 		return p.Of(total, keys), nil
 	}
-	recent, recentKeys, err := approval.Recent(ctx, q, requester, store.EngineOf(q).Now().Add(-approval.Window), except)
+	recent, recentKeys, err := approval.Recent(ctx, q, behind, store.EngineOf(q).Now().Add(-approval.Window), except)
 	return p.OfSum(total, keys, recent, recentKeys), err
 }

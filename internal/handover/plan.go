@@ -117,6 +117,7 @@ type planned struct {
 	Policy               approval.Policy
 	Need                 approval.Need
 	Digest               string
+	Responsible          nid.ID
 }
 
 // whoMayPlan are the permissions of which one is needed over the leaver.
@@ -163,7 +164,11 @@ func work(ctx context.Context, q store.Querier, actor *access.Actor, in Input, f
 	p := &planned{Input: in}
 	successors, fields := in.named(field)
 	var err error
-	if p.People, err = people(ctx, q, actor.Scope(whoMayPlan...), lock, sorted(append([]nid.ID{in.LeaverID}, successors...))...); err != nil {
+	ids := append([]nid.ID{in.LeaverID}, successors...)
+	if lock != "" {
+		ids = append(ids, actor.ID) // what one person hands over at the same time adds up
+	}
+	if p.People, err = people(ctx, q, actor.Scope(whoMayPlan...), lock, sorted(ids)...); err != nil {
 		return nil, err
 	}
 	leaver := p.People[in.LeaverID]
@@ -196,7 +201,10 @@ func work(ctx context.Context, q store.Querier, actor *access.Actor, in Input, f
 	if p.Policy, err = approval.Load(ctx, q); err != nil {
 		return nil, err
 	}
-	if p.Need, err = needed(ctx, q, p.Policy, requester(actor), nid.ID{}, len(p.Items), keyContacts(p.Items)); err != nil {
+	if p.Responsible, err = eyes.Responsible(ctx, q, actor); err != nil {
+		return nil, err
+	}
+	if p.Need, err = needed(ctx, q, p.Policy, some(p.Responsible), nid.ID{}, len(p.Items), keyContacts(p.Items)); err != nil {
 		return nil, err
 	}
 	p.Digest = digest(access.From(ctx).Corp, p)

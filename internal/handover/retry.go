@@ -195,6 +195,7 @@ func (s *Service) followUp(ctx context.Context, tx *store.Tx, actor *access.Acto
 // submitted stores a plan that needs no further decision of its requester: it is
 // executed at once where it needs no approval, and else waits for votes.
 func (s *Service) submitted(ctx context.Context, tx *store.Tx, actor *access.Actor, p *planned, id nid.ID) ([]audit.Entry, error) {
+	p.Responsible = requester(actor)
 	state := Ready
 	if p.Need.Votes > 0 {
 		state = AwaitingApproval

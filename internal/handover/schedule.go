@@ -45,8 +45,8 @@ func (s *Service) later(ctx context.Context, tx *store.Tx, r *record, e Event) (
 	if r.State == Running {
 		started = &at
 	}
-	if _, err := tx.Change(ctx, "handovers", `UPDATE handovers SET executed_by_id = $3, started_at = coalesce(started_at, $4), hold_reason = NULL, cancel_requested_at = NULL,
-		resume_at = NULL, finished_at = NULL WHERE corp_id = $1 AND id = $2 RETURNING id`, tx.Corp(), r.ID, r.Executor, nullTime(started)); err != nil {
+	if _, err := tx.Change(ctx, "handovers", `UPDATE handovers SET executed_by_id = $3, responsible_id = $5, started_at = coalesce(started_at, $4), hold_reason = NULL, cancel_requested_at = NULL,
+		resume_at = NULL, finished_at = NULL WHERE corp_id = $1 AND id = $2 RETURNING id`, tx.Corp(), r.ID, r.Executor, nullTime(started), r.Responsible); err != nil {
 		return nil, err
 	}
 	if err := tx.Wake(ctx, WorkHandovers, at); err != nil {
@@ -59,7 +59,7 @@ func (s *Service) later(ctx context.Context, tx *store.Tx, r *record, e Event) (
 		}
 	}
 	return []audit.Entry{{Action: action, Subject: r.ID, Handover: r.ID, Before: map[string]any{"state": string(before)},
-		After: map[string]any{"state": string(r.State), "digest": r.Digest, "transfers": r.Totals.Total, "startAt": stamp(r.StartAt)}}}, nil
+		After: r.executed(map[string]any{"state": string(r.State), "digest": r.Digest, "transfers": r.Totals.Total, "startAt": stamp(r.StartAt)})}}, nil
 }
 
 // due lists the handovers of a state for which the time has come, oldest first.

@@ -3,6 +3,7 @@ package handover
 import (
 	"context"
 	"encoding/json"
+	"slices"
 
 	"github.com/openhandover/openhandover/internal/access"
 	"github.com/openhandover/openhandover/internal/approval"
@@ -58,7 +59,7 @@ func (s *Service) Submit(ctx context.Context, id nid.ID, version int) error {
 		if err := p.mergers(ctx, tx); err != nil {
 			return err
 		}
-		need, err := needed(ctx, tx, policy, r.Requester, r.ID, len(p.Items), keyContacts(p.Items))
+		need, err := needed(ctx, tx, policy, eyes.Summed(r, nid.ID{}), r.ID, len(p.Items), keyContacts(p.Items))
 		if err != nil {
 			return err
 		}
@@ -80,8 +81,16 @@ func (s *Service) Submit(ctx context.Context, id nid.ID, version int) error {
 		if err != nil {
 			return err
 		}
-		if _, err := tx.Change(ctx, "handovers", `UPDATE handovers SET submitted_at = $3, approvals_required = $4, approval_reasons = $5, hold_reason = NULL
-			WHERE corp_id = $1 AND id = $2 RETURNING id`, tx.Corp(), r.ID, tx.Now(), need.Votes, string(reasons)); err != nil {
+		submitter, err := eyes.Responsible(ctx, tx, actor)
+		if err != nil {
+			return err
+		}
+		authors, err := json.Marshal(r.by(submitter))
+		if err != nil {
+			return err
+		}
+		if _, err := tx.Change(ctx, "handovers", `UPDATE handovers SET submitted_at = $3, approvals_required = $4, approval_reasons = $5, authors = $6, hold_reason = NULL
+			WHERE corp_id = $1 AND id = $2 RETURNING id`, tx.Corp(), r.ID, tx.Now(), need.Votes, string(reasons), string(authors)); err != nil {
 			return err
 		}
 		if r.State == AwaitingApproval {
@@ -97,10 +106,9 @@ func (s *Service) Submit(ctx context.Context, id nid.ID, version int) error {
 		if err != nil {
 			return err
 		}
-		return s.Log.Append(ctx, tx, audit.Entry{
-			Action: access.HandoverSubmit, Subject: r.ID, Handover: r.ID, Before: map[string]any{"state": string(before)},
-			After: map[string]any{"state": string(r.State), "digest": r.Digest, "approvalsRequired": need.Votes, "voidedVotes": len(void)}, Covers: void,
-		})
+		after := map[string]any{"state": string(r.State), "digest": r.Digest, "approvalsRequired": need.Votes, "voidedVotes": len(void)}
+		told(after, "responsible", r.Responsible)
+		return s.Log.Append(ctx, tx, audit.Entry{Action: access.HandoverSubmit, Subject: r.ID, Handover: r.ID, Before: map[string]any{"state": string(before)}, After: after, Covers: void})
 	})
 }
 
@@ -134,8 +142,9 @@ func current(ctx context.Context, tx *store.Tx, items []Item) error {
 }
 
 // Approve votes for the plan with the given digest. The voter needs
-// APPROVE_HANDOVER over the leaver and a fresh proof of identity, and is neither
-// requester, leaver nor successor. Voting twice is one vote: the first is
+// APPROVE_HANDOVER over the leaver and a fresh proof of identity, takes no part in the
+// handover (excluded) and is independent of those who do and of the other voters
+// (identity.HandsOf); FORBIDDEN otherwise. Voting twice is one vote: the first is
 // returned. Fails with INVALID on input.comment, CONFLICT for another digest, a state other than
 // AWAITING_APPROVAL, or when the time for votes has run out.
 func (s *Service) Approve(ctx context.Context, id nid.ID, digest string, comment *string) (nid.ID, error) {
@@ -175,16 +184,14 @@ func (s *Service) vote(ctx context.Context, id nid.ID, digest, decision string, 
 		if err != nil {
 			return err
 		}
-		excluded := r.excluded(o)
-		for _, e := range excluded {
-			if e == actor.ID {
-				return fault.Denied("who asked for a handover, leaves or takes over cannot vote on it", "发起人、离开成员和接替成员不能审批该交接")
-			}
+		if slices.Contains(r.excluded(o, nid.ID{}), actor.ID) {
+			return fault.Denied("the requester, the responsible person, the executor, the leaver and the successors cannot vote on a handover, nor can anybody who planned or submitted it",
+				"发起人、方案负责人、执行人、离职成员和接替成员不能审批该交接单，规划或提交过该方案的人也不能审批")
 		}
 		if digest != r.Digest {
 			return fault.Clash("input.digest", "the plan has changed; read it again", "计划已变更,请重新读取").With("digest", r.Digest)
 		}
-		have, votes, err := approval.Count(ctx, tx, r.ID, r.Digest, r.Leaver, tx.Now(), excluded)
+		t, votes, err := r.tally(ctx, tx, o, nid.ID{})
 		if err != nil {
 			return err
 		}
@@ -194,12 +201,10 @@ func (s *Service) vote(ctx context.Context, id nid.ID, digest, decision string, 
 				return nil
 			}
 		}
-		others := []nid.ID{r.Requester}
-		for _, v := range votes {
-			others = append(others, v.Approver)
-		}
-		if err := identity.TwoHands(ctx, tx, actor.ID, others...); err != nil {
+		if ok, err := independent(ctx, tx, actor.ID, append(r.behind(nid.ID{}), t.counted...)); err != nil {
 			return err
+		} else if !ok {
+			return identity.OneHand()
 		}
 		policy, err := approval.Load(ctx, tx)
 		if err != nil {
@@ -226,7 +231,7 @@ func (s *Service) vote(ctx context.Context, id nid.ID, digest, decision string, 
 		}
 		vote = cast[0]
 		before := r.State
-		if decision == "REJECTED" || have+1 >= r.Need.Votes {
+		if decision == "REJECTED" || len(t.counted)+1 >= r.Need.Votes {
 			if _, err := r.move(ctx, tx, event); err != nil {
 				return err
 			}
@@ -237,7 +242,7 @@ func (s *Service) vote(ctx context.Context, id nid.ID, digest, decision string, 
 				return err
 			}
 		}
-		after := map[string]any{"state": string(r.State), "digest": digest, "decision": decision, "votes": have + 1, "approvalsRequired": r.Need.Votes}
+		after := map[string]any{"state": string(r.State), "digest": digest, "decision": decision, "votes": len(t.counted) + 1, "approvalsRequired": r.Need.Votes}
 		if comment != nil {
 			after["comment"] = audit.Personal{Subject: actor.ID, Value: *comment}
 		}

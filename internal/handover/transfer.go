@@ -12,8 +12,8 @@ import (
 )
 
 // store writes a plan as a new handover, or over the one that is replanned, and
-// its transfers, which it gives. The requester is who made the plan that stands:
-// whoever replans somebody else's handover cannot approve what came of it.
+// its transfers, which it gives. Requester and responsible person are those of the plan
+// that stands; the authors of earlier ones stay authors, and cannot approve it either.
 func (p *planned) store(ctx context.Context, tx *store.Tx, id, requester nid.ID, state State, old *record) ([]Transfer, error) {
 	plan, err := json.Marshal(p.Input)
 	if err != nil {
@@ -23,22 +23,31 @@ func (p *planned) store(ctx context.Context, tx *store.Tx, id, requester nid.ID,
 	if err != nil {
 		return nil, err
 	}
+	authors := some(p.Responsible)
+	if old != nil {
+		authors = old.by(p.Responsible)
+	}
+	by, err := json.Marshal(authors)
+	if err != nil {
+		return nil, err
+	}
 	h := p.history()
 	now := tx.Now()
 	args := []any{
 		tx.Corp(), id, now, string(p.Kind), string(state), p.LeaverID, p.Reason, p.Message, h.Mode, nullTime(h.From), nullTime(h.Until),
 		nullTime(h.ExpiresAt), p.Digest, string(plan), p.Need.Votes, string(reasons), len(p.Items), requester, nullTime(p.StartAt), p.RevertOf, p.FollowUpOf,
+		p.Responsible, string(by),
 	}
 	if old == nil {
 		_, err = tx.Change(ctx, "handovers", `INSERT INTO handovers (corp_id, id, created_at, updated_at, version, kind, state, leaver_id, reason, message,
 			history_mode, history_from, history_until, history_expires_at, digest, plan, approvals_required, approval_reasons, total, planned, requested_by_id,
-			start_at, revert_of_id, follow_up_of_id, run_token, waiting, completed, refused, limit_reached, failed, skipped, cancelled, reverted)
-			VALUES ($1, $2, $3, $3, 1, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $17, $18, $19, $20, $21, 0, 0, 0, 0, 0, 0, 0, 0, 0) RETURNING id`, args...)
+			start_at, revert_of_id, follow_up_of_id, responsible_id, authors, run_token, waiting, completed, refused, limit_reached, failed, skipped, cancelled, reverted)
+			VALUES ($1, $2, $3, $3, 1, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $17, $18, $19, $20, $21, $22, $23, 0, 0, 0, 0, 0, 0, 0, 0, 0) RETURNING id`, args...)
 	} else {
 		_, err = tx.Change(ctx, "handovers", `UPDATE handovers SET updated_at = $3, version = version + 1, kind = $4, state = $5, leaver_id = $6, reason = $7,
 			message = $8, history_mode = $9, history_from = $10, history_until = $11, history_expires_at = $12, digest = $13, plan = $14,
 			approvals_required = $15, approval_reasons = $16, total = $17, planned = $17, requested_by_id = $18, start_at = $19,
-			revert_of_id = $20, follow_up_of_id = $21, submitted_at = NULL, hold_reason = NULL
+			revert_of_id = $20, follow_up_of_id = $21, responsible_id = $22, authors = $23, submitted_at = NULL, hold_reason = NULL
 			WHERE corp_id = $1 AND id = $2 RETURNING id`, args...)
 	}
 	if err != nil {

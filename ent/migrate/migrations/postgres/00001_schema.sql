@@ -40,6 +40,7 @@ CREATE INDEX "auditentry_corp_id_subject_id_index" ON "audit_entries" ("corp_id"
 CREATE INDEX "auditentry_corp_id_handover_id_index" ON "audit_entries" ("corp_id", "handover_id", "index");
 CREATE INDEX "auditentry_corp_id_action_index" ON "audit_entries" ("corp_id", "action", "index");
 CREATE INDEX "auditentry_corp_id_at_index" ON "audit_entries" ("corp_id", "at", "index");
+CREATE INDEX "audit_entries_hands" ON "audit_entries" ("corp_id", "subject_id", "index") WHERE action IN ('credential.reset', 'credential.set', 'credential.enrol', 'identity.link');
 CREATE TABLE "contacts" (
   "id" uuid NOT NULL,
   "corp_id" uuid NOT NULL,
@@ -181,6 +182,7 @@ CREATE TABLE "handovers" (
   "updated_at" timestamptz NOT NULL,
   "kind" character varying NOT NULL,
   "state" character varying NOT NULL,
+  "authors" jsonb NULL,
   "reason" character varying NULL,
   "message" character varying NULL,
   "history_mode" character varying NOT NULL DEFAULT 'NONE',
@@ -213,13 +215,15 @@ CREATE TABLE "handovers" (
   "reverted" bigint NOT NULL DEFAULT 0,
   "leaver_id" uuid NOT NULL,
   "requested_by_id" uuid NULL,
+  "responsible_id" uuid NULL,
   "executed_by_id" uuid NULL,
   "reverted_by_id" uuid NULL,
   "revert_of_id" uuid NULL,
   "follow_up_of_id" uuid NULL,
   PRIMARY KEY ("id"),
   CONSTRAINT "handovers_history" CHECK ((history_mode = 'WINDOW') = (history_from IS NOT NULL AND history_until IS NOT NULL)),
-  CONSTRAINT "handovers_progress" CHECK (total = planned + waiting + completed + refused + limit_reached + failed + skipped + cancelled + reverted)
+  CONSTRAINT "handovers_progress" CHECK (total = planned + waiting + completed + refused + limit_reached + failed + skipped + cancelled + reverted),
+  CONSTRAINT "handovers_requester" CHECK (requested_by_id IS NULL OR responsible_id IS NOT NULL AND requested_by_id = responsible_id)
 );
 CREATE UNIQUE INDEX "handover_corp_id_id" ON "handovers" ("corp_id", "id");
 CREATE INDEX "handover_corp_id_created_at_id" ON "handovers" ("corp_id", "created_at", "id");
@@ -227,7 +231,8 @@ CREATE INDEX "handover_corp_id_updated_at_id" ON "handovers" ("corp_id", "update
 CREATE INDEX "handover_corp_id_state_id" ON "handovers" ("corp_id", "state", "id");
 CREATE INDEX "handover_corp_id_leaver_id_id" ON "handovers" ("corp_id", "leaver_id", "id");
 CREATE INDEX "handover_corp_id_requested_by_id_created_at" ON "handovers" ("corp_id", "requested_by_id", "created_at");
-CREATE INDEX "handover_corp_id_executed_by_id" ON "handovers" ("corp_id", "executed_by_id");
+CREATE INDEX "handover_corp_id_responsible_id_updated_at" ON "handovers" ("corp_id", "responsible_id", "updated_at");
+CREATE INDEX "handover_corp_id_executed_by_id_updated_at" ON "handovers" ("corp_id", "executed_by_id", "updated_at");
 CREATE INDEX "handover_corp_id_reverted_by_id" ON "handovers" ("corp_id", "reverted_by_id");
 CREATE INDEX "handover_corp_id_revert_of_id" ON "handovers" ("corp_id", "revert_of_id");
 CREATE INDEX "handover_corp_id_follow_up_of_id" ON "handovers" ("corp_id", "follow_up_of_id");
@@ -483,6 +488,7 @@ CONSTRAINT "groups_transfers_reserved_by" FOREIGN KEY ("corp_id", "reserved_by_i
 ALTER TABLE "handovers" ADD
 CONSTRAINT "handovers_members_leaver" FOREIGN KEY ("corp_id", "leaver_id") REFERENCES "members" ("corp_id", "id") ON DELETE RESTRICT, ADD
 CONSTRAINT "handovers_members_requested_by" FOREIGN KEY ("corp_id", "requested_by_id") REFERENCES "members" ("corp_id", "id") ON DELETE RESTRICT, ADD
+CONSTRAINT "handovers_members_responsible" FOREIGN KEY ("corp_id", "responsible_id") REFERENCES "members" ("corp_id", "id") ON DELETE RESTRICT, ADD
 CONSTRAINT "handovers_members_executed_by" FOREIGN KEY ("corp_id", "executed_by_id") REFERENCES "members" ("corp_id", "id") ON DELETE RESTRICT;
 ALTER TABLE "history_grants" ADD
 CONSTRAINT "history_grants_members_successor" FOREIGN KEY ("corp_id", "successor_id") REFERENCES "members" ("corp_id", "id") ON DELETE RESTRICT, ADD

@@ -199,6 +199,10 @@ table "audit_entries" {
   index "auditentry_corp_id_at_index" {
     columns = [column.corp_id, column.at, column.index]
   }
+  index "audit_entries_hands" {
+    columns = [column.corp_id, column.subject_id, column.index]
+    where   = "action IN ('credential.reset', 'credential.set', 'credential.enrol', 'identity.link')"
+  }
 }
 table "contacts" {
   schema = schema.public
@@ -983,6 +987,10 @@ table "handovers" {
     null = false
     type = varchar
   }
+  column "authors" {
+    null = true
+    type = jsonb
+  }
   column "reason" {
     null = true
     type = varchar
@@ -1124,6 +1132,10 @@ table "handovers" {
     null = true
     type = uuid
   }
+  column "responsible_id" {
+    null = true
+    type = uuid
+  }
   column "executed_by_id" {
     null = true
     type = uuid
@@ -1150,6 +1162,11 @@ table "handovers" {
   }
   foreign_key "handovers_members_requested_by" {
     columns     = [column.corp_id, column.requested_by_id]
+    ref_columns = [table.members.column.corp_id, table.members.column.id]
+    on_delete   = RESTRICT
+  }
+  foreign_key "handovers_members_responsible" {
+    columns     = [column.corp_id, column.responsible_id]
     ref_columns = [table.members.column.corp_id, table.members.column.id]
     on_delete   = RESTRICT
   }
@@ -1192,8 +1209,11 @@ table "handovers" {
   index "handover_corp_id_requested_by_id_created_at" {
     columns = [column.corp_id, column.requested_by_id, column.created_at]
   }
-  index "handover_corp_id_executed_by_id" {
-    columns = [column.corp_id, column.executed_by_id]
+  index "handover_corp_id_responsible_id_updated_at" {
+    columns = [column.corp_id, column.responsible_id, column.updated_at]
+  }
+  index "handover_corp_id_executed_by_id_updated_at" {
+    columns = [column.corp_id, column.executed_by_id, column.updated_at]
   }
   index "handover_corp_id_reverted_by_id" {
     columns = [column.corp_id, column.reverted_by_id]
@@ -1209,6 +1229,9 @@ table "handovers" {
   }
   check "handovers_progress" {
     expr = "total = planned + waiting + completed + refused + limit_reached + failed + skipped + cancelled + reverted"
+  }
+  check "handovers_requester" {
+    expr = "requested_by_id IS NULL OR responsible_id IS NOT NULL AND requested_by_id = responsible_id"
   }
 }
 table "history_grants" {
