@@ -86,7 +86,7 @@ func (r *record) need(ctx context.Context, q store.Querier, p approval.Policy, o
 // needed is what a plan needs under a policy. A threshold is about the sum of what its
 // requester moves in a day: splitting a plan does not dodge it.
 func needed(ctx context.Context, q store.Querier, p approval.Policy, requester, except nid.ID, total, keys int) (approval.Need, error) {
-	if p.Above == nil || requester.IsZero() {
+	if !p.Sums() || requester.IsZero() {
 		return p.Of(total, keys), nil
 	}
 	recent, recentKeys, err := approval.Recent(ctx, q, requester, store.EngineOf(q).Now().Add(-approval.Window), except)
