@@ -23,6 +23,7 @@ type Pending struct {
 	RequestedAt           time.Time
 	LapsesAt, EffectiveAt *time.Time
 	asked                 string
+	held                  bool
 }
 
 // Asked reads what was asked for into v.
@@ -57,17 +58,25 @@ func WaitingOf(ctx context.Context, q *store.Read, id nid.ID) (Pending, bool, er
 // PendingOf gives the changes of an operation, in the order in which their time comes.
 // Whoever reads the subject applies those in effect, and whoever changes it stores them.
 func PendingOf(ctx context.Context, q store.Querier, operation string) ([]Pending, error) {
-	return store.Select(ctx, q, (*Pending).dest, pendingColumns+` AND operation = $2 ORDER BY effective_at, id`, access.From(ctx).Corp, operation)
+	permission := access.Operations["Mutation."+operation].Any[0]
+	return store.Select(ctx, q, func(p *Pending) []any { return append(p.dest(), &p.held) }, `
+		SELECT id, operation, subject_id, field, requested_by_id, created_at, lapses_at, effective_at, asked, effective_at IS NOT NULL AND EXISTS (
+			SELECT 1 FROM grants AS g JOIN roles AS r ON r.corp_id = g.corp_id AND r.id = g.role_id
+			WHERE g.corp_id = $1 AND g.member_id = p.requested_by_id AND g.department_id IS NULL AND CAST(r.permissions AS text) LIKE $3
+				AND (g.revoked_at IS NULL OR g.revoked_at > p.effective_at) AND (g.expires_at IS NULL OR g.expires_at > p.effective_at))
+		FROM pending_changes AS p WHERE p.corp_id = $1 AND p.operation = $2 ORDER BY effective_at, id`,
+		access.From(ctx).Corp, operation, `%"`+string(permission)+`"%`)
 }
 
-// InEffect reports whether the time has come of a change that nobody else could second.
+// InEffect reports whether the time has come of a change that PendingOf gave and nobody
+// else could second. Whoever asked for it held the permission until then.
 func (p *Pending) InEffect(now time.Time) bool {
-	return p.EffectiveAt != nil && !p.EffectiveAt.After(now)
+	return p.held && !p.EffectiveAt.After(now)
 }
 
 // Waits reports whether the change can still be seconded.
 func (p *Pending) Waits(now time.Time) bool {
-	return !p.InEffect(now) && (p.LapsesAt == nil || p.LapsesAt.After(now))
+	return p.EffectiveAt != nil && p.EffectiveAt.After(now) || p.LapsesAt != nil && p.LapsesAt.After(now)
 }
 
 // seconded lists the covered operations that the actor may second.
@@ -100,8 +109,8 @@ func (s *Service) Withdraw(ctx context.Context, id nid.ID) error {
 		if !ok || p.RequestedByID != actor.ID && !p.secondedBy(actor) {
 			return fault.Missing("input.id")
 		}
-		if p.InEffect(tx.Now()) {
-			return fault.Clash("input.id", "the change is in effect; it is undone by %s", "此项变更已生效，请使用 %s 改回", p.Operation)
+		if !p.Waits(tx.Now()) {
+			return fault.Clash("input.id", "the change no longer waits; what is in effect is changed by %s", "此项变更已不再等待；已生效的变更请使用 %s 改回", p.Operation)
 		}
 		if _, err := Dismiss(ctx, tx, p.ID); err != nil {
 			return err

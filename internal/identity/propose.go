@@ -110,7 +110,7 @@ func Propose(ctx context.Context, tx *store.Tx, actor *access.Actor, p Proposal)
 	if err != nil {
 		return d, err
 	}
-	counts := ok && (!was.lapses.Valid || was.lapses.Time.After(tx.Now()))
+	counts := ok && (was.lapses.Time.After(tx.Now()) || was.effective.Time.After(tx.Now()))
 	if counts && was.by != actor.ID {
 		if counts, err = p.stands(ctx, tx, was.by); err != nil {
 			return d, err
