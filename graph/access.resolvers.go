@@ -78,6 +78,10 @@ func (r *mutationResolver) CreateServiceToken(ctx context.Context, input model.C
 	if err != nil {
 		return nil, err
 	}
+	if secret == "" {
+		waits, err := pendingChange(ctx, id)
+		return &model.CreateServiceTokenPayload{Pending: waits}, err
+	}
 	t, err := tokenOf(ctx, id)
 	return &model.CreateServiceTokenPayload{ServiceToken: t, Secret: secret}, err
 }

@@ -7,7 +7,6 @@ package graph
 
 import (
 	"context"
-	"time"
 
 	"github.com/openhandover/openhandover/ent"
 	"github.com/openhandover/openhandover/graph/generated"
@@ -18,10 +17,6 @@ import (
 
 func (r *approvalResolver) Approver(ctx context.Context, obj *ent.Approval) (*ent.Member, error) {
 	return one(ctx, obj, "approver", members, func(a *ent.Approval) nid.ID { return a.ApproverID })
-}
-
-func (r *approvalPolicyResolver) ExpiresAfterHours(ctx context.Context, obj *approval.Policy) (int, error) {
-	return int(obj.ExpiresAfter / time.Hour), nil
 }
 
 func (r *mutationResolver) ApproveHandover(ctx context.Context, input model.ApproveHandoverInput) (*model.ApproveHandoverPayload, error) {
@@ -45,12 +40,16 @@ func (r *mutationResolver) RejectHandover(ctx context.Context, input model.Rejec
 }
 
 func (r *mutationResolver) SaveApprovalPolicy(ctx context.Context, input approval.SaveInput) (*model.SaveApprovalPolicyPayload, error) {
-	warnings, err := r.Use.Approval.Save(ctx, input)
+	saved, err := r.Use.Approval.Save(ctx, input)
+	if err != nil {
+		return nil, err
+	}
+	waits, err := pendingChange(ctx, saved.Pending)
 	if err != nil {
 		return nil, err
 	}
 	p, err := policy(ctx)
-	return &model.SaveApprovalPolicyPayload{Policy: p, Warnings: allSaid(ctx, warnings)}, err
+	return &model.SaveApprovalPolicyPayload{Policy: p, Pending: waits, Warnings: allSaid(ctx, saved.Warnings)}, err
 }
 
 func (r *queryResolver) ApprovalPolicy(ctx context.Context) (*approval.Policy, error) {
@@ -59,11 +58,4 @@ func (r *queryResolver) ApprovalPolicy(ctx context.Context) (*approval.Policy, e
 
 func (r *Resolver) Approval() generated.ApprovalResolver { return &approvalResolver{r} }
 
-func (r *Resolver) ApprovalPolicy() generated.ApprovalPolicyResolver {
-	return &approvalPolicyResolver{r}
-}
-
-type (
-	approvalResolver       struct{ *Resolver }
-	approvalPolicyResolver struct{ *Resolver }
-)
+type approvalResolver struct{ *Resolver }

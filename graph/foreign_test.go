@@ -142,7 +142,7 @@ func (w *world) oneOfEach() map[nid.Kind]nid.ID {
 		`createServiceToken(input: {name: "token", permissions: [VIEW_CONTACTS], expiresAt: "` + w.DB.Now().Add(time.Hour).Format(time.RFC3339) + `"}) { __typename }`,
 		`publishDataPolicy(input: {title: "policy", body: "text"}) { __typename }`,
 		`startAccessReview(input: {dueAt: "` + w.DB.Now().Add(240*time.Hour).Format(time.RFC3339) + `"}) { __typename }`,
-		`saveIdentityProvider(input: {name: "company", issuer: "https://login.example.com", clientId: "x", active: false}) { __typename }`,
+		`saveIdentityProvider(input: {name: "company", issuer: "https://login.example.com", clientId: "x", claim: "sub", matches: USER_ID, active: false}) { __typename }`,
 		`saveRole(input: {name: "own", permissions: [VIEW_CONTACTS]}) { __typename }`,
 		fmt.Sprintf(`createHandover(input: {plan: {kind: ON_JOB, leaverId: "%s", successors: {memberId: "%s"}}, idempotencyKey: "open"}) { __typename }`, w.sun, w.lin),
 	} {

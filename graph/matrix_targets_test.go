@@ -148,8 +148,20 @@ var targets = map[string]maker{
 	}),
 	"provider": ofCorp(func(g *ground, at seat) target {
 		n := g.next()
-		id := g.as(at, `saveIdentityProvider(input: {name: "provider %d", issuer: "https://id-%d.example.com", clientId: "handover", active: false}) { identityProvider { id } }`, n, n)
+		id := g.as(at, `saveIdentityProvider(input: {name: "provider %d", issuer: "https://id-%d.example.com", clientId: "handover", claim: "sub", matches: USER_ID, active: false}) { identityProvider { id } }`, n, n)
 		return of("id", id).with("version", 1).with("name", g.name("renamed")).with("issuer", fmt.Sprintf("https://id-%d.example.com", n))
+	}),
+	"provider in use": ofCorp(func(g *ground, at seat) target {
+		id := nid.New(nid.Provider)
+		g.insert(at, "identity_providers", `INSERT INTO identity_providers (corp_id, id, version, created_at, updated_at, name, issuer, client_id, claim, matches, acr_values, active, saved_by_id)
+			VALUES ($1, $2, 1, $3, $3, $4, 'https://id.example.com', $4, 'sub', 'USER_ID', '[]', true, $5) RETURNING id`, at.corp.ID, id, g.DB.Now(), id.String(), at.corp.Admin)
+		return of("id", id)
+	}),
+	"pending change": ofCorp(func(g *ground, at seat) target {
+		id := nid.New(nid.Change)
+		g.insert(at, "pending_changes", `INSERT INTO pending_changes (corp_id, id, operation, subject_id, asked, fingerprint, requested_by_id, created_at, lapses_at)
+			VALUES ($1, $2, 'saveApprovalPolicy', $1, '{}', $3, $4, $5, $6) RETURNING id`, at.corp.ID, id, id[:], at.corp.Admin, g.DB.Now(), g.DB.Now().Add(time.Hour))
+		return of("id", id)
 	}),
 	"policy": ofCorp(func(g *ground, at seat) target {
 		return of("id", g.as(at, `publishDataPolicy(input: {title: "%s", body: "text"}) { policy { id } }`, g.name("policy")))

@@ -11,6 +11,7 @@ import (
 	"github.com/openhandover/openhandover/graph/model"
 	"github.com/openhandover/openhandover/internal/access"
 	"github.com/openhandover/openhandover/internal/grant"
+	"github.com/openhandover/openhandover/internal/identity"
 	"github.com/openhandover/openhandover/internal/nid"
 	"github.com/openhandover/openhandover/internal/siblings"
 	"github.com/openhandover/openhandover/internal/store"
@@ -239,6 +240,36 @@ func granted(ctx context.Context, id nid.ID) (*model.GrantRolePayload, error) {
 	}
 	rows := siblings.Join([]*model.PendingGrant{{Pending: p}})
 	return &model.GrantRolePayload{Pending: rows[0]}, nil
+}
+
+// pendingChanges are the changes that wait, of one operation where it is named.
+func pendingChanges(ctx context.Context, operation string) ([]*model.PendingChange, error) {
+	q, err := store.Reader(ctx)
+	if err != nil {
+		return nil, err
+	}
+	found, err := identity.Waiting(ctx, q, operation)
+	out := make([]*model.PendingChange, len(found))
+	for i, p := range found {
+		out[i] = &model.PendingChange{Pending: p}
+	}
+	return siblings.Join(out), err
+}
+
+// pendingChange is one that the viewer has just asked for; nil for none.
+func pendingChange(ctx context.Context, id nid.ID) (*model.PendingChange, error) {
+	if id.IsZero() {
+		return nil, nil
+	}
+	q, err := store.Reader(ctx)
+	if err != nil {
+		return nil, err
+	}
+	p, ok, err := identity.WaitingOf(ctx, q, id)
+	if err != nil || !ok {
+		return nil, err
+	}
+	return siblings.Join([]*model.PendingChange{{Pending: p}})[0], nil
 }
 
 func departmentOf(ctx context.Context, id nid.ID) (*ent.Department, error) {

@@ -46,6 +46,14 @@ func (r *mutationResolver) SaveIdentityProvider(ctx context.Context, input sso.I
 	return &model.SaveIdentityProviderPayload{IdentityProvider: p}, err
 }
 
+func (r *mutationResolver) LinkIdentity(ctx context.Context, input model.LinkIdentityInput) (*model.LinkIdentityPayload, error) {
+	url, err := r.Use.SSO.Link(ctx, input.ID, input.Return)
+	if err != nil {
+		return nil, err
+	}
+	return &model.LinkIdentityPayload{URL: &url}, nil
+}
+
 func (r *mutationResolver) DeleteIdentityProvider(ctx context.Context, input model.DeleteIdentityProviderInput) (*model.DeleteIdentityProviderPayload, error) {
 	if err := r.Use.SSO.Delete(ctx, input.ID, input.Version); err != nil {
 		return nil, err

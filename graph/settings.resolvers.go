@@ -23,8 +23,12 @@ func (r *mutationResolver) SaveSettings(ctx context.Context, input setting.SaveI
 	if err := r.Use.Setting.Save(ctx, input); err != nil {
 		return nil, err
 	}
+	waits, err := pendingChanges(ctx, "saveSettings")
+	if err != nil {
+		return nil, err
+	}
 	s, err := settings(ctx)
-	return &model.SaveSettingsPayload{Settings: s}, err
+	return &model.SaveSettingsPayload{Settings: s, Pending: waits}, err
 }
 
 func (r *queryResolver) Settings(ctx context.Context) (*setting.Settings, error) {

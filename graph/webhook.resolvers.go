@@ -11,12 +11,17 @@ import (
 	"github.com/openhandover/openhandover/ent"
 	"github.com/openhandover/openhandover/graph/generated"
 	"github.com/openhandover/openhandover/graph/model"
+	"github.com/openhandover/openhandover/internal/nid"
 )
 
 func (r *mutationResolver) SaveWebhook(ctx context.Context, input model.SaveWebhookInput) (*model.SaveWebhookPayload, error) {
 	id, secret, err := r.Use.Webhook.Save(ctx, webhookInput(input))
 	if err != nil {
 		return nil, err
+	}
+	if id.Kind() == nid.Change {
+		waits, err := pendingChange(ctx, id)
+		return &model.SaveWebhookPayload{Pending: waits}, err
 	}
 	h, err := webhookOf(ctx, id)
 	return &model.SaveWebhookPayload{Webhook: h, Secret: some(secret)}, err

@@ -12,9 +12,9 @@ import (
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/openhandover/openhandover/ent"
-	approval1 "github.com/openhandover/openhandover/ent/approval"
+	"github.com/openhandover/openhandover/ent/approval"
 	"github.com/openhandover/openhandover/graph/model"
-	"github.com/openhandover/openhandover/internal/approval"
+	approval1 "github.com/openhandover/openhandover/internal/approval"
 	"github.com/openhandover/openhandover/internal/nid"
 	"github.com/vektah/gqlparser/v2/ast"
 )
@@ -23,9 +23,6 @@ import (
 
 type ApprovalResolver interface {
 	Approver(ctx context.Context, obj *ent.Approval) (*ent.Member, error)
-}
-type ApprovalPolicyResolver interface {
-	ExpiresAfterHours(ctx context.Context, obj *approval.Policy) (int, error)
 }
 
 // endregion ************************** generated!.gotpl **************************
@@ -103,7 +100,7 @@ func (ec *executionContext) _Approval_decision(ctx context.Context, field graphq
 			return obj.Decision, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v approval1.Decision) graphql.Marshaler {
+		func(ctx context.Context, selections ast.SelectionSet, v approval.Decision) graphql.Marshaler {
 			return ec.marshalNApprovalDecision2githubᚗcomᚋopenhandoverᚋopenhandoverᚋentᚋapprovalᚐDecision(ctx, selections, v)
 		},
 		true,
@@ -206,7 +203,7 @@ func (ec *executionContext) fieldContext_Approval_expiresAt(_ context.Context, f
 	return graphql.NewScalarFieldContext("Approval", field, false, false, errors.New("field of type Time does not have child fields"))
 }
 
-func (ec *executionContext) _ApprovalPolicy_above(ctx context.Context, field graphql.CollectedField, obj *approval.Policy) (ret graphql.Marshaler) {
+func (ec *executionContext) _ApprovalPolicy_above(ctx context.Context, field graphql.CollectedField, obj *approval1.Policy) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -229,7 +226,7 @@ func (ec *executionContext) fieldContext_ApprovalPolicy_above(_ context.Context,
 	return graphql.NewScalarFieldContext("ApprovalPolicy", field, false, false, errors.New("field of type Int does not have child fields"))
 }
 
-func (ec *executionContext) _ApprovalPolicy_keyContacts(ctx context.Context, field graphql.CollectedField, obj *approval.Policy) (ret graphql.Marshaler) {
+func (ec *executionContext) _ApprovalPolicy_keyContacts(ctx context.Context, field graphql.CollectedField, obj *approval1.Policy) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -252,7 +249,7 @@ func (ec *executionContext) fieldContext_ApprovalPolicy_keyContacts(_ context.Co
 	return graphql.NewScalarFieldContext("ApprovalPolicy", field, false, false, errors.New("field of type Boolean does not have child fields"))
 }
 
-func (ec *executionContext) _ApprovalPolicy_approvals(ctx context.Context, field graphql.CollectedField, obj *approval.Policy) (ret graphql.Marshaler) {
+func (ec *executionContext) _ApprovalPolicy_approvals(ctx context.Context, field graphql.CollectedField, obj *approval1.Policy) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -275,7 +272,7 @@ func (ec *executionContext) fieldContext_ApprovalPolicy_approvals(_ context.Cont
 	return graphql.NewScalarFieldContext("ApprovalPolicy", field, false, false, errors.New("field of type Int does not have child fields"))
 }
 
-func (ec *executionContext) _ApprovalPolicy_expiresAfterHours(ctx context.Context, field graphql.CollectedField, obj *approval.Policy) (ret graphql.Marshaler) {
+func (ec *executionContext) _ApprovalPolicy_expiresAfterHours(ctx context.Context, field graphql.CollectedField, obj *approval1.Policy) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -284,7 +281,7 @@ func (ec *executionContext) _ApprovalPolicy_expiresAfterHours(ctx context.Contex
 			return ec.fieldContext_ApprovalPolicy_expiresAfterHours(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return ec.Resolvers.ApprovalPolicy().ExpiresAfterHours(ctx, obj)
+			return obj.ExpiresAfterHours(), nil
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
@@ -295,10 +292,10 @@ func (ec *executionContext) _ApprovalPolicy_expiresAfterHours(ctx context.Contex
 	)
 }
 func (ec *executionContext) fieldContext_ApprovalPolicy_expiresAfterHours(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
-	return graphql.NewScalarFieldContext("ApprovalPolicy", field, true, true, errors.New("field of type Int does not have child fields"))
+	return graphql.NewScalarFieldContext("ApprovalPolicy", field, true, false, errors.New("field of type Int does not have child fields"))
 }
 
-func (ec *executionContext) _ApprovalPolicy_version(ctx context.Context, field graphql.CollectedField, obj *approval.Policy) (ret graphql.Marshaler) {
+func (ec *executionContext) _ApprovalPolicy_version(ctx context.Context, field graphql.CollectedField, obj *approval1.Policy) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -319,6 +316,38 @@ func (ec *executionContext) _ApprovalPolicy_version(ctx context.Context, field g
 }
 func (ec *executionContext) fieldContext_ApprovalPolicy_version(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("ApprovalPolicy", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _ApprovalPolicy_earlier(ctx context.Context, field graphql.CollectedField, obj *approval1.Policy) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_ApprovalPolicy_earlier(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Earlier, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []approval1.Earlier) graphql.Marshaler {
+			return ec.marshalNEarlierPolicy2ᚕgithubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋapprovalᚐEarlierᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_ApprovalPolicy_earlier(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "ApprovalPolicy",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_EarlierPolicy(ctx, field)
+		},
+	}
+	return fc, nil
 }
 
 func (ec *executionContext) _ApproveHandoverPayload_handover(ctx context.Context, field graphql.CollectedField, obj *model.ApproveHandoverPayload) (ret graphql.Marshaler) {
@@ -383,6 +412,121 @@ func (ec *executionContext) fieldContext_ApproveHandoverPayload_approval(_ conte
 		},
 	}
 	return fc, nil
+}
+
+func (ec *executionContext) _EarlierPolicy_above(ctx context.Context, field graphql.CollectedField, obj *approval1.Earlier) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_EarlierPolicy_above(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Above, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *int) graphql.Marshaler {
+			return ec.marshalOInt2ᚖint(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_EarlierPolicy_above(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("EarlierPolicy", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _EarlierPolicy_keyContacts(ctx context.Context, field graphql.CollectedField, obj *approval1.Earlier) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_EarlierPolicy_keyContacts(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.KeyContacts, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_EarlierPolicy_keyContacts(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("EarlierPolicy", field, false, false, errors.New("field of type Boolean does not have child fields"))
+}
+
+func (ec *executionContext) _EarlierPolicy_approvals(ctx context.Context, field graphql.CollectedField, obj *approval1.Earlier) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_EarlierPolicy_approvals(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Approvals, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_EarlierPolicy_approvals(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("EarlierPolicy", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _EarlierPolicy_expiresAfterHours(ctx context.Context, field graphql.CollectedField, obj *approval1.Earlier) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_EarlierPolicy_expiresAfterHours(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ExpiresAfterHours(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_EarlierPolicy_expiresAfterHours(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("EarlierPolicy", field, true, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _EarlierPolicy_until(ctx context.Context, field graphql.CollectedField, obj *approval1.Earlier) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_EarlierPolicy_until(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Until, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return ec.marshalNTime2timeᚐTime(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_EarlierPolicy_until(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("EarlierPolicy", field, false, false, errors.New("field of type Time does not have child fields"))
 }
 
 func (ec *executionContext) _RejectHandoverPayload_handover(ctx context.Context, field graphql.CollectedField, obj *model.RejectHandoverPayload) (ret graphql.Marshaler) {
@@ -461,7 +605,7 @@ func (ec *executionContext) _SaveApprovalPolicyPayload_policy(ctx context.Contex
 			return obj.Policy, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v *approval.Policy) graphql.Marshaler {
+		func(ctx context.Context, selections ast.SelectionSet, v *approval1.Policy) graphql.Marshaler {
 			return ec.marshalOApprovalPolicy2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋapprovalᚐPolicy(ctx, selections, v)
 		},
 		true,
@@ -476,6 +620,38 @@ func (ec *executionContext) fieldContext_SaveApprovalPolicyPayload_policy(_ cont
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 			return ec.childFields_ApprovalPolicy(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _SaveApprovalPolicyPayload_pending(ctx context.Context, field graphql.CollectedField, obj *model.SaveApprovalPolicyPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_SaveApprovalPolicyPayload_pending(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Pending, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.PendingChange) graphql.Marshaler {
+			return ec.marshalOPendingChange2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋgraphᚋmodelᚐPendingChange(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_SaveApprovalPolicyPayload_pending(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "SaveApprovalPolicyPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_PendingChange(ctx, field)
 		},
 	}
 	return fc, nil
@@ -596,8 +772,8 @@ func (ec *executionContext) unmarshalInputRejectHandoverInput(ctx context.Contex
 	return it, nil
 }
 
-func (ec *executionContext) unmarshalInputSaveApprovalPolicyInput(ctx context.Context, obj any) (approval.SaveInput, error) {
-	var it approval.SaveInput
+func (ec *executionContext) unmarshalInputSaveApprovalPolicyInput(ctx context.Context, obj any) (approval1.SaveInput, error) {
+	var it approval1.SaveInput
 	if obj == nil {
 		return it, nil
 	}
@@ -775,7 +951,7 @@ func (ec *executionContext) _Approval(ctx context.Context, sel ast.SelectionSet,
 
 var approvalPolicyImplementors = []string{"ApprovalPolicy"}
 
-func (ec *executionContext) _ApprovalPolicy(ctx context.Context, sel ast.SelectionSet, obj *approval.Policy) graphql.Marshaler {
+func (ec *executionContext) _ApprovalPolicy(ctx context.Context, sel ast.SelectionSet, obj *approval1.Policy) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, approvalPolicyImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -788,60 +964,32 @@ func (ec *executionContext) _ApprovalPolicy(ctx context.Context, sel ast.Selecti
 		case "above":
 			out.Values[i] = ec._ApprovalPolicy_above(ctx, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
-				atomic.AddUint32(&out.Invalids, 1)
+				out.Invalids++
 			}
 		case "keyContacts":
 			out.Values[i] = ec._ApprovalPolicy_keyContacts(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
-				atomic.AddUint32(&out.Invalids, 1)
+				out.Invalids++
 			}
 		case "approvals":
 			out.Values[i] = ec._ApprovalPolicy_approvals(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
-				atomic.AddUint32(&out.Invalids, 1)
+				out.Invalids++
 			}
 		case "expiresAfterHours":
-			field := field
-
-			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
-				defer func() {
-					if r := recover(); r != nil {
-						ec.Error(ctx, ec.Recover(ctx, r))
-					}
-				}()
-				res = ec._ApprovalPolicy_expiresAfterHours(ctx, field, obj)
-				if res == graphql.Null {
-					atomic.AddUint32(&fs.Invalids, 1)
-				}
-				return res
+			out.Values[i] = ec._ApprovalPolicy_expiresAfterHours(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
 			}
-
-			if field.IsDeferred() {
-				deferredFieldSet.AddField(field)
-				fieldIndex := len(deferredFieldSet.Values) - 1
-				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
-					return innerFunc(ctx, deferredFieldSet)
-				})
-
-				for _, deferrable := range field.Deferrables {
-					view, ok := deferLabelToView[deferrable.Label]
-					if !ok {
-						view = deferredFieldSet.NewView()
-						deferLabelToView[deferrable.Label] = view
-					}
-					view.AddIndices(fieldIndex)
-				}
-
-				// don't run the out.Concurrently() call below
-				out.Values[i] = graphql.Null
-				continue
-			}
-
-			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		case "version":
 			out.Values[i] = ec._ApprovalPolicy_version(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
-				atomic.AddUint32(&out.Invalids, 1)
+				out.Invalids++
+			}
+		case "earlier":
+			out.Values[i] = ec._ApprovalPolicy_earlier(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
 			}
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))
@@ -884,6 +1032,64 @@ func (ec *executionContext) _ApproveHandoverPayload(ctx context.Context, sel ast
 		case "approval":
 			out.Values[i] = ec._ApproveHandoverPayload_approval(ctx, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var earlierPolicyImplementors = []string{"EarlierPolicy"}
+
+func (ec *executionContext) _EarlierPolicy(ctx context.Context, sel ast.SelectionSet, obj *approval1.Earlier) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, earlierPolicyImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("EarlierPolicy")
+		case "above":
+			out.Values[i] = ec._EarlierPolicy_above(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "keyContacts":
+			out.Values[i] = ec._EarlierPolicy_keyContacts(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "approvals":
+			out.Values[i] = ec._EarlierPolicy_approvals(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "expiresAfterHours":
+			out.Values[i] = ec._EarlierPolicy_expiresAfterHours(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "until":
+			out.Values[i] = ec._EarlierPolicy_until(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
 		default:
@@ -967,6 +1173,11 @@ func (ec *executionContext) _SaveApprovalPolicyPayload(ctx context.Context, sel 
 			if out.Values[i] == graphql.RequiredNull {
 				out.Invalids++
 			}
+		case "pending":
+			out.Values[i] = ec._SaveApprovalPolicyPayload_pending(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
 		case "warnings":
 			out.Values[i] = ec._SaveApprovalPolicyPayload_warnings(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
@@ -1023,13 +1234,13 @@ func (ec *executionContext) marshalNApproval2ᚖgithubᚗcomᚋopenhandoverᚋop
 	return ec._Approval(ctx, sel, v)
 }
 
-func (ec *executionContext) unmarshalNApprovalDecision2githubᚗcomᚋopenhandoverᚋopenhandoverᚋentᚋapprovalᚐDecision(ctx context.Context, v any) (approval1.Decision, error) {
+func (ec *executionContext) unmarshalNApprovalDecision2githubᚗcomᚋopenhandoverᚋopenhandoverᚋentᚋapprovalᚐDecision(ctx context.Context, v any) (approval.Decision, error) {
 	tmp, err := graphql.UnmarshalString(v)
-	res := approval1.Decision(tmp)
+	res := approval.Decision(tmp)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) marshalNApprovalDecision2githubᚗcomᚋopenhandoverᚋopenhandoverᚋentᚋapprovalᚐDecision(ctx context.Context, sel ast.SelectionSet, v approval1.Decision) graphql.Marshaler {
+func (ec *executionContext) marshalNApprovalDecision2githubᚗcomᚋopenhandoverᚋopenhandoverᚋentᚋapprovalᚐDecision(ctx context.Context, sel ast.SelectionSet, v approval.Decision) graphql.Marshaler {
 	_ = sel
 	res := graphql.MarshalString(string(v))
 	if res == graphql.Null {
@@ -1040,7 +1251,7 @@ func (ec *executionContext) marshalNApprovalDecision2githubᚗcomᚋopenhandover
 	return res
 }
 
-func (ec *executionContext) marshalNApprovalPolicy2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋapprovalᚐPolicy(ctx context.Context, sel ast.SelectionSet, v *approval.Policy) graphql.Marshaler {
+func (ec *executionContext) marshalNApprovalPolicy2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋapprovalᚐPolicy(ctx context.Context, sel ast.SelectionSet, v *approval1.Policy) graphql.Marshaler {
 	if v == nil {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
@@ -1055,12 +1266,32 @@ func (ec *executionContext) unmarshalNApproveHandoverInput2githubᚗcomᚋopenha
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
+func (ec *executionContext) marshalNEarlierPolicy2githubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋapprovalᚐEarlier(ctx context.Context, sel ast.SelectionSet, v approval1.Earlier) graphql.Marshaler {
+	return ec._EarlierPolicy(ctx, sel, &v)
+}
+
+func (ec *executionContext) marshalNEarlierPolicy2ᚕgithubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋapprovalᚐEarlierᚄ(ctx context.Context, sel ast.SelectionSet, v []approval1.Earlier) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNEarlierPolicy2githubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋapprovalᚐEarlier(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
 func (ec *executionContext) unmarshalNRejectHandoverInput2githubᚗcomᚋopenhandoverᚋopenhandoverᚋgraphᚋmodelᚐRejectHandoverInput(ctx context.Context, v any) (model.RejectHandoverInput, error) {
 	res, err := ec.unmarshalInputRejectHandoverInput(ctx, v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
 
-func (ec *executionContext) unmarshalNSaveApprovalPolicyInput2githubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋapprovalᚐSaveInput(ctx context.Context, v any) (approval.SaveInput, error) {
+func (ec *executionContext) unmarshalNSaveApprovalPolicyInput2githubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋapprovalᚐSaveInput(ctx context.Context, v any) (approval1.SaveInput, error) {
 	res, err := ec.unmarshalInputSaveApprovalPolicyInput(ctx, v)
 	return res, graphql.ErrorOnPath(ctx, err)
 }
@@ -1072,7 +1303,7 @@ func (ec *executionContext) marshalOApproval2ᚖgithubᚗcomᚋopenhandoverᚋop
 	return ec._Approval(ctx, sel, v)
 }
 
-func (ec *executionContext) marshalOApprovalPolicy2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋapprovalᚐPolicy(ctx context.Context, sel ast.SelectionSet, v *approval.Policy) graphql.Marshaler {
+func (ec *executionContext) marshalOApprovalPolicy2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋapprovalᚐPolicy(ctx context.Context, sel ast.SelectionSet, v *approval1.Policy) graphql.Marshaler {
 	if v == nil {
 		return graphql.Null
 	}

@@ -49,6 +49,7 @@ type HandoverPreviewResolver interface {
 	Total(ctx context.Context, obj *model.HandoverPreview) (int, error)
 
 	ApprovalsRequired(ctx context.Context, obj *model.HandoverPreview) (int, error)
+
 	Immediate(ctx context.Context, obj *model.HandoverPreview) (bool, error)
 	Successors(ctx context.Context, obj *model.HandoverPreview) ([]*model.SuccessorLoad, error)
 	Problems(ctx context.Context, obj *model.HandoverPreview) ([]*model.PlanProblem, error)
@@ -1748,6 +1749,29 @@ func (ec *executionContext) _HandoverPreview_approvalsRequired(ctx context.Conte
 }
 func (ec *executionContext) fieldContext_HandoverPreview_approvalsRequired(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("HandoverPreview", field, true, true, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _HandoverPreview_approvalReasons(ctx context.Context, field graphql.CollectedField, obj *model.HandoverPreview) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_HandoverPreview_approvalReasons(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ApprovalReasons(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []string) graphql.Marshaler {
+			return ec.marshalNString2ᚕstringᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_HandoverPreview_approvalReasons(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("HandoverPreview", field, true, false, errors.New("field of type String does not have child fields"))
 }
 
 func (ec *executionContext) _HandoverPreview_immediate(ctx context.Context, field graphql.CollectedField, obj *model.HandoverPreview) (ret graphql.Marshaler) {
@@ -5972,6 +5996,11 @@ func (ec *executionContext) _HandoverPreview(ctx context.Context, sel ast.Select
 			}
 
 			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "approvalReasons":
+			out.Values[i] = ec._HandoverPreview_approvalReasons(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
 		case "immediate":
 			field := field
 

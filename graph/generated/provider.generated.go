@@ -403,6 +403,29 @@ func (ec *executionContext) fieldContext_IdentityProvider_createdAt(_ context.Co
 	return graphql.NewScalarFieldContext("IdentityProvider", field, false, false, errors.New("field of type Time does not have child fields"))
 }
 
+func (ec *executionContext) _LinkIdentityPayload_url(ctx context.Context, field graphql.CollectedField, obj *model.LinkIdentityPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_LinkIdentityPayload_url(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.URL, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
+			return ec.marshalOString2ᚖstring(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_LinkIdentityPayload_url(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("LinkIdentityPayload", field, false, false, errors.New("field of type String does not have child fields"))
+}
+
 func (ec *executionContext) _SaveIdentityProviderPayload_identityProvider(ctx context.Context, field graphql.CollectedField, obj *model.SaveIdentityProviderPayload) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -522,6 +545,47 @@ func (ec *executionContext) unmarshalInputDeleteIdentityProviderInput(ctx contex
 	return it, nil
 }
 
+func (ec *executionContext) unmarshalInputLinkIdentityInput(ctx context.Context, obj any) (model.LinkIdentityInput, error) {
+	var it model.LinkIdentityInput
+	if obj == nil {
+		return it, nil
+	}
+
+	asMap := map[string]any{}
+	for k, v := range obj.(map[string]any) {
+		asMap[k] = v
+	}
+
+	if _, present := asMap["return"]; !present {
+		asMap["return"] = ""
+	}
+
+	fieldsInOrder := [...]string{"id", "return"}
+	for _, k := range fieldsInOrder {
+		v, ok := asMap[k]
+		if !ok {
+			continue
+		}
+		switch k {
+		case "id":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("id"))
+			data, err := ec.unmarshalNID2githubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋnidᚐID(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.ID = data
+		case "return":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("return"))
+			data, err := ec.unmarshalNString2string(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.Return = data
+		}
+	}
+	return it, nil
+}
+
 func (ec *executionContext) unmarshalInputSaveIdentityProviderInput(ctx context.Context, obj any) (sso.Input, error) {
 	var it sso.Input
 	if obj == nil {
@@ -533,12 +597,6 @@ func (ec *executionContext) unmarshalInputSaveIdentityProviderInput(ctx context.
 		asMap[k] = v
 	}
 
-	if _, present := asMap["claim"]; !present {
-		asMap["claim"] = "preferred_username"
-	}
-	if _, present := asMap["matches"]; !present {
-		asMap["matches"] = "LOGIN"
-	}
 	if _, present := asMap["domain"]; !present {
 		asMap["domain"] = ""
 	}
@@ -924,6 +982,44 @@ func (ec *executionContext) _IdentityProvider(ctx context.Context, sel ast.Selec
 	return out
 }
 
+var linkIdentityPayloadImplementors = []string{"LinkIdentityPayload"}
+
+func (ec *executionContext) _LinkIdentityPayload(ctx context.Context, sel ast.SelectionSet, obj *model.LinkIdentityPayload) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, linkIdentityPayloadImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("LinkIdentityPayload")
+		case "url":
+			out.Values[i] = ec._LinkIdentityPayload_url(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
 var saveIdentityProviderPayloadImplementors = []string{"SaveIdentityProviderPayload"}
 
 func (ec *executionContext) _SaveIdentityProviderPayload(ctx context.Context, sel ast.SelectionSet, obj *model.SaveIdentityProviderPayload) graphql.Marshaler {
@@ -1040,6 +1136,11 @@ func (ec *executionContext) marshalNIdentityProvider2ᚖgithubᚗcomᚋopenhando
 	return ec._IdentityProvider(ctx, sel, v)
 }
 
+func (ec *executionContext) unmarshalNLinkIdentityInput2githubᚗcomᚋopenhandoverᚋopenhandoverᚋgraphᚋmodelᚐLinkIdentityInput(ctx context.Context, v any) (model.LinkIdentityInput, error) {
+	res, err := ec.unmarshalInputLinkIdentityInput(ctx, v)
+	return res, graphql.ErrorOnPath(ctx, err)
+}
+
 func (ec *executionContext) unmarshalNMemberMatch2githubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋssoᚐMatch(ctx context.Context, v any) (sso.Match, error) {
 	tmp, err := graphql.UnmarshalString(v)
 	res := sso.Match(tmp)
@@ -1100,6 +1201,13 @@ func (ec *executionContext) marshalOIdentityProvider2ᚖgithubᚗcomᚋopenhando
 		return graphql.Null
 	}
 	return ec._IdentityProvider(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalOLinkIdentityPayload2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋgraphᚋmodelᚐLinkIdentityPayload(ctx context.Context, sel ast.SelectionSet, v *model.LinkIdentityPayload) graphql.Marshaler {
+	if v == nil {
+		return graphql.Null
+	}
+	return ec._LinkIdentityPayload(ctx, sel, v)
 }
 
 func (ec *executionContext) marshalOSaveIdentityProviderPayload2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋgraphᚋmodelᚐSaveIdentityProviderPayload(ctx context.Context, sel ast.SelectionSet, v *model.SaveIdentityProviderPayload) graphql.Marshaler {

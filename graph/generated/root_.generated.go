@@ -38,7 +38,6 @@ type Config = graphql.Config[ResolverRoot, DirectiveRoot, ComplexityRoot]
 type ResolverRoot interface {
 	AccessReview() AccessReviewResolver
 	Approval() ApprovalResolver
-	ApprovalPolicy() ApprovalPolicyResolver
 	AuditEntry() AuditEntryResolver
 	Checkpoint() CheckpointResolver
 	Contact() ContactResolver
@@ -59,6 +58,7 @@ type ResolverRoot interface {
 	Message() MessageResolver
 	Mutation() MutationResolver
 	OwnershipPeriod() OwnershipPeriodResolver
+	PendingChange() PendingChangeResolver
 	PendingGrant() PendingGrantResolver
 	PlanItem() PlanItemResolver
 	PlanProblem() PlanProblemResolver
@@ -129,6 +129,7 @@ type ComplexityRoot struct {
 	ApprovalPolicy struct {
 		Above             func(childComplexity int) int
 		Approvals         func(childComplexity int) int
+		Earlier           func(childComplexity int) int
 		ExpiresAfterHours func(childComplexity int) int
 		KeyContacts       func(childComplexity int) int
 		Version           func(childComplexity int) int
@@ -253,6 +254,7 @@ type ComplexityRoot struct {
 	}
 
 	CreateServiceTokenPayload struct {
+		Pending      func(childComplexity int) int
 		Secret       func(childComplexity int) int
 		ServiceToken func(childComplexity int) int
 	}
@@ -338,8 +340,17 @@ type ComplexityRoot struct {
 	}
 
 	DualControlOff struct {
+		EffectiveAt func(childComplexity int) int
 		LapsesAt    func(childComplexity int) int
 		RequestedBy func(childComplexity int) int
+	}
+
+	EarlierPolicy struct {
+		Above             func(childComplexity int) int
+		Approvals         func(childComplexity int) int
+		ExpiresAfterHours func(childComplexity int) int
+		KeyContacts       func(childComplexity int) int
+		Until             func(childComplexity int) int
 	}
 
 	EnrolTotpPayload struct {
@@ -520,6 +531,7 @@ type ComplexityRoot struct {
 	}
 
 	HandoverPreview struct {
+		ApprovalReasons   func(childComplexity int) int
 		ApprovalsRequired func(childComplexity int) int
 		Contacts          func(childComplexity int) int
 		Digest            func(childComplexity int) int
@@ -622,6 +634,10 @@ type ComplexityRoot struct {
 		Start        func(childComplexity int) int
 	}
 
+	LinkIdentityPayload struct {
+		URL func(childComplexity int) int
+	}
+
 	Member struct {
 		ArchivedAt             func(childComplexity int) int
 		ContactCount           func(childComplexity int) int
@@ -701,6 +717,7 @@ type ComplexityRoot struct {
 		ExecuteHandover        func(childComplexity int, input model.ExecuteHandoverInput) int
 		GrantRole              func(childComplexity int, input model.GrantRoleInput) int
 		HandOver               func(childComplexity int, input model.HandOverInput) int
+		LinkIdentity           func(childComplexity int, input model.LinkIdentityInput) int
 		PublishDataPolicy      func(childComplexity int, input model.PublishDataPolicyInput) int
 		ReinstateMember        func(childComplexity int, input model.ReinstateMemberInput) int
 		RejectHandover         func(childComplexity int, input model.RejectHandoverInput) int
@@ -736,6 +753,7 @@ type ComplexityRoot struct {
 		UpdateGroup            func(childComplexity int, input model.UpdateGroupInput) int
 		VerifyIdentity         func(childComplexity int, input model.VerifyIdentityInput) int
 		WithdrawDataPolicy     func(childComplexity int, input model.WithdrawDataPolicyInput) int
+		WithdrawPendingChange  func(childComplexity int, input model.WithdrawPendingChangeInput) int
 	}
 
 	OwnershipPeriod struct {
@@ -764,6 +782,17 @@ type ComplexityRoot struct {
 		Ceremony  func(childComplexity int) int
 		ExpiresAt func(childComplexity int) int
 		Options   func(childComplexity int) int
+	}
+
+	PendingChange struct {
+		Asked       func(childComplexity int) int
+		EffectiveAt func(childComplexity int) int
+		ID          func(childComplexity int) int
+		LapsesAt    func(childComplexity int) int
+		Operation   func(childComplexity int) int
+		RequestedAt func(childComplexity int) int
+		RequestedBy func(childComplexity int) int
+		SubjectID   func(childComplexity int) int
 	}
 
 	PendingGrant struct {
@@ -831,6 +860,7 @@ type ComplexityRoot struct {
 		Node               func(childComplexity int, id nid.ID) int
 		Nodes              func(childComplexity int, ids []nid.ID) int
 		PasskeyChallenge   func(childComplexity int, purpose identity.Purpose) int
+		PendingChanges     func(childComplexity int) int
 		PendingGrants      func(childComplexity int) int
 		PreviewHandover    func(childComplexity int, input handover.Input) int
 		Roles              func(childComplexity int, first *int, after *string, offset *int) int
@@ -996,6 +1026,7 @@ type ComplexityRoot struct {
 	}
 
 	SaveApprovalPolicyPayload struct {
+		Pending  func(childComplexity int) int
 		Policy   func(childComplexity int) int
 		Warnings func(childComplexity int) int
 	}
@@ -1017,10 +1048,12 @@ type ComplexityRoot struct {
 	}
 
 	SaveSettingsPayload struct {
+		Pending  func(childComplexity int) int
 		Settings func(childComplexity int) int
 	}
 
 	SaveWebhookPayload struct {
+		Pending func(childComplexity int) int
 		Secret  func(childComplexity int) int
 		Webhook func(childComplexity int) int
 	}
@@ -1324,6 +1357,10 @@ type ComplexityRoot struct {
 	WithdrawDataPolicyPayload struct {
 		Policy func(childComplexity int) int
 	}
+
+	WithdrawPendingChangePayload struct {
+		WithdrawnChangeID func(childComplexity int) int
+	}
 }
 
 type executableSchema graphql.ExecutableSchemaState[ResolverRoot, DirectiveRoot, ComplexityRoot]
@@ -1513,6 +1550,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.ApprovalPolicy.Approvals(childComplexity), true
+	case "ApprovalPolicy.earlier":
+		if e.ComplexityRoot.ApprovalPolicy.Earlier == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ApprovalPolicy.Earlier(childComplexity), true
 	case "ApprovalPolicy.expiresAfterHours":
 		if e.ComplexityRoot.ApprovalPolicy.ExpiresAfterHours == nil {
 			break
@@ -1988,6 +2031,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.CreateHandoverPayload.HandoverEdge(childComplexity), true
 
+	case "CreateServiceTokenPayload.pending":
+		if e.ComplexityRoot.CreateServiceTokenPayload.Pending == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CreateServiceTokenPayload.Pending(childComplexity), true
 	case "CreateServiceTokenPayload.secret":
 		if e.ComplexityRoot.CreateServiceTokenPayload.Secret == nil {
 			break
@@ -2282,6 +2331,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.DepartmentEdge.Node(childComplexity), true
 
+	case "DualControlOff.effectiveAt":
+		if e.ComplexityRoot.DualControlOff.EffectiveAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DualControlOff.EffectiveAt(childComplexity), true
 	case "DualControlOff.lapsesAt":
 		if e.ComplexityRoot.DualControlOff.LapsesAt == nil {
 			break
@@ -2294,6 +2349,37 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.DualControlOff.RequestedBy(childComplexity), true
+
+	case "EarlierPolicy.above":
+		if e.ComplexityRoot.EarlierPolicy.Above == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EarlierPolicy.Above(childComplexity), true
+	case "EarlierPolicy.approvals":
+		if e.ComplexityRoot.EarlierPolicy.Approvals == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EarlierPolicy.Approvals(childComplexity), true
+	case "EarlierPolicy.expiresAfterHours":
+		if e.ComplexityRoot.EarlierPolicy.ExpiresAfterHours == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EarlierPolicy.ExpiresAfterHours(childComplexity), true
+	case "EarlierPolicy.keyContacts":
+		if e.ComplexityRoot.EarlierPolicy.KeyContacts == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EarlierPolicy.KeyContacts(childComplexity), true
+	case "EarlierPolicy.until":
+		if e.ComplexityRoot.EarlierPolicy.Until == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EarlierPolicy.Until(childComplexity), true
 
 	case "EnrolTotpPayload.expiresAt":
 		if e.ComplexityRoot.EnrolTotpPayload.ExpiresAt == nil {
@@ -3054,6 +3140,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.HandoverEdge.Node(childComplexity), true
 
+	case "HandoverPreview.approvalReasons":
+		if e.ComplexityRoot.HandoverPreview.ApprovalReasons == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HandoverPreview.ApprovalReasons(childComplexity), true
 	case "HandoverPreview.approvalsRequired":
 		if e.ComplexityRoot.HandoverPreview.ApprovalsRequired == nil {
 			break
@@ -3524,6 +3616,13 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.LeakMark.Start(childComplexity), true
 
+	case "LinkIdentityPayload.url":
+		if e.ComplexityRoot.LinkIdentityPayload.URL == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LinkIdentityPayload.URL(childComplexity), true
+
 	case "Member.archivedAt":
 		if e.ComplexityRoot.Member.ArchivedAt == nil {
 			break
@@ -3985,6 +4084,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.HandOver(childComplexity, args["input"].(model.HandOverInput)), true
+	case "Mutation.linkIdentity":
+		if e.ComplexityRoot.Mutation.LinkIdentity == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_linkIdentity_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.LinkIdentity(childComplexity, args["input"].(model.LinkIdentityInput)), true
 	case "Mutation.publishDataPolicy":
 		if e.ComplexityRoot.Mutation.PublishDataPolicy == nil {
 			break
@@ -4355,6 +4465,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.WithdrawDataPolicy(childComplexity, args["input"].(model.WithdrawDataPolicyInput)), true
+	case "Mutation.withdrawPendingChange":
+		if e.ComplexityRoot.Mutation.WithdrawPendingChange == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_withdrawPendingChange_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.WithdrawPendingChange(childComplexity, args["input"].(model.WithdrawPendingChangeInput)), true
 
 	case "OwnershipPeriod.from":
 		if e.ComplexityRoot.OwnershipPeriod.FromAt == nil {
@@ -4455,6 +4576,55 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.PasskeyChallenge.Options(childComplexity), true
+
+	case "PendingChange.asked":
+		if e.ComplexityRoot.PendingChange.Asked == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PendingChange.Asked(childComplexity), true
+	case "PendingChange.effectiveAt":
+		if e.ComplexityRoot.PendingChange.EffectiveAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PendingChange.EffectiveAt(childComplexity), true
+	case "PendingChange.id":
+		if e.ComplexityRoot.PendingChange.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PendingChange.ID(childComplexity), true
+	case "PendingChange.lapsesAt":
+		if e.ComplexityRoot.PendingChange.LapsesAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PendingChange.LapsesAt(childComplexity), true
+	case "PendingChange.operation":
+		if e.ComplexityRoot.PendingChange.Operation == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PendingChange.Operation(childComplexity), true
+	case "PendingChange.requestedAt":
+		if e.ComplexityRoot.PendingChange.RequestedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PendingChange.RequestedAt(childComplexity), true
+	case "PendingChange.requestedBy":
+		if e.ComplexityRoot.PendingChange.RequestedBy == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PendingChange.RequestedBy(childComplexity), true
+	case "PendingChange.subjectId":
+		if e.ComplexityRoot.PendingChange.SubjectID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PendingChange.SubjectID(childComplexity), true
 
 	case "PendingGrant.department":
 		if e.ComplexityRoot.PendingGrant.Department == nil {
@@ -4814,6 +4984,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.PasskeyChallenge(childComplexity, args["purpose"].(identity.Purpose)), true
+	case "Query.pendingChanges":
+		if e.ComplexityRoot.Query.PendingChanges == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Query.PendingChanges(childComplexity), true
 	case "Query.pendingGrants":
 		if e.ComplexityRoot.Query.PendingGrants == nil {
 			break
@@ -5378,6 +5554,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.RuleSetEdge.Node(childComplexity), true
 
+	case "SaveApprovalPolicyPayload.pending":
+		if e.ComplexityRoot.SaveApprovalPolicyPayload.Pending == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SaveApprovalPolicyPayload.Pending(childComplexity), true
 	case "SaveApprovalPolicyPayload.policy":
 		if e.ComplexityRoot.SaveApprovalPolicyPayload.Policy == nil {
 			break
@@ -5419,6 +5601,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.SaveRuleSetPayload.RuleSet(childComplexity), true
 
+	case "SaveSettingsPayload.pending":
+		if e.ComplexityRoot.SaveSettingsPayload.Pending == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SaveSettingsPayload.Pending(childComplexity), true
 	case "SaveSettingsPayload.settings":
 		if e.ComplexityRoot.SaveSettingsPayload.Settings == nil {
 			break
@@ -5426,6 +5614,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.SaveSettingsPayload.Settings(childComplexity), true
 
+	case "SaveWebhookPayload.pending":
+		if e.ComplexityRoot.SaveWebhookPayload.Pending == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SaveWebhookPayload.Pending(childComplexity), true
 	case "SaveWebhookPayload.secret":
 		if e.ComplexityRoot.SaveWebhookPayload.Secret == nil {
 			break
@@ -6642,6 +6836,13 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.WithdrawDataPolicyPayload.Policy(childComplexity), true
 
+	case "WithdrawPendingChangePayload.withdrawnChangeId":
+		if e.ComplexityRoot.WithdrawPendingChangePayload.WithdrawnChangeID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WithdrawPendingChangePayload.WithdrawnChangeID(childComplexity), true
+
 	}
 	return 0, false
 }
@@ -6683,6 +6884,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputHandoverSelection,
 		ec.unmarshalInputHistoryScopeInput,
 		ec.unmarshalInputLeakFindingFilter,
+		ec.unmarshalInputLinkIdentityInput,
 		ec.unmarshalInputMemberFilter,
 		ec.unmarshalInputMemberOrder,
 		ec.unmarshalInputMessageFilter,
@@ -6726,6 +6928,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputUpdateGroupInput,
 		ec.unmarshalInputVerifyIdentityInput,
 		ec.unmarshalInputWithdrawDataPolicyInput,
+		ec.unmarshalInputWithdrawPendingChangeInput,
 	)
 	first := true
 
@@ -7096,10 +7299,12 @@ input CreateServiceTokenInput {
 
 "What createServiceToken did."
 type CreateServiceTokenPayload {
-  "The new token."
+  "The new token; null where it waits for a second person."
   serviceToken: ServiceToken
-  "The secret. Shown once."
+  "The secret. Shown once; empty where the token waits for a second person."
   secret: String!
+  "The token that waits for a second person; null where it was made."
+  pending: PendingChange
 }
 
 "What revokeServiceToken is told."
@@ -7170,7 +7375,7 @@ extend type Mutation {
     "Which plan, and why."
     input: RejectHandoverInput!
   ): RejectHandoverPayload
-  "Replace the approval policy. Handovers that were submitted before stay under the stricter of both. Needs MANAGE_POLICIES over the whole corp and a fresh proof of identity."
+  "Replace the approval policy. A stricter one counts at once. One that asks for less in any respect (fewer approvals, no rule for key contacts, a higher or no threshold, a longer expiry) takes a second person who saves the same from the same version within 72 hours; where nobody else could, it is stored at once. The earlier one counts for another 24 hours, and handovers that were submitted before stay under the stricter of both. Needs MANAGE_POLICIES over the whole corp and a fresh proof of identity."
   saveApprovalPolicy(
     "The whole new policy."
     input: SaveApprovalPolicyInput!
@@ -7189,6 +7394,22 @@ type ApprovalPolicy {
   expiresAfterHours: Int!
   "Raised by every change."
   version: Int!
+  "Policies that were replaced within 24 hours and still count, the latest first: a plan needs as many approvals as the strictest of them and this one asks for it."
+  earlier: [EarlierPolicy!]!
+}
+
+"An approval policy that was replaced and still counts."
+type EarlierPolicy {
+  "Plans of more transfers than this need approval; null: no number does."
+  above: Int
+  "Whether a plan with a KEY contact needs approval."
+  keyContacts: Boolean!
+  "How many approvals such a plan needs."
+  approvals: Int!
+  "After how many hours an approval no longer counts."
+  expiresAfterHours: Int!
+  "When it no longer counts."
+  until: Time!
 }
 
 "What saveApprovalPolicy is told: the whole policy, so that what is absent takes its default."
@@ -7209,6 +7430,8 @@ input SaveApprovalPolicyInput {
 type SaveApprovalPolicyPayload {
   "The policy as it is now."
   policy: ApprovalPolicy
+  "The change that waits for a second person; null where it was made."
+  pending: PendingChange
   "What works only just, e.g. approvals that hang on a single person; in the caller's language."
   warnings: [String!]!
 }
@@ -7383,6 +7606,51 @@ type AuditEntryEdge {
   node: AuditEntry
   "Its place in the list."
   cursor: Cursor!
+}
+`, BuiltIn: false},
+	{Name: "../change.graphqls", Input: `extend type Query {
+  "Changes that wait for a second person, or for their time: those that the viewer may second, and their own. The oldest first, 100 at most. Needs, over the whole corp, a permission with which one of them could be seconded."
+  pendingChanges: [PendingChange!]!
+}
+
+extend type Mutation {
+  "Take back a change that waits. Whoever asked for it may, and everybody who could second it."
+  withdrawPendingChange(
+    "Which change."
+    input: WithdrawPendingChangeInput!
+  ): WithdrawPendingChangePayload
+}
+
+"A change that takes two people: it is made when another person calls the same mutation with the same, and no longer waits when it lapses. Where nobody else could second it, it takes effect by itself."
+type PendingChange {
+  "The id. What the change makes has the same one."
+  id: ID!
+  "The mutation, such as saveApprovalPolicy."
+  operation: String!
+  "What changes: a policy's or a setting's corp, a webhook, a member."
+  subjectId: ID!
+  "What was asked for. A second person asks for the same; an address is told by its host and digest."
+  asked: JSON!
+  "Who asked for it."
+  requestedBy: Member!
+  "When."
+  requestedAt: Time!
+  "When it is forgotten unless it is seconded; null where it takes effect by itself."
+  lapsesAt: Time
+  "When it takes effect by itself; null where a second person is needed."
+  effectiveAt: Time
+}
+
+"What withdrawPendingChange is told."
+input WithdrawPendingChangeInput {
+  "The change."
+  id: ID!
+}
+
+"What withdrawPendingChange did."
+type WithdrawPendingChangePayload {
+  "The change that no longer waits."
+  withdrawnChangeId: ID
 }
 `, BuiltIn: false},
 	{Name: "../common.graphqls", Input: `"An instant, RFC 3339. Answers are in UTC; input may have any offset, but must have one."
@@ -8524,7 +8792,7 @@ type Handover implements Node {
   approvals: [Approval!]!
   "How many approvals the plan needs."
   approvalsRequired: Int!
-  "Why it needs them: codes like key:9 (nine key contacts) and above:100 (more than a hundred transfers)."
+  "Why it needs them: codes like key:9 (nine key contacts), above:100 (more than a hundred transfers) and earlier:2026-01-05T09:00:00Z (an earlier, stricter policy counts until then)."
   approvalReasons: [String!]!
   "What the customers are told; in-service handovers only."
   message: String
@@ -8856,6 +9124,8 @@ type HandoverPreview {
   groups: Int!
   "How many approvals the plan needs."
   approvalsRequired: Int!
+  "Why it needs them, as in Handover.approvalReasons."
+  approvalReasons: [String!]!
   "Whether handOver would do it at once: it needs no approval and nothing blocks it."
   immediate: Boolean!
   "What each successor would get."
@@ -9921,11 +10191,16 @@ type Subscription {
 }
 
 extend type Mutation {
-  "Connect an OpenID provider, or change one. An active one must answer with its discovery document. Switched off, or with another issuer or client, the sessions that it vouched for end. Needs MANAGE_ROLES and every other permission over the whole corp, since it can say that somebody is anybody, and a fresh proof of identity."
+  "Connect an OpenID provider, or change one. Where a second administrator exists it takes two: one saves it with active: false, another switches it on unchanged. An active one must answer with its discovery document. Switched off, or with another issuer or client, the sessions that it vouched for end. Needs MANAGE_ROLES and every other permission over the whole corp, since it can say that somebody is anybody, and a fresh proof of identity."
   saveIdentityProvider(
     "Which provider, and how it shall be."
     input: SaveIdentityProviderInput!
   ): SaveIdentityProviderPayload
+  "Begin to link an identity provider to oneself: whoever has a role is not found by a claim alone. The URL is for the browser of this session, within five minutes; the claim must name the viewer. Needs a fresh proof of identity."
+  linkIdentity(
+    "Which provider."
+    input: LinkIdentityInput!
+  ): LinkIdentityPayload
   "Take an identity provider away. The sessions that it vouched for end. Needs what saveIdentityProvider needs."
   deleteIdentityProvider(
     "Which provider."
@@ -9999,10 +10274,10 @@ input SaveIdentityProviderInput {
   clientId: String!
   "The client secret; absent: as it is, or none; empty: none."
   clientSecret: String
-  "The claim of the ID token by which a member is found the first time. An email counts only if it is verified."
-  claim: String! = "preferred_username"
+  "The claim of the ID token by which a member without a role is found the first time. Name one that people cannot choose for themselves at the provider: preferred_username and email often can be changed there. An email counts only if it is verified."
+  claim: String!
   "What of the member it is compared with."
-  matches: MemberMatch! = LOGIN
+  matches: MemberMatch!
   "Only addresses of this domain count, and what stands before the @ is compared."
   domain: String! = ""
   "The authentication contexts (acr) that are a proof of identity here, 20 at most."
@@ -10029,6 +10304,20 @@ input DeleteIdentityProviderInput {
 type DeleteIdentityProviderPayload {
   "The provider that is gone."
   deletedIdentityProviderId: ID
+}
+
+"What linkIdentity is told."
+input LinkIdentityInput {
+  "The provider."
+  id: ID!
+  "The page to come back to, as with signInUrl."
+  return: String! = ""
+}
+
+"What linkIdentity did."
+type LinkIdentityPayload {
+  "Where the browser is sent."
+  url: String
 }
 `, BuiltIn: false},
 	{Name: "../report.graphqls", Input: `extend type Query {
@@ -10620,7 +10909,7 @@ type SaveRuleSetPayload {
 }
 
 extend type Mutation {
-  "Change the corp's settings. Needs MANAGE_POLICIES over the whole corp and a fresh proof of identity."
+  "Change the corp's settings. Dual control or a mask switched off, and messages kept for a shorter time, take a second person who saves the same within 72 hours; where nobody else could, they take effect after 24 hours. The rest holds at once. Needs MANAGE_POLICIES over the whole corp and a fresh proof of identity."
   saveSettings(
     "Which settings, and to what."
     input: SaveSettingsInput!
@@ -10663,8 +10952,10 @@ type Settings {
 type DualControlOff {
   "Who asked."
   requestedBy: Member!
-  "When the request lapses."
-  lapsesAt: Time!
+  "When the request lapses; null where it takes effect by itself."
+  lapsesAt: Time
+  "When it takes effect by itself; null where a second person is needed."
+  effectiveAt: Time
 }
 
 "What saveSettings is told. What is absent or null stays as it is."
@@ -10689,7 +10980,7 @@ input SaveSettingsInput {
   maskIdCards: Boolean
   "Whether to hide the middle of bank-card numbers in inherited messages."
   maskBankCards: Boolean
-  "Whether a sensitive role is given by two administrators; refused where only one manages the roles of the whole corp. Two switch it off: the first one asks, and it ends when another one saves the same within 72 hours; true takes the request back."
+  "Whether a sensitive role is given by two administrators; refused where only one manages the roles of the whole corp. Two switch it off; true takes the request back."
   dualControl: Boolean
   "What belongs to the company; replaces all of it. Messages are looked at again."
   own: CompanyOwnInput
@@ -10701,6 +10992,8 @@ input SaveSettingsInput {
 type SaveSettingsPayload {
   "The settings as they are now."
   settings: Settings
+  "Settings that wait for a second person, or for their time."
+  pending: [PendingChange!]!
 }
 
 "What belongs to the company: the chat audit does not report it, however it is written."
@@ -10864,10 +11157,12 @@ input SaveWebhookInput {
 
 "What saveWebhook did."
 type SaveWebhookPayload {
-  "The webhook."
+  "The webhook; null where the change waits for a second person."
   webhook: Webhook
   "What messages are signed with; shown this one time, for a new webhook only."
   secret: String
+  "The change that waits for a second person; null where it was made."
+  pending: PendingChange
 }
 
 "What deleteWebhook is told."
@@ -11039,6 +11334,8 @@ func (ec *executionContext) childFields_ApprovalPolicy(ctx context.Context, fiel
 		return ec.fieldContext_ApprovalPolicy_expiresAfterHours(ctx, field)
 	case "version":
 		return ec.fieldContext_ApprovalPolicy_version(ctx, field)
+	case "earlier":
+		return ec.fieldContext_ApprovalPolicy_earlier(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type ApprovalPolicy", field.Name)
 }
@@ -11285,6 +11582,8 @@ func (ec *executionContext) childFields_CreateServiceTokenPayload(ctx context.Co
 		return ec.fieldContext_CreateServiceTokenPayload_serviceToken(ctx, field)
 	case "secret":
 		return ec.fieldContext_CreateServiceTokenPayload_secret(ctx, field)
+	case "pending":
+		return ec.fieldContext_CreateServiceTokenPayload_pending(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type CreateServiceTokenPayload", field.Name)
 }
@@ -11455,8 +11754,26 @@ func (ec *executionContext) childFields_DualControlOff(ctx context.Context, fiel
 		return ec.fieldContext_DualControlOff_requestedBy(ctx, field)
 	case "lapsesAt":
 		return ec.fieldContext_DualControlOff_lapsesAt(ctx, field)
+	case "effectiveAt":
+		return ec.fieldContext_DualControlOff_effectiveAt(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type DualControlOff", field.Name)
+}
+
+func (ec *executionContext) childFields_EarlierPolicy(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "above":
+		return ec.fieldContext_EarlierPolicy_above(ctx, field)
+	case "keyContacts":
+		return ec.fieldContext_EarlierPolicy_keyContacts(ctx, field)
+	case "approvals":
+		return ec.fieldContext_EarlierPolicy_approvals(ctx, field)
+	case "expiresAfterHours":
+		return ec.fieldContext_EarlierPolicy_expiresAfterHours(ctx, field)
+	case "until":
+		return ec.fieldContext_EarlierPolicy_until(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type EarlierPolicy", field.Name)
 }
 
 func (ec *executionContext) childFields_EnrolTotpPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -11825,6 +12142,8 @@ func (ec *executionContext) childFields_HandoverPreview(ctx context.Context, fie
 		return ec.fieldContext_HandoverPreview_groups(ctx, field)
 	case "approvalsRequired":
 		return ec.fieldContext_HandoverPreview_approvalsRequired(ctx, field)
+	case "approvalReasons":
+		return ec.fieldContext_HandoverPreview_approvalReasons(ctx, field)
 	case "immediate":
 		return ec.fieldContext_HandoverPreview_immediate(ctx, field)
 	case "successors":
@@ -12019,6 +12338,14 @@ func (ec *executionContext) childFields_LeakMark(ctx context.Context, field grap
 	return nil, fmt.Errorf("no field named %q was found under type LeakMark", field.Name)
 }
 
+func (ec *executionContext) childFields_LinkIdentityPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "url":
+		return ec.fieldContext_LinkIdentityPayload_url(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type LinkIdentityPayload", field.Name)
+}
+
 func (ec *executionContext) childFields_Member(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "id":
@@ -12193,6 +12520,28 @@ func (ec *executionContext) childFields_PasskeyChallenge(ctx context.Context, fi
 		return ec.fieldContext_PasskeyChallenge_expiresAt(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type PasskeyChallenge", field.Name)
+}
+
+func (ec *executionContext) childFields_PendingChange(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_PendingChange_id(ctx, field)
+	case "operation":
+		return ec.fieldContext_PendingChange_operation(ctx, field)
+	case "subjectId":
+		return ec.fieldContext_PendingChange_subjectId(ctx, field)
+	case "asked":
+		return ec.fieldContext_PendingChange_asked(ctx, field)
+	case "requestedBy":
+		return ec.fieldContext_PendingChange_requestedBy(ctx, field)
+	case "requestedAt":
+		return ec.fieldContext_PendingChange_requestedAt(ctx, field)
+	case "lapsesAt":
+		return ec.fieldContext_PendingChange_lapsesAt(ctx, field)
+	case "effectiveAt":
+		return ec.fieldContext_PendingChange_effectiveAt(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type PendingChange", field.Name)
 }
 
 func (ec *executionContext) childFields_PendingGrant(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -12591,6 +12940,8 @@ func (ec *executionContext) childFields_SaveApprovalPolicyPayload(ctx context.Co
 	switch field.Name {
 	case "policy":
 		return ec.fieldContext_SaveApprovalPolicyPayload_policy(ctx, field)
+	case "pending":
+		return ec.fieldContext_SaveApprovalPolicyPayload_pending(ctx, field)
 	case "warnings":
 		return ec.fieldContext_SaveApprovalPolicyPayload_warnings(ctx, field)
 	}
@@ -12633,6 +12984,8 @@ func (ec *executionContext) childFields_SaveSettingsPayload(ctx context.Context,
 	switch field.Name {
 	case "settings":
 		return ec.fieldContext_SaveSettingsPayload_settings(ctx, field)
+	case "pending":
+		return ec.fieldContext_SaveSettingsPayload_pending(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type SaveSettingsPayload", field.Name)
 }
@@ -12643,6 +12996,8 @@ func (ec *executionContext) childFields_SaveWebhookPayload(ctx context.Context, 
 		return ec.fieldContext_SaveWebhookPayload_webhook(ctx, field)
 	case "secret":
 		return ec.fieldContext_SaveWebhookPayload_secret(ctx, field)
+	case "pending":
+		return ec.fieldContext_SaveWebhookPayload_pending(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type SaveWebhookPayload", field.Name)
 }
@@ -13237,6 +13592,14 @@ func (ec *executionContext) childFields_WithdrawDataPolicyPayload(ctx context.Co
 		return ec.fieldContext_WithdrawDataPolicyPayload_policy(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type WithdrawDataPolicyPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_WithdrawPendingChangePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "withdrawnChangeId":
+		return ec.fieldContext_WithdrawPendingChangePayload_withdrawnChangeId(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type WithdrawPendingChangePayload", field.Name)
 }
 
 func (ec *executionContext) childFields___Directive(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {

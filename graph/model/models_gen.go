@@ -211,10 +211,12 @@ type CreateServiceTokenInput struct {
 
 // What createServiceToken did.
 type CreateServiceTokenPayload struct {
-	// The new token.
+	// The new token; null where it waits for a second person.
 	ServiceToken *ent.ServiceToken `json:"serviceToken,omitempty"`
-	// The secret. Shown once.
+	// The secret. Shown once; empty where the token waits for a second person.
 	Secret string `json:"secret"`
+	// The token that waits for a second person; null where it was made.
+	Pending *PendingChange `json:"pending,omitempty"`
 }
 
 // What deactivateMember is told.
@@ -463,6 +465,20 @@ type LeakMark struct {
 	Start int `json:"start"`
 	// Where it ends.
 	End int `json:"end"`
+}
+
+// What linkIdentity is told.
+type LinkIdentityInput struct {
+	// The provider.
+	ID nid.ID `json:"id"`
+	// The page to come back to, as with signInUrl.
+	Return string `json:"return"`
+}
+
+// What linkIdentity did.
+type LinkIdentityPayload struct {
+	// Where the browser is sent.
+	URL *string `json:"url,omitempty"`
 }
 
 // Narrows a list of members. Every part that is given must hold.
@@ -743,6 +759,8 @@ type RuleInput struct {
 type SaveApprovalPolicyPayload struct {
 	// The policy as it is now.
 	Policy *approval.Policy `json:"policy,omitempty"`
+	// The change that waits for a second person; null where it was made.
+	Pending *PendingChange `json:"pending,omitempty"`
 	// What works only just, e.g. approvals that hang on a single person; in the caller's language.
 	Warnings []string `json:"warnings"`
 }
@@ -791,6 +809,8 @@ type SaveRuleSetPayload struct {
 type SaveSettingsPayload struct {
 	// The settings as they are now.
 	Settings *setting.Settings `json:"settings,omitempty"`
+	// Settings that wait for a second person, or for their time.
+	Pending []*PendingChange `json:"pending"`
 }
 
 // What saveWebhook is told.
@@ -811,10 +831,12 @@ type SaveWebhookInput struct {
 
 // What saveWebhook did.
 type SaveWebhookPayload struct {
-	// The webhook.
+	// The webhook; null where the change waits for a second person.
 	Webhook *ent.Webhook `json:"webhook,omitempty"`
 	// What messages are signed with; shown this one time, for a new webhook only.
 	Secret *string `json:"secret,omitempty"`
+	// The change that waits for a second person; null where it was made.
+	Pending *PendingChange `json:"pending,omitempty"`
 }
 
 // What scheduleDeparture is told.
@@ -1059,6 +1081,18 @@ type WithdrawDataPolicyInput struct {
 type WithdrawDataPolicyPayload struct {
 	// The policy, which is no longer in force.
 	Policy *ent.DataPolicy `json:"policy,omitempty"`
+}
+
+// What withdrawPendingChange is told.
+type WithdrawPendingChangeInput struct {
+	// The change.
+	ID nid.ID `json:"id"`
+}
+
+// What withdrawPendingChange did.
+type WithdrawPendingChangePayload struct {
+	// The change that no longer waits.
+	WithdrawnChangeID *nid.ID `json:"withdrawnChangeId,omitempty"`
 }
 
 // By what contacts are sorted.

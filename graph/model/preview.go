@@ -14,6 +14,9 @@ type HandoverPreview struct {
 	Snags []*PlanProblem
 }
 
+// ApprovalReasons says why the plan needs approvals.
+func (p *HandoverPreview) ApprovalReasons() []string { return append([]string{}, p.Need.Reasons...) }
+
 // SuccessorLoad is what a plan means for one successor.
 type SuccessorLoad struct {
 	siblings.Kin

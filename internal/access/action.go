@@ -84,6 +84,8 @@ const (
 	ProviderSave     Action = "provider.save"
 	ProviderDelete   Action = "provider.delete"
 	IdentityLink     Action = "identity.link"
+	ChangeRequest    Action = "change.request"
+	ChangeWithdraw   Action = "change.withdraw"
 	SecretsRotate    Action = "secrets.rotate"
 	AccessDeny       Action = "access.deny"
 )
@@ -99,5 +101,5 @@ var Actions = []Action{
 	ReviewOpen, ReviewDecide, ReviewClose, PolicyPublish, PolicyWithdraw, PolicyAck,
 	BackupCreate, BackupDelete, BackupRestore, WebhookSave, WebhookDelete, DeliveryReplay,
 	SessionStart, SessionEnd, SessionVerify, SessionFail, SessionRevoke, CredentialSet, CredentialEnrol,
-	CredentialBegin, CredentialRemove, CredentialRenew, CredentialReset, ProviderSave, ProviderDelete, IdentityLink, SecretsRotate, AccessDeny,
+	CredentialBegin, CredentialRemove, CredentialRenew, CredentialReset, ProviderSave, ProviderDelete, IdentityLink, ChangeRequest, ChangeWithdraw, SecretsRotate, AccessDeny,
 }

@@ -46,6 +46,7 @@ var Operations = map[string]Rule{
 	"Query.identityProviders":  {Any: []Permission{ManageRoles}, Person: true},
 	"Query.signInOptions":      {Open: true},
 	"Query.pendingGrants":      {Any: []Permission{ManageRoles}, Person: true},
+	"Query.pendingChanges":     {Any: []Permission{ManagePolicies, ManageRoles, ManageTokens, ManageConnector}, Person: true},
 	"Query.leakFindings":       {Any: []Permission{AuditChats}, Person: true},
 	"Query.exports":            {Person: true},
 	"Query.accessReviews":      {Any: []Permission{ReviewAccess, ReadAuditLog}},
@@ -79,6 +80,8 @@ var Operations = map[string]Rule{
 	"Mutation.saveRole":               {Any: []Permission{ManageRoles}, StepUp: true, Person: true},
 	"Mutation.saveIdentityProvider":   {Any: []Permission{ManageRoles}, StepUp: true, Person: true},
 	"Mutation.deleteIdentityProvider": {Any: []Permission{ManageRoles}, StepUp: true, Person: true},
+	"Mutation.linkIdentity":           {StepUp: true, Person: true}, // one's own
+	"Mutation.withdrawPendingChange":  {Person: true},               // who asked for it, without a permission
 	"Mutation.deleteRole":             {Any: []Permission{ManageRoles}, StepUp: true, Person: true},
 	"Mutation.grantRole":              {Any: []Permission{ManageRoles}, StepUp: true, Person: true},
 	"Mutation.revokeGrant":            {Any: []Permission{ManageRoles}, StepUp: true, Person: true},

@@ -6,6 +6,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -27,43 +28,127 @@ type Policy struct {
 	Approvals    int
 	ExpiresAfter time.Duration
 	Version      int
+	// Earlier are the policies that still count beside this one: those that were replaced
+	// within Window. Load reads them.
+	Earlier []Earlier
 }
 
-// Load reads the corp's policy.
-func Load(ctx context.Context, q store.Querier) (Policy, error) { return load(ctx, q, "") }
+// ExpiresAfterHours is ExpiresAfter in hours.
+func (p Policy) ExpiresAfterHours() int { return int(p.ExpiresAfter / time.Hour) }
 
-func load(ctx context.Context, q store.Querier, lock string) (Policy, error) {
-	type row struct {
-		above            sql.NullInt64
-		key              bool
-		approvals, hours int
-		version          int
+// Earlier is a policy that was replaced and still counts.
+type Earlier struct {
+	Policy
+	// Until is when it no longer counts.
+	Until time.Time
+}
+
+// Load reads the corp's policy with what still counts of the last 24 hours. No plan needs
+// less than it would have needed at any time within them, and votes expire as early.
+func Load(ctx context.Context, q store.Querier) (Policy, error) {
+	type both struct{ now, was row }
+	rows, err := store.Select(ctx, q, func(b *both) []any { return append(b.now.dest(), append(b.was.dest(), &b.was.ended)...) }, `
+		SELECT p.version, p.above, p.key_contacts, p.approvals, p.expires_after_hours, h.version, h.above, h.key_contacts, h.approvals, h.expires_after_hours, h.ended_at
+		FROM approval_policies AS p LEFT JOIN approval_policy_history AS h ON h.corp_id = p.corp_id AND h.ended_at > $2
+		WHERE p.corp_id = $1 ORDER BY h.version DESC`, access.From(ctx).Corp, store.EngineOf(q).Now().Add(-Window))
+	if err == nil && len(rows) == 0 {
+		err = errNoPolicy
 	}
-	r, ok, err := store.SelectOne(ctx, q, func(r *row) []any { return []any{&r.above, &r.key, &r.approvals, &r.hours, &r.version} },
-		`SELECT above, key_contacts, approvals, expires_after_hours, version FROM approval_policies WHERE corp_id = $1`+lock, access.From(ctx).Corp)
 	if err != nil {
 		return Policy{}, err
 	}
-	if !ok {
-		return Policy{}, fmt.Errorf("approval: the corp has no policy")
-	}
-	p := Policy{KeyContacts: r.key, Approvals: r.approvals, ExpiresAfter: time.Duration(r.hours) * time.Hour, Version: r.version}
-	if r.above.Valid {
-		n := int(r.above.Int64)
-		p.Above = &n
+	p := rows[0].now.policy()
+	for _, r := range rows {
+		if r.was.ended.Valid {
+			p.Earlier = append(p.Earlier, Earlier{r.was.policy(), r.was.ended.Time.Add(Window)})
+		}
 	}
 	return p, nil
 }
 
+var errNoPolicy = errors.New("approval: the corp has no policy")
+
+// saved reads the corp's policy as it was saved last.
+func saved(ctx context.Context, tx *store.Tx, lock string) (Policy, error) {
+	r, ok, err := store.SelectOne(ctx, tx, (*row).dest, `SELECT version, above, key_contacts, approvals, expires_after_hours
+		FROM approval_policies WHERE corp_id = $1`+lock, tx.Corp())
+	if err == nil && !ok {
+		err = errNoPolicy
+	}
+	return r.policy(), err
+}
+
+// row is a policy as it is stored.
+type row struct {
+	version, above, approvals, hours sql.NullInt64
+	key                              sql.NullBool
+	ended                            sql.NullTime
+}
+
+func (r *row) dest() []any { return []any{&r.version, &r.above, &r.key, &r.approvals, &r.hours} }
+
+func (r *row) policy() Policy {
+	p := Policy{KeyContacts: r.key.Bool, Approvals: int(r.approvals.Int64), ExpiresAfter: time.Duration(r.hours.Int64) * time.Hour, Version: int(r.version.Int64)}
+	if r.above.Valid {
+		n := int(r.above.Int64)
+		p.Above = &n
+	}
+	return p
+}
+
 // Need is how many votes a plan needs, and why. Reasons are codes with a number,
-// "key:9", "above:100" or "above24h:100"; Say puts them in words.
+// "key:9", "above:100", "above24h:100" or "earlier:2026-01-05T09:00:00Z"; Say puts them in words.
 type Need struct {
 	Votes   int
 	Reasons []string
 }
 
-// Of works out what a plan needs under the policy.
+// Of works out what a plan needs under the policy, and under those that still count.
 func (p Policy) Of(total, keyContacts int) Need {
+	return p.strictest(func(p Policy) Need { return p.of(total, keyContacts) })
+}
+
+// strictest joins what a plan needs under the policy with what it needs under the earlier
+// ones. That is exact for each plan, and asks for no more votes than one of the policies
+// did: the lowest threshold with the most approvals could be more than anybody ever
+// wanted, and more than anybody can give.
+func (p Policy) strictest(under func(Policy) Need) Need {
+	n := under(p)
+	for _, e := range p.Earlier {
+		if m := under(e.Policy); m.Votes > n.Votes {
+			m.Reasons = append(m.Reasons, "earlier:"+e.Until.UTC().Format(time.RFC3339))
+			n = n.Stricter(m)
+		}
+	}
+	return n
+}
+
+// Sums reports whether a threshold counts, which is held against the sum of a day.
+func (p Policy) Sums() bool {
+	return p.Above != nil || slices.ContainsFunc(p.Earlier, func(e Earlier) bool { return e.Above != nil })
+}
+
+// Expiry is after how long a vote, and a plan without enough of them, no longer counts:
+// the shortest time of the policies that count.
+func (p Policy) Expiry() time.Duration {
+	shortest := p.ExpiresAfter
+	for _, e := range p.Earlier {
+		if e.Asks() {
+			shortest = min(shortest, e.ExpiresAfter)
+		}
+	}
+	return shortest
+}
+
+// weakerThan reports whether the policy asks for less in any respect than another one
+// does. Nothing is weaker than a policy that never asks.
+func (p Policy) weakerThan(was Policy) bool {
+	return was.Asks() && (p.Approvals < was.Approvals || was.KeyContacts && !p.KeyContacts || p.ExpiresAfter > was.ExpiresAfter ||
+		was.Above != nil && (p.Above == nil || *p.Above > *was.Above))
+}
+
+// of works out what a plan needs under this policy alone.
+func (p Policy) of(total, keyContacts int) Need {
 	var n Need
 	if p.KeyContacts && keyContacts > 0 {
 		n.Reasons = append(n.Reasons, fmt.Sprintf("key:%d", keyContacts))
@@ -92,6 +177,8 @@ func (n Need) Stricter(m Need) Need {
 func Say(reason string) fault.Text {
 	kind, n, _ := strings.Cut(reason, ":")
 	switch kind {
+	case "earlier":
+		return fault.T("an earlier, stricter approval policy counts until %s", "此前更严格的审批策略在 %s 之前仍然有效", n)
 	case "key":
 		return fault.T("it moves %s key contacts", "涉及 %s 位重要客户", n)
 	case "above":

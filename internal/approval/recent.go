@@ -42,7 +42,11 @@ func Recent(ctx context.Context, q store.Querier, people []nid.ID, since time.Ti
 // Earlier KEY contacts are no reason: each plan that moves one needs approval by
 // itself, however few they are.
 func (p Policy) OfSum(total, keyContacts, recentTotal, _ int) Need {
-	n := p.Of(total, keyContacts)
+	return p.strictest(func(p Policy) Need { return p.ofSum(total, keyContacts, recentTotal) })
+}
+
+func (p Policy) ofSum(total, keyContacts, recentTotal int) Need {
+	n := p.of(total, keyContacts)
 	if p.Above != nil && total <= *p.Above && total+recentTotal > *p.Above {
 		n.Reasons = append(n.Reasons, fmt.Sprintf("above24h:%d", *p.Above))
 		n.Votes = p.Approvals

@@ -71,9 +71,9 @@ func TestSave(t *testing.T) {
 		admin, above := s.Verified(s.Admin), 100
 		in := standard()
 		in.Above, in.ExpiresAfterHours = &above, 24
-		warnings, err := s.s.Save(admin, in) // the corp's first needs no version
-		if err != nil || len(warnings) != 0 {
-			t.Fatal(warnings, err)
+		got, err := s.s.Save(admin, in) // the corp's first needs no version
+		if err != nil || len(got.Warnings) != 0 {
+			t.Fatal(got, err)
 		}
 		p := s.policy()
 		if p.Above == nil || *p.Above != 100 || !p.KeyContacts || p.Approvals != 1 || p.ExpiresAfter != 24*time.Hour || p.Version != 2 {
@@ -134,8 +134,9 @@ func TestPoliciesThatNobodyCouldSatisfy(t *testing.T) {
 		save := func(approvals int) (warnings []fault.Text, err error) {
 			in := standard()
 			version := s.policy().Version
-			in.Approvals, in.ExpiresAfterHours, in.Version = approvals, 72+version, &version
-			return s.s.Save(s.Verified(s.Admin), in)
+			in.Approvals, in.ExpiresAfterHours, in.Version = approvals, 72-version, &version
+			got, err := s.s.Save(s.Verified(s.Admin), in)
+			return got.Warnings, err
 		}
 		refused := func(what string, approvals int) {
 			t.Helper()
@@ -153,7 +154,7 @@ func TestPoliciesThatNobodyCouldSatisfy(t *testing.T) {
 		}
 		refused("the administrator alone, who requests", 1)
 		version := s.policy().Version
-		if w, err := s.s.Save(s.Verified(s.Admin), approval.SaveInput{Approvals: 5, ExpiresAfterHours: 1, Version: &version}); err != nil || len(w) != 0 {
+		if w, err := s.s.Save(s.Verified(s.Admin), approval.SaveInput{Approvals: 5, ExpiresAfterHours: 1, Version: &version}); err != nil || len(w.Warnings) != 0 {
 			t.Errorf("a policy that never asks: %v, %v", w, err)
 		}
 		approver := s.Member("approver", s.Root)

@@ -75,16 +75,16 @@ func (s *Service) Grant(ctx context.Context, member, role nid.ID, department *ni
 			after["department"] = g.department
 		}
 		id = tx.NewID(nid.Grant)
-		asked, err := s.second(ctx, tx, actor, &g, id, until, after)
-		if err != nil || asked == (nid.ID{}) {
+		given, covers, err := s.second(ctx, tx, actor, &g, id, after)
+		if err != nil || given.IsZero() {
 			return err
 		}
-		id = asked
+		id = given
 		if _, err := tx.Change(ctx, "grants", `INSERT INTO grants (id, corp_id, created_at, member_id, role_id, department_id, expires_at, granted_by_id)
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING id`, id, tx.Corp(), tx.Now(), member, role, g.department, until, actor.ID); err != nil {
 			return err
 		}
-		return s.Log.Append(ctx, tx, audit.Entry{Action: access.GrantCreate, Subject: id, After: after})
+		return s.Log.Append(ctx, tx, audit.Entry{Action: access.GrantCreate, Subject: id, After: after, Covers: covers})
 	})
 	if err != nil {
 		return nid.ID{}, err

@@ -6,70 +6,68 @@ import (
 	"time"
 
 	"github.com/openhandover/openhandover/internal/access"
-	"github.com/openhandover/openhandover/internal/audit"
 	"github.com/openhandover/openhandover/internal/fault"
 	"github.com/openhandover/openhandover/internal/identity"
 	"github.com/openhandover/openhandover/internal/nid"
-	"github.com/openhandover/openhandover/internal/setting"
 	"github.com/openhandover/openhandover/internal/store"
 )
 
-// second sees to dual control: it gives the id under which the grant is made now, or
-// the zero id where it has been written down and waits for somebody else.
-func (s *Service) second(ctx context.Context, tx *store.Tx, actor *access.Actor, g *gift, id nid.ID, until any, after map[string]any) (nid.ID, error) {
-	settings, err := setting.Load(ctx, tx)
-	if err != nil {
-		return nid.ID{}, err
-	}
-	if !settings.DualControl || !access.Sensitive(g.permissions) || actor.Kind == access.System {
-		return id, nil
-	}
-	if actor.ID == g.member {
-		return nid.ID{}, fault.Denied("a sensitive role is given by two others", "敏感角色须由另外两人授予")
-	}
-	type row struct{ id, by nid.ID }
-	// Whoever grants holds the lock on roles, so nobody else asks or gives meanwhile.
-	asked, ok, err := store.SelectOne(ctx, tx, func(r *row) []any { return []any{&r.id, &r.by} },
-		`SELECT id, requested_by_id FROM pending_grants WHERE corp_id = $1 AND member_id = $2 AND role_id = $3
-			AND department_id IS NOT DISTINCT FROM $4 AND expires_at IS NOT DISTINCT FROM $5 AND lapses_at > $6 AND role_version = $7`,
-		tx.Corp(), g.member, g.role, g.department, until, tx.Now(), g.version)
-	if err == nil && ok && asked.by != actor.ID {
-		ok, err = g.stands(ctx, tx, asked.by)
-	}
-	switch {
-	case err != nil:
-		return nid.ID{}, err
-	case ok && asked.by == actor.ID:
-		return nid.ID{}, fault.Clash("", "you have asked for this already; another administrator has to grant the same", "您已提交过该授权,需由另一位管理员授予相同的权限")
-	case ok:
-		if err := identity.TwoHands(ctx, tx, actor.ID, asked.by); err != nil {
-			return nid.ID{}, err
-		}
-		after["requestedBy"] = asked.by
-		_, err := tx.Change(ctx, "pending_grants", `DELETE FROM pending_grants WHERE corp_id = $1 AND id = $2 RETURNING id`, tx.Corp(), asked.id)
-		return asked.id, err
-	}
-	// What nobody can second any more: it has lapsed, or the same is asked for anew.
-	lapsed, err := tx.Change(ctx, "pending_grants", `DELETE FROM pending_grants WHERE corp_id = $1 AND (lapses_at <= $2 OR member_id = $3 AND role_id = $4
-		AND department_id IS NOT DISTINCT FROM $5 AND expires_at IS NOT DISTINCT FROM $6) RETURNING id`, tx.Corp(), tx.Now(), g.member, g.role, g.department, until)
-	if err != nil {
-		return nid.ID{}, err
-	}
-	if _, err := tx.Change(ctx, "pending_grants", `INSERT INTO pending_grants (corp_id, id, member_id, role_id, role_version, department_id, expires_at, requested_by_id, created_at, lapses_at)
-		VALUES ($1, $2, $3, $4, $10, $5, $6, $7, $8, $9) RETURNING id`, tx.Corp(), id, g.member, g.role, g.department, until, actor.ID, tx.Now(), tx.Now().Add(identity.Patience), g.version); err != nil {
-		return nid.ID{}, err
-	}
-	return nid.ID{}, s.Log.Append(ctx, tx, audit.Entry{Action: access.GrantRequest, Subject: id, Covers: lapsed, After: after})
+// operation is what grants of sensitive roles are proposed as.
+const operation = "grantRole"
+
+// asked is a grant that one administrator has asked for.
+type asked struct {
+	Role       nid.ID     `json:"role"`
+	Version    int        `json:"roleVersion"`
+	Department *nid.ID    `json:"department,omitempty"`
+	ExpiresAt  *time.Time `json:"expiresAt,omitempty"`
 }
 
-// stands says whether the word of who has asked still counts: they are at work, and may
-// give this now.
-func (g *gift) stands(ctx context.Context, tx *store.Tx, asked nid.ID) (bool, error) {
-	actor, err := identity.Standing(ctx, tx, asked)
-	if err != nil || actor == nil {
-		return false, err
+func (g *gift) asked() map[string]any {
+	out := map[string]any{"role": g.role, "roleVersion": g.version}
+	if !g.department.IsZero() {
+		out["department"] = g.department
 	}
-	err = g.permitted(ctx, tx, actor)
+	if !g.until.IsZero() {
+		out["expiresAt"] = g.until
+	}
+	return out
+}
+
+// second sees to dual control: it gives the id under which the grant is made now, and what
+// its entry covers, or the zero id where it waits for somebody else.
+func (s *Service) second(ctx context.Context, tx *store.Tx, actor *access.Actor, g *gift, id nid.ID, after map[string]any) (nid.ID, []nid.ID, error) {
+	if !access.Sensitive(g.permissions) {
+		return id, nil, nil
+	}
+	on, err := identity.DualControl(ctx, tx, "")
+	if err != nil || !on {
+		return id, nil, err
+	}
+	if actor.ID == g.member {
+		return nid.ID{}, nil, fault.Denied("a sensitive role is given by two others", "敏感角色须由另外两人授予")
+	}
+	field := g.role.String() + g.department.String()
+	d, err := identity.Propose(ctx, tx, actor, identity.Proposal{Operation: operation, Subject: g.member, Field: field, ID: id, Asked: g.asked(), May: g.may})
+	switch {
+	case err != nil:
+		return nid.ID{}, nil, err
+	case !d.Made:
+		d.Entries[0].Action, d.Entries[0].After = access.GrantRequest, after
+		return nid.ID{}, nil, s.Log.Append(ctx, tx, d.Entries...)
+	}
+	// What was asked for the same place on other terms, such as another version of the role.
+	gone, err := identity.DismissAll(ctx, tx, operation, g.member, field)
+	if !d.First.IsZero() {
+		id = d.ID
+	}
+	d.Note(after)
+	return id, append(d.Covers, gone...), err
+}
+
+// may reports whether somebody may give this now.
+func (g *gift) may(ctx context.Context, tx *store.Tx, a *access.Actor) (bool, error) {
+	err := g.permitted(ctx, tx, a)
 	if fault.CodeOf(err) == fault.Forbidden {
 		return false, nil
 	}
@@ -83,8 +81,8 @@ func (s *Service) steady(ctx context.Context, tx *store.Tx, was *role, wanted []
 	if !access.Sensitive(more) {
 		return nil
 	}
-	settings, err := setting.Load(ctx, tx)
-	if err != nil || !settings.DualControl {
+	on, err := identity.DualControl(ctx, tx, "")
+	if err != nil || !on {
 		return err
 	}
 	n, err := inForce(ctx, tx, was.id)
@@ -101,24 +99,43 @@ type Pending struct {
 	RequestedAt, LapsesAt                             time.Time
 }
 
-const pendingColumns = `SELECT id, member_id, role_id, department_id, requested_by_id, expires_at, created_at, lapses_at FROM pending_grants WHERE corp_id = $1`
-
-func (p *Pending) dest() []any {
-	return []any{&p.ID, &p.MemberID, &p.RoleID, &p.DepartmentID, &p.RequestedByID, &p.ExpiresAt, &p.RequestedAt, &p.LapsesAt}
+func pending(p identity.Pending) (out Pending, err error) {
+	var a asked
+	if err := p.Asked(&a); err != nil {
+		return out, err
+	}
+	out = Pending{ID: p.ID, MemberID: p.Subject, RoleID: a.Role, RequestedByID: p.RequestedByID, ExpiresAt: a.ExpiresAt, RequestedAt: p.RequestedAt}
+	if a.Department != nil {
+		out.DepartmentID = *a.Department
+	}
+	if p.LapsesAt != nil {
+		out.LapsesAt = *p.LapsesAt
+	}
+	return out, nil
 }
 
 // Waiting gives the grants that wait for a second administrator, the oldest first, 100 at
 // most. It is for who manages the roles of the whole corp; FORBIDDEN for others.
 func Waiting(ctx context.Context, q *store.Read) ([]Pending, error) {
-	a := access.From(ctx)
-	if !a.Scope(access.ManageRoles).All {
+	if !access.From(ctx).Scope(access.ManageRoles).All {
 		return nil, fault.Denied("roles need MANAGE_ROLES over the whole corp", "管理角色需要对整个企业的 MANAGE_ROLES 权限")
 	}
-	return store.Select(ctx, q, (*Pending).dest, pendingColumns+` AND lapses_at > $2 ORDER BY id LIMIT 100`, a.Corp, q.DB().Now())
+	all, err := identity.Waiting(ctx, q, operation)
+	out := make([]Pending, len(all))
+	for i := range all {
+		if err == nil {
+			out[i], err = pending(all[i])
+		}
+	}
+	return out, err
 }
 
 // PendingOf gives one that the actor has asked for.
-func PendingOf(ctx context.Context, q *store.Read, id nid.ID) (Pending, bool, error) {
-	a := access.From(ctx)
-	return store.SelectOne(ctx, q, (*Pending).dest, pendingColumns+` AND id = $2 AND requested_by_id = $3`, a.Corp, id, a.ID)
+func PendingOf(ctx context.Context, q *store.Read, id nid.ID) (out Pending, ok bool, err error) {
+	p, ok, err := identity.WaitingOf(ctx, q, id)
+	if err != nil || !ok {
+		return out, false, err
+	}
+	out, err = pending(p)
+	return out, true, err
 }

@@ -29,7 +29,7 @@ func TestASensitiveRoleTakesTwo(t *testing.T) {
 		has := func() int {
 			return s.count(`SELECT count(*) FROM grants WHERE corp_id = $1 AND member_id = $2 AND role_id = $3`, s.ID, s.lina, manager)
 		}
-		waiting := func() int { return s.count(`SELECT count(*) FROM pending_grants WHERE corp_id = $1`, s.ID) }
+		waiting := func() int { return s.count(`SELECT count(*) FROM pending_changes WHERE corp_id = $1`, s.ID) }
 		who := &identity.Service{DB: s.DB, Log: s.Log, Demo: true}
 		s.must(give(s.Admin))
 		_, err := who.ResetPassword(s.Verified(s.Admin), boss, nil)
@@ -89,7 +89,7 @@ func TestTheFirstWordIsHeldToWhatItWas(t *testing.T) {
 			t.Error("the word of somebody counts who may no longer give it")
 		}
 		give(s.Admin, manager)
-		if n := s.count(`SELECT count(*) FROM pending_grants WHERE corp_id = $1`, s.ID); has(manager) != 1 || n != 0 {
+		if n := s.count(`SELECT count(*) FROM pending_changes WHERE corp_id = $1`, s.ID); has(manager) != 1 || n != 0 {
 			t.Errorf("%d grants, %d wait", has(manager), n)
 		}
 	})

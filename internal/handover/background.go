@@ -321,7 +321,7 @@ func (s *Service) next(ctx context.Context) (at time.Time, err error) {
 			case r.state == Scheduled:
 				t = *r.start
 			case r.state == AwaitingApproval:
-				t = r.submitted.Add(policy.ExpiresAfter)
+				t = r.submitted.Add(policy.Expiry())
 			case r.resume != nil:
 				t = *r.resume
 			case r.leased != nil:

@@ -138,5 +138,5 @@ func (r *record) move(ctx context.Context, tx *store.Tx, e Event) (from State, e
 
 // expired reports whether the time for votes has run out.
 func (r *record) expired(p approval.Policy, now time.Time) bool {
-	return r.State == AwaitingApproval && r.Submitted != nil && now.After(r.Submitted.Add(p.ExpiresAfter))
+	return r.State == AwaitingApproval && r.Submitted != nil && now.After(r.Submitted.Add(p.Expiry()))
 }

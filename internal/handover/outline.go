@@ -80,7 +80,7 @@ func (r *record) need(ctx context.Context, q store.Querier, p approval.Policy, o
 // needed is what a plan needs under a policy. A threshold is about the sum of what the
 // people behind it move in a day: splitting a plan does not dodge it.
 func needed(ctx context.Context, q store.Querier, p approval.Policy, behind []nid.ID, except nid.ID, total, keys int) (approval.Need, error) {
-	if p.Above == nil || len(behind) == 0 {
+	if !p.Sums() || len(behind) == 0 {
 		return p.Of(total, keys), nil
 	}
 	recent, recentKeys, err := approval.Recent(ctx, q, behind, store.EngineOf(q).Now().Add(-approval.Window), except)

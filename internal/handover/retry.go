@@ -212,7 +212,7 @@ func (s *Service) submitted(ctx context.Context, tx *store.Tx, actor *access.Act
 		if err := p.record(id, requester(actor), state).emit(ctx, tx, notify.HandoverSubmitted); err != nil {
 			return nil, err
 		}
-		return entries, tx.Wake(ctx, WorkHandovers, tx.Now().Add(p.Policy.ExpiresAfter))
+		return entries, tx.Wake(ctx, WorkHandovers, tx.Now().Add(p.Policy.Expiry()))
 	}
 	r := p.record(id, requester(actor), Ready)
 	started, err := s.start(ctx, tx, actor, r, outlined(ts), Execute, nil)

@@ -81,7 +81,7 @@ func (s *Service) expireAll(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
-	ids, err := s.due(ctx, `state = 'AWAITING_APPROVAL' AND submitted_at < $2`, s.DB.Now().Add(-policy.ExpiresAfter))
+	ids, err := s.due(ctx, `state = 'AWAITING_APPROVAL' AND submitted_at < $2`, s.DB.Now().Add(-policy.Expiry()))
 	for _, id := range ids {
 		err = errors.Join(err, s.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
 			r, err := lockCase(ctx, tx, access.From(ctx), id, "handover")

@@ -94,7 +94,7 @@ func (s *Service) Submit(ctx context.Context, id nid.ID, version int) error {
 			return err
 		}
 		if r.State == AwaitingApproval {
-			if err := tx.Wake(ctx, WorkHandovers, tx.Now().Add(policy.ExpiresAfter)); err != nil {
+			if err := tx.Wake(ctx, WorkHandovers, tx.Now().Add(policy.Expiry())); err != nil {
 				return err
 			}
 		}
@@ -222,7 +222,7 @@ func (s *Service) vote(ctx context.Context, id nid.ID, digest, decision string, 
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $3, $9)
 			ON CONFLICT (corp_id, handover_id, digest, approver_id) DO UPDATE SET decision = excluded.decision, comment = excluded.comment,
 				decided_at = excluded.decided_at, expires_at = excluded.expires_at WHERE approvals.expires_at <= excluded.decided_at
-			RETURNING id`, tx.NewID(nid.Approval), tx.Corp(), tx.Now(), r.ID, actor.ID, decision, digest, comment, tx.Now().Add(policy.ExpiresAfter))
+			RETURNING id`, tx.NewID(nid.Approval), tx.Corp(), tx.Now(), r.ID, actor.ID, decision, digest, comment, tx.Now().Add(policy.Expiry()))
 		if err != nil {
 			return err
 		}

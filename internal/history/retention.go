@@ -34,10 +34,12 @@ func (r *Retention) Work(ctx context.Context, corp nid.ID) (next time.Time, err 
 		err = r.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
 			more, next = false, time.Time{}
 			s, err := setting.Load(ctx, tx)
-			if err != nil || s.MessagesKeptDays == nil {
+			if next = s.ChangesAt; err != nil || s.MessagesKeptDays == nil {
 				return err
 			}
-			next = tx.Now().Add(again)
+			if at := tx.Now().Add(again); next.IsZero() || at.Before(next) {
+				next = at
+			}
 			until := tx.Now().AddDate(0, 0, -*s.MessagesKeptDays)
 			n, err := r.remove(ctx, tx, until)
 			more = n == atOnce

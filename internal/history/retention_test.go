@@ -40,7 +40,12 @@ func TestRetention(t *testing.T) {
 		if err := (&setting.Service{DB: db, Log: c.Log}).Save(c.Verified(c.Admin), setting.SaveInput{MessagesKeptDays: &days}); err != nil {
 			t.Fatal(err)
 		}
-		next, err := r.Work(t.Context(), c.ID)
+		next, err := r.Work(t.Context(), c.ID) // nobody could second it: it takes effect after a day
+		if err != nil || !next.Equal(db.Now().Add(24*time.Hour)) || left(c) != 1007 {
+			t.Fatalf("%v, again %v, %d are left", err, next, left(c))
+		}
+		clock.Add(24 * time.Hour)
+		next, err = r.Work(t.Context(), c.ID)
 		if err != nil || !next.After(db.Now()) {
 			t.Fatalf("%v, again %v", err, next)
 		}

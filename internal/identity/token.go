@@ -21,6 +21,10 @@ import (
 // every permission there themselves until the token expires. INVALID on
 // input.name, input.permissions (none, unknown, or one that needs a person) and
 // input.expiresAt (past, or more than a year ahead).
+//
+// Where the settings demand dual control, a token with a sensitive permission waits until
+// another person asks for the same within 72 hours; the secret is for that one, who names
+// the token. Until then the id is that of the pending change, and the secret is empty.
 func (s *Service) CreateToken(ctx context.Context, title string, permissions []access.Permission, department *nid.ID, expiresAt time.Time) (id nid.ID, token string, err error) {
 	err = s.Log.Tx(ctx, s.DB, access.TokenCreate, func(ctx context.Context, tx *store.Tx) error {
 		actor, err := Confirm(ctx, tx)
@@ -61,7 +65,18 @@ func (s *Service) CreateToken(ctx context.Context, title string, permissions []a
 		if err := Fresh(actor, tx.Now()); err != nil {
 			return err
 		}
-		id, token = tx.NewID(nid.Token), secret.NewToken(secret.Service, tx.Corp())
+		id, token = tx.NewID(nid.Token), ""
+		d, err := s.second(ctx, tx, actor, id, all, root, expires)
+		if err != nil {
+			return err
+		}
+		if !d.First.IsZero() {
+			id = d.ID
+		}
+		if !d.Made {
+			return s.Log.Append(ctx, tx, d.Entries...)
+		}
+		token = secret.NewToken(secret.Service, tx.Corp())
 		stored, err := json.Marshal(all)
 		if err != nil {
 			return err
@@ -75,12 +90,32 @@ func (s *Service) CreateToken(ctx context.Context, title string, permissions []a
 		if !root.IsZero() {
 			after["department"] = root
 		}
-		return s.Log.Append(ctx, tx, audit.Entry{Action: access.TokenCreate, Subject: id, After: after})
+		return s.Log.Append(ctx, tx, audit.Entry{Action: access.TokenCreate, Subject: id, After: d.Note(after), Covers: d.Covers})
 	})
 	if err != nil {
 		return nid.ID{}, "", err
 	}
 	return id, token, nil
+}
+
+// second sees to dual control of a token with a sensitive permission.
+func (s *Service) second(ctx context.Context, tx *store.Tx, actor *access.Actor, id nid.ID, permissions []access.Permission, root nid.ID, expires time.Time) (Decision, error) {
+	if !access.Sensitive(permissions) {
+		return Decision{Made: true}, nil
+	}
+	asked := map[string]any{"permissions": texts(permissions), "expiresAt": expires}
+	if !root.IsZero() {
+		asked["department"] = root
+	}
+	return Propose(ctx, tx, actor, Proposal{Operation: "createServiceToken", Subject: tx.Corp(), ID: id, Asked: asked,
+		May: func(ctx context.Context, tx *store.Tx, first *access.Actor) (bool, error) {
+			manages, err := Lacking(ctx, tx, first, root, tx.Now(), access.ManageTokens)
+			if err != nil {
+				return false, err
+			}
+			lacking, err := Lacking(ctx, tx, first, root, expires, permissions...)
+			return len(manages)+len(lacking) == 0, err
+		}})
 }
 
 // checkToken looks at what was asked for and gives the permissions in our order, each once.

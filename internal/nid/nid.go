@@ -50,6 +50,7 @@ const (
 	Session
 	Passkey
 	Provider
+	Change
 )
 
 // prefixes is indexed by Kind. They are part of the public contract.
@@ -58,7 +59,7 @@ var prefixes = [...]string{
 	Handover: "hov", Transfer: "trf", Approval: "apr", RuleSet: "rls", Role: "rol", Grant: "grt",
 	Review: "rev", ReviewItem: "rvi", Token: "tok", Export: "exp", Policy: "pol", Message: "msg",
 	HistoryGrant: "hgr", LeakFinding: "lkf", Audit: "aud", Webhook: "whk", Tag: "tag", Period: "own",
-	Session: "ses", Passkey: "psk", Provider: "idp",
+	Session: "ses", Passkey: "psk", Provider: "idp", Change: "chg",
 }
 
 // Prefix is the text before the underscore, empty for an unknown kind.

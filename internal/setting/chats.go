@@ -119,22 +119,3 @@ func owned(o detect.Own) string {
 	b, _ := json.Marshal(o) // strings can be written
 	return string(b)
 }
-
-// retention puts the time for which messages are kept into the settings.
-func (in *SaveInput) retention(is *Settings, before, after map[string]any) fault.List {
-	switch days := in.MessagesKeptDays; {
-	case days == nil, is.MessagesKeptDays == nil && *days == 0, is.MessagesKeptDays != nil && *days == *is.MessagesKeptDays:
-		return nil
-	case *days != 0 && (*days < leastKept || *days > mostKept):
-		return fault.List{fault.Bad("input.messagesKeptDays", "give a number from %d to %d, or 0 to keep messages for good", "请输入 %d 到 %d 之间的数字,或填 0 表示永久保留", leastKept, mostKept)}
-	default:
-		before["messagesKeptDays"], after["messagesKeptDays"] = 0, *days
-		if is.MessagesKeptDays != nil {
-			before["messagesKeptDays"] = *is.MessagesKeptDays
-		}
-		if is.MessagesKeptDays = days; *days == 0 {
-			is.MessagesKeptDays = nil
-		}
-		return nil
-	}
-}

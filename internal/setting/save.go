@@ -65,19 +65,6 @@ func (in *SaveInput) parts(s *Settings) []part {
 	}
 }
 
-// choice is a setting that is on or off.
-type choice struct {
-	name         string
-	kept, wanted *bool
-}
-
-func (in *SaveInput) choices(s *Settings) []choice {
-	return []choice{
-		{"maskPhones", &s.MaskPhones, in.MaskPhones}, {"maskIdCards", &s.MaskIDCards, in.MaskIDCards},
-		{"maskBankCards", &s.MaskBankCards, in.MaskBankCards}, {"dualControl", &s.DualControl, in.DualControl},
-	}
-}
-
 // alone refuses dual control that nobody could satisfy: it takes two who manage the
 // roles of the whole corp.
 func (in *SaveInput) alone(ctx context.Context, tx *store.Tx, was *Settings, roles []nid.ID) (fault.List, error) {
@@ -98,10 +85,13 @@ func (in *SaveInput) alone(ctx context.Context, tx *store.Tx, was *Settings, rol
 
 // Save changes the corp's settings. It needs MANAGE_POLICIES over the whole corp
 // and a fresh proof of identity. What is as it was already is no change and leaves
-// no entry.
+// no entry. Dual control or a mask switched off, and messages kept for a shorter time,
+// take a second person who saves the same within 72 hours; where nobody else could, they
+// take effect after 24 hours. The rest holds at once.
 //
 // Fails with FORBIDDEN, STEP_UP_REQUIRED, INVALID naming the setting that is out of
-// bounds, and CONFLICT for a stale version.
+// bounds, and CONFLICT for a stale version and on a setting that the actor has asked for
+// already.
 func (s *Service) Save(ctx context.Context, in SaveInput) error {
 	return s.Log.Tx(ctx, s.DB, access.SettingsSave, func(ctx context.Context, tx *store.Tx) error {
 		roles, err := identity.LockRoles(ctx, tx)
@@ -123,45 +113,14 @@ func (s *Service) Save(ctx context.Context, in SaveInput) error {
 			return err
 		}
 		is := was
-		before, after, bad := map[string]any{}, map[string]any{}, fault.List{}
-		for _, p := range in.parts(&is) {
-			switch {
-			case p.wanted == nil || *p.wanted == *p.kept:
-			case *p.wanted < p.least || *p.wanted > p.max:
-				bad = append(bad, fault.Bad("input."+p.name, "give a number from %d to %d", "请输入 %d 到 %d 之间的数字", p.least, p.max))
-			default:
-				before[p.name], after[p.name] = *p.kept, *p.wanted
-				*p.kept = *p.wanted
-			}
-		}
-		if in.DualControl != nil && !*in.DualControl && was.DualControlOff != nil {
-			by := was.DualControlOff.By
-			asked, err := identity.Standing(ctx, tx, by)
-			if err != nil {
-				return err
-			}
-			if asked == nil || !asked.Scope(access.ManagePolicies).All {
-				is.DualControlOff = nil // the word of who may no longer does not count
-			} else if err := identity.TwoHands(ctx, tx, actor.ID, by); err != nil {
-				return err
-			}
-		}
-		if in.DualControl, err = is.switchOff(in.DualControl, actor.ID, tx.Now(), before, after); err != nil {
-			return err
-		}
-		for _, c := range in.choices(&is) {
-			if c.wanted != nil && *c.wanted != *c.kept {
-				before[c.name], after[c.name] = *c.kept, *c.wanted
-				*c.kept = *c.wanted
-			}
-		}
-		alone, err := in.alone(ctx, tx, &was, roles)
+		w := saving{before: map[string]any{}, after: map[string]any{}}
+		bad, err := in.alone(ctx, tx, &was, roles)
 		if err != nil {
 			return err
 		}
-		bad = append(bad, alone...)
-		bad = append(bad, in.own(&is, before, after)...)
-		bad = append(bad, in.retention(&is, before, after)...)
+		bad = append(bad, in.numbers(&is, w.before, w.after)...)
+		bad = append(bad, in.own(&is, w.before, w.after)...)
+		bad = append(bad, in.retention()...)
 		if err := bad.Err(); err != nil {
 			return err
 		}
@@ -172,31 +131,14 @@ func (s *Service) Save(ctx context.Context, in SaveInput) error {
 		if seen != was.Version {
 			return fault.Stale("input.version", was.Version)
 		}
-		if len(after) == 0 {
-			return nil
-		}
-		var by, until any
-		if is.DualControlOff != nil {
-			by, until = is.DualControlOff.By, is.DualControlOff.LapsesAt
-		}
-		// Whoever saves first finds no row to lock, so the version is compared once more.
-		ids, err := tx.Change(ctx, "corp_settings", `INSERT INTO corp_settings (corp_id, moves_per_contact, moves_within_days, groups_per_day,
-			departures_per_hour, departures_percent, revertible_days, mask_phones, mask_id_cards, mask_bank_cards, dual_control, own, messages_kept_days, version, updated_at, dual_control_off_by, dual_control_off_until)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
-			ON CONFLICT (corp_id) DO UPDATE SET moves_per_contact = excluded.moves_per_contact, moves_within_days = excluded.moves_within_days,
-			groups_per_day = excluded.groups_per_day, departures_per_hour = excluded.departures_per_hour, departures_percent = excluded.departures_percent,
-			revertible_days = excluded.revertible_days, mask_phones = excluded.mask_phones, mask_id_cards = excluded.mask_id_cards,
-			mask_bank_cards = excluded.mask_bank_cards, dual_control = excluded.dual_control, dual_control_off_by = excluded.dual_control_off_by, dual_control_off_until = excluded.dual_control_off_until, own = excluded.own, messages_kept_days = excluded.messages_kept_days, version = excluded.version, updated_at = excluded.updated_at
-			WHERE corp_settings.version = excluded.version - 1 RETURNING corp_id`, tx.Corp(), is.MovesPerContact, is.MovesWithinDays, is.GroupsPerDay,
-			is.DeparturesPerHour, is.DeparturesPercent, is.RevertibleDays, is.MaskPhones, is.MaskIDCards, is.MaskBankCards, is.DualControl, owned(is.Own), is.MessagesKeptDays, was.Version+1, tx.Now(), by, until)
-		if err != nil {
+		if err := w.guard(ctx, tx, actor, &is, in.wanted()); err != nil {
 			return err
 		}
-		if len(ids) == 0 {
-			if was, err = Load(ctx, tx); err != nil {
-				return err
-			}
-			return fault.Stale("input.version", was.Version)
+		if len(w.after) == 0 && len(w.entries) == 0 {
+			return nil
+		}
+		if err := is.store(ctx, tx, was.Version); err != nil {
+			return err
 		}
 		for kind, wanted := range map[string]bool{WorkScans: in.Own != nil, WorkRetention: in.MessagesKeptDays != nil} {
 			if !wanted {
@@ -206,6 +148,49 @@ func (s *Service) Save(ctx context.Context, in SaveInput) error {
 				return err
 			}
 		}
-		return s.Log.Append(ctx, tx, audit.Entry{Action: access.SettingsSave, Subject: tx.Corp(), Before: before, After: after})
+		if len(w.after) > 0 {
+			w.entries = append(w.entries, audit.Entry{Action: access.SettingsSave, Subject: tx.Corp(), Before: w.before, After: w.after, Covers: w.covers})
+		} else {
+			w.entries[0].Covers = append(w.entries[0].Covers, tx.Corp()) // the version has changed, for a change that waits
+		}
+		return s.Log.Append(ctx, tx, w.entries...)
 	})
+}
+
+// numbers changes the settings that are numbers.
+func (in *SaveInput) numbers(is *Settings, before, after map[string]any) (bad fault.List) {
+	for _, p := range in.parts(is) {
+		switch {
+		case p.wanted == nil || *p.wanted == *p.kept:
+		case *p.wanted < p.least || *p.wanted > p.max:
+			bad = append(bad, fault.Bad("input."+p.name, "must be between %d and %d", "请输入 %d 到 %d 之间的数字", p.least, p.max))
+		default:
+			before[p.name], after[p.name] = *p.kept, *p.wanted
+			*p.kept = *p.wanted
+		}
+	}
+	return bad
+}
+
+// store writes the settings over those of a version.
+func (s *Settings) store(ctx context.Context, tx *store.Tx, version int) error {
+	// Whoever saves first finds no row to lock, so the version is compared once more.
+	ids, err := tx.Change(ctx, "corp_settings", `INSERT INTO corp_settings (corp_id, moves_per_contact, moves_within_days, groups_per_day,
+		departures_per_hour, departures_percent, revertible_days, mask_phones, mask_id_cards, mask_bank_cards, dual_control, own, messages_kept_days, version, updated_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+		ON CONFLICT (corp_id) DO UPDATE SET moves_per_contact = excluded.moves_per_contact, moves_within_days = excluded.moves_within_days,
+		groups_per_day = excluded.groups_per_day, departures_per_hour = excluded.departures_per_hour, departures_percent = excluded.departures_percent,
+		revertible_days = excluded.revertible_days, mask_phones = excluded.mask_phones, mask_id_cards = excluded.mask_id_cards,
+		mask_bank_cards = excluded.mask_bank_cards, dual_control = excluded.dual_control, own = excluded.own, messages_kept_days = excluded.messages_kept_days,
+		version = excluded.version, updated_at = excluded.updated_at
+		WHERE corp_settings.version = excluded.version - 1 RETURNING corp_id`, tx.Corp(), s.MovesPerContact, s.MovesWithinDays, s.GroupsPerDay,
+		s.DeparturesPerHour, s.DeparturesPercent, s.RevertibleDays, s.MaskPhones, s.MaskIDCards, s.MaskBankCards, s.DualControl, owned(s.Own), s.MessagesKeptDays, version+1, tx.Now())
+	if err != nil || len(ids) > 0 {
+		return err
+	}
+	now, err := Load(ctx, tx)
+	if err != nil {
+		return err
+	}
+	return fault.Stale("input.version", now.Version)
 }

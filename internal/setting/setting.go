@@ -5,12 +5,12 @@ package setting
 
 import (
 	"context"
-	"database/sql"
 	"encoding/json"
+	"time"
 
 	"github.com/openhandover/openhandover/internal/access"
 	"github.com/openhandover/openhandover/internal/detect"
-	"github.com/openhandover/openhandover/internal/nid"
+	"github.com/openhandover/openhandover/internal/identity"
 	"github.com/openhandover/openhandover/internal/store"
 )
 
@@ -35,6 +35,11 @@ type Settings struct {
 	DualControl bool
 	// DualControlOff is who wants it switched off; nil: nobody.
 	DualControlOff *Off
+	// ChangesAt is when the next change that waits for its time takes effect; zero: none waits.
+	ChangesAt time.Time
+	// inEffect are changes whose time has come; Load has applied them, and the next Save
+	// stores them.
+	inEffect []identity.Pending
 	// Own is what belongs to the company: the chat audit does not report it.
 	Own detect.Own
 	// MessagesKeptDays is for how many days archived messages are kept after they were
@@ -52,30 +57,30 @@ var Defaults = Settings{
 	MaskIDCards: true, MaskBankCards: true,
 }
 
-// Load reads the settings of the actor's corp.
+// Load reads the settings of the actor's corp, with the weaker ones whose time has come.
 func Load(ctx context.Context, q store.Querier) (Settings, error) { return load(ctx, q, "") }
 
 func load(ctx context.Context, q store.Querier, lock string) (Settings, error) {
 	type row struct {
 		Settings
-		own   string
-		off   nid.ID
-		until sql.NullTime
+		own     string
+		waiting bool
 	}
 	s, ok, err := store.SelectOne(ctx, q, func(s *row) []any {
 		return []any{&s.MovesPerContact, &s.MovesWithinDays, &s.GroupsPerDay, &s.DeparturesPerHour, &s.DeparturesPercent, &s.RevertibleDays,
-			&s.MaskPhones, &s.MaskIDCards, &s.MaskBankCards, &s.DualControl, &s.off, &s.until, &s.own, &s.MessagesKeptDays, &s.Version}
+			&s.MaskPhones, &s.MaskIDCards, &s.MaskBankCards, &s.DualControl, &s.own, &s.MessagesKeptDays, &s.Version, &s.waiting}
 	}, `SELECT moves_per_contact, moves_within_days, groups_per_day, departures_per_hour, departures_percent, revertible_days,
-		mask_phones, mask_id_cards, mask_bank_cards, dual_control, dual_control_off_by, dual_control_off_until, own, messages_kept_days, version
-		FROM corp_settings WHERE corp_id = $1`+lock, access.From(ctx).Corp)
+		mask_phones, mask_id_cards, mask_bank_cards, dual_control, own, messages_kept_days, version,
+		EXISTS (SELECT 1 FROM pending_changes AS p WHERE p.corp_id = $1 AND p.operation = $2)
+		FROM corp_settings WHERE corp_id = $1`+lock, access.From(ctx).Corp, operation)
 	if err == nil && !ok {
 		return Defaults, nil
 	}
-	if s.until.Valid {
-		s.DualControlOff = &Off{By: s.off, LapsesAt: s.until.Time.UTC()}
-	}
 	if err == nil {
 		err = json.Unmarshal([]byte(s.own), &s.Own)
+	}
+	if err == nil && s.waiting {
+		err = s.apply(ctx, q)
 	}
 	return s.Settings, err
 }

@@ -3,6 +3,7 @@ package sso
 import (
 	"context"
 	"strings"
+	"time"
 
 	"github.com/openhandover/openhandover/internal/access"
 	"github.com/openhandover/openhandover/internal/audit"
@@ -41,13 +42,18 @@ func (s *Service) admit(ctx context.Context, p *Provider, c ceremony, said *clai
 	var about nid.ID
 	err = s.DB.Tx(somebody(ctx, p.Corp), func(ctx context.Context, tx *store.Tx) error {
 		out, about = nil, nid.ID{}
-		member, linked, err := s.who(ctx, tx, p, c, said, nid.ID{})
+		w, err := s.who(ctx, tx, p, c, said)
 		if err != nil {
 			return err
 		}
+		member := w.member
 		about = member
 		// Who asks for no proof may have been at the provider for long.
-		session, ok, err := identity.Admit(identity.Somebody(ctx, p.Corp, member), tx, member, by, s.proven(p, said, tx.Now().Add(-identity.Proof)))
+		proven := s.proven(p, said, tx.Now().Add(-identity.Proof))
+		if !w.vouched {
+			proven = time.Time{}
+		}
+		session, ok, err := identity.Admit(identity.Somebody(ctx, p.Corp, member), tx, member, by, proven)
 		if err != nil {
 			return err
 		}
@@ -57,8 +63,8 @@ func (s *Service) admit(ctx context.Context, p *Provider, c ceremony, said *clai
 		after := session.Told()
 		after["provider"] = p.ID
 		entries := []audit.Entry{{Action: access.SessionStart, Subject: member, After: after}}
-		if linked {
-			entries = append(entries, p.link(member, said))
+		if w.linked {
+			entries = append(entries, p.link(member, said, false))
 		}
 		out = &session
 		return s.Log.Append(identity.Somebody(ctx, p.Corp, member), tx, entries...)
@@ -69,96 +75,153 @@ func (s *Service) admit(ctx context.Context, p *Provider, c ceremony, said *clai
 // prove marks the session of who was sent, where the claims are about them.
 func (s *Service) prove(ctx context.Context, p *Provider, c ceremony, said *claims) error {
 	a := access.From(ctx)
-	if a.Kind != access.Person || a.Corp != p.Corp || string(a.Session) != string(c.Session) {
+	if !c.of(a, p) {
 		return &refused{errExpired, "the session is another one by now"}
 	}
-	var self nid.ID
-	if a.Fresh(s.DB.Now()) { // they have just proven by something else who they are
-		self = a.ID
-	}
 	err := s.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
-		member, linked, err := s.who(ctx, tx, p, c, said, self)
+		w, err := s.who(ctx, tx, p, c, said)
 		if err != nil {
 			return err
 		}
-		if member != a.ID {
+		if w.member != a.ID {
 			return &refused{errUnproven, "somebody else came back"}
+		}
+		if !w.vouched {
+			return &refused{errUnproven, "the member holds a role and was found by a claim: " + linkFirst}
 		}
 		until := s.proven(p, said, c.Began.Add(-skew))
 		if until.IsZero() {
 			return &refused{errUnproven, "the proof is too old or too weak"}
 		}
 		if err := identity.Vouch(ctx, tx, until); err != nil {
-			if fault.CodeOf(err) == fault.Unauthenticated {
-				err = &refused{errExpired, "the session has ended"}
-			}
-			return err
+			return ended(err)
 		}
-		entries := []audit.Entry{{Action: access.SessionVerify, Subject: member, After: map[string]any{"method": "provider", "provider": p.ID, "until": until}}}
-		if linked {
-			entries = append(entries, p.link(member, said))
+		entries := []audit.Entry{{Action: access.SessionVerify, Subject: w.member, After: map[string]any{"method": "provider", "provider": p.ID, "until": until}}}
+		if w.linked {
+			entries = append(entries, p.link(w.member, said, false))
 		}
 		return s.Log.Append(ctx, tx, entries...)
 	})
 	return s.note(ctx, p, a.ID, true, err)
 }
 
-// link is what the log says of somebody who is known by their subject from now on.
-func (p *Provider) link(member nid.ID, said *claims) audit.Entry {
+// ended is what a session that has ended means to who came back.
+func ended(err error) error {
+	if fault.CodeOf(err) == fault.Unauthenticated {
+		return &refused{errExpired, "the session has ended"}
+	}
+	return err
+}
+
+// of reports whether somebody acts in the session that began the ceremony.
+func (c *ceremony) of(a *access.Actor, p *Provider) bool {
+	return a.Kind == access.Person && a.Corp == p.Corp && string(a.Session) == string(c.Session)
+}
+
+// link is what the log says of somebody who is known by their subject from now on. own
+// says that they linked it themselves, after another proof of identity.
+func (p *Provider) link(member nid.ID, said *claims, own bool) audit.Entry {
 	return audit.Entry{Action: access.IdentityLink, Subject: member, After: map[string]any{
-		"provider": p.ID, "claim": p.Claim, "subject": audit.Personal{Subject: member, Value: said.subject}}}
+		"provider": p.ID, "claim": p.Claim, "own": own, "subject": audit.Personal{Subject: member, Value: said.subject}}}
 }
 
 func oneID(id *nid.ID) []any { return []any{id} }
 
-// known is who a provider's subject is here, if that is known.
-func (p *Provider) known(ctx context.Context, tx *store.Tx, subject string) (nid.ID, bool, error) {
-	return store.SelectOne(ctx, tx, oneID, `SELECT member_id FROM member_identities WHERE corp_id = $1 AND provider_id = $2 AND subject = $3`, tx.Corp(), p.ID, subject)
+// known is who a provider's subject is here, if that is known, and whether they have
+// linked it themselves.
+func (p *Provider) known(ctx context.Context, tx *store.Tx, subject string) (member nid.ID, own, ok bool, err error) {
+	type row struct {
+		member nid.ID
+		own    bool
+	}
+	r, ok, err := store.SelectOne(ctx, tx, func(r *row) []any { return []any{&r.member, &r.own} },
+		`SELECT member_id, own FROM member_identities WHERE corp_id = $1 AND provider_id = $2 AND subject = $3`, tx.Corp(), p.ID, subject)
+	return r.member, r.own, ok, err
 }
 
-// who is whom the claims are about. linked says that they are known by their subject from
-// now on; the caller records it. The provider is locked and looked at again, and the
-// ceremony is used up. self is who has just proven by something else that it is them.
-func (s *Service) who(ctx context.Context, tx *store.Tx, p *Provider, c ceremony, said *claims, self nid.ID) (member nid.ID, linked bool, err error) {
+// someone is whom claims are about.
+type someone struct {
+	member nid.ID
+	// linked says that they are known by their subject from now on; the caller records it.
+	linked bool
+	// vouched says that the provider's word can be a proof of identity: they hold no role,
+	// or have linked the provider themselves. A claim may be what anybody could write.
+	vouched bool
+}
+
+// begun locks the provider and looks at it again, and uses the ceremony up.
+func (s *Service) begun(ctx context.Context, tx *store.Tx, p *Provider, c ceremony) error {
 	now, err := byID(ctx, tx, p.ID, " AND active"+tx.DB().ForShare())
 	if err != nil {
-		return member, false, err
+		return err
 	}
 	if now == nil || now.Version != p.Version { // what was asked and read was by other rules
-		return member, false, &refused{errRefused, "the provider was changed meanwhile"}
+		return &refused{errRefused, "the provider was changed meanwhile"}
 	}
-	if fresh, err := c.spend(ctx, tx); err != nil || !fresh {
-		if err == nil {
-			err = &refused{errExpired, "it came back twice"}
+	fresh, err := c.spend(ctx, tx)
+	if err == nil && !fresh {
+		err = &refused{errExpired, "it came back twice"}
+	}
+	return err
+}
+
+// who is whom the claims are about.
+func (s *Service) who(ctx context.Context, tx *store.Tx, p *Provider, c ceremony, said *claims) (w someone, err error) {
+	if err := s.begun(ctx, tx, p, c); err != nil {
+		return w, err
+	}
+	member, own, known, err := p.known(ctx, tx, said.subject)
+	if err != nil {
+		return w, err
+	}
+	if !known {
+		if member, err = p.find(ctx, tx, said); err != nil {
+			return w, err
 		}
-		return member, false, err
 	}
-	member, known, err := p.known(ctx, tx, said.subject)
-	if err != nil || known {
-		return member, false, err
+	holds, err := holdsRole(ctx, tx, member)
+	if err != nil {
+		return w, err
 	}
-	if member, err = p.find(ctx, tx, said, self); err != nil {
-		return member, false, err
+	w = someone{member: member, vouched: own || !holds}
+	if known {
+		return w, nil
+	}
+	if holds {
+		return w, &refused{errRefused, "the member holds a role: " + linkFirst}
 	}
 	// Nobody takes over by being given the name of who was there before: that takes an
 	// administrator, who resets the member's authenticators.
-	ids, err := tx.Change(ctx, "member_identities", `INSERT INTO member_identities (corp_id, provider_id, subject, member_id, created_at) VALUES ($1, $2, $3, $4, $5)
-		ON CONFLICT DO NOTHING RETURNING member_id`, tx.Corp(), p.ID, said.subject, member, tx.Now())
-	if err != nil || len(ids) > 0 {
-		return member, true, err
+	if w.linked, err = p.keep(ctx, tx, said.subject, member, false); err != nil || w.linked {
+		return w, err
 	}
 	// Or the same person has just signed in twice at once.
-	if member, known, err = p.known(ctx, tx, said.subject); err == nil && !known {
+	if w.member, _, known, err = p.known(ctx, tx, said.subject); err == nil && !known {
 		err = &refused{errRefused, "the member is linked to another subject"}
 	}
-	return member, false, err
+	return w, err
+}
+
+// keep stores who a subject is; false where the subject or the member is linked already.
+func (p *Provider) keep(ctx context.Context, tx *store.Tx, subject string, member nid.ID, own bool) (bool, error) {
+	ids, err := tx.Change(ctx, "member_identities", `INSERT INTO member_identities (corp_id, provider_id, subject, member_id, created_at, own) VALUES ($1, $2, $3, $4, $5, $6)
+		ON CONFLICT DO NOTHING RETURNING member_id`, tx.Corp(), p.ID, subject, member, tx.Now(), own)
+	return len(ids) > 0, err
+}
+
+// holdsRole reports whether a member holds a grant, and keeps one from being given until
+// the transaction ends.
+func holdsRole(ctx context.Context, tx *store.Tx, member nid.ID) (bool, error) {
+	if _, _, err := store.SelectOne(ctx, tx, oneID, `SELECT id FROM members WHERE corp_id = $1 AND id = $2`+tx.DB().ForShare(), tx.Corp(), member); err != nil {
+		return false, err
+	}
+	_, holds, err := store.SelectOne(ctx, tx, oneID, `SELECT id FROM grants WHERE corp_id = $1 AND member_id = $2 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $3) LIMIT 1`,
+		tx.Corp(), member, tx.Now())
+	return holds, err
 }
 
 // find finds the one member whom the claim names.
-//
-// What a token may write over SCIM names nobody who has a role, but by themselves: who
-// holds such a token could give an administrator's name to somebody else.
-func (p *Provider) find(ctx context.Context, tx *store.Tx, said *claims, self nid.ID) (member nid.ID, err error) {
+func (p *Provider) find(ctx context.Context, tx *store.Tx, said *claims) (member nid.ID, err error) {
 	if said.value == "" {
 		return member, &refused{errRefused, said.word}
 	}
@@ -179,15 +242,7 @@ func (p *Provider) find(ctx context.Context, tx *store.Tx, said *claims, self ni
 	if len(found) != 1 {
 		return member, &refused{errRefused, "no member, or several"}
 	}
-	if p.Matches == ByLogin || found[0] == self {
-		return found[0], nil
-	}
-	_, written, err := store.SelectOne(ctx, tx, oneID, `SELECT u.member_id FROM scim_users AS u JOIN grants AS g ON g.corp_id = u.corp_id AND g.member_id = u.member_id
-		WHERE u.corp_id = $1 AND u.member_id = $2 AND g.revoked_at IS NULL AND (g.expires_at IS NULL OR g.expires_at > $3) LIMIT 1`, tx.Corp(), found[0], tx.Now())
-	if err == nil && written {
-		err = &refused{errRefused, "the member has a role and is kept over SCIM: they link the provider themselves, with prove=1 and another fresh proof"}
-	}
-	return found[0], err
+	return found[0], nil
 }
 
 // note writes down that nobody was let in. vouched says that the provider has spoken.

@@ -31,12 +31,13 @@ type ceremony struct {
 	Nonce    string    `json:"n"`
 	Verifier string    `json:"v"`
 	Return   string    `json:"r"`
-	// Session is that of who proves who they are; nil to sign in.
+	// Session is that of who proves who they are, or links the provider; nil to sign in.
 	Session []byte `json:"p,omitempty"`
+	Link    bool   `json:"l,omitempty"`
 }
 
 // begin sends a browser to the provider. return is where it comes back to in the end, and
-// prove=1 asks who is signed in to prove again who they are.
+// prove=1 asks who is signed in to prove again who they are. link is what Link gave.
 func (s *Service) begin(w http.ResponseWriter, r *http.Request, p *Provider) {
 	back, ok := s.back(r.URL.Query().Get("return"))
 	if !ok {
@@ -57,6 +58,15 @@ func (s *Service) begin(w http.ResponseWriter, r *http.Request, p *Provider) {
 		}
 		c.Session = a.Session
 		options = append(options, oauth2.SetAuthURLParam("prompt", "login"), oauth2.SetAuthURLParam("max_age", "0"), oauth2.SetAuthURLParam("acr_values", strings.Join(p.ACRValues, " ")))
+	}
+	if link := r.URL.Query().Get("link"); link != "" && c.Session == nil {
+		a := access.From(r.Context())
+		if !s.permitted(link, a, p) {
+			page(w, r, http.StatusBadRequest, beginAgain)
+			return
+		}
+		c.Session, c.Link = a.Session, true
+		options = append(options, oauth2.SetAuthURLParam("prompt", "login"))
 	}
 	k, err := s.discover(r.Context(), p.Issuer)
 	if err != nil {

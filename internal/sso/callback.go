@@ -87,7 +87,8 @@ func withError(back, code string) string {
 	return u.String()
 }
 
-// returned gives the session that begins, nil where somebody has proven who they are.
+// returned gives the session that begins, nil where somebody has proven who they are or has
+// linked the provider.
 func (s *Service) returned(ctx context.Context, q url.Values, p *Provider, c ceremony) (*identity.Session, error) {
 	if iss := q.Get("iss"); iss != "" && iss != p.Issuer {
 		return nil, s.note(ctx, p, nid.ID{}, false, &refused{errRefused, "another provider answered"})
@@ -105,6 +106,9 @@ func (s *Service) returned(ctx context.Context, q url.Values, p *Provider, c cer
 	said, err := s.exchange(ctx, q.Get("code"), p, k, c)
 	if err != nil {
 		return nil, s.note(ctx, p, nid.ID{}, false, err)
+	}
+	if c.Link {
+		return nil, s.link(ctx, p, c, said)
 	}
 	if c.Session != nil {
 		return nil, s.prove(ctx, p, c, said)

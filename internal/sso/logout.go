@@ -91,7 +91,7 @@ func (s *Service) loggedOut(ctx context.Context, raw string, p *Provider) error 
 		if said.Sub != "" {
 			var known bool
 			var err error
-			member, known, err = p.known(ctx, tx, said.Sub)
+			member, _, known, err = p.known(ctx, tx, said.Sub)
 			if err != nil || !known {
 				return err // nobody of ours
 			}

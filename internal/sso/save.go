@@ -14,7 +14,6 @@ import (
 	"github.com/openhandover/openhandover/internal/identity"
 	"github.com/openhandover/openhandover/internal/name"
 	"github.com/openhandover/openhandover/internal/nid"
-	"github.com/openhandover/openhandover/internal/setting"
 	"github.com/openhandover/openhandover/internal/store"
 )
 
@@ -68,7 +67,7 @@ func (s *Service) check(in Input) error {
 		add("clientSecret", "this is no client secret: it has blanks, or is too long", "client secret 含有空白或过长")
 	}
 	if !claimName.MatchString(in.Claim) {
-		add("claim", "name a claim of the ID token, such as preferred_username", "请填写 ID token 中的声明名称,例如 preferred_username")
+		add("claim", "must name a claim of the ID token that people cannot choose for themselves", "请填写 ID token 中的声明名称，且该声明不能由用户自行修改")
 	}
 	if !slices.Contains(Matches, in.Matches) {
 		add("matches", "unknown", "未知的取值")
@@ -84,7 +83,8 @@ func (s *Service) check(in Input) error {
 
 // Save makes or changes a provider. What it says then of who somebody is holds here, so it
 // needs MANAGE_ROLES and every other permission over the whole corp, and a fresh proof of
-// identity. An active one is asked for its discovery document first. With another issuer or
+// identity. Wherever somebody else could, another one switches it on, unchanged. An active
+// one is asked for its discovery document first. With another issuer or
 // client, or switched off, the sessions that it vouched for end; with another issuer
 // nobody is linked any more.
 //
@@ -159,25 +159,28 @@ func (s *Service) before(ctx context.Context, tx *store.Tx, in Input) (was *Prov
 	return was, s.second(ctx, tx, actor, was, in)
 }
 
-// second sees to dual control: who has written down what a provider is does not switch it
-// on, for it could say that they are anybody.
+// second demands two people for a provider in use, wherever there are two: whoever wrote
+// down what it is does not switch it on, for it could say that they are anybody. The row
+// itself is what the first one asked for, so that nobody hands over the client secret.
 func (s *Service) second(ctx context.Context, tx *store.Tx, actor *access.Actor, was *Provider, in Input) error {
-	if !in.Active {
+	if !in.Active || was != nil && was.Active && was.same(in) {
 		return nil
 	}
-	settings, err := setting.Load(ctx, tx)
-	if err != nil || !settings.DualControl {
+	two, err := identity.Another(ctx, tx, actor.ID, access.Permissions...)
+	if err == nil && !two {
+		two, err = identity.DualControl(ctx, tx, "")
+	}
+	if err != nil || !two {
 		return err
 	}
 	switch {
 	case was == nil || !was.same(in):
-		return fault.Clash("input.active", "two connect a provider: save it with active: false, and let another administrator switch it on unchanged", "连接身份提供方须由两人完成:请先以 active: false 保存,再由另一位管理员在不改动其他内容的情况下启用")
-	case !was.Active && was.savedBy == actor.ID:
-		return fault.Clash("input.active", "you have written this down; another administrator switches it on", "该配置由您填写,须由另一位管理员启用")
-	case !was.Active:
-		return identity.TwoHands(ctx, tx, actor.ID, was.savedBy)
+		return fault.Clash("input.active", "connecting a provider takes two people: save it with active: false, and have another administrator switch it on unchanged",
+			"连接身份提供方须由两人完成：请先以 active: false 保存，再由另一位管理员在不改动其他内容的情况下启用")
+	case was.savedBy == actor.ID:
+		return fault.Clash("input.active", "this configuration was saved by the same person; another administrator has to switch it on", "该配置由同一人填写，须由另一位管理员启用")
 	}
-	return nil
+	return identity.TwoHands(ctx, tx, actor.ID, was.savedBy)
 }
 
 // same says whether a change is of no more than the name and whether it is in use.
@@ -231,7 +234,11 @@ func (s *Service) change(ctx context.Context, tx *store.Tx, was *Provider, in In
 		return err
 	}
 	covers := []nid.ID{}
-	entries := []audit.Entry{{Action: access.ProviderSave, Subject: was.ID, Before: before.facts(was.HasSecret()), After: in.facts(has)}}
+	after := in.facts(has)
+	if in.Active && !was.Active {
+		after["savedBy"] = author // who switches it on is the actor
+	}
+	entries := []audit.Entry{{Action: access.ProviderSave, Subject: was.ID, Before: before.facts(was.HasSecret()), After: after}}
 	if in.Issuer != was.Issuer {
 		var err error
 		if covers, err = s.unlink(ctx, tx, was.ID); err != nil {

@@ -7,7 +7,6 @@ import (
 	"github.com/openhandover/openhandover/internal/fault"
 	"github.com/openhandover/openhandover/internal/identity/secret"
 	"github.com/openhandover/openhandover/internal/nid"
-	"github.com/openhandover/openhandover/internal/setting"
 	"github.com/openhandover/openhandover/internal/sso"
 	"github.com/openhandover/openhandover/internal/store"
 	"github.com/openhandover/openhandover/internal/testcorp"
@@ -107,14 +106,15 @@ func TestClientSecretsAreSealedAnew(t *testing.T) {
 	})
 }
 
-// With dual control another one switches a provider on, unchanged.
+// Wherever there are two administrators, another one switches a provider on, unchanged.
 func TestTwoConnectAProvider(t *testing.T) {
 	each(t, func(t *testing.T, s *scene) {
 		boss := s.Member("boss", s.Root)
 		s.Grant(boss, access.Administrator.Name, nid.ID{})
-		settings := &setting.Service{DB: s.DB, Log: s.Log}
-		s.must(settings.Save(s.Verified(s.Admin), setting.SaveInput{DualControl: new(true)}))
 		in := s.input()
+		if _, err := s.s.Save(s.Verified(s.Admin), in); fault.CodeOf(err) != fault.Conflict {
+			t.Error(err)
+		}
 		in.Active = false
 		id := s.connect(in)
 		in.ID, in.Version, in.Active, in.ClientSecret = &id, new(1), true, nil
@@ -134,5 +134,19 @@ func TestTwoConnectAProvider(t *testing.T) {
 		_, err = s.s.Save(s.Verified(boss), in)
 		s.must(err)
 		s.wantIs(b, s.lina, false)
+		// Whoever wrote it down does not switch it on again.
+		in.Version, in.Active = new(3), false
+		_, err = s.s.Save(s.Verified(s.Admin), in)
+		s.must(err)
+		in.Version, in.Active = new(4), true
+		if _, err := s.s.Save(s.Verified(s.Admin), in); fault.CodeOf(err) != fault.Conflict {
+			t.Error(err)
+		}
+		// One who may be the other is no second one.
+		_, err = s.who.ResetPassword(s.Verified(s.Admin), boss, nil)
+		s.must(err)
+		if _, err := s.s.Save(s.Verified(boss), in); fault.CodeOf(err) != fault.Forbidden {
+			t.Error(err)
+		}
 	})
 }

@@ -13,6 +13,7 @@
 //	begin.go      sending somebody there
 //	callback.go   what they come back with
 //	admit.go      who that is here
+//	link.go       who has a role links a provider themselves
 //	logout.go     what the provider ends
 package sso
 

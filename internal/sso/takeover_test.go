@@ -25,10 +25,10 @@ func TestATokenMakesNobodySomebodyElse(t *testing.T) {
 			each(t, func(t *testing.T, s *scene) {
 				sales := s.Department("sales", s.Root)
 				boss, later := s.Member("boss", sales), s.Member("later", sales)
-				s.Grant(boss, access.Administrator.Name, nid.ID{})
 				in := s.input()
 				in.Matches = matches
 				id := s.connect(in)
+				s.Grant(boss, access.Administrator.Name, nid.ID{})
 				_, raw, err := s.who.CreateToken(store.System(t.Context(), s.ID, "test"), "hr", []access.Permission{access.ProvisionMembers}, &sales, s.DB.Now().Add(time.Hour))
 				s.must(err)
 				actor, err := s.who.Authenticate(t.Context(), raw)
@@ -55,18 +55,11 @@ func TestATokenMakesNobodySomebodyElse(t *testing.T) {
 						t.Errorf("%s is %s", name, got)
 					}
 				}
-				// By themselves, with another proof; not with the password alone.
-				s.login("boss", boss)
-				session, err := s.who.SignIn(t.Context(), new("acme"), "boss", "a long enough password")
-				s.must(err)
+				// By themselves, with another proof; not with the provider's.
 				b := newBrowser(t)
-				b.signedIn(s, session.Token)
+				ctx := s.in(b, boss, true)
 				s.wants(s.signIn(b, id, "stranger@example.com", "?prove=1"), 303, s.server.URL+"/?sso_error=refused")
-				known, err := s.who.Authenticate(t.Context(), session.Token)
-				s.must(err)
-				_, err = s.who.VerifyIdentity(access.With(t.Context(), known), nil, new("a long enough password")) // as in the demo
-				s.must(err)
-				s.wants(s.signIn(b, id, "stranger@example.com", "?prove=1"), 303, s.server.URL+"/")
+				s.wants(s.link(b, ctx, id, "stranger@example.com"), 303, s.server.URL+"/mine")
 				again := newBrowser(t)
 				s.wants(s.signIn(again, id, "stranger@example.com", ""), 303, s.server.URL+"/")
 				s.wantIs(again, boss, true)

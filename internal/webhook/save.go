@@ -81,6 +81,10 @@ func (s *Service) checkURL(raw string) error {
 // this one time. It needs MANAGE_CONNECTOR in the whole corp and a fresh proof of
 // identity. What is still to be sent to a webhook that is switched off FAILS.
 //
+// Where the settings demand dual control, a webhook that is told more than before waits
+// until another person saves the same within 72 hours; the secret of a new one is for that
+// person. Until then the id is that of the pending change.
+//
 // Fails with FORBIDDEN, STEP_UP_REQUIRED, NOT_FOUND on input.id, INVALID on
 // input.name, url, events and version, CONFLICT for a stale version or a name that
 // another webhook has, and LIMIT where there are 20 already.
@@ -106,10 +110,20 @@ func (s *Service) Save(ctx context.Context, in Input) (id nid.ID, signing string
 		if err := s.check(in); err != nil {
 			return err
 		}
-		if was == nil {
-			id, signing, err = s.create(ctx, tx, in)
-		} else {
-			id, err = was.id, s.update(ctx, tx, was, in)
+		if was != nil && *in.Version != was.version {
+			return fault.Stale("input.version", was.version)
+		}
+		d, err := second(ctx, tx, actor, was, in)
+		switch {
+		case err != nil:
+			return err
+		case !d.Made:
+			id = d.ID
+			return s.Log.Append(ctx, tx, d.Entries...)
+		case was == nil:
+			id, signing, err = s.create(ctx, tx, in, d)
+		default:
+			id, err = was.id, s.update(ctx, tx, was, in, d)
 		}
 		if store.Duplicate(err) {
 			return fault.Clash("input.name", "another webhook has this name", "已有同名的 Webhook")
@@ -122,7 +136,24 @@ func (s *Service) Save(ctx context.Context, in Input) (id nid.ID, signing string
 	return id, signing, nil
 }
 
-func (s *Service) create(ctx context.Context, tx *store.Tx, in Input) (id nid.ID, signing string, err error) {
+// second sees to dual control of what a webhook is told, and where.
+func second(ctx context.Context, tx *store.Tx, actor *access.Actor, was *stored, in Input) (identity.Decision, error) {
+	if !in.Active || was != nil && was.active && in.URL == was.url && !in.widens(was.events) {
+		return identity.Decision{Made: true}, nil
+	}
+	p := identity.Proposal{Operation: "saveWebhook", Subject: tx.Corp(), Asked: facts(in.URL, slices.Sorted(slices.Values(in.Events)), in.Active), Needs: []access.Permission{access.ManageConnector}}
+	if was != nil {
+		p.Subject, p.Asked["version"] = was.id, was.version
+	}
+	return identity.Propose(ctx, tx, actor, p)
+}
+
+// widens reports whether there are events that were not told before; none listed are all.
+func (in Input) widens(was []notify.Event) bool {
+	return len(was) > 0 && (len(in.Events) == 0 || slices.ContainsFunc(in.Events, func(e notify.Event) bool { return !slices.Contains(was, e) }))
+}
+
+func (s *Service) create(ctx context.Context, tx *store.Tx, in Input, d identity.Decision) (id nid.ID, signing string, err error) {
 	n, _, err := store.SelectOne(ctx, tx, func(n *int) []any { return []any{n} },
 		`SELECT count(*) FROM webhooks WHERE corp_id = $1 AND archived_at IS NULL`, tx.Corp())
 	if err != nil {
@@ -138,13 +169,10 @@ func (s *Service) create(ctx context.Context, tx *store.Tx, in Input) (id nid.ID
 		id, tx.Corp(), tx.Now(), in.Name, in.URL, in.events(), in.Active, s.Box.Seal(raw, place(tx.Corp(), id))); err != nil {
 		return id, "", err
 	}
-	return id, serialize(raw), s.Log.Append(ctx, tx, audit.Entry{Action: access.WebhookSave, Subject: id, After: facts(in.URL, in.Events, in.Active)})
+	return id, serialize(raw), s.Log.Append(ctx, tx, audit.Entry{Action: access.WebhookSave, Subject: id, After: d.Note(facts(in.URL, in.Events, in.Active)), Covers: d.Covers})
 }
 
-func (s *Service) update(ctx context.Context, tx *store.Tx, was *stored, in Input) error {
-	if *in.Version != was.version {
-		return fault.Stale("input.version", was.version)
-	}
+func (s *Service) update(ctx context.Context, tx *store.Tx, was *stored, in Input, d identity.Decision) error {
 	if in.Name == was.name && in.URL == was.url && in.Active == was.active && slices.Equal(in.Events, was.events) {
 		return nil
 	}
@@ -158,7 +186,7 @@ func (s *Service) update(ctx context.Context, tx *store.Tx, was *stored, in Inpu
 		}
 	}
 	return s.Log.Append(ctx, tx, audit.Entry{
-		Action: access.WebhookSave, Subject: was.id, Before: facts(was.url, was.events, was.active), After: facts(in.URL, in.Events, in.Active),
+		Action: access.WebhookSave, Subject: was.id, Before: facts(was.url, was.events, was.active), After: d.Note(facts(in.URL, in.Events, in.Active)), Covers: d.Covers,
 	})
 }
 

@@ -144,13 +144,15 @@ CREATE TABLE identity_providers (
 );
 CREATE INDEX identity_providers_by ON identity_providers (corp_id, saved_by_id);
 
--- Who somebody is at a provider. Made when they first sign in; from then on the subject alone decides.
+-- Who somebody is at a provider. Made when they first sign in; from then on the subject alone decides. own: they linked it
+-- themselves, after another proof of identity.
 CREATE TABLE member_identities (
   corp_id uuid NOT NULL,
   provider_id uuid NOT NULL,
   subject text NOT NULL,
   member_id uuid NOT NULL,
   created_at timestamptz NOT NULL,
+  own boolean NOT NULL DEFAULT false,
   PRIMARY KEY (corp_id, provider_id, subject),
   UNIQUE (corp_id, provider_id, member_id),
   FOREIGN KEY (corp_id, provider_id) REFERENCES identity_providers (corp_id, id) ON DELETE RESTRICT,
@@ -225,6 +227,20 @@ CREATE TABLE approval_policies (
   FOREIGN KEY (corp_id) REFERENCES corps (id) ON DELETE RESTRICT
 );
 
+-- Earlier approval policies. One still counts for 24 hours after ended_at: no plan needs less than it would have needed then.
+CREATE TABLE approval_policy_history (
+  corp_id uuid NOT NULL,
+  version integer NOT NULL,
+  above integer,
+  key_contacts boolean NOT NULL,
+  approvals integer NOT NULL,
+  expires_after_hours integer NOT NULL,
+  ended_at timestamptz NOT NULL,
+  PRIMARY KEY (corp_id, version),
+  FOREIGN KEY (corp_id) REFERENCES corps (id) ON DELETE RESTRICT
+);
+CREATE INDEX approval_policy_history_ended ON approval_policy_history (corp_id, ended_at);
+
 -- What a corp decides beyond its approval policy. A corp without a row has the defaults.
 CREATE TABLE corp_settings (
   corp_id uuid PRIMARY KEY,
@@ -238,8 +254,6 @@ CREATE TABLE corp_settings (
   mask_id_cards boolean NOT NULL DEFAULT true,
   mask_bank_cards boolean NOT NULL DEFAULT true,
   dual_control boolean NOT NULL DEFAULT false,
-  dual_control_off_by uuid,
-  dual_control_off_until timestamptz,
   own text NOT NULL DEFAULT '{}',
   messages_kept_days integer,
   version integer NOT NULL,
@@ -315,28 +329,27 @@ CREATE TABLE chat_audits (
   looked_with text NOT NULL
 );
 
--- Grants of sensitive roles that one administrator has asked for and another has not yet given. The id becomes the grant's.
-CREATE TABLE pending_grants (
+-- What one person has asked for and a second one has to ask for as well. It lapses, or takes effect by itself where nobody
+-- else could second it. asked is JSON, fingerprint its SHA-256; field is the part of the subject that changes.
+CREATE TABLE pending_changes (
   corp_id uuid NOT NULL,
   id uuid NOT NULL,
-  member_id uuid NOT NULL,
-  role_id uuid NOT NULL,
-  role_version integer NOT NULL,
-  department_id uuid,
-  expires_at timestamptz,
+  operation text NOT NULL,
+  subject_id uuid NOT NULL,
+  field text NOT NULL DEFAULT '',
+  asked text NOT NULL,
+  fingerprint bytea NOT NULL,
   requested_by_id uuid NOT NULL,
   created_at timestamptz NOT NULL,
-  lapses_at timestamptz NOT NULL,
+  lapses_at timestamptz,
+  effective_at timestamptz,
   PRIMARY KEY (corp_id, id),
-  FOREIGN KEY (corp_id, member_id) REFERENCES members (corp_id, id) ON DELETE RESTRICT,
-  FOREIGN KEY (corp_id, role_id) REFERENCES roles (corp_id, id) ON DELETE RESTRICT,
-  FOREIGN KEY (corp_id, department_id) REFERENCES departments (corp_id, id) ON DELETE RESTRICT,
+  UNIQUE (corp_id, operation, subject_id, field, fingerprint),
+  CHECK ((lapses_at IS NULL) <> (effective_at IS NULL)),
   FOREIGN KEY (corp_id, requested_by_id) REFERENCES members (corp_id, id) ON DELETE RESTRICT
 );
-CREATE INDEX pending_grants_of ON pending_grants (corp_id, member_id, role_id);
-CREATE INDEX pending_grants_role ON pending_grants (corp_id, role_id);
-CREATE INDEX pending_grants_department ON pending_grants (corp_id, department_id);
-CREATE INDEX pending_grants_by ON pending_grants (corp_id, requested_by_id);
+CREATE INDEX pending_changes_by ON pending_changes (corp_id, requested_by_id);
+CREATE INDEX pending_changes_lapse ON pending_changes (corp_id, lapses_at);
 
 -- What a successor has not yet been told, a row for each handover that gave them something.
 CREATE TABLE successor_digests (
