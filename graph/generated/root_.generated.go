@@ -47,6 +47,7 @@ type ResolverRoot interface {
 	DualControlOff() DualControlOffResolver
 	Export() ExportResolver
 	Follow() FollowResolver
+	FormerKeyContact() FormerKeyContactResolver
 	Grant() GrantResolver
 	Group() GroupResolver
 	Handover() HandoverResolver
@@ -406,6 +407,17 @@ type ComplexityRoot struct {
 		Groups   func(childComplexity int) int
 	}
 
+	FormerKeyContact struct {
+		ChangedBy func(childComplexity int) int
+		Contact   func(childComplexity int) int
+		Until     func(childComplexity int) int
+	}
+
+	FormerKeyContacts struct {
+		Contacts func(childComplexity int) int
+		Total    func(childComplexity int) int
+	}
+
 	Grant struct {
 		CreatedAt      func(childComplexity int) int
 		Department     func(childComplexity int) int
@@ -482,6 +494,7 @@ type ComplexityRoot struct {
 		ExecutedBy        func(childComplexity int) int
 		FinishedAt        func(childComplexity int) int
 		FollowUpOf        func(childComplexity int) int
+		FormerKeyContacts func(childComplexity int) int
 		History           func(childComplexity int) int
 		HoldReason        func(childComplexity int) int
 		ID                func(childComplexity int) int
@@ -523,10 +536,13 @@ type ComplexityRoot struct {
 		Contacts          func(childComplexity int) int
 		Digest            func(childComplexity int) int
 		Forecast          func(childComplexity int) int
+		FormerKeyContacts func(childComplexity int) int
 		Groups            func(childComplexity int) int
+		History           func(childComplexity int) int
 		Immediate         func(childComplexity int) int
 		Items             func(childComplexity int, first *int, after *string, offset *int) int
 		Problems          func(childComplexity int) int
+		StartAt           func(childComplexity int) int
 		Successors        func(childComplexity int) int
 		Total             func(childComplexity int) int
 	}
@@ -799,12 +815,13 @@ type ComplexityRoot struct {
 	}
 
 	PlanProblem struct {
-		Blocking  func(childComplexity int) int
-		Items     func(childComplexity int) int
-		Kind      func(childComplexity int) int
-		Message   func(childComplexity int) int
-		Reason    func(childComplexity int) int
-		Successor func(childComplexity int) int
+		Blocking       func(childComplexity int) int
+		ExecutableFrom func(childComplexity int) int
+		Items          func(childComplexity int) int
+		Kind           func(childComplexity int) int
+		Message        func(childComplexity int) int
+		Reason         func(childComplexity int) int
+		Successor      func(childComplexity int) int
 	}
 
 	PublishDataPolicyPayload struct {
@@ -972,14 +989,16 @@ type ComplexityRoot struct {
 	}
 
 	RuleSet struct {
-		Automatic func(childComplexity int) int
-		CreatedAt func(childComplexity int) int
-		Fallback  func(childComplexity int) int
-		ID        func(childComplexity int) int
-		Name      func(childComplexity int) int
-		Rules     func(childComplexity int) int
-		UpdatedAt func(childComplexity int) int
-		Version   func(childComplexity int) int
+		Automatic  func(childComplexity int) int
+		CreatedAt  func(childComplexity int) int
+		Department func(childComplexity int) int
+		Fallback   func(childComplexity int) int
+		History    func(childComplexity int) int
+		ID         func(childComplexity int) int
+		Name       func(childComplexity int) int
+		Rules      func(childComplexity int) int
+		UpdatedAt  func(childComplexity int) int
+		Version    func(childComplexity int) int
 	}
 
 	RuleSetConnection struct {
@@ -992,6 +1011,12 @@ type ComplexityRoot struct {
 	RuleSetEdge struct {
 		Cursor func(childComplexity int) int
 		Node   func(childComplexity int) int
+	}
+
+	RuleSetHistory struct {
+		Days             func(childComplexity int) int
+		ExpiresAfterDays func(childComplexity int) int
+		Mode             func(childComplexity int) int
 	}
 
 	SaveApprovalPolicyPayload struct {
@@ -1119,6 +1144,7 @@ type ComplexityRoot struct {
 		Groups   func(childComplexity int) int
 		Limit    func(childComplexity int) int
 		Member   func(childComplexity int) int
+		Promised func(childComplexity int) int
 	}
 
 	Transfer struct {
@@ -2542,6 +2568,38 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.ForecastShare.Groups(childComplexity), true
 
+	case "FormerKeyContact.changedBy":
+		if e.ComplexityRoot.FormerKeyContact.ChangedBy == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FormerKeyContact.ChangedBy(childComplexity), true
+	case "FormerKeyContact.contact":
+		if e.ComplexityRoot.FormerKeyContact.Contact == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FormerKeyContact.Contact(childComplexity), true
+	case "FormerKeyContact.until":
+		if e.ComplexityRoot.FormerKeyContact.Until == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FormerKeyContact.Until(childComplexity), true
+
+	case "FormerKeyContacts.contacts":
+		if e.ComplexityRoot.FormerKeyContacts.Contacts == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FormerKeyContacts.Contacts(childComplexity), true
+	case "FormerKeyContacts.total":
+		if e.ComplexityRoot.FormerKeyContacts.Total == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FormerKeyContacts.Total(childComplexity), true
+
 	case "Grant.createdAt":
 		if e.ComplexityRoot.Grant.CreatedAt == nil {
 			break
@@ -2871,6 +2929,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Handover.FollowUpOf(childComplexity), true
+	case "Handover.formerKeyContacts":
+		if e.ComplexityRoot.Handover.FormerKeyContacts == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Handover.FormerKeyContacts(childComplexity), true
 	case "Handover.history":
 		if e.ComplexityRoot.Handover.History == nil {
 			break
@@ -3071,12 +3135,24 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.HandoverPreview.Forecast(childComplexity), true
+	case "HandoverPreview.formerKeyContacts":
+		if e.ComplexityRoot.HandoverPreview.FormerKeyContacts == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HandoverPreview.FormerKeyContacts(childComplexity), true
 	case "HandoverPreview.groups":
 		if e.ComplexityRoot.HandoverPreview.Groups == nil {
 			break
 		}
 
 		return e.ComplexityRoot.HandoverPreview.Groups(childComplexity), true
+	case "HandoverPreview.history":
+		if e.ComplexityRoot.HandoverPreview.History == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HandoverPreview.History(childComplexity), true
 	case "HandoverPreview.immediate":
 		if e.ComplexityRoot.HandoverPreview.Immediate == nil {
 			break
@@ -3100,6 +3176,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.HandoverPreview.Problems(childComplexity), true
+	case "HandoverPreview.startAt":
+		if e.ComplexityRoot.HandoverPreview.StartAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HandoverPreview.StartAt(childComplexity), true
 	case "HandoverPreview.successors":
 		if e.ComplexityRoot.HandoverPreview.Successors == nil {
 			break
@@ -4585,6 +4667,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.PlanProblem.Blocking(childComplexity), true
+	case "PlanProblem.executableFrom":
+		if e.ComplexityRoot.PlanProblem.ExecutableFrom == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PlanProblem.ExecutableFrom(childComplexity), true
 	case "PlanProblem.items":
 		if e.ComplexityRoot.PlanProblem.Items == nil {
 			break
@@ -5296,12 +5384,24 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.RuleSet.CreatedAt(childComplexity), true
+	case "RuleSet.department":
+		if e.ComplexityRoot.RuleSet.Department == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RuleSet.Department(childComplexity), true
 	case "RuleSet.fallback":
 		if e.ComplexityRoot.RuleSet.Fallback == nil {
 			break
 		}
 
 		return e.ComplexityRoot.RuleSet.Fallback(childComplexity), true
+	case "RuleSet.history":
+		if e.ComplexityRoot.RuleSet.History == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RuleSet.History(childComplexity), true
 	case "RuleSet.id":
 		if e.ComplexityRoot.RuleSet.ID == nil {
 			break
@@ -5370,6 +5470,25 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.RuleSetEdge.Node(childComplexity), true
+
+	case "RuleSetHistory.days":
+		if e.ComplexityRoot.RuleSetHistory.Days == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RuleSetHistory.Days(childComplexity), true
+	case "RuleSetHistory.expiresAfterDays":
+		if e.ComplexityRoot.RuleSetHistory.ExpiresAfterDays == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RuleSetHistory.ExpiresAfterDays(childComplexity), true
+	case "RuleSetHistory.mode":
+		if e.ComplexityRoot.RuleSetHistory.Mode == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RuleSetHistory.Mode(childComplexity), true
 
 	case "SaveApprovalPolicyPayload.policy":
 		if e.ComplexityRoot.SaveApprovalPolicyPayload.Policy == nil {
@@ -5780,6 +5899,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.SuccessorLoad.Member(childComplexity), true
+	case "SuccessorLoad.promised":
+		if e.ComplexityRoot.SuccessorLoad.Promised == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SuccessorLoad.Promised(childComplexity), true
 
 	case "Transfer.assignedAt":
 		if e.ComplexityRoot.Transfer.AssignedAt == nil {
@@ -6696,6 +6821,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputRevokeSessionInput,
 		ec.unmarshalInputRevokeSessionsInput,
 		ec.unmarshalInputRuleInput,
+		ec.unmarshalInputRuleSetHistoryInput,
 		ec.unmarshalInputSaveApprovalPolicyInput,
 		ec.unmarshalInputSaveDepartmentInput,
 		ec.unmarshalInputSaveIdentityProviderInput,
@@ -7956,9 +8082,9 @@ input ContactFilter {
   unassigned: Boolean
   "Whether a leaver follows it."
   protected: Boolean
-  "Somebody has looked after it since this moment or later."
+  "The follower of followerId, else somebody in departmentId, else anybody has looked after it since this moment or later."
   addedFrom: Time
-  "Somebody has looked after it since before this moment."
+  "The same follower has looked after it since before this moment."
   addedUntil: Time
 }
 
@@ -8102,7 +8228,7 @@ input UpdateContactInput {
   name: String
   "The new company; empty text takes it away."
   company: String
-  "The new importance."
+  "The new importance. Taking KEY off needs MANAGE_CONTACTS over a follower and a fresh proof of identity; for approval the contact counts as KEY for 30 days more."
   importance: Importance
   "The names of all tags the contact shall have; an empty list takes all away."
   tags: [String!]
@@ -8515,9 +8641,11 @@ type Handover implements Node {
   approvals: [Approval!]!
   "How many approvals the plan needs."
   approvalsRequired: Int!
-  "Why it needs them: codes like key:9 (nine key contacts) and above:100 (more than a hundred transfers)."
+  "Why it needs them: codes like key:9 (nine contacts that are KEY, or were within 30 days) and above:100 (more than a hundred transfers)."
   approvalReasons: [String!]!
-  "What the customers are told; in-service handovers only."
+  "The contacts of what is still to be carried out that count as KEY for approval though they are not KEY any more, with who took the mark off."
+  formerKeyContacts: FormerKeyContacts!
+  "What the customers are told, where a platform carries it; none does yet."
   message: String
   "The plan as last given, for replanning."
   plan: JSON!
@@ -8679,6 +8807,8 @@ enum TransferReason {
   SUCCESSOR_OUT_OF_SCOPE
   "Nobody was chosen."
   NO_SUCCESSOR
+  "The leaver is still at work: a RESIGNED handover can be planned, put forward and scheduled, and executed once the leaver has left."
+  LEAVER_STATUS
   "The group has no room."
   GROUP_FULL
   "Somebody else has to approve first."
@@ -8771,9 +8901,9 @@ input HandoverPlanInput {
   select: HandoverSelection
   "Exactly one of the ways."
   successors: SuccessorChoice!
-  "Absent: nothing of the chat history."
+  "Absent: what the rule set of ruleSetId says, else nothing of the chat history."
   history: HistoryScopeInput
-  "Shown to the customer; in-service handovers only, 200 characters at most."
+  "What the customers are told. INVALID until a platform is connected that can carry it."
   message: String
   "For the audit log and the approvers."
   reason: String
@@ -8847,13 +8977,19 @@ type HandoverPreview {
   groups: Int!
   "How many approvals the plan needs."
   approvalsRequired: Int!
+  "The contacts that count as KEY for approval though they are not KEY any more, with who took the mark off."
+  formerKeyContacts: FormerKeyContacts!
+  "What of the leaver's chat history the successors could read."
+  history: HistoryScope!
   "Whether handOver would do it at once: it needs no approval and nothing blocks it."
   immediate: Boolean!
+  "A start that createHandover takes, where the plan cannot be executed yet and it is known when it can; null otherwise."
+  startAt: Time
   "What each successor would get."
   successors: [SuccessorLoad!]!
   "What stands in the way; 100 at most are given."
   problems: [PlanProblem!]!
-  "What would pass today, tomorrow and later, if it were executed now."
+  "What would pass today, tomorrow and later, if it were executed now, or at startAt."
   forecast: Forecast!
   "What would go to whom, in the order of the plan."
   items(
@@ -8864,6 +9000,24 @@ type HandoverPreview {
     "How many to leave out, instead of a cursor; 10,000 at most."
     offset: Int
   ): PlanItemConnection!
+}
+
+"The contacts of a plan that count as KEY for approval, because they were KEY within 30 days, though they are not KEY any more."
+type FormerKeyContacts {
+  "How many."
+  total: Int!
+  "The first of them, in the order of the plan; 100 at most are given."
+  contacts: [FormerKeyContact!]!
+}
+
+"A contact that was KEY within 30 days."
+type FormerKeyContact {
+  "The contact; null where the viewer may not see it."
+  contact: Contact
+  "When it stopped being KEY."
+  until: Time!
+  "Who took the mark off; null where an imported file did."
+  changedBy: Member
 }
 
 "When a plan's transfers would pass, as far as the limits of a day and cool-downs go. What a problem blocks is left out."
@@ -8894,8 +9048,10 @@ type SuccessorLoad {
   contacts: Int!
   "How many groups they would get."
   groups: Int!
-  "How many contacts they look after now."
+  "How many contacts they will look after without this plan: those of now and those promised."
   before: Int!
+  "How many of these other plans bring, that are put forward and not carried out yet. Drafts promise nothing, and executing goes by what is there."
+  promised: Int!
   "How many contacts they would look after."
   after: Int!
   "How many contacts they may look after."
@@ -8926,8 +9082,10 @@ type PlanProblem {
   reason: TransferReason!
   "The same in the viewer's language."
   message: String!
-  "Whether the plan cannot be put forward because of it; otherwise only these items will not move."
+  "Whether the plan cannot be put forward because of it, or with LEAVER_STATUS not executed yet; otherwise only these items will not move."
   blocking: Boolean!
+  "With LEAVER_STATUS: when the leaver has left, at the end of the last day in the corp's time zone; null where somebody has to decide on the departure."
+  executableFrom: Time
   "How many items it is about."
   items: Int!
   "The successor it is about."
@@ -9036,7 +9194,7 @@ input CreateHandoverInput {
   plan: HandoverPlanInput!
   "As previewed; a plan that has changed since is a CONFLICT."
   digest: String
-  "Absent: as soon as it is executed. Otherwise executing it schedules it, and it begins by itself."
+  "Absent: as soon as it is executed. Otherwise executing it schedules it, and it begins by itself. A RESIGNED handover of somebody still at work begins after the last day."
   startAt: Time
   "Any text of 1 to 200 characters, new for each thing you do: the same key and input give the same handover, however often they are sent."
   idempotencyKey: String!
@@ -10481,7 +10639,7 @@ extend type Mutation {
   ): SaveRuleSetPayload
 }
 
-"Preset rules that choose the successor of each contact and group. They are tried in order, and the first that matches decides."
+"Preset rules that choose the successor of each contact and group. They are tried in order, and the first decides that matches and finds somebody who can take it."
 type RuleSet implements Node {
   "The rule set's id."
   id: ID!
@@ -10491,14 +10649,38 @@ type RuleSet implements Node {
   rules: [Rule!]!
   "Who gets what no rule finds anybody for."
   fallback: Member
-  "Plans by itself when a member departs. Of several, the oldest does."
+  "Plans by itself when a member departs: of several the one of the leaver's nearest department, then one for the whole corp, then the oldest."
   automatic: Boolean!
+  "Whose leavers it plans for by itself, with the departments below; null: the whole corp's."
+  department: Department
+  "What of the leaver's chat history the successors may read, in plans that say nothing else; null: nothing."
+  history: RuleSetHistory
   "When it was made."
   createdAt: Time!
   "When it last changed."
   updatedAt: Time!
   "Raised by every change; a change names the version it was made from."
   version: Int!
+}
+
+"What of the leaver's chat history a rule set lets the successors read. Days count from the one on which the plan is made, in the corp's time zone."
+type RuleSetHistory {
+  "How much."
+  mode: HistoryMode!
+  "How many days back a WINDOW reaches."
+  days: Int
+  "After how many days the right to read it ends; null: never."
+  expiresAfterDays: Int
+}
+
+"What of the leaver's chat history a rule set shall let the successors read."
+input RuleSetHistoryInput {
+  "How much."
+  mode: HistoryMode!
+  "How many days back a WINDOW reaches, from 1 to 3,650; with WINDOW, and with nothing else."
+  days: Int
+  "After how many days the right to read it ends, from 1 to 3,650; absent: never."
+  expiresAfterDays: Int
 }
 
 "One preset rule."
@@ -10577,6 +10759,12 @@ input SaveRuleSetInput {
   fallbackId: ID
   "Plan by itself when a member departs."
   automatic: Boolean! = false
+  "Whose leavers it plans for by itself, with the departments below; absent: the whole corp's."
+  departmentId: ID
+  "What of the leaver's chat history the successors may read, in plans that say nothing else; absent: nothing."
+  history: RuleSetHistoryInput
+  "What the customers are told. INVALID until a platform is connected that can carry it."
+  message: String
 }
 
 "One preset rule."
@@ -11578,6 +11766,28 @@ func (ec *executionContext) childFields_ForecastShare(ctx context.Context, field
 	return nil, fmt.Errorf("no field named %q was found under type ForecastShare", field.Name)
 }
 
+func (ec *executionContext) childFields_FormerKeyContact(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "contact":
+		return ec.fieldContext_FormerKeyContact_contact(ctx, field)
+	case "until":
+		return ec.fieldContext_FormerKeyContact_until(ctx, field)
+	case "changedBy":
+		return ec.fieldContext_FormerKeyContact_changedBy(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type FormerKeyContact", field.Name)
+}
+
+func (ec *executionContext) childFields_FormerKeyContacts(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "total":
+		return ec.fieldContext_FormerKeyContacts_total(ctx, field)
+	case "contacts":
+		return ec.fieldContext_FormerKeyContacts_contacts(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type FormerKeyContacts", field.Name)
+}
+
 func (ec *executionContext) childFields_Grant(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "id":
@@ -11732,6 +11942,8 @@ func (ec *executionContext) childFields_Handover(ctx context.Context, field grap
 		return ec.fieldContext_Handover_approvalsRequired(ctx, field)
 	case "approvalReasons":
 		return ec.fieldContext_Handover_approvalReasons(ctx, field)
+	case "formerKeyContacts":
+		return ec.fieldContext_Handover_formerKeyContacts(ctx, field)
 	case "message":
 		return ec.fieldContext_Handover_message(ctx, field)
 	case "plan":
@@ -11814,8 +12026,14 @@ func (ec *executionContext) childFields_HandoverPreview(ctx context.Context, fie
 		return ec.fieldContext_HandoverPreview_groups(ctx, field)
 	case "approvalsRequired":
 		return ec.fieldContext_HandoverPreview_approvalsRequired(ctx, field)
+	case "formerKeyContacts":
+		return ec.fieldContext_HandoverPreview_formerKeyContacts(ctx, field)
+	case "history":
+		return ec.fieldContext_HandoverPreview_history(ctx, field)
 	case "immediate":
 		return ec.fieldContext_HandoverPreview_immediate(ctx, field)
+	case "startAt":
+		return ec.fieldContext_HandoverPreview_startAt(ctx, field)
 	case "successors":
 		return ec.fieldContext_HandoverPreview_successors(ctx, field)
 	case "problems":
@@ -12258,6 +12476,8 @@ func (ec *executionContext) childFields_PlanProblem(ctx context.Context, field g
 		return ec.fieldContext_PlanProblem_message(ctx, field)
 	case "blocking":
 		return ec.fieldContext_PlanProblem_blocking(ctx, field)
+	case "executableFrom":
+		return ec.fieldContext_PlanProblem_executableFrom(ctx, field)
 	case "items":
 		return ec.fieldContext_PlanProblem_items(ctx, field)
 	case "successor":
@@ -12542,6 +12762,10 @@ func (ec *executionContext) childFields_RuleSet(ctx context.Context, field graph
 		return ec.fieldContext_RuleSet_fallback(ctx, field)
 	case "automatic":
 		return ec.fieldContext_RuleSet_automatic(ctx, field)
+	case "department":
+		return ec.fieldContext_RuleSet_department(ctx, field)
+	case "history":
+		return ec.fieldContext_RuleSet_history(ctx, field)
 	case "createdAt":
 		return ec.fieldContext_RuleSet_createdAt(ctx, field)
 	case "updatedAt":
@@ -12574,6 +12798,18 @@ func (ec *executionContext) childFields_RuleSetEdge(ctx context.Context, field g
 		return ec.fieldContext_RuleSetEdge_cursor(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type RuleSetEdge", field.Name)
+}
+
+func (ec *executionContext) childFields_RuleSetHistory(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "mode":
+		return ec.fieldContext_RuleSetHistory_mode(ctx, field)
+	case "days":
+		return ec.fieldContext_RuleSetHistory_days(ctx, field)
+	case "expiresAfterDays":
+		return ec.fieldContext_RuleSetHistory_expiresAfterDays(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type RuleSetHistory", field.Name)
 }
 
 func (ec *executionContext) childFields_SaveApprovalPolicyPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -12814,6 +13050,8 @@ func (ec *executionContext) childFields_SuccessorLoad(ctx context.Context, field
 		return ec.fieldContext_SuccessorLoad_groups(ctx, field)
 	case "before":
 		return ec.fieldContext_SuccessorLoad_before(ctx, field)
+	case "promised":
+		return ec.fieldContext_SuccessorLoad_promised(ctx, field)
 	case "after":
 		return ec.fieldContext_SuccessorLoad_after(ctx, field)
 	case "limit":
