@@ -90,6 +90,10 @@ func (p *planned) grouped() (out []*Problem) {
 		if known[g] == nil {
 			known[g] = &Problem{Reason: g.reason, Text: g.reason.Text(), Successor: g.successor, Kind: g.kind,
 				Blocking: g.reason != InProgress && g.reason != CoolDown}
+			if to := p.People[g.successor]; g.reason == SuccessorFull && to.Promised > 0 {
+				known[g].Text = fault.T("the successor has no room for more contacts beside the %d that other open plans will bring",
+					"除其他未完成的交接方案将带来的 %d 位客户外，接替成员已没有余量", to.Promised)
+			}
 			out = append(out, known[g])
 		}
 		it.Problem = known[g]
