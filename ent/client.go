@@ -973,6 +973,22 @@ func (c *ContactClient) QueryAccountable(_m *Contact) *MemberQuery {
 	return query
 }
 
+// QueryKeyChangedBy queries the key_changed_by edge of a Contact.
+func (c *ContactClient) QueryKeyChangedBy(_m *Contact) *MemberQuery {
+	query := (&MemberClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(contact.Table, contact.FieldID, id),
+			sqlgraph.To(member.Table, member.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, contact.KeyChangedByTable, contact.KeyChangedByColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
 // Hooks returns the client hooks.
 func (c *ContactClient) Hooks() []Hook {
 	hooks := c.hooks.Contact
@@ -3878,6 +3894,22 @@ func (c *RuleSetClient) QueryFallback(_m *RuleSet) *MemberQuery {
 			sqlgraph.From(ruleset.Table, ruleset.FieldID, id),
 			sqlgraph.To(member.Table, member.FieldID),
 			sqlgraph.Edge(sqlgraph.M2O, false, ruleset.FallbackTable, ruleset.FallbackColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryDepartment queries the department edge of a RuleSet.
+func (c *RuleSetClient) QueryDepartment(_m *RuleSet) *DepartmentQuery {
+	query := (&DepartmentClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(ruleset.Table, ruleset.FieldID, id),
+			sqlgraph.To(department.Table, department.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, ruleset.DepartmentTable, ruleset.DepartmentColumn),
 		)
 		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
 		return fromV, nil

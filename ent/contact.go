@@ -44,6 +44,10 @@ type Contact struct {
 	Company *string `json:"company,omitempty"`
 	// Importance holds the value of the "importance" field.
 	Importance contact.Importance `json:"importance,omitempty"`
+	// When it last stopped being KEY: it counts as KEY for approval for a while after.
+	KeyUntil *time.Time `json:"key_until,omitempty"`
+	// KeyChangedByID holds the value of the "key_changed_by_id" field.
+	KeyChangedByID nid.ID `json:"key_changed_by_id,omitempty"`
 	// Whether the contact agreed to having chats archived.
 	ChatConsent contact.ChatConsent `json:"chat_consent,omitempty"`
 	// AccountableID holds the value of the "accountable_id" field.
@@ -64,9 +68,11 @@ type Contact struct {
 type ContactEdges struct {
 	// Accountable holds the value of the accountable edge.
 	Accountable *Member `json:"accountable,omitempty"`
+	// KeyChangedBy holds the value of the key_changed_by edge.
+	KeyChangedBy *Member `json:"key_changed_by,omitempty"`
 	// loadedTypes holds the information for reporting if a
 	// type was loaded (or requested) in eager-loading or not.
-	loadedTypes [1]bool
+	loadedTypes [2]bool
 }
 
 // AccountableOrErr returns the Accountable value or an error if the edge
@@ -80,12 +86,23 @@ func (e ContactEdges) AccountableOrErr() (*Member, error) {
 	return nil, &NotLoadedError{edge: "accountable"}
 }
 
+// KeyChangedByOrErr returns the KeyChangedBy value or an error if the edge
+// was not loaded in eager-loading, or loaded but was not found.
+func (e ContactEdges) KeyChangedByOrErr() (*Member, error) {
+	if e.KeyChangedBy != nil {
+		return e.KeyChangedBy, nil
+	} else if e.loadedTypes[1] {
+		return nil, &NotFoundError{label: member.Label}
+	}
+	return nil, &NotLoadedError{edge: "key_changed_by"}
+}
+
 // scanValues returns the types for scanning values from sql.Rows.
 func (*Contact) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
-		case contact.FieldID, contact.FieldCorpID, contact.FieldAccountableID:
+		case contact.FieldID, contact.FieldCorpID, contact.FieldKeyChangedByID, contact.FieldAccountableID:
 			values[i] = new(nid.ID)
 		case contact.FieldAccountableAnswers, contact.FieldProtected:
 			values[i] = new(sql.NullBool)
@@ -93,7 +110,7 @@ func (*Contact) scanValues(columns []string) ([]any, error) {
 			values[i] = new(sql.NullInt64)
 		case contact.FieldExternalUserID, contact.FieldName, contact.FieldNameKey, contact.FieldType, contact.FieldCompany, contact.FieldImportance, contact.FieldChatConsent:
 			values[i] = new(sql.NullString)
-		case contact.FieldCreatedAt, contact.FieldUpdatedAt, contact.FieldArchivedAt, contact.FieldErasedAt:
+		case contact.FieldCreatedAt, contact.FieldUpdatedAt, contact.FieldArchivedAt, contact.FieldErasedAt, contact.FieldKeyUntil:
 			values[i] = new(sql.NullTime)
 		default:
 			values[i] = new(sql.UnknownType)
@@ -192,6 +209,19 @@ func (_m *Contact) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.Importance = contact.Importance(value.String)
 			}
+		case contact.FieldKeyUntil:
+			if value, ok := values[i].(*sql.NullTime); !ok {
+				return fmt.Errorf("unexpected type %T for field key_until", values[i])
+			} else if value.Valid {
+				_m.KeyUntil = new(time.Time)
+				*_m.KeyUntil = value.Time
+			}
+		case contact.FieldKeyChangedByID:
+			if value, ok := values[i].(*nid.ID); !ok {
+				return fmt.Errorf("unexpected type %T for field key_changed_by_id", values[i])
+			} else if value != nil {
+				_m.KeyChangedByID = *value
+			}
 		case contact.FieldChatConsent:
 			if value, ok := values[i].(*sql.NullString); !ok {
 				return fmt.Errorf("unexpected type %T for field chat_consent", values[i])
@@ -232,6 +262,11 @@ func (_m *Contact) Value(name string) (ent.Value, error) {
 // QueryAccountable queries the "accountable" edge of the Contact entity.
 func (_m *Contact) QueryAccountable() *MemberQuery {
 	return NewContactClient(_m.config).QueryAccountable(_m)
+}
+
+// QueryKeyChangedBy queries the "key_changed_by" edge of the Contact entity.
+func (_m *Contact) QueryKeyChangedBy() *MemberQuery {
+	return NewContactClient(_m.config).QueryKeyChangedBy(_m)
 }
 
 // Update returns a builder for updating this Contact.
@@ -300,6 +335,14 @@ func (_m *Contact) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("importance=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Importance))
+	builder.WriteString(", ")
+	if v := _m.KeyUntil; v != nil {
+		builder.WriteString("key_until=")
+		builder.WriteString(v.Format(time.ANSIC))
+	}
+	builder.WriteString(", ")
+	builder.WriteString("key_changed_by_id=")
+	builder.WriteString(fmt.Sprintf("%v", _m.KeyChangedByID))
 	builder.WriteString(", ")
 	builder.WriteString("chat_consent=")
 	builder.WriteString(fmt.Sprintf("%v", _m.ChatConsent))

@@ -166,6 +166,34 @@ func (_c *ContactCreate) SetNillableImportance(v *contact.Importance) *ContactCr
 	return _c
 }
 
+// SetKeyUntil sets the "key_until" field.
+func (_c *ContactCreate) SetKeyUntil(v time.Time) *ContactCreate {
+	_c.mutation.SetKeyUntil(v)
+	return _c
+}
+
+// SetNillableKeyUntil sets the "key_until" field if the given value is not nil.
+func (_c *ContactCreate) SetNillableKeyUntil(v *time.Time) *ContactCreate {
+	if v != nil {
+		_c.SetKeyUntil(*v)
+	}
+	return _c
+}
+
+// SetKeyChangedByID sets the "key_changed_by_id" field.
+func (_c *ContactCreate) SetKeyChangedByID(v nid.ID) *ContactCreate {
+	_c.mutation.SetKeyChangedByID(v)
+	return _c
+}
+
+// SetNillableKeyChangedByID sets the "key_changed_by_id" field if the given value is not nil.
+func (_c *ContactCreate) SetNillableKeyChangedByID(v *nid.ID) *ContactCreate {
+	if v != nil {
+		_c.SetKeyChangedByID(*v)
+	}
+	return _c
+}
+
 // SetChatConsent sets the "chat_consent" field.
 func (_c *ContactCreate) SetChatConsent(v contact.ChatConsent) *ContactCreate {
 	_c.mutation.SetChatConsent(v)
@@ -231,6 +259,11 @@ func (_c *ContactCreate) SetNillableID(v *nid.ID) *ContactCreate {
 // SetAccountable sets the "accountable" edge to the Member entity.
 func (_c *ContactCreate) SetAccountable(v *Member) *ContactCreate {
 	return _c.SetAccountableID(v.ID)
+}
+
+// SetKeyChangedBy sets the "key_changed_by" edge to the Member entity.
+func (_c *ContactCreate) SetKeyChangedBy(v *Member) *ContactCreate {
+	return _c.SetKeyChangedByID(v.ID)
 }
 
 // Mutation returns the ContactMutation object of the builder.
@@ -457,6 +490,10 @@ func (_c *ContactCreate) createSpec() (*Contact, *sqlgraph.CreateSpec) {
 		_spec.SetField(contact.FieldImportance, field.TypeEnum, value)
 		_node.Importance = value
 	}
+	if value, ok := _c.mutation.KeyUntil(); ok {
+		_spec.SetField(contact.FieldKeyUntil, field.TypeTime, value)
+		_node.KeyUntil = &value
+	}
 	if value, ok := _c.mutation.ChatConsent(); ok {
 		_spec.SetField(contact.FieldChatConsent, field.TypeEnum, value)
 		_node.ChatConsent = value
@@ -484,6 +521,23 @@ func (_c *ContactCreate) createSpec() (*Contact, *sqlgraph.CreateSpec) {
 			edge.Target.Nodes = append(edge.Target.Nodes, k)
 		}
 		_node.AccountableID = nodes[0]
+		_spec.Edges = append(_spec.Edges, edge)
+	}
+	if nodes := _c.mutation.KeyChangedByIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   contact.KeyChangedByTable,
+			Columns: []string{contact.KeyChangedByColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(member.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_node.KeyChangedByID = nodes[0]
 		_spec.Edges = append(_spec.Edges, edge)
 	}
 	return _node, _spec

@@ -21,12 +21,13 @@ import (
 // ContactQuery is the builder for querying Contact entities.
 type ContactQuery struct {
 	config
-	ctx             *QueryContext
-	order           []contact.OrderOption
-	inters          []Interceptor
-	predicates      []predicate.Contact
-	withAccountable *MemberQuery
-	modifiers       []func(*sql.Selector)
+	ctx              *QueryContext
+	order            []contact.OrderOption
+	inters           []Interceptor
+	predicates       []predicate.Contact
+	withAccountable  *MemberQuery
+	withKeyChangedBy *MemberQuery
+	modifiers        []func(*sql.Selector)
 	// intermediate query (i.e. traversal path).
 	sql  *sql.Selector
 	path func(context.Context) (*sql.Selector, error)
@@ -78,6 +79,28 @@ func (_q *ContactQuery) QueryAccountable() *MemberQuery {
 			sqlgraph.From(contact.Table, contact.FieldID, selector),
 			sqlgraph.To(member.Table, member.FieldID),
 			sqlgraph.Edge(sqlgraph.M2O, false, contact.AccountableTable, contact.AccountableColumn),
+		)
+		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
+		return fromU, nil
+	}
+	return query
+}
+
+// QueryKeyChangedBy chains the current query on the "key_changed_by" edge.
+func (_q *ContactQuery) QueryKeyChangedBy() *MemberQuery {
+	query := (&MemberClient{config: _q.config}).Query()
+	query.path = func(ctx context.Context) (fromU *sql.Selector, err error) {
+		if err := _q.prepareQuery(ctx); err != nil {
+			return nil, err
+		}
+		selector := _q.sqlQuery(ctx)
+		if err := selector.Err(); err != nil {
+			return nil, err
+		}
+		step := sqlgraph.NewStep(
+			sqlgraph.From(contact.Table, contact.FieldID, selector),
+			sqlgraph.To(member.Table, member.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, contact.KeyChangedByTable, contact.KeyChangedByColumn),
 		)
 		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
 		return fromU, nil
@@ -272,12 +295,13 @@ func (_q *ContactQuery) Clone() *ContactQuery {
 		return nil
 	}
 	return &ContactQuery{
-		config:          _q.config,
-		ctx:             _q.ctx.Clone(),
-		order:           append([]contact.OrderOption{}, _q.order...),
-		inters:          append([]Interceptor{}, _q.inters...),
-		predicates:      append([]predicate.Contact{}, _q.predicates...),
-		withAccountable: _q.withAccountable.Clone(),
+		config:           _q.config,
+		ctx:              _q.ctx.Clone(),
+		order:            append([]contact.OrderOption{}, _q.order...),
+		inters:           append([]Interceptor{}, _q.inters...),
+		predicates:       append([]predicate.Contact{}, _q.predicates...),
+		withAccountable:  _q.withAccountable.Clone(),
+		withKeyChangedBy: _q.withKeyChangedBy.Clone(),
 		// clone intermediate query.
 		sql:  _q.sql.Clone(),
 		path: _q.path,
@@ -292,6 +316,17 @@ func (_q *ContactQuery) WithAccountable(opts ...func(*MemberQuery)) *ContactQuer
 		opt(query)
 	}
 	_q.withAccountable = query
+	return _q
+}
+
+// WithKeyChangedBy tells the query-builder to eager-load the nodes that are connected to
+// the "key_changed_by" edge. The optional arguments are used to configure the query builder of the edge.
+func (_q *ContactQuery) WithKeyChangedBy(opts ...func(*MemberQuery)) *ContactQuery {
+	query := (&MemberClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	_q.withKeyChangedBy = query
 	return _q
 }
 
@@ -373,8 +408,9 @@ func (_q *ContactQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*Cont
 	var (
 		nodes       = []*Contact{}
 		_spec       = _q.querySpec()
-		loadedTypes = [1]bool{
+		loadedTypes = [2]bool{
 			_q.withAccountable != nil,
+			_q.withKeyChangedBy != nil,
 		}
 	)
 	_spec.ScanValues = func(columns []string) ([]any, error) {
@@ -404,6 +440,12 @@ func (_q *ContactQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*Cont
 			return nil, err
 		}
 	}
+	if query := _q.withKeyChangedBy; query != nil {
+		if err := _q.loadKeyChangedBy(ctx, query, nodes, nil,
+			func(n *Contact, e *Member) { n.Edges.KeyChangedBy = e }); err != nil {
+			return nil, err
+		}
+	}
 	return nodes, nil
 }
 
@@ -429,6 +471,35 @@ func (_q *ContactQuery) loadAccountable(ctx context.Context, query *MemberQuery,
 		nodes, ok := nodeids[n.ID]
 		if !ok {
 			return fmt.Errorf(`unexpected foreign-key "accountable_id" returned %v`, n.ID)
+		}
+		for i := range nodes {
+			assign(nodes[i], n)
+		}
+	}
+	return nil
+}
+func (_q *ContactQuery) loadKeyChangedBy(ctx context.Context, query *MemberQuery, nodes []*Contact, init func(*Contact), assign func(*Contact, *Member)) error {
+	ids := make([]nid.ID, 0, len(nodes))
+	nodeids := make(map[nid.ID][]*Contact)
+	for i := range nodes {
+		fk := nodes[i].KeyChangedByID
+		if _, ok := nodeids[fk]; !ok {
+			ids = append(ids, fk)
+		}
+		nodeids[fk] = append(nodeids[fk], nodes[i])
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	query.Where(member.IDIn(ids...))
+	neighbors, err := query.All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range neighbors {
+		nodes, ok := nodeids[n.ID]
+		if !ok {
+			return fmt.Errorf(`unexpected foreign-key "key_changed_by_id" returned %v`, n.ID)
 		}
 		for i := range nodes {
 			assign(nodes[i], n)
@@ -467,6 +538,9 @@ func (_q *ContactQuery) querySpec() *sqlgraph.QuerySpec {
 		}
 		if _q.withAccountable != nil {
 			_spec.Node.AddColumnOnce(contact.FieldAccountableID)
+		}
+		if _q.withKeyChangedBy != nil {
+			_spec.Node.AddColumnOnce(contact.FieldKeyChangedByID)
 		}
 	}
 	if ps := _q.predicates; len(ps) > 0 {

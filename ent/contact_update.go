@@ -201,6 +201,46 @@ func (_u *ContactUpdate) SetNillableImportance(v *contact.Importance) *ContactUp
 	return _u
 }
 
+// SetKeyUntil sets the "key_until" field.
+func (_u *ContactUpdate) SetKeyUntil(v time.Time) *ContactUpdate {
+	_u.mutation.SetKeyUntil(v)
+	return _u
+}
+
+// SetNillableKeyUntil sets the "key_until" field if the given value is not nil.
+func (_u *ContactUpdate) SetNillableKeyUntil(v *time.Time) *ContactUpdate {
+	if v != nil {
+		_u.SetKeyUntil(*v)
+	}
+	return _u
+}
+
+// ClearKeyUntil clears the value of the "key_until" field.
+func (_u *ContactUpdate) ClearKeyUntil() *ContactUpdate {
+	_u.mutation.ClearKeyUntil()
+	return _u
+}
+
+// SetKeyChangedByID sets the "key_changed_by_id" field.
+func (_u *ContactUpdate) SetKeyChangedByID(v nid.ID) *ContactUpdate {
+	_u.mutation.SetKeyChangedByID(v)
+	return _u
+}
+
+// SetNillableKeyChangedByID sets the "key_changed_by_id" field if the given value is not nil.
+func (_u *ContactUpdate) SetNillableKeyChangedByID(v *nid.ID) *ContactUpdate {
+	if v != nil {
+		_u.SetKeyChangedByID(*v)
+	}
+	return _u
+}
+
+// ClearKeyChangedByID clears the value of the "key_changed_by_id" field.
+func (_u *ContactUpdate) ClearKeyChangedByID() *ContactUpdate {
+	_u.mutation.ClearKeyChangedByID()
+	return _u
+}
+
 // SetChatConsent sets the "chat_consent" field.
 func (_u *ContactUpdate) SetChatConsent(v contact.ChatConsent) *ContactUpdate {
 	_u.mutation.SetChatConsent(v)
@@ -248,6 +288,11 @@ func (_u *ContactUpdate) SetAccountable(v *Member) *ContactUpdate {
 	return _u.SetAccountableID(v.ID)
 }
 
+// SetKeyChangedBy sets the "key_changed_by" edge to the Member entity.
+func (_u *ContactUpdate) SetKeyChangedBy(v *Member) *ContactUpdate {
+	return _u.SetKeyChangedByID(v.ID)
+}
+
 // Mutation returns the ContactMutation object of the builder.
 func (_u *ContactUpdate) Mutation() *ContactMutation {
 	return _u.mutation
@@ -256,6 +301,12 @@ func (_u *ContactUpdate) Mutation() *ContactMutation {
 // ClearAccountable clears the "accountable" edge to the Member entity.
 func (_u *ContactUpdate) ClearAccountable() *ContactUpdate {
 	_u.mutation.ClearAccountable()
+	return _u
+}
+
+// ClearKeyChangedBy clears the "key_changed_by" edge to the Member entity.
+func (_u *ContactUpdate) ClearKeyChangedBy() *ContactUpdate {
+	_u.mutation.ClearKeyChangedBy()
 	return _u
 }
 
@@ -366,6 +417,12 @@ func (_u *ContactUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	if value, ok := _u.mutation.Importance(); ok {
 		_spec.SetField(contact.FieldImportance, field.TypeEnum, value)
 	}
+	if value, ok := _u.mutation.KeyUntil(); ok {
+		_spec.SetField(contact.FieldKeyUntil, field.TypeTime, value)
+	}
+	if _u.mutation.KeyUntilCleared() {
+		_spec.ClearField(contact.FieldKeyUntil, field.TypeTime)
+	}
 	if value, ok := _u.mutation.ChatConsent(); ok {
 		_spec.SetField(contact.FieldChatConsent, field.TypeEnum, value)
 	}
@@ -391,6 +448,35 @@ func (_u *ContactUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 			Inverse: false,
 			Table:   contact.AccountableTable,
 			Columns: []string{contact.AccountableColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(member.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.KeyChangedByCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   contact.KeyChangedByTable,
+			Columns: []string{contact.KeyChangedByColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(member.FieldID, field.TypeUUID),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.KeyChangedByIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   contact.KeyChangedByTable,
+			Columns: []string{contact.KeyChangedByColumn},
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(member.FieldID, field.TypeUUID),
@@ -592,6 +678,46 @@ func (_u *ContactUpdateOne) SetNillableImportance(v *contact.Importance) *Contac
 	return _u
 }
 
+// SetKeyUntil sets the "key_until" field.
+func (_u *ContactUpdateOne) SetKeyUntil(v time.Time) *ContactUpdateOne {
+	_u.mutation.SetKeyUntil(v)
+	return _u
+}
+
+// SetNillableKeyUntil sets the "key_until" field if the given value is not nil.
+func (_u *ContactUpdateOne) SetNillableKeyUntil(v *time.Time) *ContactUpdateOne {
+	if v != nil {
+		_u.SetKeyUntil(*v)
+	}
+	return _u
+}
+
+// ClearKeyUntil clears the value of the "key_until" field.
+func (_u *ContactUpdateOne) ClearKeyUntil() *ContactUpdateOne {
+	_u.mutation.ClearKeyUntil()
+	return _u
+}
+
+// SetKeyChangedByID sets the "key_changed_by_id" field.
+func (_u *ContactUpdateOne) SetKeyChangedByID(v nid.ID) *ContactUpdateOne {
+	_u.mutation.SetKeyChangedByID(v)
+	return _u
+}
+
+// SetNillableKeyChangedByID sets the "key_changed_by_id" field if the given value is not nil.
+func (_u *ContactUpdateOne) SetNillableKeyChangedByID(v *nid.ID) *ContactUpdateOne {
+	if v != nil {
+		_u.SetKeyChangedByID(*v)
+	}
+	return _u
+}
+
+// ClearKeyChangedByID clears the value of the "key_changed_by_id" field.
+func (_u *ContactUpdateOne) ClearKeyChangedByID() *ContactUpdateOne {
+	_u.mutation.ClearKeyChangedByID()
+	return _u
+}
+
 // SetChatConsent sets the "chat_consent" field.
 func (_u *ContactUpdateOne) SetChatConsent(v contact.ChatConsent) *ContactUpdateOne {
 	_u.mutation.SetChatConsent(v)
@@ -639,6 +765,11 @@ func (_u *ContactUpdateOne) SetAccountable(v *Member) *ContactUpdateOne {
 	return _u.SetAccountableID(v.ID)
 }
 
+// SetKeyChangedBy sets the "key_changed_by" edge to the Member entity.
+func (_u *ContactUpdateOne) SetKeyChangedBy(v *Member) *ContactUpdateOne {
+	return _u.SetKeyChangedByID(v.ID)
+}
+
 // Mutation returns the ContactMutation object of the builder.
 func (_u *ContactUpdateOne) Mutation() *ContactMutation {
 	return _u.mutation
@@ -647,6 +778,12 @@ func (_u *ContactUpdateOne) Mutation() *ContactMutation {
 // ClearAccountable clears the "accountable" edge to the Member entity.
 func (_u *ContactUpdateOne) ClearAccountable() *ContactUpdateOne {
 	_u.mutation.ClearAccountable()
+	return _u
+}
+
+// ClearKeyChangedBy clears the "key_changed_by" edge to the Member entity.
+func (_u *ContactUpdateOne) ClearKeyChangedBy() *ContactUpdateOne {
+	_u.mutation.ClearKeyChangedBy()
 	return _u
 }
 
@@ -787,6 +924,12 @@ func (_u *ContactUpdateOne) sqlSave(ctx context.Context) (_node *Contact, err er
 	if value, ok := _u.mutation.Importance(); ok {
 		_spec.SetField(contact.FieldImportance, field.TypeEnum, value)
 	}
+	if value, ok := _u.mutation.KeyUntil(); ok {
+		_spec.SetField(contact.FieldKeyUntil, field.TypeTime, value)
+	}
+	if _u.mutation.KeyUntilCleared() {
+		_spec.ClearField(contact.FieldKeyUntil, field.TypeTime)
+	}
 	if value, ok := _u.mutation.ChatConsent(); ok {
 		_spec.SetField(contact.FieldChatConsent, field.TypeEnum, value)
 	}
@@ -812,6 +955,35 @@ func (_u *ContactUpdateOne) sqlSave(ctx context.Context) (_node *Contact, err er
 			Inverse: false,
 			Table:   contact.AccountableTable,
 			Columns: []string{contact.AccountableColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(member.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.KeyChangedByCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   contact.KeyChangedByTable,
+			Columns: []string{contact.KeyChangedByColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(member.FieldID, field.TypeUUID),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.KeyChangedByIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   contact.KeyChangedByTable,
+			Columns: []string{contact.KeyChangedByColumn},
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(member.FieldID, field.TypeUUID),

@@ -2722,31 +2722,34 @@ func (m *AuditEntryMutation) ResetEdge(name string) error {
 // ContactMutation represents an operation that mutates the Contact nodes in the graph.
 type ContactMutation struct {
 	config
-	op                  Op
-	typ                 string
-	id                  *nid.ID
-	corp_id             *nid.ID
-	created_at          *time.Time
-	version             *int
-	addversion          *int
-	updated_at          *time.Time
-	archived_at         *time.Time
-	erased_at           *time.Time
-	external_user_id    *string
-	name                *string
-	name_key            *string
-	_type               *contact.Type
-	company             *string
-	importance          *contact.Importance
-	chat_consent        *contact.ChatConsent
-	accountable_answers *bool
-	protected           *bool
-	clearedFields       map[string]struct{}
-	accountable         *nid.ID
-	clearedaccountable  bool
-	done                bool
-	oldValue            func(context.Context) (*Contact, error)
-	predicates          []predicate.Contact
+	op                    Op
+	typ                   string
+	id                    *nid.ID
+	corp_id               *nid.ID
+	created_at            *time.Time
+	version               *int
+	addversion            *int
+	updated_at            *time.Time
+	archived_at           *time.Time
+	erased_at             *time.Time
+	external_user_id      *string
+	name                  *string
+	name_key              *string
+	_type                 *contact.Type
+	company               *string
+	importance            *contact.Importance
+	key_until             *time.Time
+	chat_consent          *contact.ChatConsent
+	accountable_answers   *bool
+	protected             *bool
+	clearedFields         map[string]struct{}
+	accountable           *nid.ID
+	clearedaccountable    bool
+	key_changed_by        *nid.ID
+	clearedkey_changed_by bool
+	done                  bool
+	oldValue              func(context.Context) (*Contact, error)
+	predicates            []predicate.Contact
 }
 
 var _ ent.Mutation = (*ContactMutation)(nil)
@@ -3357,6 +3360,104 @@ func (m *ContactMutation) ResetImportance() {
 	m.importance = nil
 }
 
+// SetKeyUntil sets the "key_until" field.
+func (m *ContactMutation) SetKeyUntil(t time.Time) {
+	m.key_until = &t
+}
+
+// KeyUntil returns the value of the "key_until" field in the mutation.
+func (m *ContactMutation) KeyUntil() (r time.Time, exists bool) {
+	v := m.key_until
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldKeyUntil returns the old "key_until" field's value of the Contact entity.
+// If the Contact object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ContactMutation) OldKeyUntil(ctx context.Context) (v *time.Time, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldKeyUntil is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldKeyUntil requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldKeyUntil: %w", err)
+	}
+	return oldValue.KeyUntil, nil
+}
+
+// ClearKeyUntil clears the value of the "key_until" field.
+func (m *ContactMutation) ClearKeyUntil() {
+	m.key_until = nil
+	m.clearedFields[contact.FieldKeyUntil] = struct{}{}
+}
+
+// KeyUntilCleared returns if the "key_until" field was cleared in this mutation.
+func (m *ContactMutation) KeyUntilCleared() bool {
+	_, ok := m.clearedFields[contact.FieldKeyUntil]
+	return ok
+}
+
+// ResetKeyUntil resets all changes to the "key_until" field.
+func (m *ContactMutation) ResetKeyUntil() {
+	m.key_until = nil
+	delete(m.clearedFields, contact.FieldKeyUntil)
+}
+
+// SetKeyChangedByID sets the "key_changed_by_id" field.
+func (m *ContactMutation) SetKeyChangedByID(n nid.ID) {
+	m.key_changed_by = &n
+}
+
+// KeyChangedByID returns the value of the "key_changed_by_id" field in the mutation.
+func (m *ContactMutation) KeyChangedByID() (r nid.ID, exists bool) {
+	v := m.key_changed_by
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldKeyChangedByID returns the old "key_changed_by_id" field's value of the Contact entity.
+// If the Contact object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ContactMutation) OldKeyChangedByID(ctx context.Context) (v nid.ID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldKeyChangedByID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldKeyChangedByID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldKeyChangedByID: %w", err)
+	}
+	return oldValue.KeyChangedByID, nil
+}
+
+// ClearKeyChangedByID clears the value of the "key_changed_by_id" field.
+func (m *ContactMutation) ClearKeyChangedByID() {
+	m.key_changed_by = nil
+	m.clearedFields[contact.FieldKeyChangedByID] = struct{}{}
+}
+
+// KeyChangedByIDCleared returns if the "key_changed_by_id" field was cleared in this mutation.
+func (m *ContactMutation) KeyChangedByIDCleared() bool {
+	_, ok := m.clearedFields[contact.FieldKeyChangedByID]
+	return ok
+}
+
+// ResetKeyChangedByID resets all changes to the "key_changed_by_id" field.
+func (m *ContactMutation) ResetKeyChangedByID() {
+	m.key_changed_by = nil
+	delete(m.clearedFields, contact.FieldKeyChangedByID)
+}
+
 // SetChatConsent sets the "chat_consent" field.
 func (m *ContactMutation) SetChatConsent(cc contact.ChatConsent) {
 	m.chat_consent = &cc
@@ -3528,6 +3629,33 @@ func (m *ContactMutation) ResetAccountable() {
 	m.clearedaccountable = false
 }
 
+// ClearKeyChangedBy clears the "key_changed_by" edge to the Member entity.
+func (m *ContactMutation) ClearKeyChangedBy() {
+	m.clearedkey_changed_by = true
+	m.clearedFields[contact.FieldKeyChangedByID] = struct{}{}
+}
+
+// KeyChangedByCleared reports if the "key_changed_by" edge to the Member entity was cleared.
+func (m *ContactMutation) KeyChangedByCleared() bool {
+	return m.KeyChangedByIDCleared() || m.clearedkey_changed_by
+}
+
+// KeyChangedByIDs returns the "key_changed_by" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// KeyChangedByID instead. It exists only for internal usage by the builders.
+func (m *ContactMutation) KeyChangedByIDs() (ids []nid.ID) {
+	if id := m.key_changed_by; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetKeyChangedBy resets all changes to the "key_changed_by" edge.
+func (m *ContactMutation) ResetKeyChangedBy() {
+	m.key_changed_by = nil
+	m.clearedkey_changed_by = false
+}
+
 // Where appends a list predicates to the ContactMutation builder.
 func (m *ContactMutation) Where(ps ...predicate.Contact) {
 	m.predicates = append(m.predicates, ps...)
@@ -3562,7 +3690,7 @@ func (m *ContactMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *ContactMutation) Fields() []string {
-	fields := make([]string, 0, 16)
+	fields := make([]string, 0, 18)
 	if m.corp_id != nil {
 		fields = append(fields, contact.FieldCorpID)
 	}
@@ -3598,6 +3726,12 @@ func (m *ContactMutation) Fields() []string {
 	}
 	if m.importance != nil {
 		fields = append(fields, contact.FieldImportance)
+	}
+	if m.key_until != nil {
+		fields = append(fields, contact.FieldKeyUntil)
+	}
+	if m.key_changed_by != nil {
+		fields = append(fields, contact.FieldKeyChangedByID)
 	}
 	if m.chat_consent != nil {
 		fields = append(fields, contact.FieldChatConsent)
@@ -3643,6 +3777,10 @@ func (m *ContactMutation) Field(name string) (ent.Value, bool) {
 		return m.Company()
 	case contact.FieldImportance:
 		return m.Importance()
+	case contact.FieldKeyUntil:
+		return m.KeyUntil()
+	case contact.FieldKeyChangedByID:
+		return m.KeyChangedByID()
 	case contact.FieldChatConsent:
 		return m.ChatConsent()
 	case contact.FieldAccountableID:
@@ -3684,6 +3822,10 @@ func (m *ContactMutation) OldField(ctx context.Context, name string) (ent.Value,
 		return m.OldCompany(ctx)
 	case contact.FieldImportance:
 		return m.OldImportance(ctx)
+	case contact.FieldKeyUntil:
+		return m.OldKeyUntil(ctx)
+	case contact.FieldKeyChangedByID:
+		return m.OldKeyChangedByID(ctx)
 	case contact.FieldChatConsent:
 		return m.OldChatConsent(ctx)
 	case contact.FieldAccountableID:
@@ -3785,6 +3927,20 @@ func (m *ContactMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetImportance(v)
 		return nil
+	case contact.FieldKeyUntil:
+		v, ok := value.(time.Time)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetKeyUntil(v)
+		return nil
+	case contact.FieldKeyChangedByID:
+		v, ok := value.(nid.ID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetKeyChangedByID(v)
+		return nil
 	case contact.FieldChatConsent:
 		v, ok := value.(contact.ChatConsent)
 		if !ok {
@@ -3870,6 +4026,12 @@ func (m *ContactMutation) ClearedFields() []string {
 	if m.FieldCleared(contact.FieldCompany) {
 		fields = append(fields, contact.FieldCompany)
 	}
+	if m.FieldCleared(contact.FieldKeyUntil) {
+		fields = append(fields, contact.FieldKeyUntil)
+	}
+	if m.FieldCleared(contact.FieldKeyChangedByID) {
+		fields = append(fields, contact.FieldKeyChangedByID)
+	}
 	return fields
 }
 
@@ -3895,6 +4057,12 @@ func (m *ContactMutation) ClearField(name string) error {
 		return nil
 	case contact.FieldCompany:
 		m.ClearCompany()
+		return nil
+	case contact.FieldKeyUntil:
+		m.ClearKeyUntil()
+		return nil
+	case contact.FieldKeyChangedByID:
+		m.ClearKeyChangedByID()
 		return nil
 	}
 	return fmt.Errorf("unknown Contact nullable field %s", name)
@@ -3940,6 +4108,12 @@ func (m *ContactMutation) ResetField(name string) error {
 	case contact.FieldImportance:
 		m.ResetImportance()
 		return nil
+	case contact.FieldKeyUntil:
+		m.ResetKeyUntil()
+		return nil
+	case contact.FieldKeyChangedByID:
+		m.ResetKeyChangedByID()
+		return nil
 	case contact.FieldChatConsent:
 		m.ResetChatConsent()
 		return nil
@@ -3958,9 +4132,12 @@ func (m *ContactMutation) ResetField(name string) error {
 
 // AddedEdges returns all edge names that were set/added in this mutation.
 func (m *ContactMutation) AddedEdges() []string {
-	edges := make([]string, 0, 1)
+	edges := make([]string, 0, 2)
 	if m.accountable != nil {
 		edges = append(edges, contact.EdgeAccountable)
+	}
+	if m.key_changed_by != nil {
+		edges = append(edges, contact.EdgeKeyChangedBy)
 	}
 	return edges
 }
@@ -3973,13 +4150,17 @@ func (m *ContactMutation) AddedIDs(name string) []ent.Value {
 		if id := m.accountable; id != nil {
 			return []ent.Value{*id}
 		}
+	case contact.EdgeKeyChangedBy:
+		if id := m.key_changed_by; id != nil {
+			return []ent.Value{*id}
+		}
 	}
 	return nil
 }
 
 // RemovedEdges returns all edge names that were removed in this mutation.
 func (m *ContactMutation) RemovedEdges() []string {
-	edges := make([]string, 0, 1)
+	edges := make([]string, 0, 2)
 	return edges
 }
 
@@ -3991,9 +4172,12 @@ func (m *ContactMutation) RemovedIDs(name string) []ent.Value {
 
 // ClearedEdges returns all edge names that were cleared in this mutation.
 func (m *ContactMutation) ClearedEdges() []string {
-	edges := make([]string, 0, 1)
+	edges := make([]string, 0, 2)
 	if m.clearedaccountable {
 		edges = append(edges, contact.EdgeAccountable)
+	}
+	if m.clearedkey_changed_by {
+		edges = append(edges, contact.EdgeKeyChangedBy)
 	}
 	return edges
 }
@@ -4004,6 +4188,8 @@ func (m *ContactMutation) EdgeCleared(name string) bool {
 	switch name {
 	case contact.EdgeAccountable:
 		return m.clearedaccountable
+	case contact.EdgeKeyChangedBy:
+		return m.clearedkey_changed_by
 	}
 	return false
 }
@@ -4015,6 +4201,9 @@ func (m *ContactMutation) ClearEdge(name string) error {
 	case contact.EdgeAccountable:
 		m.ClearAccountable()
 		return nil
+	case contact.EdgeKeyChangedBy:
+		m.ClearKeyChangedBy()
+		return nil
 	}
 	return fmt.Errorf("unknown Contact unique edge %s", name)
 }
@@ -4025,6 +4214,9 @@ func (m *ContactMutation) ResetEdge(name string) error {
 	switch name {
 	case contact.EdgeAccountable:
 		m.ResetAccountable()
+		return nil
+	case contact.EdgeKeyChangedBy:
+		m.ResetKeyChangedBy()
 		return nil
 	}
 	return fmt.Errorf("unknown Contact edge %s", name)
@@ -25554,24 +25746,28 @@ func (m *RoleMutation) ResetEdge(name string) error {
 // RuleSetMutation represents an operation that mutates the RuleSet nodes in the graph.
 type RuleSetMutation struct {
 	config
-	op              Op
-	typ             string
-	id              *nid.ID
-	corp_id         *nid.ID
-	created_at      *time.Time
-	version         *int
-	addversion      *int
-	updated_at      *time.Time
-	name            *string
-	rules           *json.RawMessage
-	appendrules     json.RawMessage
-	automatic       *bool
-	clearedFields   map[string]struct{}
-	fallback        *nid.ID
-	clearedfallback bool
-	done            bool
-	oldValue        func(context.Context) (*RuleSet, error)
-	predicates      []predicate.RuleSet
+	op                Op
+	typ               string
+	id                *nid.ID
+	corp_id           *nid.ID
+	created_at        *time.Time
+	version           *int
+	addversion        *int
+	updated_at        *time.Time
+	name              *string
+	rules             *json.RawMessage
+	appendrules       json.RawMessage
+	automatic         *bool
+	history           *json.RawMessage
+	appendhistory     json.RawMessage
+	clearedFields     map[string]struct{}
+	fallback          *nid.ID
+	clearedfallback   bool
+	department        *nid.ID
+	cleareddepartment bool
+	done              bool
+	oldValue          func(context.Context) (*RuleSet, error)
+	predicates        []predicate.RuleSet
 }
 
 var _ ent.Mutation = (*RuleSetMutation)(nil)
@@ -26014,6 +26210,120 @@ func (m *RuleSetMutation) ResetAutomatic() {
 	m.automatic = nil
 }
 
+// SetDepartmentID sets the "department_id" field.
+func (m *RuleSetMutation) SetDepartmentID(n nid.ID) {
+	m.department = &n
+}
+
+// DepartmentID returns the value of the "department_id" field in the mutation.
+func (m *RuleSetMutation) DepartmentID() (r nid.ID, exists bool) {
+	v := m.department
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDepartmentID returns the old "department_id" field's value of the RuleSet entity.
+// If the RuleSet object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RuleSetMutation) OldDepartmentID(ctx context.Context) (v nid.ID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDepartmentID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDepartmentID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDepartmentID: %w", err)
+	}
+	return oldValue.DepartmentID, nil
+}
+
+// ClearDepartmentID clears the value of the "department_id" field.
+func (m *RuleSetMutation) ClearDepartmentID() {
+	m.department = nil
+	m.clearedFields[ruleset.FieldDepartmentID] = struct{}{}
+}
+
+// DepartmentIDCleared returns if the "department_id" field was cleared in this mutation.
+func (m *RuleSetMutation) DepartmentIDCleared() bool {
+	_, ok := m.clearedFields[ruleset.FieldDepartmentID]
+	return ok
+}
+
+// ResetDepartmentID resets all changes to the "department_id" field.
+func (m *RuleSetMutation) ResetDepartmentID() {
+	m.department = nil
+	delete(m.clearedFields, ruleset.FieldDepartmentID)
+}
+
+// SetHistory sets the "history" field.
+func (m *RuleSetMutation) SetHistory(jm json.RawMessage) {
+	m.history = &jm
+	m.appendhistory = nil
+}
+
+// History returns the value of the "history" field in the mutation.
+func (m *RuleSetMutation) History() (r json.RawMessage, exists bool) {
+	v := m.history
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldHistory returns the old "history" field's value of the RuleSet entity.
+// If the RuleSet object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *RuleSetMutation) OldHistory(ctx context.Context) (v json.RawMessage, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldHistory is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldHistory requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldHistory: %w", err)
+	}
+	return oldValue.History, nil
+}
+
+// AppendHistory adds jm to the "history" field.
+func (m *RuleSetMutation) AppendHistory(jm json.RawMessage) {
+	m.appendhistory = append(m.appendhistory, jm...)
+}
+
+// AppendedHistory returns the list of values that were appended to the "history" field in this mutation.
+func (m *RuleSetMutation) AppendedHistory() (json.RawMessage, bool) {
+	if len(m.appendhistory) == 0 {
+		return nil, false
+	}
+	return m.appendhistory, true
+}
+
+// ClearHistory clears the value of the "history" field.
+func (m *RuleSetMutation) ClearHistory() {
+	m.history = nil
+	m.appendhistory = nil
+	m.clearedFields[ruleset.FieldHistory] = struct{}{}
+}
+
+// HistoryCleared returns if the "history" field was cleared in this mutation.
+func (m *RuleSetMutation) HistoryCleared() bool {
+	_, ok := m.clearedFields[ruleset.FieldHistory]
+	return ok
+}
+
+// ResetHistory resets all changes to the "history" field.
+func (m *RuleSetMutation) ResetHistory() {
+	m.history = nil
+	m.appendhistory = nil
+	delete(m.clearedFields, ruleset.FieldHistory)
+}
+
 // ClearFallback clears the "fallback" edge to the Member entity.
 func (m *RuleSetMutation) ClearFallback() {
 	m.clearedfallback = true
@@ -26039,6 +26349,33 @@ func (m *RuleSetMutation) FallbackIDs() (ids []nid.ID) {
 func (m *RuleSetMutation) ResetFallback() {
 	m.fallback = nil
 	m.clearedfallback = false
+}
+
+// ClearDepartment clears the "department" edge to the Department entity.
+func (m *RuleSetMutation) ClearDepartment() {
+	m.cleareddepartment = true
+	m.clearedFields[ruleset.FieldDepartmentID] = struct{}{}
+}
+
+// DepartmentCleared reports if the "department" edge to the Department entity was cleared.
+func (m *RuleSetMutation) DepartmentCleared() bool {
+	return m.DepartmentIDCleared() || m.cleareddepartment
+}
+
+// DepartmentIDs returns the "department" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// DepartmentID instead. It exists only for internal usage by the builders.
+func (m *RuleSetMutation) DepartmentIDs() (ids []nid.ID) {
+	if id := m.department; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetDepartment resets all changes to the "department" edge.
+func (m *RuleSetMutation) ResetDepartment() {
+	m.department = nil
+	m.cleareddepartment = false
 }
 
 // Where appends a list predicates to the RuleSetMutation builder.
@@ -26075,7 +26412,7 @@ func (m *RuleSetMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *RuleSetMutation) Fields() []string {
-	fields := make([]string, 0, 8)
+	fields := make([]string, 0, 10)
 	if m.corp_id != nil {
 		fields = append(fields, ruleset.FieldCorpID)
 	}
@@ -26099,6 +26436,12 @@ func (m *RuleSetMutation) Fields() []string {
 	}
 	if m.automatic != nil {
 		fields = append(fields, ruleset.FieldAutomatic)
+	}
+	if m.department != nil {
+		fields = append(fields, ruleset.FieldDepartmentID)
+	}
+	if m.history != nil {
+		fields = append(fields, ruleset.FieldHistory)
 	}
 	return fields
 }
@@ -26124,6 +26467,10 @@ func (m *RuleSetMutation) Field(name string) (ent.Value, bool) {
 		return m.FallbackID()
 	case ruleset.FieldAutomatic:
 		return m.Automatic()
+	case ruleset.FieldDepartmentID:
+		return m.DepartmentID()
+	case ruleset.FieldHistory:
+		return m.History()
 	}
 	return nil, false
 }
@@ -26149,6 +26496,10 @@ func (m *RuleSetMutation) OldField(ctx context.Context, name string) (ent.Value,
 		return m.OldFallbackID(ctx)
 	case ruleset.FieldAutomatic:
 		return m.OldAutomatic(ctx)
+	case ruleset.FieldDepartmentID:
+		return m.OldDepartmentID(ctx)
+	case ruleset.FieldHistory:
+		return m.OldHistory(ctx)
 	}
 	return nil, fmt.Errorf("unknown RuleSet field %s", name)
 }
@@ -26214,6 +26565,20 @@ func (m *RuleSetMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetAutomatic(v)
 		return nil
+	case ruleset.FieldDepartmentID:
+		v, ok := value.(nid.ID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDepartmentID(v)
+		return nil
+	case ruleset.FieldHistory:
+		v, ok := value.(json.RawMessage)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetHistory(v)
+		return nil
 	}
 	return fmt.Errorf("unknown RuleSet field %s", name)
 }
@@ -26262,6 +26627,12 @@ func (m *RuleSetMutation) ClearedFields() []string {
 	if m.FieldCleared(ruleset.FieldFallbackID) {
 		fields = append(fields, ruleset.FieldFallbackID)
 	}
+	if m.FieldCleared(ruleset.FieldDepartmentID) {
+		fields = append(fields, ruleset.FieldDepartmentID)
+	}
+	if m.FieldCleared(ruleset.FieldHistory) {
+		fields = append(fields, ruleset.FieldHistory)
+	}
 	return fields
 }
 
@@ -26278,6 +26649,12 @@ func (m *RuleSetMutation) ClearField(name string) error {
 	switch name {
 	case ruleset.FieldFallbackID:
 		m.ClearFallbackID()
+		return nil
+	case ruleset.FieldDepartmentID:
+		m.ClearDepartmentID()
+		return nil
+	case ruleset.FieldHistory:
+		m.ClearHistory()
 		return nil
 	}
 	return fmt.Errorf("unknown RuleSet nullable field %s", name)
@@ -26311,15 +26688,24 @@ func (m *RuleSetMutation) ResetField(name string) error {
 	case ruleset.FieldAutomatic:
 		m.ResetAutomatic()
 		return nil
+	case ruleset.FieldDepartmentID:
+		m.ResetDepartmentID()
+		return nil
+	case ruleset.FieldHistory:
+		m.ResetHistory()
+		return nil
 	}
 	return fmt.Errorf("unknown RuleSet field %s", name)
 }
 
 // AddedEdges returns all edge names that were set/added in this mutation.
 func (m *RuleSetMutation) AddedEdges() []string {
-	edges := make([]string, 0, 1)
+	edges := make([]string, 0, 2)
 	if m.fallback != nil {
 		edges = append(edges, ruleset.EdgeFallback)
+	}
+	if m.department != nil {
+		edges = append(edges, ruleset.EdgeDepartment)
 	}
 	return edges
 }
@@ -26332,13 +26718,17 @@ func (m *RuleSetMutation) AddedIDs(name string) []ent.Value {
 		if id := m.fallback; id != nil {
 			return []ent.Value{*id}
 		}
+	case ruleset.EdgeDepartment:
+		if id := m.department; id != nil {
+			return []ent.Value{*id}
+		}
 	}
 	return nil
 }
 
 // RemovedEdges returns all edge names that were removed in this mutation.
 func (m *RuleSetMutation) RemovedEdges() []string {
-	edges := make([]string, 0, 1)
+	edges := make([]string, 0, 2)
 	return edges
 }
 
@@ -26350,9 +26740,12 @@ func (m *RuleSetMutation) RemovedIDs(name string) []ent.Value {
 
 // ClearedEdges returns all edge names that were cleared in this mutation.
 func (m *RuleSetMutation) ClearedEdges() []string {
-	edges := make([]string, 0, 1)
+	edges := make([]string, 0, 2)
 	if m.clearedfallback {
 		edges = append(edges, ruleset.EdgeFallback)
+	}
+	if m.cleareddepartment {
+		edges = append(edges, ruleset.EdgeDepartment)
 	}
 	return edges
 }
@@ -26363,6 +26756,8 @@ func (m *RuleSetMutation) EdgeCleared(name string) bool {
 	switch name {
 	case ruleset.EdgeFallback:
 		return m.clearedfallback
+	case ruleset.EdgeDepartment:
+		return m.cleareddepartment
 	}
 	return false
 }
@@ -26374,6 +26769,9 @@ func (m *RuleSetMutation) ClearEdge(name string) error {
 	case ruleset.EdgeFallback:
 		m.ClearFallback()
 		return nil
+	case ruleset.EdgeDepartment:
+		m.ClearDepartment()
+		return nil
 	}
 	return fmt.Errorf("unknown RuleSet unique edge %s", name)
 }
@@ -26384,6 +26782,9 @@ func (m *RuleSetMutation) ResetEdge(name string) error {
 	switch name {
 	case ruleset.EdgeFallback:
 		m.ResetFallback()
+		return nil
+	case ruleset.EdgeDepartment:
+		m.ResetDepartment()
 		return nil
 	}
 	return fmt.Errorf("unknown RuleSet edge %s", name)

@@ -10,6 +10,7 @@ import (
 
 	"entgo.io/ent"
 	"entgo.io/ent/dialect/sql"
+	"github.com/openhandover/openhandover/ent/department"
 	"github.com/openhandover/openhandover/ent/member"
 	"github.com/openhandover/openhandover/ent/ruleset"
 	"github.com/openhandover/openhandover/internal/nid"
@@ -37,6 +38,10 @@ type RuleSet struct {
 	FallbackID nid.ID `json:"fallback_id,omitempty"`
 	// Plans by itself when a member departs.
 	Automatic bool `json:"automatic,omitempty"`
+	// DepartmentID holds the value of the "department_id" field.
+	DepartmentID nid.ID `json:"department_id,omitempty"`
+	// What of a leaver's chats the successors may read, in days; absent: nothing.
+	History json.RawMessage `json:"history,omitempty"`
 	// Edges holds the relations/edges for other nodes in the graph.
 	// The values are being populated by the RuleSetQuery when eager-loading is set.
 	Edges        RuleSetEdges `json:"edges"`
@@ -49,9 +54,11 @@ type RuleSet struct {
 type RuleSetEdges struct {
 	// Fallback holds the value of the fallback edge.
 	Fallback *Member `json:"fallback,omitempty"`
+	// Department holds the value of the department edge.
+	Department *Department `json:"department,omitempty"`
 	// loadedTypes holds the information for reporting if a
 	// type was loaded (or requested) in eager-loading or not.
-	loadedTypes [1]bool
+	loadedTypes [2]bool
 }
 
 // FallbackOrErr returns the Fallback value or an error if the edge
@@ -65,14 +72,25 @@ func (e RuleSetEdges) FallbackOrErr() (*Member, error) {
 	return nil, &NotLoadedError{edge: "fallback"}
 }
 
+// DepartmentOrErr returns the Department value or an error if the edge
+// was not loaded in eager-loading, or loaded but was not found.
+func (e RuleSetEdges) DepartmentOrErr() (*Department, error) {
+	if e.Department != nil {
+		return e.Department, nil
+	} else if e.loadedTypes[1] {
+		return nil, &NotFoundError{label: department.Label}
+	}
+	return nil, &NotLoadedError{edge: "department"}
+}
+
 // scanValues returns the types for scanning values from sql.Rows.
 func (*RuleSet) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
-		case ruleset.FieldRules:
+		case ruleset.FieldRules, ruleset.FieldHistory:
 			values[i] = new([]byte)
-		case ruleset.FieldID, ruleset.FieldCorpID, ruleset.FieldFallbackID:
+		case ruleset.FieldID, ruleset.FieldCorpID, ruleset.FieldFallbackID, ruleset.FieldDepartmentID:
 			values[i] = new(nid.ID)
 		case ruleset.FieldAutomatic:
 			values[i] = new(sql.NullBool)
@@ -153,6 +171,20 @@ func (_m *RuleSet) assignValues(columns []string, values []any) error {
 			} else if value.Valid {
 				_m.Automatic = value.Bool
 			}
+		case ruleset.FieldDepartmentID:
+			if value, ok := values[i].(*nid.ID); !ok {
+				return fmt.Errorf("unexpected type %T for field department_id", values[i])
+			} else if value != nil {
+				_m.DepartmentID = *value
+			}
+		case ruleset.FieldHistory:
+			if value, ok := values[i].(*[]byte); !ok {
+				return fmt.Errorf("unexpected type %T for field history", values[i])
+			} else if value != nil && len(*value) > 0 {
+				if err := json.Unmarshal(*value, &_m.History); err != nil {
+					return fmt.Errorf("unmarshal field history: %w", err)
+				}
+			}
 		default:
 			_m.selectValues.Set(columns[i], values[i])
 		}
@@ -169,6 +201,11 @@ func (_m *RuleSet) Value(name string) (ent.Value, error) {
 // QueryFallback queries the "fallback" edge of the RuleSet entity.
 func (_m *RuleSet) QueryFallback() *MemberQuery {
 	return NewRuleSetClient(_m.config).QueryFallback(_m)
+}
+
+// QueryDepartment queries the "department" edge of the RuleSet entity.
+func (_m *RuleSet) QueryDepartment() *DepartmentQuery {
+	return NewRuleSetClient(_m.config).QueryDepartment(_m)
 }
 
 // Update returns a builder for updating this RuleSet.
@@ -217,6 +254,12 @@ func (_m *RuleSet) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("automatic=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Automatic))
+	builder.WriteString(", ")
+	builder.WriteString("department_id=")
+	builder.WriteString(fmt.Sprintf("%v", _m.DepartmentID))
+	builder.WriteString(", ")
+	builder.WriteString("history=")
+	builder.WriteString(fmt.Sprintf("%v", _m.History))
 	builder.WriteByte(')')
 	return builder.String()
 }

@@ -11,6 +11,7 @@ import (
 
 	"entgo.io/ent/dialect/sql/sqlgraph"
 	"entgo.io/ent/schema/field"
+	"github.com/openhandover/openhandover/ent/department"
 	"github.com/openhandover/openhandover/ent/member"
 	"github.com/openhandover/openhandover/ent/ruleset"
 	"github.com/openhandover/openhandover/internal/nid"
@@ -111,6 +112,26 @@ func (_c *RuleSetCreate) SetNillableAutomatic(v *bool) *RuleSetCreate {
 	return _c
 }
 
+// SetDepartmentID sets the "department_id" field.
+func (_c *RuleSetCreate) SetDepartmentID(v nid.ID) *RuleSetCreate {
+	_c.mutation.SetDepartmentID(v)
+	return _c
+}
+
+// SetNillableDepartmentID sets the "department_id" field if the given value is not nil.
+func (_c *RuleSetCreate) SetNillableDepartmentID(v *nid.ID) *RuleSetCreate {
+	if v != nil {
+		_c.SetDepartmentID(*v)
+	}
+	return _c
+}
+
+// SetHistory sets the "history" field.
+func (_c *RuleSetCreate) SetHistory(v json.RawMessage) *RuleSetCreate {
+	_c.mutation.SetHistory(v)
+	return _c
+}
+
 // SetID sets the "id" field.
 func (_c *RuleSetCreate) SetID(v nid.ID) *RuleSetCreate {
 	_c.mutation.SetID(v)
@@ -128,6 +149,11 @@ func (_c *RuleSetCreate) SetNillableID(v *nid.ID) *RuleSetCreate {
 // SetFallback sets the "fallback" edge to the Member entity.
 func (_c *RuleSetCreate) SetFallback(v *Member) *RuleSetCreate {
 	return _c.SetFallbackID(v.ID)
+}
+
+// SetDepartment sets the "department" edge to the Department entity.
+func (_c *RuleSetCreate) SetDepartment(v *Department) *RuleSetCreate {
+	return _c.SetDepartmentID(v.ID)
 }
 
 // Mutation returns the RuleSetMutation object of the builder.
@@ -285,6 +311,10 @@ func (_c *RuleSetCreate) createSpec() (*RuleSet, *sqlgraph.CreateSpec) {
 		_spec.SetField(ruleset.FieldAutomatic, field.TypeBool, value)
 		_node.Automatic = value
 	}
+	if value, ok := _c.mutation.History(); ok {
+		_spec.SetField(ruleset.FieldHistory, field.TypeJSON, value)
+		_node.History = value
+	}
 	if nodes := _c.mutation.FallbackIDs(); len(nodes) > 0 {
 		edge := &sqlgraph.EdgeSpec{
 			Rel:     sqlgraph.M2O,
@@ -300,6 +330,23 @@ func (_c *RuleSetCreate) createSpec() (*RuleSet, *sqlgraph.CreateSpec) {
 			edge.Target.Nodes = append(edge.Target.Nodes, k)
 		}
 		_node.FallbackID = nodes[0]
+		_spec.Edges = append(_spec.Edges, edge)
+	}
+	if nodes := _c.mutation.DepartmentIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   ruleset.DepartmentTable,
+			Columns: []string{ruleset.DepartmentColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(department.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_node.DepartmentID = nodes[0]
 		_spec.Edges = append(_spec.Edges, edge)
 	}
 	return _node, _spec

@@ -12,6 +12,7 @@ import (
 	"entgo.io/ent/dialect/sql"
 	"entgo.io/ent/dialect/sql/sqlgraph"
 	"entgo.io/ent/schema/field"
+	"github.com/openhandover/openhandover/ent/department"
 	"github.com/openhandover/openhandover/ent/member"
 	"github.com/openhandover/openhandover/ent/predicate"
 	"github.com/openhandover/openhandover/ent/ruleset"
@@ -21,12 +22,13 @@ import (
 // RuleSetQuery is the builder for querying RuleSet entities.
 type RuleSetQuery struct {
 	config
-	ctx          *QueryContext
-	order        []ruleset.OrderOption
-	inters       []Interceptor
-	predicates   []predicate.RuleSet
-	withFallback *MemberQuery
-	modifiers    []func(*sql.Selector)
+	ctx            *QueryContext
+	order          []ruleset.OrderOption
+	inters         []Interceptor
+	predicates     []predicate.RuleSet
+	withFallback   *MemberQuery
+	withDepartment *DepartmentQuery
+	modifiers      []func(*sql.Selector)
 	// intermediate query (i.e. traversal path).
 	sql  *sql.Selector
 	path func(context.Context) (*sql.Selector, error)
@@ -78,6 +80,28 @@ func (_q *RuleSetQuery) QueryFallback() *MemberQuery {
 			sqlgraph.From(ruleset.Table, ruleset.FieldID, selector),
 			sqlgraph.To(member.Table, member.FieldID),
 			sqlgraph.Edge(sqlgraph.M2O, false, ruleset.FallbackTable, ruleset.FallbackColumn),
+		)
+		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
+		return fromU, nil
+	}
+	return query
+}
+
+// QueryDepartment chains the current query on the "department" edge.
+func (_q *RuleSetQuery) QueryDepartment() *DepartmentQuery {
+	query := (&DepartmentClient{config: _q.config}).Query()
+	query.path = func(ctx context.Context) (fromU *sql.Selector, err error) {
+		if err := _q.prepareQuery(ctx); err != nil {
+			return nil, err
+		}
+		selector := _q.sqlQuery(ctx)
+		if err := selector.Err(); err != nil {
+			return nil, err
+		}
+		step := sqlgraph.NewStep(
+			sqlgraph.From(ruleset.Table, ruleset.FieldID, selector),
+			sqlgraph.To(department.Table, department.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, ruleset.DepartmentTable, ruleset.DepartmentColumn),
 		)
 		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
 		return fromU, nil
@@ -272,12 +296,13 @@ func (_q *RuleSetQuery) Clone() *RuleSetQuery {
 		return nil
 	}
 	return &RuleSetQuery{
-		config:       _q.config,
-		ctx:          _q.ctx.Clone(),
-		order:        append([]ruleset.OrderOption{}, _q.order...),
-		inters:       append([]Interceptor{}, _q.inters...),
-		predicates:   append([]predicate.RuleSet{}, _q.predicates...),
-		withFallback: _q.withFallback.Clone(),
+		config:         _q.config,
+		ctx:            _q.ctx.Clone(),
+		order:          append([]ruleset.OrderOption{}, _q.order...),
+		inters:         append([]Interceptor{}, _q.inters...),
+		predicates:     append([]predicate.RuleSet{}, _q.predicates...),
+		withFallback:   _q.withFallback.Clone(),
+		withDepartment: _q.withDepartment.Clone(),
 		// clone intermediate query.
 		sql:  _q.sql.Clone(),
 		path: _q.path,
@@ -292,6 +317,17 @@ func (_q *RuleSetQuery) WithFallback(opts ...func(*MemberQuery)) *RuleSetQuery {
 		opt(query)
 	}
 	_q.withFallback = query
+	return _q
+}
+
+// WithDepartment tells the query-builder to eager-load the nodes that are connected to
+// the "department" edge. The optional arguments are used to configure the query builder of the edge.
+func (_q *RuleSetQuery) WithDepartment(opts ...func(*DepartmentQuery)) *RuleSetQuery {
+	query := (&DepartmentClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	_q.withDepartment = query
 	return _q
 }
 
@@ -373,8 +409,9 @@ func (_q *RuleSetQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*Rule
 	var (
 		nodes       = []*RuleSet{}
 		_spec       = _q.querySpec()
-		loadedTypes = [1]bool{
+		loadedTypes = [2]bool{
 			_q.withFallback != nil,
+			_q.withDepartment != nil,
 		}
 	)
 	_spec.ScanValues = func(columns []string) ([]any, error) {
@@ -404,6 +441,12 @@ func (_q *RuleSetQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*Rule
 			return nil, err
 		}
 	}
+	if query := _q.withDepartment; query != nil {
+		if err := _q.loadDepartment(ctx, query, nodes, nil,
+			func(n *RuleSet, e *Department) { n.Edges.Department = e }); err != nil {
+			return nil, err
+		}
+	}
 	return nodes, nil
 }
 
@@ -429,6 +472,35 @@ func (_q *RuleSetQuery) loadFallback(ctx context.Context, query *MemberQuery, no
 		nodes, ok := nodeids[n.ID]
 		if !ok {
 			return fmt.Errorf(`unexpected foreign-key "fallback_id" returned %v`, n.ID)
+		}
+		for i := range nodes {
+			assign(nodes[i], n)
+		}
+	}
+	return nil
+}
+func (_q *RuleSetQuery) loadDepartment(ctx context.Context, query *DepartmentQuery, nodes []*RuleSet, init func(*RuleSet), assign func(*RuleSet, *Department)) error {
+	ids := make([]nid.ID, 0, len(nodes))
+	nodeids := make(map[nid.ID][]*RuleSet)
+	for i := range nodes {
+		fk := nodes[i].DepartmentID
+		if _, ok := nodeids[fk]; !ok {
+			ids = append(ids, fk)
+		}
+		nodeids[fk] = append(nodeids[fk], nodes[i])
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	query.Where(department.IDIn(ids...))
+	neighbors, err := query.All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range neighbors {
+		nodes, ok := nodeids[n.ID]
+		if !ok {
+			return fmt.Errorf(`unexpected foreign-key "department_id" returned %v`, n.ID)
 		}
 		for i := range nodes {
 			assign(nodes[i], n)
@@ -467,6 +539,9 @@ func (_q *RuleSetQuery) querySpec() *sqlgraph.QuerySpec {
 		}
 		if _q.withFallback != nil {
 			_spec.Node.AddColumnOnce(ruleset.FieldFallbackID)
+		}
+		if _q.withDepartment != nil {
+			_spec.Node.AddColumnOnce(ruleset.FieldDepartmentID)
 		}
 	}
 	if ps := _q.predicates; len(ps) > 0 {

@@ -13,6 +13,7 @@ import (
 	"entgo.io/ent/dialect/sql/sqlgraph"
 	"entgo.io/ent/dialect/sql/sqljson"
 	"entgo.io/ent/schema/field"
+	"github.com/openhandover/openhandover/ent/department"
 	"github.com/openhandover/openhandover/ent/member"
 	"github.com/openhandover/openhandover/ent/predicate"
 	"github.com/openhandover/openhandover/ent/ruleset"
@@ -127,9 +128,52 @@ func (_u *RuleSetUpdate) SetNillableAutomatic(v *bool) *RuleSetUpdate {
 	return _u
 }
 
+// SetDepartmentID sets the "department_id" field.
+func (_u *RuleSetUpdate) SetDepartmentID(v nid.ID) *RuleSetUpdate {
+	_u.mutation.SetDepartmentID(v)
+	return _u
+}
+
+// SetNillableDepartmentID sets the "department_id" field if the given value is not nil.
+func (_u *RuleSetUpdate) SetNillableDepartmentID(v *nid.ID) *RuleSetUpdate {
+	if v != nil {
+		_u.SetDepartmentID(*v)
+	}
+	return _u
+}
+
+// ClearDepartmentID clears the value of the "department_id" field.
+func (_u *RuleSetUpdate) ClearDepartmentID() *RuleSetUpdate {
+	_u.mutation.ClearDepartmentID()
+	return _u
+}
+
+// SetHistory sets the "history" field.
+func (_u *RuleSetUpdate) SetHistory(v json.RawMessage) *RuleSetUpdate {
+	_u.mutation.SetHistory(v)
+	return _u
+}
+
+// AppendHistory appends value to the "history" field.
+func (_u *RuleSetUpdate) AppendHistory(v json.RawMessage) *RuleSetUpdate {
+	_u.mutation.AppendHistory(v)
+	return _u
+}
+
+// ClearHistory clears the value of the "history" field.
+func (_u *RuleSetUpdate) ClearHistory() *RuleSetUpdate {
+	_u.mutation.ClearHistory()
+	return _u
+}
+
 // SetFallback sets the "fallback" edge to the Member entity.
 func (_u *RuleSetUpdate) SetFallback(v *Member) *RuleSetUpdate {
 	return _u.SetFallbackID(v.ID)
+}
+
+// SetDepartment sets the "department" edge to the Department entity.
+func (_u *RuleSetUpdate) SetDepartment(v *Department) *RuleSetUpdate {
+	return _u.SetDepartmentID(v.ID)
 }
 
 // Mutation returns the RuleSetMutation object of the builder.
@@ -140,6 +184,12 @@ func (_u *RuleSetUpdate) Mutation() *RuleSetMutation {
 // ClearFallback clears the "fallback" edge to the Member entity.
 func (_u *RuleSetUpdate) ClearFallback() *RuleSetUpdate {
 	_u.mutation.ClearFallback()
+	return _u
+}
+
+// ClearDepartment clears the "department" edge to the Department entity.
+func (_u *RuleSetUpdate) ClearDepartment() *RuleSetUpdate {
+	_u.mutation.ClearDepartment()
 	return _u
 }
 
@@ -202,6 +252,17 @@ func (_u *RuleSetUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	if value, ok := _u.mutation.Automatic(); ok {
 		_spec.SetField(ruleset.FieldAutomatic, field.TypeBool, value)
 	}
+	if value, ok := _u.mutation.History(); ok {
+		_spec.SetField(ruleset.FieldHistory, field.TypeJSON, value)
+	}
+	if value, ok := _u.mutation.AppendedHistory(); ok {
+		_spec.AddModifier(func(u *sql.UpdateBuilder) {
+			sqljson.Append(u, ruleset.FieldHistory, value)
+		})
+	}
+	if _u.mutation.HistoryCleared() {
+		_spec.ClearField(ruleset.FieldHistory, field.TypeJSON)
+	}
 	if _u.mutation.FallbackCleared() {
 		edge := &sqlgraph.EdgeSpec{
 			Rel:     sqlgraph.M2O,
@@ -224,6 +285,35 @@ func (_u *RuleSetUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(member.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.DepartmentCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   ruleset.DepartmentTable,
+			Columns: []string{ruleset.DepartmentColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(department.FieldID, field.TypeUUID),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.DepartmentIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   ruleset.DepartmentTable,
+			Columns: []string{ruleset.DepartmentColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(department.FieldID, field.TypeUUID),
 			},
 		}
 		for _, k := range nodes {
@@ -346,9 +436,52 @@ func (_u *RuleSetUpdateOne) SetNillableAutomatic(v *bool) *RuleSetUpdateOne {
 	return _u
 }
 
+// SetDepartmentID sets the "department_id" field.
+func (_u *RuleSetUpdateOne) SetDepartmentID(v nid.ID) *RuleSetUpdateOne {
+	_u.mutation.SetDepartmentID(v)
+	return _u
+}
+
+// SetNillableDepartmentID sets the "department_id" field if the given value is not nil.
+func (_u *RuleSetUpdateOne) SetNillableDepartmentID(v *nid.ID) *RuleSetUpdateOne {
+	if v != nil {
+		_u.SetDepartmentID(*v)
+	}
+	return _u
+}
+
+// ClearDepartmentID clears the value of the "department_id" field.
+func (_u *RuleSetUpdateOne) ClearDepartmentID() *RuleSetUpdateOne {
+	_u.mutation.ClearDepartmentID()
+	return _u
+}
+
+// SetHistory sets the "history" field.
+func (_u *RuleSetUpdateOne) SetHistory(v json.RawMessage) *RuleSetUpdateOne {
+	_u.mutation.SetHistory(v)
+	return _u
+}
+
+// AppendHistory appends value to the "history" field.
+func (_u *RuleSetUpdateOne) AppendHistory(v json.RawMessage) *RuleSetUpdateOne {
+	_u.mutation.AppendHistory(v)
+	return _u
+}
+
+// ClearHistory clears the value of the "history" field.
+func (_u *RuleSetUpdateOne) ClearHistory() *RuleSetUpdateOne {
+	_u.mutation.ClearHistory()
+	return _u
+}
+
 // SetFallback sets the "fallback" edge to the Member entity.
 func (_u *RuleSetUpdateOne) SetFallback(v *Member) *RuleSetUpdateOne {
 	return _u.SetFallbackID(v.ID)
+}
+
+// SetDepartment sets the "department" edge to the Department entity.
+func (_u *RuleSetUpdateOne) SetDepartment(v *Department) *RuleSetUpdateOne {
+	return _u.SetDepartmentID(v.ID)
 }
 
 // Mutation returns the RuleSetMutation object of the builder.
@@ -359,6 +492,12 @@ func (_u *RuleSetUpdateOne) Mutation() *RuleSetMutation {
 // ClearFallback clears the "fallback" edge to the Member entity.
 func (_u *RuleSetUpdateOne) ClearFallback() *RuleSetUpdateOne {
 	_u.mutation.ClearFallback()
+	return _u
+}
+
+// ClearDepartment clears the "department" edge to the Department entity.
+func (_u *RuleSetUpdateOne) ClearDepartment() *RuleSetUpdateOne {
+	_u.mutation.ClearDepartment()
 	return _u
 }
 
@@ -451,6 +590,17 @@ func (_u *RuleSetUpdateOne) sqlSave(ctx context.Context) (_node *RuleSet, err er
 	if value, ok := _u.mutation.Automatic(); ok {
 		_spec.SetField(ruleset.FieldAutomatic, field.TypeBool, value)
 	}
+	if value, ok := _u.mutation.History(); ok {
+		_spec.SetField(ruleset.FieldHistory, field.TypeJSON, value)
+	}
+	if value, ok := _u.mutation.AppendedHistory(); ok {
+		_spec.AddModifier(func(u *sql.UpdateBuilder) {
+			sqljson.Append(u, ruleset.FieldHistory, value)
+		})
+	}
+	if _u.mutation.HistoryCleared() {
+		_spec.ClearField(ruleset.FieldHistory, field.TypeJSON)
+	}
 	if _u.mutation.FallbackCleared() {
 		edge := &sqlgraph.EdgeSpec{
 			Rel:     sqlgraph.M2O,
@@ -473,6 +623,35 @@ func (_u *RuleSetUpdateOne) sqlSave(ctx context.Context) (_node *RuleSet, err er
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(member.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.DepartmentCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   ruleset.DepartmentTable,
+			Columns: []string{ruleset.DepartmentColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(department.FieldID, field.TypeUUID),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.DepartmentIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   ruleset.DepartmentTable,
+			Columns: []string{ruleset.DepartmentColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(department.FieldID, field.TypeUUID),
 			},
 		}
 		for _, k := range nodes {

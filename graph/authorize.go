@@ -21,6 +21,7 @@ var sizes = map[string]int{
 	"Member.departments": 3, "Member.grants": 5, "Viewer.scopeOf": 10,
 	"Handover.approvals": 5, "Handover.outcomes": 5, "HandoverPreview.successors": 20, "HandoverPreview.problems": 20,
 	"Query.pendingGrants": 20, "Query.pendingChanges": 20, "SaveSettingsPayload.pending": 5, "ApprovalPolicy.earlier": 3, "TransferStatistics.rows": 500, // a row counts one twentieth
+	"FormerKeyContacts.contacts": 20,
 }
 
 // The most entries that lists which are not connections give.

@@ -10,12 +10,21 @@ import (
 	"slices"
 
 	"github.com/openhandover/openhandover/ent"
+	enthandover "github.com/openhandover/openhandover/ent/handover"
 	enttransfer "github.com/openhandover/openhandover/ent/transfer"
 	"github.com/openhandover/openhandover/graph/generated"
 	"github.com/openhandover/openhandover/graph/model"
 	"github.com/openhandover/openhandover/internal/handover"
 	"github.com/openhandover/openhandover/internal/nid"
 )
+
+func (r *formerKeyContactResolver) Contact(ctx context.Context, obj *model.FormerKeyContact) (*ent.Contact, error) {
+	return one(ctx, obj, "contact", contacts, func(k *model.FormerKeyContact) nid.ID { return k.FormerKey.Contact })
+}
+
+func (r *formerKeyContactResolver) ChangedBy(ctx context.Context, obj *model.FormerKeyContact) (*ent.Member, error) {
+	return one(ctx, obj, "changedBy", members, func(k *model.FormerKeyContact) nid.ID { return k.FormerKey.ChangedBy })
+}
 
 func (r *handoverResolver) Leaver(ctx context.Context, obj *ent.Handover) (*ent.Member, error) {
 	return one(ctx, obj, "leaver", members, func(h *ent.Handover) nid.ID { return h.LeaverID })
@@ -35,6 +44,10 @@ func (r *handoverResolver) Responsible(ctx context.Context, obj *ent.Handover) (
 
 func (r *handoverResolver) Approvals(ctx context.Context, obj *ent.Handover) ([]*ent.Approval, error) {
 	return votes(ctx, obj)
+}
+
+func (r *handoverResolver) FormerKeyContacts(ctx context.Context, obj *ent.Handover) (*model.FormerKeyContacts, error) {
+	return formerKeys(ctx, obj)
 }
 
 func (r *handoverResolver) Progress(ctx context.Context, obj *ent.Handover) (*ent.Handover, error) {
@@ -81,6 +94,15 @@ func (r *handoverPreviewResolver) Total(ctx context.Context, obj *model.Handover
 
 func (r *handoverPreviewResolver) ApprovalsRequired(ctx context.Context, obj *model.HandoverPreview) (int, error) {
 	return obj.Need.Votes, nil
+}
+
+func (r *handoverPreviewResolver) FormerKeyContacts(ctx context.Context, obj *model.HandoverPreview) (*model.FormerKeyContacts, error) {
+	return obj.Marked, nil
+}
+
+func (r *handoverPreviewResolver) History(ctx context.Context, obj *model.HandoverPreview) (*model.HistoryScope, error) {
+	h := obj.Preview.History
+	return &model.HistoryScope{Mode: enthandover.HistoryMode(h.Mode), From: h.From, Until: h.Until, ExpiresAt: h.ExpiresAt}, nil
 }
 
 func (r *handoverPreviewResolver) Immediate(ctx context.Context, obj *model.HandoverPreview) (bool, error) {
@@ -200,8 +222,10 @@ func (r *planProblemResolver) Successor(ctx context.Context, obj *model.PlanProb
 }
 
 func (r *planProblemResolver) Kind(ctx context.Context, obj *model.PlanProblem) (*enttransfer.Kind, error) {
-	kind := enttransfer.Kind(obj.Kind)
-	return &kind, nil
+	if obj.Kind == "" {
+		return nil, nil
+	}
+	return new(enttransfer.Kind(obj.Kind)), nil
 }
 
 func (r *queryResolver) Handovers(ctx context.Context, filter *model.HandoverFilter, orderBy *model.HandoverOrder, first *int, after *string, last *int, before *string, offset *int) (*model.Connection[*ent.Handover], error) {
@@ -260,6 +284,10 @@ func (r *transferOutcomeResolver) Message(ctx context.Context, obj *model.Transf
 	return &s, nil
 }
 
+func (r *Resolver) FormerKeyContact() generated.FormerKeyContactResolver {
+	return &formerKeyContactResolver{r}
+}
+
 func (r *Resolver) Handover() generated.HandoverResolver { return &handoverResolver{r} }
 
 func (r *Resolver) HandoverPreview() generated.HandoverPreviewResolver {
@@ -287,6 +315,7 @@ func (r *Resolver) TransferOutcome() generated.TransferOutcomeResolver {
 }
 
 type (
+	formerKeyContactResolver      struct{ *Resolver }
 	handoverResolver              struct{ *Resolver }
 	handoverPreviewResolver       struct{ *Resolver }
 	handoverProgressResolver      struct{ *Resolver }

@@ -4,12 +4,14 @@ import (
 	"context"
 	"strconv"
 
+	"github.com/openhandover/openhandover/ent"
 	"github.com/openhandover/openhandover/graph/model"
 	"github.com/openhandover/openhandover/internal/access"
 	"github.com/openhandover/openhandover/internal/fault"
 	"github.com/openhandover/openhandover/internal/handover"
 	"github.com/openhandover/openhandover/internal/nid"
 	"github.com/openhandover/openhandover/internal/siblings"
+	"github.com/openhandover/openhandover/internal/store"
 )
 
 // previewed gives a plan that was worked out the shape of the API.
@@ -26,9 +28,44 @@ func previewed(p *handover.Preview) *model.HandoverPreview {
 	for i, it := range p.Items {
 		v.Rows = append(v.Rows, &model.PlanItem{Item: it, Position: i, Snag: snags[it.Problem]})
 	}
+	v.Marked = marked(p.FormerKeys)
+	siblings.Join(v.Marked.Contacts)
 	siblings.Join(v.Loads)
 	siblings.Join(v.Snags)
 	return v
+}
+
+// marked gives the contacts whose key mark was taken off the shape of the API.
+func marked(k handover.FormerKeys) *model.FormerKeyContacts {
+	out := &model.FormerKeyContacts{Total: k.Total, Contacts: []*model.FormerKeyContact{}}
+	for _, c := range k.First {
+		out.Contacts = append(out.Contacts, &model.FormerKeyContact{FormerKey: c})
+	}
+	return out
+}
+
+// formerKeys gives the contacts of a stored plan whose key mark was taken off.
+func formerKeys(ctx context.Context, h *ent.Handover) (*model.FormerKeyContacts, error) {
+	by, err := siblings.Load(ctx, h, oneOf{"formerKeyContacts"}, func(ctx context.Context, hs []*ent.Handover) (map[nid.ID]*model.FormerKeyContacts, error) {
+		q, err := store.Reader(ctx)
+		if err != nil {
+			return nil, err
+		}
+		ids := make([]nid.ID, len(hs))
+		for i, h := range hs {
+			ids[i] = h.ID
+		}
+		found, err := handover.FormerKeysOf(ctx, q, ids)
+		out := map[nid.ID]*model.FormerKeyContacts{}
+		var all []*model.FormerKeyContact
+		for _, id := range ids {
+			out[id] = marked(found[id])
+			all = append(all, out[id].Contacts...)
+		}
+		siblings.Join(all)
+		return out, err
+	})
+	return by[h.ID], err
 }
 
 // items pages what a plan would do. It is in memory.

@@ -68,6 +68,14 @@ func (r *ruleSetResolver) Fallback(ctx context.Context, obj *ent.RuleSet) (*ent.
 	return one(ctx, obj, "fallback", members, func(s *ent.RuleSet) nid.ID { return s.FallbackID })
 }
 
+func (r *ruleSetResolver) Department(ctx context.Context, obj *ent.RuleSet) (*ent.Department, error) {
+	return one(ctx, obj, "department", departments, func(s *ent.RuleSet) nid.ID { return s.DepartmentID })
+}
+
+func (r *ruleSetResolver) History(ctx context.Context, obj *ent.RuleSet) (*model.RuleSetHistory, error) {
+	return ruleHistory(obj)
+}
+
 func (r *Resolver) Rule() generated.RuleResolver { return &ruleResolver{r} }
 
 func (r *Resolver) RuleCondition() generated.RuleConditionResolver { return &ruleConditionResolver{r} }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 
 	"github.com/openhandover/openhandover/ent"
+	"github.com/openhandover/openhandover/ent/handover"
 	"github.com/openhandover/openhandover/graph/model"
 	"github.com/openhandover/openhandover/internal/nid"
 	"github.com/openhandover/openhandover/internal/rule"
@@ -52,9 +53,39 @@ func namedBy[T siblings.Row](ctx context.Context, r *model.Rule, field string, t
 	return out, err
 }
 
+// givenDays gives what is absent as 0, and a 0 as a number that is refused.
+func givenDays(n *int) int {
+	switch {
+	case n == nil:
+		return 0
+	case *n == 0:
+		return -1
+	}
+	return *n
+}
+
+// ruleHistory gives what a rule set stores of a history scope the shape of the API.
+func ruleHistory(set *ent.RuleSet) (*model.RuleSetHistory, error) {
+	h, err := rule.ReadHistory(set.History)
+	if err != nil || h == nil {
+		return nil, err
+	}
+	out := &model.RuleSetHistory{Mode: handover.HistoryMode(h.Mode)}
+	if h.Days > 0 {
+		out.Days = &h.Days
+	}
+	if h.ExpiresAfter > 0 {
+		out.ExpiresAfterDays = &h.ExpiresAfter
+	}
+	return out, nil
+}
+
 // ruleInput gives what the API takes the shape of the use case.
 func ruleInput(in model.SaveRuleSetInput) rule.Input {
-	out := rule.Input{ID: in.ID, Version: in.Version, Name: in.Name, Fallback: in.FallbackID, Automatic: in.Automatic}
+	out := rule.Input{ID: in.ID, Version: in.Version, Name: in.Name, Fallback: in.FallbackID, Automatic: in.Automatic, Department: in.DepartmentID, Message: in.Message}
+	if h := in.History; h != nil {
+		out.History = &rule.History{Mode: string(h.Mode), Days: givenDays(h.Days), ExpiresAfter: givenDays(h.ExpiresAfterDays)}
+	}
 	for _, r := range in.Rules {
 		one := rule.Rule{Tags: r.Tags, Departments: r.DepartmentIds, AddWay: r.AddWay, Method: r.Method, Members: r.MemberIds, Weights: r.Weights}
 		if r.Importance != nil {

@@ -107,6 +107,9 @@ var added = []string{
 	"Mutation.renewRecoveryCodes", "RenewRecoveryCodesPayload", "Mutation.addPasskey", "AddPasskeyInput", "AddPasskeyPayload", "Mutation.removePasskey", "RemovePasskeyInput", "RemovePasskeyPayload",
 	"Mutation.resetPassword", "ResetPasswordInput", "ResetPasswordPayload", "Mutation.resetAuthenticators", "ResetAuthenticatorsInput", "ResetAuthenticatorsPayload",
 	"Mutation.revokeSession", "RevokeSessionInput", "RevokeSessionPayload", "Mutation.revokeSessions", "RevokeSessionsInput", "RevokeSessionsPayload",
+	"Handover.formerKeyContacts", "HandoverPreview.formerKeyContacts", "FormerKeyContacts", "FormerKeyContact", "HandoverPreview.history", "HandoverPreview.startAt",
+	"PlanProblem.executableFrom", "SuccessorLoad.promised", "TransferReason.LEAVER_STATUS", "RuleSet.department", "RuleSet.history", "RuleSetHistory", "RuleSetHistoryInput",
+	"SaveRuleSetInput.departmentId", "SaveRuleSetInput.history", "SaveRuleSetInput.message",
 	"Permission.PROVISION_MEMBERS", "Member.departureHeldAt", "MemberFilter.departureHeld", "DeactivateMemberInput.confirmMassDeparture",
 }
 

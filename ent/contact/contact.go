@@ -41,6 +41,10 @@ const (
 	FieldCompany = "company"
 	// FieldImportance holds the string denoting the importance field in the database.
 	FieldImportance = "importance"
+	// FieldKeyUntil holds the string denoting the key_until field in the database.
+	FieldKeyUntil = "key_until"
+	// FieldKeyChangedByID holds the string denoting the key_changed_by_id field in the database.
+	FieldKeyChangedByID = "key_changed_by_id"
 	// FieldChatConsent holds the string denoting the chat_consent field in the database.
 	FieldChatConsent = "chat_consent"
 	// FieldAccountableID holds the string denoting the accountable_id field in the database.
@@ -51,6 +55,8 @@ const (
 	FieldProtected = "protected"
 	// EdgeAccountable holds the string denoting the accountable edge name in mutations.
 	EdgeAccountable = "accountable"
+	// EdgeKeyChangedBy holds the string denoting the key_changed_by edge name in mutations.
+	EdgeKeyChangedBy = "key_changed_by"
 	// Table holds the table name of the contact in the database.
 	Table = "contacts"
 	// AccountableTable is the table that holds the accountable relation/edge.
@@ -60,6 +66,13 @@ const (
 	AccountableInverseTable = "members"
 	// AccountableColumn is the table column denoting the accountable relation/edge.
 	AccountableColumn = "accountable_id"
+	// KeyChangedByTable is the table that holds the key_changed_by relation/edge.
+	KeyChangedByTable = "contacts"
+	// KeyChangedByInverseTable is the table name for the Member entity.
+	// It exists in this package in order to avoid circular dependency with the "member" package.
+	KeyChangedByInverseTable = "members"
+	// KeyChangedByColumn is the table column denoting the key_changed_by relation/edge.
+	KeyChangedByColumn = "key_changed_by_id"
 )
 
 // Columns holds all SQL columns for contact fields.
@@ -77,6 +90,8 @@ var Columns = []string{
 	FieldType,
 	FieldCompany,
 	FieldImportance,
+	FieldKeyUntil,
+	FieldKeyChangedByID,
 	FieldChatConsent,
 	FieldAccountableID,
 	FieldAccountableAnswers,
@@ -263,6 +278,16 @@ func ByImportance(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldImportance, opts...).ToFunc()
 }
 
+// ByKeyUntil orders the results by the key_until field.
+func ByKeyUntil(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldKeyUntil, opts...).ToFunc()
+}
+
+// ByKeyChangedByID orders the results by the key_changed_by_id field.
+func ByKeyChangedByID(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldKeyChangedByID, opts...).ToFunc()
+}
+
 // ByChatConsent orders the results by the chat_consent field.
 func ByChatConsent(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldChatConsent, opts...).ToFunc()
@@ -289,10 +314,24 @@ func ByAccountableField(field string, opts ...sql.OrderTermOption) OrderOption {
 		sqlgraph.OrderByNeighborTerms(s, newAccountableStep(), sql.OrderByField(field, opts...))
 	}
 }
+
+// ByKeyChangedByField orders the results by key_changed_by field.
+func ByKeyChangedByField(field string, opts ...sql.OrderTermOption) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborTerms(s, newKeyChangedByStep(), sql.OrderByField(field, opts...))
+	}
+}
 func newAccountableStep() *sqlgraph.Step {
 	return sqlgraph.NewStep(
 		sqlgraph.From(Table, FieldID),
 		sqlgraph.To(AccountableInverseTable, FieldID),
 		sqlgraph.Edge(sqlgraph.M2O, false, AccountableTable, AccountableColumn),
+	)
+}
+func newKeyChangedByStep() *sqlgraph.Step {
+	return sqlgraph.NewStep(
+		sqlgraph.From(Table, FieldID),
+		sqlgraph.To(KeyChangedByInverseTable, FieldID),
+		sqlgraph.Edge(sqlgraph.M2O, false, KeyChangedByTable, KeyChangedByColumn),
 	)
 }

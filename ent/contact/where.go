@@ -106,6 +106,16 @@ func Company(v string) predicate.Contact {
 	return predicate.Contact(sql.FieldEQ(FieldCompany, v))
 }
 
+// KeyUntil applies equality check predicate on the "key_until" field. It's identical to KeyUntilEQ.
+func KeyUntil(v time.Time) predicate.Contact {
+	return predicate.Contact(sql.FieldEQ(FieldKeyUntil, v))
+}
+
+// KeyChangedByID applies equality check predicate on the "key_changed_by_id" field. It's identical to KeyChangedByIDEQ.
+func KeyChangedByID(v nid.ID) predicate.Contact {
+	return predicate.Contact(sql.FieldEQ(FieldKeyChangedByID, v))
+}
+
 // AccountableID applies equality check predicate on the "accountable_id" field. It's identical to AccountableIDEQ.
 func AccountableID(v nid.ID) predicate.Contact {
 	return predicate.Contact(sql.FieldEQ(FieldAccountableID, v))
@@ -701,6 +711,86 @@ func ImportanceNotIn(vs ...Importance) predicate.Contact {
 	return predicate.Contact(sql.FieldNotIn(FieldImportance, vs...))
 }
 
+// KeyUntilEQ applies the EQ predicate on the "key_until" field.
+func KeyUntilEQ(v time.Time) predicate.Contact {
+	return predicate.Contact(sql.FieldEQ(FieldKeyUntil, v))
+}
+
+// KeyUntilNEQ applies the NEQ predicate on the "key_until" field.
+func KeyUntilNEQ(v time.Time) predicate.Contact {
+	return predicate.Contact(sql.FieldNEQ(FieldKeyUntil, v))
+}
+
+// KeyUntilIn applies the In predicate on the "key_until" field.
+func KeyUntilIn(vs ...time.Time) predicate.Contact {
+	return predicate.Contact(sql.FieldIn(FieldKeyUntil, vs...))
+}
+
+// KeyUntilNotIn applies the NotIn predicate on the "key_until" field.
+func KeyUntilNotIn(vs ...time.Time) predicate.Contact {
+	return predicate.Contact(sql.FieldNotIn(FieldKeyUntil, vs...))
+}
+
+// KeyUntilGT applies the GT predicate on the "key_until" field.
+func KeyUntilGT(v time.Time) predicate.Contact {
+	return predicate.Contact(sql.FieldGT(FieldKeyUntil, v))
+}
+
+// KeyUntilGTE applies the GTE predicate on the "key_until" field.
+func KeyUntilGTE(v time.Time) predicate.Contact {
+	return predicate.Contact(sql.FieldGTE(FieldKeyUntil, v))
+}
+
+// KeyUntilLT applies the LT predicate on the "key_until" field.
+func KeyUntilLT(v time.Time) predicate.Contact {
+	return predicate.Contact(sql.FieldLT(FieldKeyUntil, v))
+}
+
+// KeyUntilLTE applies the LTE predicate on the "key_until" field.
+func KeyUntilLTE(v time.Time) predicate.Contact {
+	return predicate.Contact(sql.FieldLTE(FieldKeyUntil, v))
+}
+
+// KeyUntilIsNil applies the IsNil predicate on the "key_until" field.
+func KeyUntilIsNil() predicate.Contact {
+	return predicate.Contact(sql.FieldIsNull(FieldKeyUntil))
+}
+
+// KeyUntilNotNil applies the NotNil predicate on the "key_until" field.
+func KeyUntilNotNil() predicate.Contact {
+	return predicate.Contact(sql.FieldNotNull(FieldKeyUntil))
+}
+
+// KeyChangedByIDEQ applies the EQ predicate on the "key_changed_by_id" field.
+func KeyChangedByIDEQ(v nid.ID) predicate.Contact {
+	return predicate.Contact(sql.FieldEQ(FieldKeyChangedByID, v))
+}
+
+// KeyChangedByIDNEQ applies the NEQ predicate on the "key_changed_by_id" field.
+func KeyChangedByIDNEQ(v nid.ID) predicate.Contact {
+	return predicate.Contact(sql.FieldNEQ(FieldKeyChangedByID, v))
+}
+
+// KeyChangedByIDIn applies the In predicate on the "key_changed_by_id" field.
+func KeyChangedByIDIn(vs ...nid.ID) predicate.Contact {
+	return predicate.Contact(sql.FieldIn(FieldKeyChangedByID, vs...))
+}
+
+// KeyChangedByIDNotIn applies the NotIn predicate on the "key_changed_by_id" field.
+func KeyChangedByIDNotIn(vs ...nid.ID) predicate.Contact {
+	return predicate.Contact(sql.FieldNotIn(FieldKeyChangedByID, vs...))
+}
+
+// KeyChangedByIDIsNil applies the IsNil predicate on the "key_changed_by_id" field.
+func KeyChangedByIDIsNil() predicate.Contact {
+	return predicate.Contact(sql.FieldIsNull(FieldKeyChangedByID))
+}
+
+// KeyChangedByIDNotNil applies the NotNil predicate on the "key_changed_by_id" field.
+func KeyChangedByIDNotNil() predicate.Contact {
+	return predicate.Contact(sql.FieldNotNull(FieldKeyChangedByID))
+}
+
 // ChatConsentEQ applies the EQ predicate on the "chat_consent" field.
 func ChatConsentEQ(v ChatConsent) predicate.Contact {
 	return predicate.Contact(sql.FieldEQ(FieldChatConsent, v))
@@ -776,6 +866,29 @@ func HasAccountable() predicate.Contact {
 func HasAccountableWith(preds ...predicate.Member) predicate.Contact {
 	return predicate.Contact(func(s *sql.Selector) {
 		step := newAccountableStep()
+		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
+			for _, p := range preds {
+				p(s)
+			}
+		})
+	})
+}
+
+// HasKeyChangedBy applies the HasEdge predicate on the "key_changed_by" edge.
+func HasKeyChangedBy() predicate.Contact {
+	return predicate.Contact(func(s *sql.Selector) {
+		step := sqlgraph.NewStep(
+			sqlgraph.From(Table, FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, KeyChangedByTable, KeyChangedByColumn),
+		)
+		sqlgraph.HasNeighbors(s, step)
+	})
+}
+
+// HasKeyChangedByWith applies the HasEdge predicate on the "key_changed_by" edge with a given conditions (other predicates).
+func HasKeyChangedByWith(preds ...predicate.Member) predicate.Contact {
+	return predicate.Contact(func(s *sql.Selector) {
+		step := newKeyChangedByStep()
 		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
 			for _, p := range preds {
 				p(s)

@@ -190,10 +190,12 @@ var (
 		{Name: "type", Type: field.TypeEnum, Enums: []string{"WECHAT", "WECOM", "OTHER"}, Default: "WECHAT"},
 		{Name: "company", Type: field.TypeString, Nullable: true},
 		{Name: "importance", Type: field.TypeEnum, Enums: []string{"NORMAL", "KEY"}, Default: "NORMAL"},
+		{Name: "key_until", Type: field.TypeTime, Nullable: true},
 		{Name: "chat_consent", Type: field.TypeEnum, Enums: []string{"UNKNOWN", "AGREED", "REFUSED"}, Default: "UNKNOWN"},
 		{Name: "accountable_answers", Type: field.TypeBool, Default: true},
 		{Name: "protected", Type: field.TypeBool, Default: false},
 		{Name: "accountable_id", Type: field.TypeUUID},
+		{Name: "key_changed_by_id", Type: field.TypeUUID, Nullable: true},
 	}
 	// ContactsTable holds the schema information for the "contacts" table.
 	ContactsTable = &schema.Table{
@@ -203,9 +205,15 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "contacts_members_accountable",
-				Columns:    []*schema.Column{ContactsColumns[16]},
+				Columns:    []*schema.Column{ContactsColumns[17]},
 				RefColumns: []*schema.Column{MembersColumns[0]},
 				OnDelete:   schema.NoAction,
+			},
+			{
+				Symbol:     "contacts_members_key_changed_by",
+				Columns:    []*schema.Column{ContactsColumns[18]},
+				RefColumns: []*schema.Column{MembersColumns[0]},
+				OnDelete:   schema.SetNull,
 			},
 		},
 		Indexes: []*schema.Index{
@@ -245,12 +253,20 @@ var (
 			{
 				Name:    "contact_corp_id_accountable_id",
 				Unique:  false,
-				Columns: []*schema.Column{ContactsColumns[1], ContactsColumns[16]},
+				Columns: []*schema.Column{ContactsColumns[1], ContactsColumns[17]},
+			},
+			{
+				Name:    "contact_corp_id_key_changed_by_id",
+				Unique:  false,
+				Columns: []*schema.Column{ContactsColumns[1], ContactsColumns[18]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "key_changed_by_id IS NOT NULL",
+				},
 			},
 			{
 				Name:    "contact_corp_id_protected_id",
 				Unique:  false,
-				Columns: []*schema.Column{ContactsColumns[1], ContactsColumns[15], ContactsColumns[0]},
+				Columns: []*schema.Column{ContactsColumns[1], ContactsColumns[16], ContactsColumns[0]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "protected",
 				},
@@ -1410,7 +1426,9 @@ var (
 		{Name: "name", Type: field.TypeString},
 		{Name: "rules", Type: field.TypeJSON, SchemaType: map[string]string{"postgres": "json"}},
 		{Name: "automatic", Type: field.TypeBool, Default: false},
+		{Name: "history", Type: field.TypeJSON, Nullable: true, SchemaType: map[string]string{"postgres": "json"}},
 		{Name: "fallback_id", Type: field.TypeUUID, Nullable: true},
+		{Name: "department_id", Type: field.TypeUUID, Nullable: true},
 	}
 	// RuleSetsTable holds the schema information for the "rule_sets" table.
 	RuleSetsTable = &schema.Table{
@@ -1420,8 +1438,14 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "rule_sets_members_fallback",
-				Columns:    []*schema.Column{RuleSetsColumns[8]},
+				Columns:    []*schema.Column{RuleSetsColumns[9]},
 				RefColumns: []*schema.Column{MembersColumns[0]},
+				OnDelete:   schema.SetNull,
+			},
+			{
+				Symbol:     "rule_sets_departments_department",
+				Columns:    []*schema.Column{RuleSetsColumns[10]},
+				RefColumns: []*schema.Column{DepartmentsColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
 		},
@@ -1439,7 +1463,12 @@ var (
 			{
 				Name:    "ruleset_corp_id_fallback_id",
 				Unique:  false,
-				Columns: []*schema.Column{RuleSetsColumns[1], RuleSetsColumns[8]},
+				Columns: []*schema.Column{RuleSetsColumns[1], RuleSetsColumns[9]},
+			},
+			{
+				Name:    "ruleset_corp_id_department_id",
+				Unique:  false,
+				Columns: []*schema.Column{RuleSetsColumns[1], RuleSetsColumns[10]},
 			},
 			{
 				Name:    "ruleset_corp_id_created_at_id",
@@ -1539,7 +1568,7 @@ var (
 		{Name: "position", Type: field.TypeInt},
 		{Name: "kind", Type: field.TypeEnum, Enums: []string{"CONTACT", "GROUP"}},
 		{Name: "status", Type: field.TypeEnum, Enums: []string{"PLANNED", "WAITING", "COMPLETED", "REFUSED", "LIMIT_REACHED", "SKIPPED", "FAILED", "CANCELLED", "REVERTED"}, Default: "PLANNED"},
-		{Name: "reason", Type: field.TypeEnum, Nullable: true, Enums: []string{"OWNER_CHANGED", "NOT_FOLLOWED", "SUCCESSOR_INELIGIBLE", "SUCCESSOR_FULL", "CUSTOMER_REFUSED", "COOL_DOWN", "IN_PROGRESS", "WINDOW_CLOSED", "PLATFORM_ERROR", "CHANGED_SINCE", "SUCCESSOR_NOT_ACTIVE", "SUCCESSOR_CONTACT_DISABLED", "SUCCESSOR_OUT_OF_SCOPE", "NO_SUCCESSOR", "GROUP_FULL", "NEEDS_APPROVAL", "NOT_PERMITTED", "UNEXPECTED"}},
+		{Name: "reason", Type: field.TypeEnum, Nullable: true, Enums: []string{"OWNER_CHANGED", "NOT_FOLLOWED", "SUCCESSOR_INELIGIBLE", "SUCCESSOR_FULL", "CUSTOMER_REFUSED", "COOL_DOWN", "IN_PROGRESS", "WINDOW_CLOSED", "PLATFORM_ERROR", "CHANGED_SINCE", "SUCCESSOR_NOT_ACTIVE", "SUCCESSOR_CONTACT_DISABLED", "SUCCESSOR_OUT_OF_SCOPE", "NO_SUCCESSOR", "LEAVER_STATUS", "GROUP_FULL", "NEEDS_APPROVAL", "NOT_PERMITTED", "UNEXPECTED"}},
 		{Name: "detail", Type: field.TypeString, Nullable: true},
 		{Name: "because", Type: field.TypeString, Nullable: true},
 		{Name: "merged", Type: field.TypeBool, Default: false},
@@ -1794,6 +1823,7 @@ func init() {
 	ApprovalsTable.ForeignKeys[0].RefTable = HandoversTable
 	ApprovalsTable.ForeignKeys[1].RefTable = MembersTable
 	ContactsTable.ForeignKeys[0].RefTable = MembersTable
+	ContactsTable.ForeignKeys[1].RefTable = MembersTable
 	ContactsTable.Annotation = &entsql.Annotation{}
 	ContactsTable.Annotation.Checks = map[string]string{
 		"contacts_accountable": "accountable_answers",
@@ -1866,6 +1896,7 @@ func init() {
 	ReviewItemsTable.ForeignKeys[2].RefTable = MembersTable
 	ReviewItemsTable.ForeignKeys[3].RefTable = MembersTable
 	RuleSetsTable.ForeignKeys[0].RefTable = MembersTable
+	RuleSetsTable.ForeignKeys[1].RefTable = DepartmentsTable
 	ServiceTokensTable.ForeignKeys[0].RefTable = DepartmentsTable
 	ServiceTokensTable.ForeignKeys[1].RefTable = MembersTable
 	TransfersTable.ForeignKeys[0].RefTable = HandoversTable

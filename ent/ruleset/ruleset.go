@@ -32,8 +32,14 @@ const (
 	FieldFallbackID = "fallback_id"
 	// FieldAutomatic holds the string denoting the automatic field in the database.
 	FieldAutomatic = "automatic"
+	// FieldDepartmentID holds the string denoting the department_id field in the database.
+	FieldDepartmentID = "department_id"
+	// FieldHistory holds the string denoting the history field in the database.
+	FieldHistory = "history"
 	// EdgeFallback holds the string denoting the fallback edge name in mutations.
 	EdgeFallback = "fallback"
+	// EdgeDepartment holds the string denoting the department edge name in mutations.
+	EdgeDepartment = "department"
 	// Table holds the table name of the ruleset in the database.
 	Table = "rule_sets"
 	// FallbackTable is the table that holds the fallback relation/edge.
@@ -43,6 +49,13 @@ const (
 	FallbackInverseTable = "members"
 	// FallbackColumn is the table column denoting the fallback relation/edge.
 	FallbackColumn = "fallback_id"
+	// DepartmentTable is the table that holds the department relation/edge.
+	DepartmentTable = "rule_sets"
+	// DepartmentInverseTable is the table name for the Department entity.
+	// It exists in this package in order to avoid circular dependency with the "department" package.
+	DepartmentInverseTable = "departments"
+	// DepartmentColumn is the table column denoting the department relation/edge.
+	DepartmentColumn = "department_id"
 )
 
 // Columns holds all SQL columns for ruleset fields.
@@ -56,6 +69,8 @@ var Columns = []string{
 	FieldRules,
 	FieldFallbackID,
 	FieldAutomatic,
+	FieldDepartmentID,
+	FieldHistory,
 }
 
 // ValidColumn reports if the column name is valid (part of the table columns).
@@ -131,10 +146,22 @@ func ByAutomatic(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldAutomatic, opts...).ToFunc()
 }
 
+// ByDepartmentID orders the results by the department_id field.
+func ByDepartmentID(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldDepartmentID, opts...).ToFunc()
+}
+
 // ByFallbackField orders the results by fallback field.
 func ByFallbackField(field string, opts ...sql.OrderTermOption) OrderOption {
 	return func(s *sql.Selector) {
 		sqlgraph.OrderByNeighborTerms(s, newFallbackStep(), sql.OrderByField(field, opts...))
+	}
+}
+
+// ByDepartmentField orders the results by department field.
+func ByDepartmentField(field string, opts ...sql.OrderTermOption) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborTerms(s, newDepartmentStep(), sql.OrderByField(field, opts...))
 	}
 }
 func newFallbackStep() *sqlgraph.Step {
@@ -142,5 +169,12 @@ func newFallbackStep() *sqlgraph.Step {
 		sqlgraph.From(Table, FieldID),
 		sqlgraph.To(FallbackInverseTable, FieldID),
 		sqlgraph.Edge(sqlgraph.M2O, false, FallbackTable, FallbackColumn),
+	)
+}
+func newDepartmentStep() *sqlgraph.Step {
+	return sqlgraph.NewStep(
+		sqlgraph.From(Table, FieldID),
+		sqlgraph.To(DepartmentInverseTable, FieldID),
+		sqlgraph.Edge(sqlgraph.M2O, false, DepartmentTable, DepartmentColumn),
 	)
 }

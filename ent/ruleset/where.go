@@ -91,6 +91,11 @@ func Automatic(v bool) predicate.RuleSet {
 	return predicate.RuleSet(sql.FieldEQ(FieldAutomatic, v))
 }
 
+// DepartmentID applies equality check predicate on the "department_id" field. It's identical to DepartmentIDEQ.
+func DepartmentID(v nid.ID) predicate.RuleSet {
+	return predicate.RuleSet(sql.FieldEQ(FieldDepartmentID, v))
+}
+
 // CorpIDEQ applies the EQ predicate on the "corp_id" field.
 func CorpIDEQ(v nid.ID) predicate.RuleSet {
 	return predicate.RuleSet(sql.FieldEQ(FieldCorpID, v))
@@ -356,6 +361,46 @@ func AutomaticNEQ(v bool) predicate.RuleSet {
 	return predicate.RuleSet(sql.FieldNEQ(FieldAutomatic, v))
 }
 
+// DepartmentIDEQ applies the EQ predicate on the "department_id" field.
+func DepartmentIDEQ(v nid.ID) predicate.RuleSet {
+	return predicate.RuleSet(sql.FieldEQ(FieldDepartmentID, v))
+}
+
+// DepartmentIDNEQ applies the NEQ predicate on the "department_id" field.
+func DepartmentIDNEQ(v nid.ID) predicate.RuleSet {
+	return predicate.RuleSet(sql.FieldNEQ(FieldDepartmentID, v))
+}
+
+// DepartmentIDIn applies the In predicate on the "department_id" field.
+func DepartmentIDIn(vs ...nid.ID) predicate.RuleSet {
+	return predicate.RuleSet(sql.FieldIn(FieldDepartmentID, vs...))
+}
+
+// DepartmentIDNotIn applies the NotIn predicate on the "department_id" field.
+func DepartmentIDNotIn(vs ...nid.ID) predicate.RuleSet {
+	return predicate.RuleSet(sql.FieldNotIn(FieldDepartmentID, vs...))
+}
+
+// DepartmentIDIsNil applies the IsNil predicate on the "department_id" field.
+func DepartmentIDIsNil() predicate.RuleSet {
+	return predicate.RuleSet(sql.FieldIsNull(FieldDepartmentID))
+}
+
+// DepartmentIDNotNil applies the NotNil predicate on the "department_id" field.
+func DepartmentIDNotNil() predicate.RuleSet {
+	return predicate.RuleSet(sql.FieldNotNull(FieldDepartmentID))
+}
+
+// HistoryIsNil applies the IsNil predicate on the "history" field.
+func HistoryIsNil() predicate.RuleSet {
+	return predicate.RuleSet(sql.FieldIsNull(FieldHistory))
+}
+
+// HistoryNotNil applies the NotNil predicate on the "history" field.
+func HistoryNotNil() predicate.RuleSet {
+	return predicate.RuleSet(sql.FieldNotNull(FieldHistory))
+}
+
 // HasFallback applies the HasEdge predicate on the "fallback" edge.
 func HasFallback() predicate.RuleSet {
 	return predicate.RuleSet(func(s *sql.Selector) {
@@ -371,6 +416,29 @@ func HasFallback() predicate.RuleSet {
 func HasFallbackWith(preds ...predicate.Member) predicate.RuleSet {
 	return predicate.RuleSet(func(s *sql.Selector) {
 		step := newFallbackStep()
+		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
+			for _, p := range preds {
+				p(s)
+			}
+		})
+	})
+}
+
+// HasDepartment applies the HasEdge predicate on the "department" edge.
+func HasDepartment() predicate.RuleSet {
+	return predicate.RuleSet(func(s *sql.Selector) {
+		step := sqlgraph.NewStep(
+			sqlgraph.From(Table, FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, DepartmentTable, DepartmentColumn),
+		)
+		sqlgraph.HasNeighbors(s, step)
+	})
+}
+
+// HasDepartmentWith applies the HasEdge predicate on the "department" edge with a given conditions (other predicates).
+func HasDepartmentWith(preds ...predicate.Department) predicate.RuleSet {
+	return predicate.RuleSet(func(s *sql.Selector) {
+		step := newDepartmentStep()
 		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
 			for _, p := range preds {
 				p(s)

@@ -120,11 +120,11 @@ func init() {
 	// contact.DefaultUpdatedAt holds the default value on creation for the updated_at field.
 	contact.DefaultUpdatedAt = contactDescUpdatedAt.Default.(func() time.Time)
 	// contactDescAccountableAnswers is the schema descriptor for accountable_answers field.
-	contactDescAccountableAnswers := contactFields[8].Descriptor()
+	contactDescAccountableAnswers := contactFields[10].Descriptor()
 	// contact.DefaultAccountableAnswers holds the default value on creation for the accountable_answers field.
 	contact.DefaultAccountableAnswers = contactDescAccountableAnswers.Default.(bool)
 	// contactDescProtected is the schema descriptor for protected field.
-	contactDescProtected := contactFields[9].Descriptor()
+	contactDescProtected := contactFields[11].Descriptor()
 	// contact.DefaultProtected holds the default value on creation for the protected field.
 	contact.DefaultProtected = contactDescProtected.Default.(bool)
 	// contactDescID is the schema descriptor for id field.

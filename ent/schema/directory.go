@@ -133,6 +133,8 @@ func (Contact) Fields() []ent.Field {
 		field.Enum("type").Values("WECHAT", "WECOM", "OTHER").Default("WECHAT"),
 		field.String("company").Optional().Nillable(),
 		field.Enum("importance").Values("NORMAL", "KEY").Default("NORMAL"),
+		field.Time("key_until").Optional().Nillable().Comment("When it last stopped being KEY: it counts as KEY for approval for a while after."),
+		maybeID("key_changed_by_id"),
 		field.Enum("chat_consent").Values("UNKNOWN", "AGREED", "REFUSED").Default("UNKNOWN").Comment("Whether the contact agreed to having chats archived."),
 		field.UUID("accountable_id", nid.ID{}),
 		field.Bool("accountable_answers").Default(true).Immutable(),
@@ -142,7 +144,10 @@ func (Contact) Fields() []ent.Field {
 
 // Edges are the foreign keys.
 func (Contact) Edges() []ent.Edge {
-	return []ent.Edge{edge.To("accountable", Member.Type).Unique().Required().Field("accountable_id")}
+	return []ent.Edge{
+		edge.To("accountable", Member.Type).Unique().Required().Field("accountable_id"),
+		edge.To("key_changed_by", Member.Type).Unique().Field("key_changed_by_id"),
+	}
 }
 
 // Annotations are the table's checks.
@@ -159,6 +164,7 @@ func (Contact) Indexes() []ent.Index {
 		index.Fields("corp_id", "created_at", "id"),
 		index.Fields("corp_id", "updated_at", "id"),
 		index.Fields("corp_id", "accountable_id"),
+		index.Fields("corp_id", "key_changed_by_id").Annotations(entsql.IndexWhere("key_changed_by_id IS NOT NULL")),
 		index.Fields("corp_id", "protected", "id").Annotations(entsql.IndexWhere("protected")),
 	}
 }

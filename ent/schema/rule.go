@@ -25,12 +25,17 @@ func (RuleSet) Fields() []ent.Field {
 		field.JSON("rules", json.RawMessage{}).SchemaType(map[string]string{dialect.Postgres: "json"}).Comment("In the order in which they are tried."),
 		maybeID("fallback_id"),
 		field.Bool("automatic").Default(false).Comment("Plans by itself when a member departs."),
+		maybeID("department_id"),
+		field.JSON("history", json.RawMessage{}).Optional().SchemaType(map[string]string{dialect.Postgres: "json"}).Comment("What of a leaver's chats the successors may read, in days; absent: nothing."),
 	}
 }
 
 // Edges are the foreign keys.
 func (RuleSet) Edges() []ent.Edge {
-	return []ent.Edge{edge.To("fallback", Member.Type).Unique().Field("fallback_id")}
+	return []ent.Edge{
+		edge.To("fallback", Member.Type).Unique().Field("fallback_id"),
+		edge.To("department", Department.Type).Unique().Field("department_id"),
+	}
 }
 
 // Indexes are the ways rows are found.
@@ -38,6 +43,7 @@ func (RuleSet) Indexes() []ent.Index {
 	return []ent.Index{
 		index.Fields("corp_id", "name").Unique(),
 		index.Fields("corp_id", "fallback_id"),
+		index.Fields("corp_id", "department_id"),
 		index.Fields("corp_id", "created_at", "id"),
 	}
 }

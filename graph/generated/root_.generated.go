@@ -38,6 +38,7 @@ type Config = graphql.Config[ResolverRoot, DirectiveRoot, ComplexityRoot]
 type ResolverRoot interface {
 	AccessReview() AccessReviewResolver
 	Approval() ApprovalResolver
+	ApprovalPolicy() ApprovalPolicyResolver
 	AuditEntry() AuditEntryResolver
 	Checkpoint() CheckpointResolver
 	Contact() ContactResolver
@@ -46,6 +47,7 @@ type ResolverRoot interface {
 	DualControlOff() DualControlOffResolver
 	Export() ExportResolver
 	Follow() FollowResolver
+	FormerKeyContact() FormerKeyContactResolver
 	Grant() GrantResolver
 	Group() GroupResolver
 	Handover() HandoverResolver
@@ -58,7 +60,6 @@ type ResolverRoot interface {
 	Message() MessageResolver
 	Mutation() MutationResolver
 	OwnershipPeriod() OwnershipPeriodResolver
-	PendingChange() PendingChangeResolver
 	PendingGrant() PendingGrantResolver
 	PlanItem() PlanItemResolver
 	PlanProblem() PlanProblemResolver
@@ -129,7 +130,6 @@ type ComplexityRoot struct {
 	ApprovalPolicy struct {
 		Above             func(childComplexity int) int
 		Approvals         func(childComplexity int) int
-		Earlier           func(childComplexity int) int
 		ExpiresAfterHours func(childComplexity int) int
 		KeyContacts       func(childComplexity int) int
 		Version           func(childComplexity int) int
@@ -254,7 +254,6 @@ type ComplexityRoot struct {
 	}
 
 	CreateServiceTokenPayload struct {
-		Pending      func(childComplexity int) int
 		Secret       func(childComplexity int) int
 		ServiceToken func(childComplexity int) int
 	}
@@ -340,17 +339,8 @@ type ComplexityRoot struct {
 	}
 
 	DualControlOff struct {
-		EffectiveAt func(childComplexity int) int
 		LapsesAt    func(childComplexity int) int
 		RequestedBy func(childComplexity int) int
-	}
-
-	EarlierPolicy struct {
-		Above             func(childComplexity int) int
-		Approvals         func(childComplexity int) int
-		ExpiresAfterHours func(childComplexity int) int
-		KeyContacts       func(childComplexity int) int
-		Until             func(childComplexity int) int
 	}
 
 	EnrolTotpPayload struct {
@@ -415,6 +405,17 @@ type ComplexityRoot struct {
 	ForecastShare struct {
 		Contacts func(childComplexity int) int
 		Groups   func(childComplexity int) int
+	}
+
+	FormerKeyContact struct {
+		ChangedBy func(childComplexity int) int
+		Contact   func(childComplexity int) int
+		Until     func(childComplexity int) int
+	}
+
+	FormerKeyContacts struct {
+		Contacts func(childComplexity int) int
+		Total    func(childComplexity int) int
 	}
 
 	Grant struct {
@@ -493,6 +494,7 @@ type ComplexityRoot struct {
 		ExecutedBy        func(childComplexity int) int
 		FinishedAt        func(childComplexity int) int
 		FollowUpOf        func(childComplexity int) int
+		FormerKeyContacts func(childComplexity int) int
 		History           func(childComplexity int) int
 		HoldReason        func(childComplexity int) int
 		ID                func(childComplexity int) int
@@ -504,7 +506,6 @@ type ComplexityRoot struct {
 		Progress          func(childComplexity int) int
 		Reason            func(childComplexity int) int
 		RequestedBy       func(childComplexity int) int
-		Responsible       func(childComplexity int) int
 		ResumeAt          func(childComplexity int) int
 		RevertOf          func(childComplexity int) int
 		RevertedBy        func(childComplexity int) int
@@ -531,15 +532,17 @@ type ComplexityRoot struct {
 	}
 
 	HandoverPreview struct {
-		ApprovalReasons   func(childComplexity int) int
 		ApprovalsRequired func(childComplexity int) int
 		Contacts          func(childComplexity int) int
 		Digest            func(childComplexity int) int
 		Forecast          func(childComplexity int) int
+		FormerKeyContacts func(childComplexity int) int
 		Groups            func(childComplexity int) int
+		History           func(childComplexity int) int
 		Immediate         func(childComplexity int) int
 		Items             func(childComplexity int, first *int, after *string, offset *int) int
 		Problems          func(childComplexity int) int
+		StartAt           func(childComplexity int) int
 		Successors        func(childComplexity int) int
 		Total             func(childComplexity int) int
 	}
@@ -634,10 +637,6 @@ type ComplexityRoot struct {
 		Start        func(childComplexity int) int
 	}
 
-	LinkIdentityPayload struct {
-		URL func(childComplexity int) int
-	}
-
 	Member struct {
 		ArchivedAt             func(childComplexity int) int
 		ContactCount           func(childComplexity int) int
@@ -717,7 +716,6 @@ type ComplexityRoot struct {
 		ExecuteHandover        func(childComplexity int, input model.ExecuteHandoverInput) int
 		GrantRole              func(childComplexity int, input model.GrantRoleInput) int
 		HandOver               func(childComplexity int, input model.HandOverInput) int
-		LinkIdentity           func(childComplexity int, input model.LinkIdentityInput) int
 		PublishDataPolicy      func(childComplexity int, input model.PublishDataPolicyInput) int
 		ReinstateMember        func(childComplexity int, input model.ReinstateMemberInput) int
 		RejectHandover         func(childComplexity int, input model.RejectHandoverInput) int
@@ -753,7 +751,6 @@ type ComplexityRoot struct {
 		UpdateGroup            func(childComplexity int, input model.UpdateGroupInput) int
 		VerifyIdentity         func(childComplexity int, input model.VerifyIdentityInput) int
 		WithdrawDataPolicy     func(childComplexity int, input model.WithdrawDataPolicyInput) int
-		WithdrawPendingChange  func(childComplexity int, input model.WithdrawPendingChangeInput) int
 	}
 
 	OwnershipPeriod struct {
@@ -782,17 +779,6 @@ type ComplexityRoot struct {
 		Ceremony  func(childComplexity int) int
 		ExpiresAt func(childComplexity int) int
 		Options   func(childComplexity int) int
-	}
-
-	PendingChange struct {
-		Asked       func(childComplexity int) int
-		EffectiveAt func(childComplexity int) int
-		ID          func(childComplexity int) int
-		LapsesAt    func(childComplexity int) int
-		Operation   func(childComplexity int) int
-		RequestedAt func(childComplexity int) int
-		RequestedBy func(childComplexity int) int
-		SubjectID   func(childComplexity int) int
 	}
 
 	PendingGrant struct {
@@ -829,12 +815,13 @@ type ComplexityRoot struct {
 	}
 
 	PlanProblem struct {
-		Blocking  func(childComplexity int) int
-		Items     func(childComplexity int) int
-		Kind      func(childComplexity int) int
-		Message   func(childComplexity int) int
-		Reason    func(childComplexity int) int
-		Successor func(childComplexity int) int
+		Blocking       func(childComplexity int) int
+		ExecutableFrom func(childComplexity int) int
+		Items          func(childComplexity int) int
+		Kind           func(childComplexity int) int
+		Message        func(childComplexity int) int
+		Reason         func(childComplexity int) int
+		Successor      func(childComplexity int) int
 	}
 
 	PublishDataPolicyPayload struct {
@@ -860,7 +847,6 @@ type ComplexityRoot struct {
 		Node               func(childComplexity int, id nid.ID) int
 		Nodes              func(childComplexity int, ids []nid.ID) int
 		PasskeyChallenge   func(childComplexity int, purpose identity.Purpose) int
-		PendingChanges     func(childComplexity int) int
 		PendingGrants      func(childComplexity int) int
 		PreviewHandover    func(childComplexity int, input handover.Input) int
 		Roles              func(childComplexity int, first *int, after *string, offset *int) int
@@ -1003,14 +989,16 @@ type ComplexityRoot struct {
 	}
 
 	RuleSet struct {
-		Automatic func(childComplexity int) int
-		CreatedAt func(childComplexity int) int
-		Fallback  func(childComplexity int) int
-		ID        func(childComplexity int) int
-		Name      func(childComplexity int) int
-		Rules     func(childComplexity int) int
-		UpdatedAt func(childComplexity int) int
-		Version   func(childComplexity int) int
+		Automatic  func(childComplexity int) int
+		CreatedAt  func(childComplexity int) int
+		Department func(childComplexity int) int
+		Fallback   func(childComplexity int) int
+		History    func(childComplexity int) int
+		ID         func(childComplexity int) int
+		Name       func(childComplexity int) int
+		Rules      func(childComplexity int) int
+		UpdatedAt  func(childComplexity int) int
+		Version    func(childComplexity int) int
 	}
 
 	RuleSetConnection struct {
@@ -1025,8 +1013,13 @@ type ComplexityRoot struct {
 		Node   func(childComplexity int) int
 	}
 
+	RuleSetHistory struct {
+		Days             func(childComplexity int) int
+		ExpiresAfterDays func(childComplexity int) int
+		Mode             func(childComplexity int) int
+	}
+
 	SaveApprovalPolicyPayload struct {
-		Pending  func(childComplexity int) int
 		Policy   func(childComplexity int) int
 		Warnings func(childComplexity int) int
 	}
@@ -1048,12 +1041,10 @@ type ComplexityRoot struct {
 	}
 
 	SaveSettingsPayload struct {
-		Pending  func(childComplexity int) int
 		Settings func(childComplexity int) int
 	}
 
 	SaveWebhookPayload struct {
-		Pending func(childComplexity int) int
 		Secret  func(childComplexity int) int
 		Webhook func(childComplexity int) int
 	}
@@ -1153,6 +1144,7 @@ type ComplexityRoot struct {
 		Groups   func(childComplexity int) int
 		Limit    func(childComplexity int) int
 		Member   func(childComplexity int) int
+		Promised func(childComplexity int) int
 	}
 
 	Transfer struct {
@@ -1357,10 +1349,6 @@ type ComplexityRoot struct {
 	WithdrawDataPolicyPayload struct {
 		Policy func(childComplexity int) int
 	}
-
-	WithdrawPendingChangePayload struct {
-		WithdrawnChangeID func(childComplexity int) int
-	}
 }
 
 type executableSchema graphql.ExecutableSchemaState[ResolverRoot, DirectiveRoot, ComplexityRoot]
@@ -1550,12 +1538,6 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.ApprovalPolicy.Approvals(childComplexity), true
-	case "ApprovalPolicy.earlier":
-		if e.ComplexityRoot.ApprovalPolicy.Earlier == nil {
-			break
-		}
-
-		return e.ComplexityRoot.ApprovalPolicy.Earlier(childComplexity), true
 	case "ApprovalPolicy.expiresAfterHours":
 		if e.ComplexityRoot.ApprovalPolicy.ExpiresAfterHours == nil {
 			break
@@ -2031,12 +2013,6 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.CreateHandoverPayload.HandoverEdge(childComplexity), true
 
-	case "CreateServiceTokenPayload.pending":
-		if e.ComplexityRoot.CreateServiceTokenPayload.Pending == nil {
-			break
-		}
-
-		return e.ComplexityRoot.CreateServiceTokenPayload.Pending(childComplexity), true
 	case "CreateServiceTokenPayload.secret":
 		if e.ComplexityRoot.CreateServiceTokenPayload.Secret == nil {
 			break
@@ -2331,12 +2307,6 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.DepartmentEdge.Node(childComplexity), true
 
-	case "DualControlOff.effectiveAt":
-		if e.ComplexityRoot.DualControlOff.EffectiveAt == nil {
-			break
-		}
-
-		return e.ComplexityRoot.DualControlOff.EffectiveAt(childComplexity), true
 	case "DualControlOff.lapsesAt":
 		if e.ComplexityRoot.DualControlOff.LapsesAt == nil {
 			break
@@ -2349,37 +2319,6 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.DualControlOff.RequestedBy(childComplexity), true
-
-	case "EarlierPolicy.above":
-		if e.ComplexityRoot.EarlierPolicy.Above == nil {
-			break
-		}
-
-		return e.ComplexityRoot.EarlierPolicy.Above(childComplexity), true
-	case "EarlierPolicy.approvals":
-		if e.ComplexityRoot.EarlierPolicy.Approvals == nil {
-			break
-		}
-
-		return e.ComplexityRoot.EarlierPolicy.Approvals(childComplexity), true
-	case "EarlierPolicy.expiresAfterHours":
-		if e.ComplexityRoot.EarlierPolicy.ExpiresAfterHours == nil {
-			break
-		}
-
-		return e.ComplexityRoot.EarlierPolicy.ExpiresAfterHours(childComplexity), true
-	case "EarlierPolicy.keyContacts":
-		if e.ComplexityRoot.EarlierPolicy.KeyContacts == nil {
-			break
-		}
-
-		return e.ComplexityRoot.EarlierPolicy.KeyContacts(childComplexity), true
-	case "EarlierPolicy.until":
-		if e.ComplexityRoot.EarlierPolicy.Until == nil {
-			break
-		}
-
-		return e.ComplexityRoot.EarlierPolicy.Until(childComplexity), true
 
 	case "EnrolTotpPayload.expiresAt":
 		if e.ComplexityRoot.EnrolTotpPayload.ExpiresAt == nil {
@@ -2628,6 +2567,38 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.ForecastShare.Groups(childComplexity), true
+
+	case "FormerKeyContact.changedBy":
+		if e.ComplexityRoot.FormerKeyContact.ChangedBy == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FormerKeyContact.ChangedBy(childComplexity), true
+	case "FormerKeyContact.contact":
+		if e.ComplexityRoot.FormerKeyContact.Contact == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FormerKeyContact.Contact(childComplexity), true
+	case "FormerKeyContact.until":
+		if e.ComplexityRoot.FormerKeyContact.Until == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FormerKeyContact.Until(childComplexity), true
+
+	case "FormerKeyContacts.contacts":
+		if e.ComplexityRoot.FormerKeyContacts.Contacts == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FormerKeyContacts.Contacts(childComplexity), true
+	case "FormerKeyContacts.total":
+		if e.ComplexityRoot.FormerKeyContacts.Total == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FormerKeyContacts.Total(childComplexity), true
 
 	case "Grant.createdAt":
 		if e.ComplexityRoot.Grant.CreatedAt == nil {
@@ -2958,6 +2929,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Handover.FollowUpOf(childComplexity), true
+	case "Handover.formerKeyContacts":
+		if e.ComplexityRoot.Handover.FormerKeyContacts == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Handover.FormerKeyContacts(childComplexity), true
 	case "Handover.history":
 		if e.ComplexityRoot.Handover.History == nil {
 			break
@@ -3024,12 +3001,6 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Handover.RequestedBy(childComplexity), true
-	case "Handover.responsible":
-		if e.ComplexityRoot.Handover.Responsible == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Handover.Responsible(childComplexity), true
 	case "Handover.resumeAt":
 		if e.ComplexityRoot.Handover.ResumeAt == nil {
 			break
@@ -3140,12 +3111,6 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.HandoverEdge.Node(childComplexity), true
 
-	case "HandoverPreview.approvalReasons":
-		if e.ComplexityRoot.HandoverPreview.ApprovalReasons == nil {
-			break
-		}
-
-		return e.ComplexityRoot.HandoverPreview.ApprovalReasons(childComplexity), true
 	case "HandoverPreview.approvalsRequired":
 		if e.ComplexityRoot.HandoverPreview.ApprovalsRequired == nil {
 			break
@@ -3170,12 +3135,24 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.HandoverPreview.Forecast(childComplexity), true
+	case "HandoverPreview.formerKeyContacts":
+		if e.ComplexityRoot.HandoverPreview.FormerKeyContacts == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HandoverPreview.FormerKeyContacts(childComplexity), true
 	case "HandoverPreview.groups":
 		if e.ComplexityRoot.HandoverPreview.Groups == nil {
 			break
 		}
 
 		return e.ComplexityRoot.HandoverPreview.Groups(childComplexity), true
+	case "HandoverPreview.history":
+		if e.ComplexityRoot.HandoverPreview.History == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HandoverPreview.History(childComplexity), true
 	case "HandoverPreview.immediate":
 		if e.ComplexityRoot.HandoverPreview.Immediate == nil {
 			break
@@ -3199,6 +3176,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.HandoverPreview.Problems(childComplexity), true
+	case "HandoverPreview.startAt":
+		if e.ComplexityRoot.HandoverPreview.StartAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HandoverPreview.StartAt(childComplexity), true
 	case "HandoverPreview.successors":
 		if e.ComplexityRoot.HandoverPreview.Successors == nil {
 			break
@@ -3615,13 +3598,6 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.LeakMark.Start(childComplexity), true
-
-	case "LinkIdentityPayload.url":
-		if e.ComplexityRoot.LinkIdentityPayload.URL == nil {
-			break
-		}
-
-		return e.ComplexityRoot.LinkIdentityPayload.URL(childComplexity), true
 
 	case "Member.archivedAt":
 		if e.ComplexityRoot.Member.ArchivedAt == nil {
@@ -4084,17 +4060,6 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.HandOver(childComplexity, args["input"].(model.HandOverInput)), true
-	case "Mutation.linkIdentity":
-		if e.ComplexityRoot.Mutation.LinkIdentity == nil {
-			break
-		}
-
-		args, err := ec.field_Mutation_linkIdentity_args(ctx, rawArgs)
-		if err != nil {
-			return 0, false
-		}
-
-		return e.ComplexityRoot.Mutation.LinkIdentity(childComplexity, args["input"].(model.LinkIdentityInput)), true
 	case "Mutation.publishDataPolicy":
 		if e.ComplexityRoot.Mutation.PublishDataPolicy == nil {
 			break
@@ -4465,17 +4430,6 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.WithdrawDataPolicy(childComplexity, args["input"].(model.WithdrawDataPolicyInput)), true
-	case "Mutation.withdrawPendingChange":
-		if e.ComplexityRoot.Mutation.WithdrawPendingChange == nil {
-			break
-		}
-
-		args, err := ec.field_Mutation_withdrawPendingChange_args(ctx, rawArgs)
-		if err != nil {
-			return 0, false
-		}
-
-		return e.ComplexityRoot.Mutation.WithdrawPendingChange(childComplexity, args["input"].(model.WithdrawPendingChangeInput)), true
 
 	case "OwnershipPeriod.from":
 		if e.ComplexityRoot.OwnershipPeriod.FromAt == nil {
@@ -4576,55 +4530,6 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.PasskeyChallenge.Options(childComplexity), true
-
-	case "PendingChange.asked":
-		if e.ComplexityRoot.PendingChange.Asked == nil {
-			break
-		}
-
-		return e.ComplexityRoot.PendingChange.Asked(childComplexity), true
-	case "PendingChange.effectiveAt":
-		if e.ComplexityRoot.PendingChange.EffectiveAt == nil {
-			break
-		}
-
-		return e.ComplexityRoot.PendingChange.EffectiveAt(childComplexity), true
-	case "PendingChange.id":
-		if e.ComplexityRoot.PendingChange.ID == nil {
-			break
-		}
-
-		return e.ComplexityRoot.PendingChange.ID(childComplexity), true
-	case "PendingChange.lapsesAt":
-		if e.ComplexityRoot.PendingChange.LapsesAt == nil {
-			break
-		}
-
-		return e.ComplexityRoot.PendingChange.LapsesAt(childComplexity), true
-	case "PendingChange.operation":
-		if e.ComplexityRoot.PendingChange.Operation == nil {
-			break
-		}
-
-		return e.ComplexityRoot.PendingChange.Operation(childComplexity), true
-	case "PendingChange.requestedAt":
-		if e.ComplexityRoot.PendingChange.RequestedAt == nil {
-			break
-		}
-
-		return e.ComplexityRoot.PendingChange.RequestedAt(childComplexity), true
-	case "PendingChange.requestedBy":
-		if e.ComplexityRoot.PendingChange.RequestedBy == nil {
-			break
-		}
-
-		return e.ComplexityRoot.PendingChange.RequestedBy(childComplexity), true
-	case "PendingChange.subjectId":
-		if e.ComplexityRoot.PendingChange.SubjectID == nil {
-			break
-		}
-
-		return e.ComplexityRoot.PendingChange.SubjectID(childComplexity), true
 
 	case "PendingGrant.department":
 		if e.ComplexityRoot.PendingGrant.Department == nil {
@@ -4762,6 +4667,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.PlanProblem.Blocking(childComplexity), true
+	case "PlanProblem.executableFrom":
+		if e.ComplexityRoot.PlanProblem.ExecutableFrom == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PlanProblem.ExecutableFrom(childComplexity), true
 	case "PlanProblem.items":
 		if e.ComplexityRoot.PlanProblem.Items == nil {
 			break
@@ -4984,12 +4895,6 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.PasskeyChallenge(childComplexity, args["purpose"].(identity.Purpose)), true
-	case "Query.pendingChanges":
-		if e.ComplexityRoot.Query.PendingChanges == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Query.PendingChanges(childComplexity), true
 	case "Query.pendingGrants":
 		if e.ComplexityRoot.Query.PendingGrants == nil {
 			break
@@ -5479,12 +5384,24 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.RuleSet.CreatedAt(childComplexity), true
+	case "RuleSet.department":
+		if e.ComplexityRoot.RuleSet.Department == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RuleSet.Department(childComplexity), true
 	case "RuleSet.fallback":
 		if e.ComplexityRoot.RuleSet.Fallback == nil {
 			break
 		}
 
 		return e.ComplexityRoot.RuleSet.Fallback(childComplexity), true
+	case "RuleSet.history":
+		if e.ComplexityRoot.RuleSet.History == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RuleSet.History(childComplexity), true
 	case "RuleSet.id":
 		if e.ComplexityRoot.RuleSet.ID == nil {
 			break
@@ -5554,12 +5471,25 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.RuleSetEdge.Node(childComplexity), true
 
-	case "SaveApprovalPolicyPayload.pending":
-		if e.ComplexityRoot.SaveApprovalPolicyPayload.Pending == nil {
+	case "RuleSetHistory.days":
+		if e.ComplexityRoot.RuleSetHistory.Days == nil {
 			break
 		}
 
-		return e.ComplexityRoot.SaveApprovalPolicyPayload.Pending(childComplexity), true
+		return e.ComplexityRoot.RuleSetHistory.Days(childComplexity), true
+	case "RuleSetHistory.expiresAfterDays":
+		if e.ComplexityRoot.RuleSetHistory.ExpiresAfterDays == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RuleSetHistory.ExpiresAfterDays(childComplexity), true
+	case "RuleSetHistory.mode":
+		if e.ComplexityRoot.RuleSetHistory.Mode == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RuleSetHistory.Mode(childComplexity), true
+
 	case "SaveApprovalPolicyPayload.policy":
 		if e.ComplexityRoot.SaveApprovalPolicyPayload.Policy == nil {
 			break
@@ -5601,12 +5531,6 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.SaveRuleSetPayload.RuleSet(childComplexity), true
 
-	case "SaveSettingsPayload.pending":
-		if e.ComplexityRoot.SaveSettingsPayload.Pending == nil {
-			break
-		}
-
-		return e.ComplexityRoot.SaveSettingsPayload.Pending(childComplexity), true
 	case "SaveSettingsPayload.settings":
 		if e.ComplexityRoot.SaveSettingsPayload.Settings == nil {
 			break
@@ -5614,12 +5538,6 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.SaveSettingsPayload.Settings(childComplexity), true
 
-	case "SaveWebhookPayload.pending":
-		if e.ComplexityRoot.SaveWebhookPayload.Pending == nil {
-			break
-		}
-
-		return e.ComplexityRoot.SaveWebhookPayload.Pending(childComplexity), true
 	case "SaveWebhookPayload.secret":
 		if e.ComplexityRoot.SaveWebhookPayload.Secret == nil {
 			break
@@ -5981,6 +5899,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.SuccessorLoad.Member(childComplexity), true
+	case "SuccessorLoad.promised":
+		if e.ComplexityRoot.SuccessorLoad.Promised == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SuccessorLoad.Promised(childComplexity), true
 
 	case "Transfer.assignedAt":
 		if e.ComplexityRoot.Transfer.AssignedAt == nil {
@@ -6836,13 +6760,6 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.WithdrawDataPolicyPayload.Policy(childComplexity), true
 
-	case "WithdrawPendingChangePayload.withdrawnChangeId":
-		if e.ComplexityRoot.WithdrawPendingChangePayload.WithdrawnChangeID == nil {
-			break
-		}
-
-		return e.ComplexityRoot.WithdrawPendingChangePayload.WithdrawnChangeID(childComplexity), true
-
 	}
 	return 0, false
 }
@@ -6884,7 +6801,6 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputHandoverSelection,
 		ec.unmarshalInputHistoryScopeInput,
 		ec.unmarshalInputLeakFindingFilter,
-		ec.unmarshalInputLinkIdentityInput,
 		ec.unmarshalInputMemberFilter,
 		ec.unmarshalInputMemberOrder,
 		ec.unmarshalInputMessageFilter,
@@ -6905,6 +6821,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputRevokeSessionInput,
 		ec.unmarshalInputRevokeSessionsInput,
 		ec.unmarshalInputRuleInput,
+		ec.unmarshalInputRuleSetHistoryInput,
 		ec.unmarshalInputSaveApprovalPolicyInput,
 		ec.unmarshalInputSaveDepartmentInput,
 		ec.unmarshalInputSaveIdentityProviderInput,
@@ -6928,7 +6845,6 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputUpdateGroupInput,
 		ec.unmarshalInputVerifyIdentityInput,
 		ec.unmarshalInputWithdrawDataPolicyInput,
-		ec.unmarshalInputWithdrawPendingChangeInput,
 	)
 	first := true
 
@@ -7299,12 +7215,10 @@ input CreateServiceTokenInput {
 
 "What createServiceToken did."
 type CreateServiceTokenPayload {
-  "The new token; null where it waits for a second person."
+  "The new token."
   serviceToken: ServiceToken
-  "The secret. Shown once; empty where the token waits for a second person."
+  "The secret. Shown once."
   secret: String!
-  "The token that waits for a second person; null where it was made."
-  pending: PendingChange
 }
 
 "What revokeServiceToken is told."
@@ -7375,7 +7289,7 @@ extend type Mutation {
     "Which plan, and why."
     input: RejectHandoverInput!
   ): RejectHandoverPayload
-  "Replace the approval policy. A stricter one counts at once. One that asks for less in any respect (fewer approvals, no rule for key contacts, a higher or no threshold, a longer expiry) takes a second person who saves the same from the same version within 72 hours; where nobody else could, it is stored at once. The earlier one counts for another 24 hours, and handovers that were submitted before stay under the stricter of both. Needs MANAGE_POLICIES over the whole corp and a fresh proof of identity."
+  "Replace the approval policy. Handovers that were submitted before stay under the stricter of both. Needs MANAGE_POLICIES over the whole corp and a fresh proof of identity."
   saveApprovalPolicy(
     "The whole new policy."
     input: SaveApprovalPolicyInput!
@@ -7394,22 +7308,6 @@ type ApprovalPolicy {
   expiresAfterHours: Int!
   "Raised by every change."
   version: Int!
-  "Policies that were replaced within 24 hours and still count, the latest first: a plan needs as many approvals as the strictest of them and this one asks for it."
-  earlier: [EarlierPolicy!]!
-}
-
-"An approval policy that was replaced and still counts."
-type EarlierPolicy {
-  "Plans of more transfers than this need approval; null: no number does."
-  above: Int
-  "Whether a plan with a KEY contact needs approval."
-  keyContacts: Boolean!
-  "How many approvals such a plan needs."
-  approvals: Int!
-  "After how many hours an approval no longer counts."
-  expiresAfterHours: Int!
-  "When it no longer counts."
-  until: Time!
 }
 
 "What saveApprovalPolicy is told: the whole policy, so that what is absent takes its default."
@@ -7430,8 +7328,6 @@ input SaveApprovalPolicyInput {
 type SaveApprovalPolicyPayload {
   "The policy as it is now."
   policy: ApprovalPolicy
-  "The change that waits for a second person; null where it was made."
-  pending: PendingChange
   "What works only just, e.g. approvals that hang on a single person; in the caller's language."
   warnings: [String!]!
 }
@@ -7606,51 +7502,6 @@ type AuditEntryEdge {
   node: AuditEntry
   "Its place in the list."
   cursor: Cursor!
-}
-`, BuiltIn: false},
-	{Name: "../change.graphqls", Input: `extend type Query {
-  "Changes that wait for a second person, or for their time: those that the viewer may second, and their own. The oldest first, 100 at most. Needs, over the whole corp, a permission with which one of them could be seconded."
-  pendingChanges: [PendingChange!]!
-}
-
-extend type Mutation {
-  "Take back a change that waits. Whoever asked for it may, and everybody who could second it."
-  withdrawPendingChange(
-    "Which change."
-    input: WithdrawPendingChangeInput!
-  ): WithdrawPendingChangePayload
-}
-
-"A change that takes two people: it is made when another person calls the same mutation with the same, and no longer waits when it lapses. Where nobody else could second it, it takes effect by itself."
-type PendingChange {
-  "The id. What the change makes has the same one."
-  id: ID!
-  "The mutation, such as saveApprovalPolicy."
-  operation: String!
-  "What changes: a policy's or a setting's corp, a webhook, a member."
-  subjectId: ID!
-  "What was asked for. A second person asks for the same; an address is told by its host and digest."
-  asked: JSON!
-  "Who asked for it."
-  requestedBy: Member!
-  "When."
-  requestedAt: Time!
-  "When it is forgotten unless it is seconded; null where it takes effect by itself."
-  lapsesAt: Time
-  "When it takes effect by itself; null where a second person is needed."
-  effectiveAt: Time
-}
-
-"What withdrawPendingChange is told."
-input WithdrawPendingChangeInput {
-  "The change."
-  id: ID!
-}
-
-"What withdrawPendingChange did."
-type WithdrawPendingChangePayload {
-  "The change that no longer waits."
-  withdrawnChangeId: ID
 }
 `, BuiltIn: false},
 	{Name: "../common.graphqls", Input: `"An instant, RFC 3339. Answers are in UTC; input may have any offset, but must have one."
@@ -8231,9 +8082,9 @@ input ContactFilter {
   unassigned: Boolean
   "Whether a leaver follows it."
   protected: Boolean
-  "Somebody has looked after it since this moment or later."
+  "The follower of followerId, else somebody in departmentId, else anybody has looked after it since this moment or later."
   addedFrom: Time
-  "Somebody has looked after it since before this moment."
+  "The same follower has looked after it since before this moment."
   addedUntil: Time
 }
 
@@ -8377,7 +8228,7 @@ input UpdateContactInput {
   name: String
   "The new company; empty text takes it away."
   company: String
-  "The new importance."
+  "The new importance. Taking KEY off needs MANAGE_CONTACTS over a follower and a fresh proof of identity; for approval the contact counts as KEY for 30 days more."
   importance: Importance
   "The names of all tags the contact shall have; an empty list takes all away."
   tags: [String!]
@@ -8784,17 +8635,17 @@ type Handover implements Node {
   reason: String
   "SHA-256 of the canonical plan; what approvers approve and execution must match."
   digest: String!
-  "The person who planned it; null for a plan of a service token or of an automatic rule set."
+  "Who planned it."
   requestedBy: Member
-  "The responsible person: who planned it, or made the service token that did. A plan of an automatic rule set, or of a token made at the machine, has none until somebody executes it, who then is the responsible person."
-  responsible: Member
   "All votes, on this plan and on earlier ones, oldest first."
   approvals: [Approval!]!
   "How many approvals the plan needs."
   approvalsRequired: Int!
-  "Why it needs them: codes like key:9 (nine key contacts), above:100 (more than a hundred transfers) and earlier:2026-01-05T09:00:00Z (an earlier, stricter policy counts until then)."
+  "Why it needs them: codes like key:9 (nine contacts that are KEY, or were within 30 days) and above:100 (more than a hundred transfers)."
   approvalReasons: [String!]!
-  "What the customers are told; in-service handovers only."
+  "The contacts of what is still to be carried out that count as KEY for approval though they are not KEY any more, with who took the mark off."
+  formerKeyContacts: FormerKeyContacts!
+  "What the customers are told, where a platform carries it; none does yet."
   message: String
   "The plan as last given, for replanning."
   plan: JSON!
@@ -8956,6 +8807,8 @@ enum TransferReason {
   SUCCESSOR_OUT_OF_SCOPE
   "Nobody was chosen."
   NO_SUCCESSOR
+  "The leaver is still at work: a RESIGNED handover can be planned, put forward and scheduled, and executed once the leaver has left."
+  LEAVER_STATUS
   "The group has no room."
   GROUP_FULL
   "Somebody else has to approve first."
@@ -9048,9 +8901,9 @@ input HandoverPlanInput {
   select: HandoverSelection
   "Exactly one of the ways."
   successors: SuccessorChoice!
-  "Absent: nothing of the chat history."
+  "Absent: what the rule set of ruleSetId says, else nothing of the chat history."
   history: HistoryScopeInput
-  "Shown to the customer; in-service handovers only, 200 characters at most."
+  "What the customers are told. INVALID until a platform is connected that can carry it."
   message: String
   "For the audit log and the approvers."
   reason: String
@@ -9124,15 +8977,19 @@ type HandoverPreview {
   groups: Int!
   "How many approvals the plan needs."
   approvalsRequired: Int!
-  "Why it needs them, as in Handover.approvalReasons."
-  approvalReasons: [String!]!
+  "The contacts that count as KEY for approval though they are not KEY any more, with who took the mark off."
+  formerKeyContacts: FormerKeyContacts!
+  "What of the leaver's chat history the successors could read."
+  history: HistoryScope!
   "Whether handOver would do it at once: it needs no approval and nothing blocks it."
   immediate: Boolean!
+  "A start that createHandover takes, where the plan cannot be executed yet and it is known when it can; null otherwise."
+  startAt: Time
   "What each successor would get."
   successors: [SuccessorLoad!]!
   "What stands in the way; 100 at most are given."
   problems: [PlanProblem!]!
-  "What would pass today, tomorrow and later, if it were executed now."
+  "What would pass today, tomorrow and later, if it were executed now, or at startAt."
   forecast: Forecast!
   "What would go to whom, in the order of the plan."
   items(
@@ -9143,6 +9000,24 @@ type HandoverPreview {
     "How many to leave out, instead of a cursor; 10,000 at most."
     offset: Int
   ): PlanItemConnection!
+}
+
+"The contacts of a plan that count as KEY for approval, because they were KEY within 30 days, though they are not KEY any more."
+type FormerKeyContacts {
+  "How many."
+  total: Int!
+  "The first of them, in the order of the plan; 100 at most are given."
+  contacts: [FormerKeyContact!]!
+}
+
+"A contact that was KEY within 30 days."
+type FormerKeyContact {
+  "The contact; null where the viewer may not see it."
+  contact: Contact
+  "When it stopped being KEY."
+  until: Time!
+  "Who took the mark off; null where an imported file did."
+  changedBy: Member
 }
 
 "When a plan's transfers would pass, as far as the limits of a day and cool-downs go. What a problem blocks is left out."
@@ -9173,8 +9048,10 @@ type SuccessorLoad {
   contacts: Int!
   "How many groups they would get."
   groups: Int!
-  "How many contacts they look after now."
+  "How many contacts they will look after without this plan: those of now and those promised."
   before: Int!
+  "How many of these other plans bring, that are put forward and not carried out yet. Drafts promise nothing, and executing goes by what is there."
+  promised: Int!
   "How many contacts they would look after."
   after: Int!
   "How many contacts they may look after."
@@ -9205,8 +9082,10 @@ type PlanProblem {
   reason: TransferReason!
   "The same in the viewer's language."
   message: String!
-  "Whether the plan cannot be put forward because of it; otherwise only these items will not move."
+  "Whether the plan cannot be put forward because of it, or with LEAVER_STATUS not executed yet; otherwise only these items will not move."
   blocking: Boolean!
+  "With LEAVER_STATUS: when the leaver has left, at the end of the last day in the corp's time zone; null where somebody has to decide on the departure."
+  executableFrom: Time
   "How many items it is about."
   items: Int!
   "The successor it is about."
@@ -9315,7 +9194,7 @@ input CreateHandoverInput {
   plan: HandoverPlanInput!
   "As previewed; a plan that has changed since is a CONFLICT."
   digest: String
-  "Absent: as soon as it is executed. Otherwise executing it schedules it, and it begins by itself."
+  "Absent: as soon as it is executed. Otherwise executing it schedules it, and it begins by itself. A RESIGNED handover of somebody still at work begins after the last day."
   startAt: Time
   "Any text of 1 to 200 characters, new for each thing you do: the same key and input give the same handover, however often they are sent."
   idempotencyKey: String!
@@ -10191,16 +10070,11 @@ type Subscription {
 }
 
 extend type Mutation {
-  "Connect an OpenID provider, or change one. Where a second administrator exists it takes two: one saves it with active: false, another switches it on unchanged. An active one must answer with its discovery document. Switched off, or with another issuer or client, the sessions that it vouched for end. Needs MANAGE_ROLES and every other permission over the whole corp, since it can say that somebody is anybody, and a fresh proof of identity."
+  "Connect an OpenID provider, or change one. An active one must answer with its discovery document. Switched off, or with another issuer or client, the sessions that it vouched for end. Needs MANAGE_ROLES and every other permission over the whole corp, since it can say that somebody is anybody, and a fresh proof of identity."
   saveIdentityProvider(
     "Which provider, and how it shall be."
     input: SaveIdentityProviderInput!
   ): SaveIdentityProviderPayload
-  "Begin to link an identity provider to oneself: whoever has a role is not found by a claim alone. The URL is for the browser of this session, within five minutes; the claim must name the viewer. Needs a fresh proof of identity."
-  linkIdentity(
-    "Which provider."
-    input: LinkIdentityInput!
-  ): LinkIdentityPayload
   "Take an identity provider away. The sessions that it vouched for end. Needs what saveIdentityProvider needs."
   deleteIdentityProvider(
     "Which provider."
@@ -10274,10 +10148,10 @@ input SaveIdentityProviderInput {
   clientId: String!
   "The client secret; absent: as it is, or none; empty: none."
   clientSecret: String
-  "The claim of the ID token by which a member without a role is found the first time. Name one that people cannot choose for themselves at the provider: preferred_username and email often can be changed there. An email counts only if it is verified."
-  claim: String!
+  "The claim of the ID token by which a member is found the first time. An email counts only if it is verified."
+  claim: String! = "preferred_username"
   "What of the member it is compared with."
-  matches: MemberMatch!
+  matches: MemberMatch! = LOGIN
   "Only addresses of this domain count, and what stands before the @ is compared."
   domain: String! = ""
   "The authentication contexts (acr) that are a proof of identity here, 20 at most."
@@ -10304,20 +10178,6 @@ input DeleteIdentityProviderInput {
 type DeleteIdentityProviderPayload {
   "The provider that is gone."
   deletedIdentityProviderId: ID
-}
-
-"What linkIdentity is told."
-input LinkIdentityInput {
-  "The provider."
-  id: ID!
-  "The page to come back to, as with signInUrl."
-  return: String! = ""
-}
-
-"What linkIdentity did."
-type LinkIdentityPayload {
-  "Where the browser is sent."
-  url: String
 }
 `, BuiltIn: false},
 	{Name: "../report.graphqls", Input: `extend type Query {
@@ -10779,7 +10639,7 @@ extend type Mutation {
   ): SaveRuleSetPayload
 }
 
-"Preset rules that choose the successor of each contact and group. They are tried in order, and the first that matches decides."
+"Preset rules that choose the successor of each contact and group. They are tried in order, and the first decides that matches and finds somebody who can take it."
 type RuleSet implements Node {
   "The rule set's id."
   id: ID!
@@ -10789,14 +10649,38 @@ type RuleSet implements Node {
   rules: [Rule!]!
   "Who gets what no rule finds anybody for."
   fallback: Member
-  "Plans by itself when a member departs. Of several, the oldest does."
+  "Plans by itself when a member departs: of several the one of the leaver's nearest department, then one for the whole corp, then the oldest."
   automatic: Boolean!
+  "Whose leavers it plans for by itself, with the departments below; null: the whole corp's."
+  department: Department
+  "What of the leaver's chat history the successors may read, in plans that say nothing else; null: nothing."
+  history: RuleSetHistory
   "When it was made."
   createdAt: Time!
   "When it last changed."
   updatedAt: Time!
   "Raised by every change; a change names the version it was made from."
   version: Int!
+}
+
+"What of the leaver's chat history a rule set lets the successors read. Days count from the one on which the plan is made, in the corp's time zone."
+type RuleSetHistory {
+  "How much."
+  mode: HistoryMode!
+  "How many days back a WINDOW reaches."
+  days: Int
+  "After how many days the right to read it ends; null: never."
+  expiresAfterDays: Int
+}
+
+"What of the leaver's chat history a rule set shall let the successors read."
+input RuleSetHistoryInput {
+  "How much."
+  mode: HistoryMode!
+  "How many days back a WINDOW reaches, from 1 to 3,650; with WINDOW, and with nothing else."
+  days: Int
+  "After how many days the right to read it ends, from 1 to 3,650; absent: never."
+  expiresAfterDays: Int
 }
 
 "One preset rule."
@@ -10875,6 +10759,12 @@ input SaveRuleSetInput {
   fallbackId: ID
   "Plan by itself when a member departs."
   automatic: Boolean! = false
+  "Whose leavers it plans for by itself, with the departments below; absent: the whole corp's."
+  departmentId: ID
+  "What of the leaver's chat history the successors may read, in plans that say nothing else; absent: nothing."
+  history: RuleSetHistoryInput
+  "What the customers are told. INVALID until a platform is connected that can carry it."
+  message: String
 }
 
 "One preset rule."
@@ -10909,7 +10799,7 @@ type SaveRuleSetPayload {
 }
 
 extend type Mutation {
-  "Change the corp's settings. Dual control or a mask switched off, and messages kept for a shorter time, take a second person who saves the same within 72 hours; where nobody else could, they take effect after 24 hours. The rest holds at once. Needs MANAGE_POLICIES over the whole corp and a fresh proof of identity."
+  "Change the corp's settings. Needs MANAGE_POLICIES over the whole corp and a fresh proof of identity."
   saveSettings(
     "Which settings, and to what."
     input: SaveSettingsInput!
@@ -10952,10 +10842,8 @@ type Settings {
 type DualControlOff {
   "Who asked."
   requestedBy: Member!
-  "When the request lapses; null where it takes effect by itself."
-  lapsesAt: Time
-  "When it takes effect by itself; null where a second person is needed."
-  effectiveAt: Time
+  "When the request lapses."
+  lapsesAt: Time!
 }
 
 "What saveSettings is told. What is absent or null stays as it is."
@@ -10980,7 +10868,7 @@ input SaveSettingsInput {
   maskIdCards: Boolean
   "Whether to hide the middle of bank-card numbers in inherited messages."
   maskBankCards: Boolean
-  "Whether a sensitive role is given by two administrators; refused where only one manages the roles of the whole corp. Two switch it off; true takes the request back."
+  "Whether a sensitive role is given by two administrators; refused where only one manages the roles of the whole corp. Two switch it off: the first one asks, and it ends when another one saves the same within 72 hours; true takes the request back."
   dualControl: Boolean
   "What belongs to the company; replaces all of it. Messages are looked at again."
   own: CompanyOwnInput
@@ -10992,8 +10880,6 @@ input SaveSettingsInput {
 type SaveSettingsPayload {
   "The settings as they are now."
   settings: Settings
-  "Settings that wait for a second person, or for their time."
-  pending: [PendingChange!]!
 }
 
 "What belongs to the company: the chat audit does not report it, however it is written."
@@ -11157,12 +11043,10 @@ input SaveWebhookInput {
 
 "What saveWebhook did."
 type SaveWebhookPayload {
-  "The webhook; null where the change waits for a second person."
+  "The webhook."
   webhook: Webhook
   "What messages are signed with; shown this one time, for a new webhook only."
   secret: String
-  "The change that waits for a second person; null where it was made."
-  pending: PendingChange
 }
 
 "What deleteWebhook is told."
@@ -11334,8 +11218,6 @@ func (ec *executionContext) childFields_ApprovalPolicy(ctx context.Context, fiel
 		return ec.fieldContext_ApprovalPolicy_expiresAfterHours(ctx, field)
 	case "version":
 		return ec.fieldContext_ApprovalPolicy_version(ctx, field)
-	case "earlier":
-		return ec.fieldContext_ApprovalPolicy_earlier(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type ApprovalPolicy", field.Name)
 }
@@ -11582,8 +11464,6 @@ func (ec *executionContext) childFields_CreateServiceTokenPayload(ctx context.Co
 		return ec.fieldContext_CreateServiceTokenPayload_serviceToken(ctx, field)
 	case "secret":
 		return ec.fieldContext_CreateServiceTokenPayload_secret(ctx, field)
-	case "pending":
-		return ec.fieldContext_CreateServiceTokenPayload_pending(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type CreateServiceTokenPayload", field.Name)
 }
@@ -11754,26 +11634,8 @@ func (ec *executionContext) childFields_DualControlOff(ctx context.Context, fiel
 		return ec.fieldContext_DualControlOff_requestedBy(ctx, field)
 	case "lapsesAt":
 		return ec.fieldContext_DualControlOff_lapsesAt(ctx, field)
-	case "effectiveAt":
-		return ec.fieldContext_DualControlOff_effectiveAt(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type DualControlOff", field.Name)
-}
-
-func (ec *executionContext) childFields_EarlierPolicy(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-	switch field.Name {
-	case "above":
-		return ec.fieldContext_EarlierPolicy_above(ctx, field)
-	case "keyContacts":
-		return ec.fieldContext_EarlierPolicy_keyContacts(ctx, field)
-	case "approvals":
-		return ec.fieldContext_EarlierPolicy_approvals(ctx, field)
-	case "expiresAfterHours":
-		return ec.fieldContext_EarlierPolicy_expiresAfterHours(ctx, field)
-	case "until":
-		return ec.fieldContext_EarlierPolicy_until(ctx, field)
-	}
-	return nil, fmt.Errorf("no field named %q was found under type EarlierPolicy", field.Name)
 }
 
 func (ec *executionContext) childFields_EnrolTotpPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -11902,6 +11764,28 @@ func (ec *executionContext) childFields_ForecastShare(ctx context.Context, field
 		return ec.fieldContext_ForecastShare_groups(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type ForecastShare", field.Name)
+}
+
+func (ec *executionContext) childFields_FormerKeyContact(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "contact":
+		return ec.fieldContext_FormerKeyContact_contact(ctx, field)
+	case "until":
+		return ec.fieldContext_FormerKeyContact_until(ctx, field)
+	case "changedBy":
+		return ec.fieldContext_FormerKeyContact_changedBy(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type FormerKeyContact", field.Name)
+}
+
+func (ec *executionContext) childFields_FormerKeyContacts(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "total":
+		return ec.fieldContext_FormerKeyContacts_total(ctx, field)
+	case "contacts":
+		return ec.fieldContext_FormerKeyContacts_contacts(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type FormerKeyContacts", field.Name)
 }
 
 func (ec *executionContext) childFields_Grant(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -12052,14 +11936,14 @@ func (ec *executionContext) childFields_Handover(ctx context.Context, field grap
 		return ec.fieldContext_Handover_digest(ctx, field)
 	case "requestedBy":
 		return ec.fieldContext_Handover_requestedBy(ctx, field)
-	case "responsible":
-		return ec.fieldContext_Handover_responsible(ctx, field)
 	case "approvals":
 		return ec.fieldContext_Handover_approvals(ctx, field)
 	case "approvalsRequired":
 		return ec.fieldContext_Handover_approvalsRequired(ctx, field)
 	case "approvalReasons":
 		return ec.fieldContext_Handover_approvalReasons(ctx, field)
+	case "formerKeyContacts":
+		return ec.fieldContext_Handover_formerKeyContacts(ctx, field)
 	case "message":
 		return ec.fieldContext_Handover_message(ctx, field)
 	case "plan":
@@ -12142,10 +12026,14 @@ func (ec *executionContext) childFields_HandoverPreview(ctx context.Context, fie
 		return ec.fieldContext_HandoverPreview_groups(ctx, field)
 	case "approvalsRequired":
 		return ec.fieldContext_HandoverPreview_approvalsRequired(ctx, field)
-	case "approvalReasons":
-		return ec.fieldContext_HandoverPreview_approvalReasons(ctx, field)
+	case "formerKeyContacts":
+		return ec.fieldContext_HandoverPreview_formerKeyContacts(ctx, field)
+	case "history":
+		return ec.fieldContext_HandoverPreview_history(ctx, field)
 	case "immediate":
 		return ec.fieldContext_HandoverPreview_immediate(ctx, field)
+	case "startAt":
+		return ec.fieldContext_HandoverPreview_startAt(ctx, field)
 	case "successors":
 		return ec.fieldContext_HandoverPreview_successors(ctx, field)
 	case "problems":
@@ -12338,14 +12226,6 @@ func (ec *executionContext) childFields_LeakMark(ctx context.Context, field grap
 	return nil, fmt.Errorf("no field named %q was found under type LeakMark", field.Name)
 }
 
-func (ec *executionContext) childFields_LinkIdentityPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-	switch field.Name {
-	case "url":
-		return ec.fieldContext_LinkIdentityPayload_url(ctx, field)
-	}
-	return nil, fmt.Errorf("no field named %q was found under type LinkIdentityPayload", field.Name)
-}
-
 func (ec *executionContext) childFields_Member(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "id":
@@ -12522,28 +12402,6 @@ func (ec *executionContext) childFields_PasskeyChallenge(ctx context.Context, fi
 	return nil, fmt.Errorf("no field named %q was found under type PasskeyChallenge", field.Name)
 }
 
-func (ec *executionContext) childFields_PendingChange(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-	switch field.Name {
-	case "id":
-		return ec.fieldContext_PendingChange_id(ctx, field)
-	case "operation":
-		return ec.fieldContext_PendingChange_operation(ctx, field)
-	case "subjectId":
-		return ec.fieldContext_PendingChange_subjectId(ctx, field)
-	case "asked":
-		return ec.fieldContext_PendingChange_asked(ctx, field)
-	case "requestedBy":
-		return ec.fieldContext_PendingChange_requestedBy(ctx, field)
-	case "requestedAt":
-		return ec.fieldContext_PendingChange_requestedAt(ctx, field)
-	case "lapsesAt":
-		return ec.fieldContext_PendingChange_lapsesAt(ctx, field)
-	case "effectiveAt":
-		return ec.fieldContext_PendingChange_effectiveAt(ctx, field)
-	}
-	return nil, fmt.Errorf("no field named %q was found under type PendingChange", field.Name)
-}
-
 func (ec *executionContext) childFields_PendingGrant(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "id":
@@ -12618,6 +12476,8 @@ func (ec *executionContext) childFields_PlanProblem(ctx context.Context, field g
 		return ec.fieldContext_PlanProblem_message(ctx, field)
 	case "blocking":
 		return ec.fieldContext_PlanProblem_blocking(ctx, field)
+	case "executableFrom":
+		return ec.fieldContext_PlanProblem_executableFrom(ctx, field)
 	case "items":
 		return ec.fieldContext_PlanProblem_items(ctx, field)
 	case "successor":
@@ -12902,6 +12762,10 @@ func (ec *executionContext) childFields_RuleSet(ctx context.Context, field graph
 		return ec.fieldContext_RuleSet_fallback(ctx, field)
 	case "automatic":
 		return ec.fieldContext_RuleSet_automatic(ctx, field)
+	case "department":
+		return ec.fieldContext_RuleSet_department(ctx, field)
+	case "history":
+		return ec.fieldContext_RuleSet_history(ctx, field)
 	case "createdAt":
 		return ec.fieldContext_RuleSet_createdAt(ctx, field)
 	case "updatedAt":
@@ -12936,12 +12800,22 @@ func (ec *executionContext) childFields_RuleSetEdge(ctx context.Context, field g
 	return nil, fmt.Errorf("no field named %q was found under type RuleSetEdge", field.Name)
 }
 
+func (ec *executionContext) childFields_RuleSetHistory(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "mode":
+		return ec.fieldContext_RuleSetHistory_mode(ctx, field)
+	case "days":
+		return ec.fieldContext_RuleSetHistory_days(ctx, field)
+	case "expiresAfterDays":
+		return ec.fieldContext_RuleSetHistory_expiresAfterDays(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type RuleSetHistory", field.Name)
+}
+
 func (ec *executionContext) childFields_SaveApprovalPolicyPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "policy":
 		return ec.fieldContext_SaveApprovalPolicyPayload_policy(ctx, field)
-	case "pending":
-		return ec.fieldContext_SaveApprovalPolicyPayload_pending(ctx, field)
 	case "warnings":
 		return ec.fieldContext_SaveApprovalPolicyPayload_warnings(ctx, field)
 	}
@@ -12984,8 +12858,6 @@ func (ec *executionContext) childFields_SaveSettingsPayload(ctx context.Context,
 	switch field.Name {
 	case "settings":
 		return ec.fieldContext_SaveSettingsPayload_settings(ctx, field)
-	case "pending":
-		return ec.fieldContext_SaveSettingsPayload_pending(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type SaveSettingsPayload", field.Name)
 }
@@ -12996,8 +12868,6 @@ func (ec *executionContext) childFields_SaveWebhookPayload(ctx context.Context, 
 		return ec.fieldContext_SaveWebhookPayload_webhook(ctx, field)
 	case "secret":
 		return ec.fieldContext_SaveWebhookPayload_secret(ctx, field)
-	case "pending":
-		return ec.fieldContext_SaveWebhookPayload_pending(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type SaveWebhookPayload", field.Name)
 }
@@ -13180,6 +13050,8 @@ func (ec *executionContext) childFields_SuccessorLoad(ctx context.Context, field
 		return ec.fieldContext_SuccessorLoad_groups(ctx, field)
 	case "before":
 		return ec.fieldContext_SuccessorLoad_before(ctx, field)
+	case "promised":
+		return ec.fieldContext_SuccessorLoad_promised(ctx, field)
 	case "after":
 		return ec.fieldContext_SuccessorLoad_after(ctx, field)
 	case "limit":
@@ -13592,14 +13464,6 @@ func (ec *executionContext) childFields_WithdrawDataPolicyPayload(ctx context.Co
 		return ec.fieldContext_WithdrawDataPolicyPayload_policy(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type WithdrawDataPolicyPayload", field.Name)
-}
-
-func (ec *executionContext) childFields_WithdrawPendingChangePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-	switch field.Name {
-	case "withdrawnChangeId":
-		return ec.fieldContext_WithdrawPendingChangePayload_withdrawnChangeId(ctx, field)
-	}
-	return nil, fmt.Errorf("no field named %q was found under type WithdrawPendingChangePayload", field.Name)
 }
 
 func (ec *executionContext) childFields___Directive(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {

@@ -183,7 +183,7 @@ type CreateHandoverInput struct {
 	Plan *handover.Input `json:"plan"`
 	// As previewed; a plan that has changed since is a CONFLICT.
 	Digest *string `json:"digest,omitempty"`
-	// Absent: as soon as it is executed. Otherwise executing it schedules it, and it begins by itself.
+	// Absent: as soon as it is executed. Otherwise executing it schedules it, and it begins by itself. A RESIGNED handover of somebody still at work begins after the last day.
 	StartAt *time.Time `json:"startAt,omitempty"`
 	// Any text of 1 to 200 characters, new for each thing you do: the same key and input give the same handover, however often they are sent.
 	IdempotencyKey string `json:"idempotencyKey"`
@@ -755,6 +755,26 @@ type RuleInput struct {
 	Weights []int `json:"weights,omitempty"`
 }
 
+// What of the leaver's chat history a rule set lets the successors read. Days count from the one on which the plan is made, in the corp's time zone.
+type RuleSetHistory struct {
+	// How much.
+	Mode handover1.HistoryMode `json:"mode"`
+	// How many days back a WINDOW reaches.
+	Days *int `json:"days,omitempty"`
+	// After how many days the right to read it ends; null: never.
+	ExpiresAfterDays *int `json:"expiresAfterDays,omitempty"`
+}
+
+// What of the leaver's chat history a rule set shall let the successors read.
+type RuleSetHistoryInput struct {
+	// How much.
+	Mode handover1.HistoryMode `json:"mode"`
+	// How many days back a WINDOW reaches, from 1 to 3,650; with WINDOW, and with nothing else.
+	Days *int `json:"days,omitempty"`
+	// After how many days the right to read it ends, from 1 to 3,650; absent: never.
+	ExpiresAfterDays *int `json:"expiresAfterDays,omitempty"`
+}
+
 // What saveApprovalPolicy did.
 type SaveApprovalPolicyPayload struct {
 	// The policy as it is now.
@@ -797,6 +817,12 @@ type SaveRuleSetInput struct {
 	FallbackID *nid.ID `json:"fallbackId,omitempty"`
 	// Plan by itself when a member departs.
 	Automatic bool `json:"automatic"`
+	// Whose leavers it plans for by itself, with the departments below; absent: the whole corp's.
+	DepartmentID *nid.ID `json:"departmentId,omitempty"`
+	// What of the leaver's chat history the successors may read, in plans that say nothing else; absent: nothing.
+	History *RuleSetHistoryInput `json:"history,omitempty"`
+	// What the customers are told. INVALID until a platform is connected that can carry it.
+	Message *string `json:"message,omitempty"`
 }
 
 // What saveRuleSet did.
@@ -1003,7 +1029,7 @@ type UpdateContactInput struct {
 	Name *string `json:"name,omitempty"`
 	// The new company; empty text takes it away.
 	Company *string `json:"company,omitempty"`
-	// The new importance.
+	// The new importance. Taking KEY off needs MANAGE_CONTACTS over a follower and a fresh proof of identity; for approval the contact counts as KEY for 30 days more.
 	Importance *contact1.Importance `json:"importance,omitempty"`
 	// The names of all tags the contact shall have; an empty list takes all away.
 	Tags []string `json:"tags,omitempty"`

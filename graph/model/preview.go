@@ -12,6 +12,20 @@ type HandoverPreview struct {
 	Rows  []*PlanItem
 	Loads []*SuccessorLoad
 	Snags []*PlanProblem
+	// Marked are the contacts whose key mark was taken off.
+	Marked *FormerKeyContacts
+}
+
+// FormerKeyContacts are the contacts of a plan that count as KEY and are not.
+type FormerKeyContacts struct {
+	Total    int
+	Contacts []*FormerKeyContact
+}
+
+// FormerKeyContact is one of them.
+type FormerKeyContact struct {
+	siblings.Kin
+	handover.FormerKey
 }
 
 // ApprovalReasons says why the plan needs approvals.

@@ -180,7 +180,7 @@ func Say(reason string) fault.Text {
 	case "earlier":
 		return fault.T("an earlier, stricter approval policy counts until %s", "此前更严格的审批策略在 %s 之前仍然有效", n)
 	case "key":
-		return fault.T("it moves %s key contacts", "涉及 %s 位重要客户", n)
+		return fault.T("it moves %s contacts that are KEY, or were within 30 days", "涉及 %s 位重要客户（含 30 天内取消标记的客户）", n)
 	case "above":
 		return fault.T("it moves more than %s contacts and groups", "涉及的客户和客户群超过 %s 个", n)
 	case "above24h":

@@ -21,9 +21,10 @@ type Filter struct {
 	DepartmentID *nid.ID `json:"departmentId,omitzero"`
 	Importance   *string `json:"importance,omitzero"`
 	// Tags must all be there, by name.
-	Tags       []string   `json:"tags,omitzero"`
-	Unassigned *bool      `json:"unassigned,omitzero"`
-	Protected  *bool      `json:"protected,omitzero"`
+	Tags       []string `json:"tags,omitzero"`
+	Unassigned *bool    `json:"unassigned,omitzero"`
+	Protected  *bool    `json:"protected,omitzero"`
+	// Added is about the same follow as FollowerID, or else as DepartmentID.
 	AddedFrom  *time.Time `json:"addedFrom,omitzero"`
 	AddedUntil *time.Time `json:"addedUntil,omitzero"`
 }
@@ -65,13 +66,27 @@ func (f *Filter) Where(db *store.DB, w *store.Where) {
 	if f.IDs != nil {
 		w.And("contacts.id "+db.InList(), db.IDs(f.IDs))
 	}
+	added, since := "", []any{}
+	if f.AddedFrom != nil {
+		added, since = added+" AND ff.since >= ?", append(since, *f.AddedFrom)
+	}
+	if f.AddedUntil != nil {
+		added, since = added+" AND ff.since < ?", append(since, *f.AddedUntil)
+	}
+	// When it was added is about the follow that is asked for: of the follower, else of
+	// somebody in the department, else any.
 	if f.FollowerID != nil {
-		w.And("EXISTS ("+open+" AND ff.member_id = ?)", *f.FollowerID)
+		w.And("EXISTS ("+open+" AND ff.member_id = ?"+added+")", append([]any{*f.FollowerID}, since...)...)
+		added, since = "", nil
 	}
 	if f.DepartmentID != nil {
-		w.And("EXISTS ("+open+` AND EXISTS (SELECT 1 FROM member_departments AS fmd JOIN department_closure AS fdc
+		w.And("EXISTS ("+open+added+` AND EXISTS (SELECT 1 FROM member_departments AS fmd JOIN department_closure AS fdc
 			ON fdc.corp_id = fmd.corp_id AND fdc.descendant_id = fmd.department_id
-			WHERE fmd.corp_id = ff.corp_id AND fmd.member_id = ff.member_id AND fdc.ancestor_id = ?))`, *f.DepartmentID)
+			WHERE fmd.corp_id = ff.corp_id AND fmd.member_id = ff.member_id AND fdc.ancestor_id = ?))`, append(since, *f.DepartmentID)...)
+		added, since = "", nil
+	}
+	if added != "" {
+		w.And("EXISTS ("+open+added+")", since...)
 	}
 	if f.Importance != nil {
 		w.And("contacts.importance = ?", *f.Importance)
@@ -93,12 +108,6 @@ func (f *Filter) Where(db *store.DB, w *store.Where) {
 	}
 	if f.Protected != nil {
 		w.And("contacts.protected = ?", *f.Protected)
-	}
-	if f.AddedFrom != nil {
-		w.And("EXISTS ("+open+" AND ff.since >= ?)", *f.AddedFrom)
-	}
-	if f.AddedUntil != nil {
-		w.And("EXISTS ("+open+" AND ff.since < ?)", *f.AddedUntil)
 	}
 }
 

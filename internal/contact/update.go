@@ -48,10 +48,13 @@ func (in *UpdateInput) check() error {
 
 // Update changes what the corp knows of a contact. It needs MANAGE_CONTACTS over a
 // follower, or to follow the contact oneself; tags that are not there yet need
-// MANAGE_TAGS. What is as it was already is no change and leaves no entry.
+// MANAGE_TAGS. Taking the key mark off needs MANAGE_CONTACTS and a fresh proof of
+// identity, since the mark is what asks for approval. What is as it was already is
+// no change and leaves no entry.
 //
-// Fails with NOT_FOUND for a contact one may not see, FORBIDDEN, INVALID for values
-// and unknown tags, CONFLICT for a stale version and for a protected contact.
+// Fails with NOT_FOUND for a contact one may not see, FORBIDDEN, STEP_UP_REQUIRED,
+// INVALID for values and unknown tags, CONFLICT for a stale version and for a
+// protected contact.
 func (s *Service) Update(ctx context.Context, in UpdateInput) error {
 	return s.Log.Tx(ctx, s.DB, access.ContactUpdate, func(ctx context.Context, tx *store.Tx) error {
 		actor, err := identity.Confirm(ctx, tx)
@@ -68,13 +71,20 @@ func (s *Service) Update(ctx context.Context, in UpdateInput) error {
 		if err := c.see(ctx, tx, actor, "input.id"); err != nil {
 			return err
 		}
-		if !c.followedBy(actor) {
-			ok, err := reaches(ctx, tx, actor.Scope(access.ManageContacts), c.members()...)
-			if err != nil {
-				return err
+		manages, err := reaches(ctx, tx, actor.Scope(access.ManageContacts), c.members()...)
+		if err != nil {
+			return err
+		}
+		if !manages && !c.followedBy(actor) {
+			return fault.Denied("you may not change this contact", "您无权修改该客户")
+		}
+		if in.unmarks(c) {
+			if !manages {
+				return fault.Denied("taking the key mark off a contact needs MANAGE_CONTACTS; following the contact is not enough",
+					"取消重要客户标记需要 MANAGE_CONTACTS 权限，仅跟进该客户是不够的")
 			}
-			if !ok {
-				return fault.Denied("you may not change this contact", "您无权修改该客户")
+			if err := identity.Fresh(actor, tx.Now()); err != nil {
+				return err
 			}
 		}
 		if in.Version != c.version {
@@ -85,6 +95,11 @@ func (s *Service) Update(ctx context.Context, in UpdateInput) error {
 		}
 		return s.update(ctx, tx, actor, c, in)
 	})
+}
+
+// unmarks reports whether the update takes the key mark off the contact.
+func (in *UpdateInput) unmarks(c *held) bool {
+	return c.importance == key && in.Importance != nil && *in.Importance != key
 }
 
 func (s *Service) update(ctx context.Context, tx *store.Tx, actor *access.Actor, c *held, in UpdateInput) error {
@@ -106,9 +121,9 @@ func (s *Service) update(ctx context.Context, tx *store.Tx, actor *access.Actor,
 	if err != nil || len(after) == 0 {
 		return err
 	}
-	if _, err := tx.Change(ctx, "contacts", `UPDATE contacts SET name = $3, name_key = $4, company = $5, importance = $6, version = version + 1, updated_at = $7
-		WHERE corp_id = $1 AND id = $2 RETURNING id`,
-		tx.Corp(), c.id, now.name, name.Fold(now.name), stored(text(now.company)), now.importance, tx.Now()); err != nil {
+	if _, err := tx.Change(ctx, "contacts", `UPDATE contacts SET name = $3, name_key = $4, company = $5, importance = $6, version = version + 1, updated_at = $7,
+		`+Unmarks("$8", "$7", "$9")+` WHERE corp_id = $1 AND id = $2 RETURNING id`,
+		tx.Corp(), c.id, now.name, name.Fold(now.name), stored(text(now.company)), now.importance, tx.Now(), in.unmarks(c), actor.ID); err != nil {
 		return err
 	}
 	if now.importance != c.importance {

@@ -130,7 +130,7 @@ func TestUpdate(t *testing.T) {
 		if got := s.tagNames(s.contact); !slices.Equal(got, []string{"east"}) {
 			t.Errorf("tags %q", got)
 		}
-		s.must(s.s.Update(s.asLina, contact.UpdateInput{ID: s.contact, Version: 3, Importance: to("NORMAL"), Tags: []string{}}))
+		s.must(s.s.Update(s.Verified(s.Admin), contact.UpdateInput{ID: s.contact, Version: 3, Importance: to("NORMAL"), Tags: []string{}}))
 		s.counted()
 		if got := s.tagNames(s.contact); len(got) != 0 {
 			t.Errorf("tags %q", got)
@@ -291,7 +291,7 @@ func TestImportanceWhileAPlatformDecides(t *testing.T) {
 		s.must(err)
 		s.must(s.s.Update(s.admin, contact.UpdateInput{ID: s.contact, Version: 1, Importance: to("KEY")}))
 		s.counted()
-		s.must(s.s.Update(s.admin, contact.UpdateInput{ID: s.contact, Version: 2, Importance: to("NORMAL")}))
+		s.must(s.s.Update(s.Verified(s.Admin), contact.UpdateInput{ID: s.contact, Version: 2, Importance: to("NORMAL")}))
 		s.counted()
 	})
 }

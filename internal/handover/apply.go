@@ -3,6 +3,7 @@ package handover
 import (
 	"context"
 	"slices"
+	"time"
 
 	"github.com/openhandover/openhandover/internal/history"
 	"github.com/openhandover/openhandover/internal/nid"
@@ -30,14 +31,14 @@ type heldItems struct {
 	// ended are the follows that a merge ended, by id, where it is to be undone.
 	ended map[nid.ID]owned
 	taken map[nid.ID]bool // follows that went to somebody else
-	// importance is what each contact has now.
-	importance map[nid.ID]string
+	// marks are the importance that each contact has now, and until when it was KEY.
+	marks map[nid.ID]mark
 }
 
 // lockItems locks the follows of givers and receivers together with their
 // contacts, in one order for all transactions, then the groups.
 func lockItems(ctx context.Context, tx *store.Tx, ts []Transfer) (*heldItems, error) {
-	h := &heldItems{owned: map[nid.ID]owned{}, followed: map[pair]*nid.ID{}, ended: map[nid.ID]owned{}, importance: map[nid.ID]string{}}
+	h := &heldItems{owned: map[nid.ID]owned{}, followed: map[pair]*nid.ID{}, ended: map[nid.ID]owned{}, marks: map[nid.ID]mark{}}
 	giver := map[nid.ID]nid.ID{}
 	var contacts, groups, ended []nid.ID
 	for _, t := range ts {
@@ -57,7 +58,7 @@ func lockItems(ctx context.Context, tx *store.Tx, ts []Transfer) (*heldItems, er
 			id, contact, member nid.ID
 			version             int
 			busy, open          bool
-			importance          string
+			mark
 		}
 		lock := ""
 		if db.Postgres() {
@@ -68,8 +69,8 @@ func lockItems(ctx context.Context, tx *store.Tx, ts []Transfer) (*heldItems, er
 			which, args = "("+which+" OR follows.id "+db.In(4)+")", append(args, db.IDs(ended))
 		}
 		rows, err := store.Select(ctx, tx, func(r *row) []any {
-			return []any{&r.id, &r.contact, &r.member, &r.version, &r.busy, &r.open, &r.importance}
-		}, `SELECT follows.id, follows.contact_id, follows.member_id, follows.owner_version, follows.reserved_by_id IS NOT NULL, follows.ended_at IS NULL, contacts.importance
+			return []any{&r.id, &r.contact, &r.member, &r.version, &r.busy, &r.open, &r.importance, &r.keyUntil}
+		}, `SELECT follows.id, follows.contact_id, follows.member_id, follows.owner_version, follows.reserved_by_id IS NOT NULL, follows.ended_at IS NULL, contacts.importance, contacts.key_until
 			FROM follows JOIN contacts ON contacts.corp_id = follows.corp_id AND contacts.id = follows.contact_id
 			WHERE follows.corp_id = $1 AND follows.contact_id `+db.In(2)+` AND `+which+`
 			ORDER BY follows.contact_id, follows.id`+lock, args...)
@@ -77,7 +78,7 @@ func lockItems(ctx context.Context, tx *store.Tx, ts []Transfer) (*heldItems, er
 			return nil, err
 		}
 		for _, r := range rows {
-			h.importance[r.contact] = r.importance
+			h.marks[r.contact] = r.mark
 			switch {
 			case !r.open:
 				h.ended[r.id] = owned{r.id, r.version, r.busy}
@@ -134,11 +135,18 @@ func (h *heldItems) gone(ctx context.Context, tx *store.Tx, ts []Transfer) error
 	return err
 }
 
+// mark is how important a contact is, and was.
+type mark struct {
+	importance string
+	keyUntil   *time.Time
+}
+
 // important gives the transfers the importance that their contacts have now.
-func (h *heldItems) important(ts []Transfer) {
+func (h *heldItems) important(ts []Transfer, now time.Time) {
 	for i := range ts {
-		if v, ok := h.importance[ts[i].Item.ID]; ok {
-			ts[i].Importance = v
+		if v, ok := h.marks[ts[i].Item.ID]; ok {
+			ts[i].Importance, ts[i].keyUntil = v.importance, v.keyUntil
+			ts[i].count(now)
 		}
 	}
 }

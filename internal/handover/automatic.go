@@ -18,23 +18,20 @@ import (
 // recent is how long after a departure an automatic rule set still plans.
 const recent = 7 * 24 * time.Hour
 
-// planDeparted plans, by the corp's automatic rule set, for who has departed lately
-// and has no handover yet. The plan has no requester: a person executes it.
+// planDeparted plans, by the automatic rule set for each leaver, for who has departed
+// lately and has no handover yet. The plan has no requester: a person executes it.
 func (s *Service) planDeparted(ctx context.Context) error {
-	var set rule.Set
 	var leavers []nid.ID
-	if err := s.DB.View(ctx, func(ctx context.Context, q *store.Read) error {
-		sets, err := rule.Automatic(ctx, q)
-		if err != nil || len(sets) == 0 {
-			return err
-		}
-		set = sets[0]
+	if err := s.DB.View(ctx, func(ctx context.Context, q *store.Read) (err error) {
 		leavers, err = store.Select(ctx, q, func(id *nid.ID) []any { return []any{id} }, `
 			SELECT m.id FROM members AS m JOIN member_counters AS c ON c.corp_id = m.corp_id AND c.member_id = m.id
 			WHERE m.corp_id = $1 AND m.status = 'DEPARTED' AND m.departed_at > $2 AND m.archived_at IS NULL
 			  AND c.contacts + c.groups > c.waiting_contacts + c.waiting_groups
 			  AND NOT EXISTS (SELECT 1 FROM handovers AS h WHERE h.corp_id = m.corp_id AND h.leaver_id = m.id AND h.kind = 'RESIGNED'
 			    AND (h.created_at >= m.departed_at OR h.state IN ('DRAFT', 'AWAITING_APPROVAL', 'READY', 'SCHEDULED', 'RUNNING')))
+			  AND EXISTS (SELECT 1 FROM rule_sets AS r WHERE r.corp_id = m.corp_id AND r.automatic AND (r.department_id IS NULL OR EXISTS (
+			    SELECT 1 FROM member_departments AS md JOIN department_closure AS dc ON dc.corp_id = md.corp_id AND dc.descendant_id = md.department_id
+			    WHERE md.corp_id = m.corp_id AND md.member_id = m.id AND dc.ancestor_id = r.department_id)))
 			ORDER BY m.id LIMIT 100`, corpOf(ctx), s.DB.Now().Add(-recent))
 		return err
 	}); err != nil {
@@ -42,14 +39,14 @@ func (s *Service) planDeparted(ctx context.Context) error {
 	}
 	var failed error
 	for _, leaver := range leavers {
-		failed = errors.Join(failed, s.planBy(ctx, set, leaver))
+		failed = errors.Join(failed, s.planFor(ctx, leaver))
 	}
 	return failed
 }
 
-// planBy plans everything that a leaver still has by a rule set, and submits it. What
-// no rule finds a successor for is left out, and stays in the unassigned list.
-func (s *Service) planBy(ctx context.Context, set rule.Set, leaver nid.ID) error {
+// planFor plans everything that a leaver still has by the rule set for them, and submits
+// it. What no rule finds a successor for is left out, and stays in the unassigned list.
+func (s *Service) planFor(ctx context.Context, leaver nid.ID) error {
 	return s.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
 		// One replica plans for a leaver: the others find the handover that it made.
 		if _, err := store.Select(ctx, tx, func(id *nid.ID) []any { return []any{id} },
@@ -59,6 +56,10 @@ func (s *Service) planBy(ctx context.Context, set rule.Set, leaver nid.ID) error
 		_, found, err := store.SelectOne(ctx, tx, func(id *nid.ID) []any { return []any{id} }, `SELECT h.id FROM handovers AS h JOIN members AS m ON m.corp_id = h.corp_id AND m.id = h.leaver_id
 			WHERE h.corp_id = $1 AND h.leaver_id = $2 AND h.created_at >= m.departed_at LIMIT 1`, tx.Corp(), leaver)
 		if err != nil || found {
+			return err
+		}
+		set, ok, err := rule.Automatic(ctx, tx, leaver)
+		if err != nil || !ok {
 			return err
 		}
 		actor := access.From(ctx)

@@ -2,6 +2,7 @@ package handover_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/openhandover/openhandover/internal/handover"
 	"github.com/openhandover/openhandover/internal/nid"
@@ -50,6 +51,68 @@ func TestRulesPlanByThemselves(t *testing.T) {
 			t.Errorf("state %s", got)
 		}
 		s.verifies()
+	})
+}
+
+// A rule set says what of the chats the successors may read, in whole days, for the
+// plans that say nothing else; the set of the leaver's nearest department plans.
+func TestRuleSetsCarryAHistoryScope(t *testing.T) {
+	each(t, func(t *testing.T, s *scene) {
+		rules := &rule.Service{DB: s.DB, Log: s.Log}
+		sales := s.Department("sales", s.Root)
+		leo := s.Member("leo", sales)
+		s.Contacts(2, s.lina)
+		s.Contacts(2, leo)
+		save := func(title string, department *nid.ID, h *rule.History) nid.ID {
+			t.Helper()
+			id, err := rules.Save(s.admin, rule.Input{Name: title, Automatic: true, Fallback: &s.wang, Department: department, History: h})
+			ok(t, err)
+			return id
+		}
+		wide := save("of all", nil, &rule.History{Mode: "ALL"})
+		near := save("of sales", &sales, &rule.History{Mode: "WINDOW", Days: 90, ExpiresAfter: 30})
+		scope := func(id nid.ID) string {
+			return testcorp.Value[string](s.Corp, `SELECT history_mode || ' ' || CASE WHEN history_from IS NULL THEN 'open' ELSE 'window' END FROM handovers WHERE id = $1`, id)
+		}
+		s.Depart(s.lina)
+		s.Depart(leo)
+		s.work()
+		if n := s.count(`SELECT count(*) FROM handovers`); n != 2 {
+			t.Fatalf("%d handovers", n)
+		}
+		for leaver, want := range map[nid.ID]struct {
+			set   nid.ID
+			scope string
+		}{s.lina: {wide, "ALL open"}, leo: {near, "WINDOW window"}} {
+			id := testcorp.Value[nid.ID](s.Corp, `SELECT id FROM handovers WHERE leaver_id = $1`, leaver)
+			if got := scope(id); got != want.scope {
+				t.Errorf("the scope is %s, want %s", got, want.scope)
+			}
+			if n := s.count(`SELECT count(*) FROM transfers WHERE handover_id = $1 AND rule_set_id = $2`, id, want.set); n != 2 {
+				t.Errorf("%d transfers by the set, want 2", n)
+			}
+		}
+		day := func(d int) time.Time { return time.Date(2026, 3, 2+d, 0, 0, 0, 0, shanghai) }
+		if n := s.count(`SELECT count(*) FROM handovers WHERE leaver_id = $1 AND history_from = $2 AND history_until = $3 AND history_expires_at = $4`,
+			leo, day(-90).UTC(), day(1).UTC(), day(31).UTC()); n != 1 {
+			t.Error("the window is not the last 90 days, for 30 days")
+		}
+		// By hand too; what the plan says itself goes first.
+		in := handover.Input{Kind: handover.Resigned, LeaverID: leo, Successors: handover.Choice{RuleSetID: &near}}
+		p, err := preview(s, in)
+		ok(t, err)
+		s.Clock.Add(time.Hour)
+		id, err := s.s.Create(s.admin, in, nil, &p.Digest, "k")
+		ok(t, err)
+		if got := scope(id); got != "WINDOW window" {
+			t.Errorf("by hand the scope is %s", got)
+		}
+		in.History = &handover.HistoryScope{Mode: "NONE"}
+		id, err = s.s.Create(s.admin, in, nil, nil, "k2")
+		ok(t, err)
+		if got := scope(id); got != "NONE open" {
+			t.Errorf("the plan said NONE, the scope is %s", got)
+		}
 	})
 }
 

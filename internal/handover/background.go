@@ -235,7 +235,7 @@ func (s *Service) bars(ctx context.Context, tx *store.Tx, executor *access.Actor
 		switch {
 		case denied[t.Kind]:
 			return NotPermitted
-		case have < needPlain.Votes, have < need.Votes && t.Importance == "KEY":
+		case have < needPlain.Votes, have < need.Votes && t.Key:
 			return NeedsApproval
 		}
 		return ""
@@ -319,7 +319,10 @@ func (s *Service) next(ctx context.Context) (at time.Time, err error) {
 			var t time.Time
 			switch {
 			case r.state == Scheduled:
-				t = *r.start
+				// One whose time has come waits for the leaver's departure, which wakes this work.
+				if t = *r.start; !t.After(s.DB.Now()) {
+					t = s.DB.Now().Add(lease)
+				}
 			case r.state == AwaitingApproval:
 				t = r.submitted.Add(policy.Expiry())
 			case r.resume != nil:

@@ -3,8 +3,10 @@ package handover
 import (
 	"context"
 	"slices"
+	"time"
 
 	"github.com/openhandover/openhandover/internal/access"
+	"github.com/openhandover/openhandover/internal/corp"
 	"github.com/openhandover/openhandover/internal/fault"
 	"github.com/openhandover/openhandover/internal/nid"
 	"github.com/openhandover/openhandover/internal/rule"
@@ -27,10 +29,38 @@ func (p *planned) choose(ctx context.Context, q store.Querier, actor *access.Act
 		if !ok {
 			return fault.Missing(field + ".successors.ruleSetId")
 		}
+		if p.scope, err = scopeOf(ctx, q, set.History); err != nil {
+			return err
+		}
 	default:
-		return nil
+		return p.promise(ctx, q, p.People)
 	}
 	return p.chooseBy(ctx, q, actor, set)
+}
+
+// scopeOf is what a rule set lets successors read, for a plan made today: in whole days
+// of the corp's time zone, so that a preview and the plan stored from it agree.
+func scopeOf(ctx context.Context, q store.Querier, h *rule.History) (*HistoryScope, error) {
+	if h == nil {
+		return nil, nil
+	}
+	zone, err := corp.Zone(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	tomorrow := dayAfter(store.EngineOf(q).Now(), zone)
+	later := func(days int) *time.Time {
+		t := tomorrow.In(zone).AddDate(0, 0, days).UTC()
+		return &t
+	}
+	out := &HistoryScope{Mode: h.Mode}
+	if h.Mode == "WINDOW" {
+		out.From, out.Until = later(-1-h.Days), &tomorrow
+	}
+	if h.ExpiresAfter > 0 {
+		out.ExpiresAt = later(h.ExpiresAfter)
+	}
+	return out, nil
 }
 
 func (p *planned) chooseBy(ctx context.Context, q store.Querier, actor *access.Actor, set rule.Set) error {
@@ -79,9 +109,12 @@ func (p *planned) chooseBy(ctx context.Context, q store.Querier, actor *access.A
 	if err != nil {
 		return err
 	}
+	if err := p.promise(ctx, q, more); err != nil {
+		return err
+	}
 	for id, m := range more {
 		p.People[id] = m
-		about.Members[id] = rule.Member{ID: id, Contacts: m.Contacts, Groups: m.Groups, Room: m.room(), Fit: m.unfit() == ""}
+		about.Members[id] = rule.Member{ID: id, Contacts: m.load(), Groups: m.groupLoad(), Room: m.free(), Fit: m.unfit() == ""}
 	}
 	for i, c := range set.Plan(about, items) {
 		it := &p.Items[i]

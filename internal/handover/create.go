@@ -37,6 +37,9 @@ func (s *Service) Create(ctx context.Context, in Input, startAt *time.Time, seen
 		if err != nil {
 			return err
 		}
+		if err := p.notice.check(startAt); err != nil {
+			return err
+		}
 		// The preview knows no start; what was seen is the plan without it.
 		if err := p.same(seen); err != nil {
 			return err
@@ -121,6 +124,12 @@ func (s *Service) Replan(ctx context.Context, id nid.ID, version int, in Input) 
 		if in.LeaverID != r.Leaver {
 			return fault.Bad("input.plan.leaverId", "a handover keeps its leaver; create another one", "交接的离开成员不可更改,请新建交接")
 		}
+		// Nothing refers to a transfer that was only planned, and what the old plan promised
+		// does not count against the new one.
+		gone, err := tx.Change(ctx, "transfers", `DELETE FROM transfers WHERE corp_id = $1 AND handover_id = $2 RETURNING id`, tx.Corp(), r.ID)
+		if err != nil {
+			return err
+		}
 		p, err := work(ctx, tx, actor, in, "input.plan", "")
 		if err != nil {
 			return err
@@ -133,11 +142,6 @@ func (s *Service) Replan(ctx context.Context, id nid.ID, version int, in Input) 
 			return err
 		}
 		if p.Need, err = needed(ctx, tx, p.Policy, some(p.Responsible), r.ID, len(p.Items), keyContacts(p.Items)); err != nil {
-			return err
-		}
-		// Nothing refers to a transfer that was only planned.
-		gone, err := tx.Change(ctx, "transfers", `DELETE FROM transfers WHERE corp_id = $1 AND handover_id = $2 RETURNING id`, tx.Corp(), r.ID)
-		if err != nil {
 			return err
 		}
 		ts, err := p.store(ctx, tx, r.ID, requester(actor), to, r)

@@ -1,6 +1,7 @@
 package handover
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -64,10 +65,10 @@ func text(v any) []byte {
 	return b
 }
 
-// history is the plan's scope; absent is NONE.
+// history is the plan's scope: as given, else as the rule set says, else NONE.
 func (p *planned) history() HistoryScope {
-	if p.History == nil {
-		return HistoryScope{Mode: "NONE"}
+	if h := cmp.Or(p.History, p.scope); h != nil {
+		return *h
 	}
-	return *p.History
+	return HistoryScope{Mode: "NONE"}
 }

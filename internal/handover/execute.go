@@ -103,6 +103,9 @@ func (s *Service) HandOver(ctx context.Context, in Input, seen *string, key stri
 		if err := p.same(seen); err != nil {
 			return err
 		}
+		if err := p.notice.refuse(); err != nil {
+			return err
+		}
 		if p.Need.Votes > 0 {
 			return p.Need.Required(0)
 		}
@@ -187,6 +190,11 @@ func (s *Service) start(ctx context.Context, tx *store.Tx, actor *access.Actor, 
 		return nil, err
 	}
 	if err := r.leaverFits(k.who, e); err != nil {
+		if n, failed := noticeOf(ctx, tx, r.Kind, k.who[r.Leaver]); failed != nil {
+			return nil, failed
+		} else if n != nil {
+			return nil, n.refuse()
+		}
 		return nil, err
 	}
 	before := r.State

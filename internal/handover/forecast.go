@@ -9,8 +9,9 @@ import (
 	"github.com/openhandover/openhandover/internal/store"
 )
 
-// Forecast says when a plan's transfers would pass if it were executed now, as far
-// as the limits of a day and cool-downs go. What a problem blocks is left out.
+// Forecast says when a plan's transfers would pass if it were executed now, or as soon
+// as the leaver has left, as far as the limits of a day and cool-downs go. What a problem
+// blocks is left out.
 type Forecast struct {
 	// Later is any day after tomorrow. A contact that cools down passes only if it
 	// is retried then; groups go on by themselves.
@@ -46,18 +47,21 @@ func forecast(ctx context.Context, q store.Querier, p *planned) (f Forecast, err
 	}
 	c := calendar{tomorrow: dayAfter(now, zone)}
 	c.after = dayAfter(c.tomorrow, zone)
+	day, left := now, l.groupsLeft
+	if at := p.notice.start(); at != nil && !at.Before(c.tomorrow) {
+		day, left = *at, l.groupsPerDay
+	}
 	for i := range p.Items {
 		it := &p.Items[i]
 		switch {
 		case it.Kind != Contact || it.trouble != "":
 		case l.cooling[it.ID].IsZero():
-			c.share(&f, now).Contacts++
+			c.share(&f, day).Contacts++
 		default:
 			it.trouble = CoolDown
 			c.share(&f, l.cooling[it.ID]).Contacts++
 		}
 	}
-	day, left := now, l.groupsLeft
 	for groups > 0 {
 		if n := min(groups, left); n > 0 {
 			c.share(&f, day).Groups += n

@@ -99,6 +99,8 @@ const (
 	CoolDown                 Reason = "COOL_DOWN"
 	ChangedSince             Reason = "CHANGED_SINCE"
 	NoSuccessor              Reason = "NO_SUCCESSOR"
+	// LeaverStatus: the leaver is still at work, so a RESIGNED plan waits.
+	LeaverStatus Reason = "LEAVER_STATUS"
 	// NotPermitted: who executes may not any more, or the leaver's status no longer allows it.
 	NotPermitted Reason = "NOT_PERMITTED"
 	// Unexpected: carrying it out failed by a mistake of the program or of the data.

@@ -15,9 +15,8 @@ import (
 
 // Sizes of an input, beyond which it is INVALID.
 const (
-	maxIDs     = 5000
-	maxMessage = 200
-	maxReason  = 1000
+	maxIDs    = 5000
+	maxReason = 1000
 )
 
 // check finds what is wrong with the input by itself.
@@ -76,13 +75,11 @@ func (in *Input) check(field string) error {
 			bad(".history.mode", "from and until go with WINDOW only", "仅 WINDOW 可以使用 from 和 until")
 		}
 	}
-	for _, w := range []*fault.Error{words(field+".message", in.Message, maxMessage), words(field+".reason", in.Reason, maxReason)} {
-		if w != nil {
-			l = append(l, w)
-		}
+	if w := words(field+".reason", in.Reason, maxReason); w != nil {
+		l = append(l, w)
 	}
-	if in.Message != nil && in.Kind != OnJob {
-		bad(".message", "a message is for in-service (ON_JOB) handovers only", "仅在职继承(ON_JOB)可以填写消息")
+	if in.Message != nil {
+		l = append(l, rule.NoMessage(field+".message"))
 	}
 	return l.Err()
 }
@@ -213,7 +210,7 @@ func items(ctx context.Context, q store.Querier, in Input, field string) ([]Item
 		}
 		conditions, args := where.SQL(4)
 		found, err := store.Select(ctx, q, func(it *Item) []any {
-			return []any{&it.ID, &it.Follow, &it.Version, &it.Importance, &it.Busy, &it.addWay}
+			return []any{&it.ID, &it.Follow, &it.Version, &it.Importance, &it.Busy, &it.addWay, &it.keyUntil}
 		}, query+conditions+" ELSE false END ORDER BY 1 LIMIT $3", append([]any{access.From(ctx).Corp, in.LeaverID, MaxTransfers + 1}, args...)...)
 		if err != nil {
 			return err
@@ -221,12 +218,13 @@ func items(ctx context.Context, q store.Querier, in Input, field string) ([]Item
 		there := map[nid.ID]bool{}
 		for i := range found {
 			found[i].Kind, found[i].From, found[i].Rule = kind, in.LeaverID, -1
+			found[i].count(db.Now())
 			there[found[i].ID] = true
 		}
 		if len(found) <= MaxTransfers && w.ids != nil {
 			if filtered { // a filter may leave out what is the leaver's all the same
 				rest, err := store.Select(ctx, q, func(it *Item) []any {
-					return []any{&it.ID, &it.Follow, &it.Version, &it.Importance, &it.Busy, &it.addWay}
+					return []any{&it.ID, &it.Follow, &it.Version, &it.Importance, &it.Busy, &it.addWay, &it.keyUntil}
 				}, query+column+db.In(3)+" ELSE false END", access.From(ctx).Corp, in.LeaverID, db.IDs(w.order))
 				if err != nil {
 					return err
@@ -251,13 +249,13 @@ func items(ctx context.Context, q store.Querier, in Input, field string) ([]Item
 	}
 	// CASE keeps PostgreSQL, where it has no statistics yet, from reading all contacts
 	// of the corp by another index for each of the leaver's.
-	if err := read(Contact, contacts, `SELECT contacts.id, follows.id, follows.owner_version, contacts.importance, follows.reserved_by_id IS NOT NULL, follows.add_way
+	if err := read(Contact, contacts, `SELECT contacts.id, follows.id, follows.owner_version, contacts.importance, follows.reserved_by_id IS NOT NULL, follows.add_way, contacts.key_until
 		FROM follows JOIN contacts ON contacts.corp_id = follows.corp_id AND contacts.id = follows.contact_id
 		WHERE follows.corp_id = $1 AND follows.member_id = $2 AND follows.ended_at IS NULL AND CASE WHEN contacts.archived_at IS NULL THEN `,
 		"follows.contact_id ", "follows.reserved_by_id", in.Select != nil && in.Select.Contacts != nil, &cw); err != nil {
 		return nil, err
 	}
-	if err := read(Group, groups, `SELECT groups.id, NULL, groups.owner_version, 'NORMAL', groups.reserved_by_id IS NOT NULL, NULL
+	if err := read(Group, groups, `SELECT groups.id, NULL, groups.owner_version, 'NORMAL', groups.reserved_by_id IS NOT NULL, NULL, NULL
 		FROM groups WHERE groups.corp_id = $1 AND groups.owner_id = $2 AND CASE WHEN groups.archived_at IS NULL THEN `,
 		"groups.id ", "groups.reserved_by_id", in.Select != nil && in.Select.Groups != nil, &gw); err != nil {
 		return nil, err

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/openhandover/openhandover/internal/approval"
+	"github.com/openhandover/openhandover/internal/contact"
 	"github.com/openhandover/openhandover/internal/nid"
 	"github.com/openhandover/openhandover/internal/store"
 )
@@ -12,7 +13,7 @@ import (
 // outline is what the checks need to know of what a handover still has to do,
 // however many transfers that are.
 type outline struct {
-	total, keys int // keys: contacts that are KEY today
+	total, keys int // keys: contacts that count as KEY today
 	kinds       []ItemKind
 	successors  []nid.ID // in id order
 	givers      []nid.ID // the leaver; in a reverse handover those who give back
@@ -25,9 +26,9 @@ func outlineOf(ctx context.Context, tx *store.Tx, r *record) (outline, error) {
 		n, keys  int
 	}
 	rows, err := store.Select(ctx, tx, func(v *row) []any { return []any{&v.kind, &v.from, &v.to, &v.n, &v.keys} }, `
-		SELECT t.kind, t.from_id, t.to_id, count(*), sum(CASE WHEN c.importance = 'KEY' THEN 1 ELSE 0 END)
+		SELECT t.kind, t.from_id, t.to_id, count(*), sum(CASE WHEN c.importance = 'KEY' OR `+contact.FormerKey("c", "$3")+` THEN 1 ELSE 0 END)
 		FROM transfers AS t LEFT JOIN contacts AS c ON c.corp_id = t.corp_id AND c.id = t.contact_id
-		WHERE t.corp_id = $1 AND t.handover_id = $2 AND t.status = 'PLANNED' GROUP BY t.kind, t.from_id, t.to_id`, tx.Corp(), r.ID)
+		WHERE t.corp_id = $1 AND t.handover_id = $2 AND t.status = 'PLANNED' GROUP BY t.kind, t.from_id, t.to_id`, tx.Corp(), r.ID, contact.KeySince(tx.Now()))
 	var o outline
 	for _, v := range rows {
 		o.total += v.n
@@ -44,7 +45,7 @@ func outlineOf(ctx context.Context, tx *store.Tx, r *record) (outline, error) {
 func outlined(ts []Transfer) (o outline) {
 	for _, t := range ts {
 		o.total++
-		if t.Kind == Contact && t.Importance == "KEY" {
+		if t.Key {
 			o.keys++
 		}
 		o.kinds, o.successors, o.givers = appendNew(o.kinds, t.Kind), appendNew(o.successors, t.To), appendNew(o.givers, t.From)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/openhandover/openhandover/internal/access"
 	"github.com/openhandover/openhandover/internal/approval"
+	"github.com/openhandover/openhandover/internal/contact"
 	"github.com/openhandover/openhandover/internal/fault"
 	"github.com/openhandover/openhandover/internal/nid"
 	"github.com/openhandover/openhandover/internal/rule"
@@ -24,7 +25,10 @@ type Item struct {
 	// Version is the ownership version the plan expects.
 	Version    int
 	Importance string
-	From, To   nid.ID
+	// Key: the contact counts as KEY for approval (contact.CountsAsKey), whatever its
+	// importance is, by which statistics go.
+	Key      bool
+	From, To nid.ID
 	// Because says why this successor, as a code; see Because.
 	Because string
 	// Merged: the successor follows the contact already, so it takes no room.
@@ -37,9 +41,15 @@ type Item struct {
 	// RevertOf is the transfer that this one takes back.
 	RevertOf nid.ID
 	// Problem is what stands in its way, in a preview; nil: nothing does.
-	Problem *Problem
-	trouble Reason
-	addWay  *int
+	Problem  *Problem
+	trouble  Reason
+	addWay   *int
+	keyUntil *time.Time
+}
+
+// count notes whether the item counts as KEY at a moment.
+func (it *Item) count(now time.Time) {
+	it.Key = it.Kind == Contact && contact.CountsAsKey(it.Importance, it.keyUntil, now)
 }
 
 // Why a successor got an item, where no rule decided: the planner named them, or a
@@ -74,10 +84,14 @@ type person struct {
 	Groups     int
 	Department nid.ID // the main one; zero where there is none
 	Caretaker  nid.ID // who answers for a leaver; zero at work
+	LastDay    *string
+	Held       bool // the departure waits for somebody's decision
 	OutOfScope bool
+	// Promised is what other open plans will bring, and only known where one is planned.
+	Promised, PromisedGroups int
 }
 
-// room is how many more contacts the person can take.
+// room is how many more contacts the person can take now.
 func (p *person) room() int { return max(p.Limit-p.Contacts-p.Reserved, 0) }
 
 // department is the main one at the time; zero for nobody.
@@ -118,6 +132,9 @@ type planned struct {
 	Need                 approval.Need
 	Digest               string
 	Responsible          nid.ID
+	notice               *notice // nil: it can be executed at once
+	// scope is what the rule set lets successors read, where the input says nothing.
+	scope *HistoryScope
 }
 
 // whoMayPlan are the permissions of which one is needed over the leaver.
@@ -132,9 +149,10 @@ func people(ctx context.Context, q store.Querier, scope access.Scope, lock strin
 		lock += " OF m, c"
 	}
 	rows, err := store.Select(ctx, q, func(p *person) []any {
-		return []any{&p.ID, &p.Status, &p.Enabled, &p.Limit, &p.Contacts, &p.Reserved, &p.Groups, &p.Department, &p.Caretaker}
+		return []any{&p.ID, &p.Status, &p.Enabled, &p.Limit, &p.Contacts, &p.Reserved, &p.Groups, &p.Department, &p.Caretaker, &p.LastDay, &p.Held}
 	}, `SELECT m.id, m.status, m.customer_contact_enabled, m.contact_limit, c.contacts, c.reserved_contacts, c.groups,
-		(SELECT md.department_id FROM member_departments AS md WHERE md.corp_id = m.corp_id AND md.member_id = m.id ORDER BY md.position LIMIT 1), m.caretaker_id
+		(SELECT md.department_id FROM member_departments AS md WHERE md.corp_id = m.corp_id AND md.member_id = m.id ORDER BY md.position LIMIT 1), m.caretaker_id,
+		m.last_day, m.departure_held_at IS NOT NULL
 		FROM members AS m JOIN member_counters AS c ON c.corp_id = m.corp_id AND c.member_id = m.id
 		WHERE m.corp_id = $1 AND m.id `+db.In(2)+` AND m.archived_at IS NULL ORDER BY m.id`+lock, access.From(ctx).Corp, db.IDs(ids))
 	if err != nil {
@@ -192,6 +210,9 @@ func work(ctx context.Context, q store.Querier, actor *access.Actor, in Input, f
 	if p.Items, err = items(ctx, q, in, field); err != nil {
 		return nil, err
 	}
+	if p.notice, err = noticeOf(ctx, q, in.Kind, leaver); err != nil {
+		return nil, err
+	}
 	if err := p.choose(ctx, q, actor, field); err != nil {
 		return nil, err
 	}
@@ -233,7 +254,7 @@ func (k Kind) fits(status, field string, executing bool) error {
 
 func keyContacts(items []Item) (n int) {
 	for _, it := range items {
-		if it.Kind == Contact && it.Importance == "KEY" {
+		if it.Key {
 			n++
 		}
 	}

@@ -2,6 +2,7 @@ package handover
 
 import (
 	"context"
+	"time"
 
 	"github.com/openhandover/openhandover/internal/access"
 	"github.com/openhandover/openhandover/internal/approval"
@@ -19,13 +20,19 @@ type Preview struct {
 	Problems         []*Problem
 	Forecast         Forecast
 	Items            []Item
+	FormerKeys       FormerKeys
+	History          HistoryScope
+	// StartAt is a start that Create takes, where the plan cannot be executed yet and it
+	// is known when it can; nil otherwise.
+	StartAt *time.Time
 }
 
-// Load is what a successor has before and after, in contacts. Before and Limit are
-// zero for a successor outside the actor's scope, whose counts they may not see.
+// Load is what a successor has before and after, in contacts, Promised of them by other
+// open plans. All but what this plan gives is zero for a successor outside the actor's
+// scope, whose counts they may not see.
 type Load struct {
-	Member                                 nid.ID
-	Contacts, Groups, Before, After, Limit int
+	Member                                           nid.ID
+	Contacts, Groups, Before, Promised, After, Limit int
 }
 
 // Preview works a plan out and writes nothing. Its digest is the one that Create
@@ -44,9 +51,12 @@ func (s *Service) Preview(ctx context.Context, in Input) (*Preview, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &Preview{Digest: p.Digest, Need: p.Need, Items: p.Items}
+	v := &Preview{Digest: p.Digest, Need: p.Need, Items: p.Items, History: p.history(), StartAt: p.notice.start()}
 	p.mark()
 	if v.Forecast, err = forecast(ctx, q, p); err != nil {
+		return nil, err
+	}
+	if v.FormerKeys, err = formerKeys(ctx, q, p.Items); err != nil {
 		return nil, err
 	}
 	v.Problems = p.problems()
@@ -55,7 +65,7 @@ func (s *Service) Preview(ctx context.Context, in Input) (*Preview, error) {
 		m := p.People[id]
 		l := Load{Member: id}
 		if !m.OutOfScope {
-			l.Before, l.After, l.Limit = m.Contacts, m.Contacts, m.Limit
+			l.Before, l.Promised, l.After, l.Limit = m.load(), m.Reserved+m.Promised, m.load(), m.Limit
 		}
 		v.Successors = append(v.Successors, l)
 	}

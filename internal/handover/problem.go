@@ -1,6 +1,8 @@
 package handover
 
 import (
+	"time"
+
 	"github.com/openhandover/openhandover/internal/fault"
 	"github.com/openhandover/openhandover/internal/nid"
 )
@@ -24,6 +26,8 @@ type Problem struct {
 	Items     int
 	Successor nid.ID // zero: not about one
 	Kind      ItemKind
+	// ExecutableFrom is when a LEAVER_STATUS ends; nil: not known.
+	ExecutableFrom *time.Time
 }
 
 // mark looks for what stands in the way of each item.
@@ -40,16 +44,21 @@ func (p *planned) mark() {
 		case to.unfit() != "":
 			it.trouble = to.unfit()
 		case it.Kind == Contact && !it.Merged:
-			if taken[it.To]++; taken[it.To] > to.room() {
+			if taken[it.To]++; taken[it.To] > to.free() {
 				it.trouble = SuccessorFull
 			}
 		}
 	}
 }
 
-// problems groups what stands in the way by reason, successor and kind, in plan order.
+// problems groups what stands in the way by reason, successor and kind, in plan order,
+// after what keeps all of it waiting.
 func (p *planned) problems() []*Problem {
-	out := p.grouped()
+	var out []*Problem
+	if p.notice != nil {
+		out = append(out, &Problem{Reason: LeaverStatus, Text: LeaverStatus.Text(), Blocking: true, Items: len(p.Items), ExecutableFrom: p.notice.from})
+	}
+	out = append(out, p.grouped()...)
 	if p.Successors.Split != nil {
 		// Who shares but gets nothing is passed over; that is said, and stops nobody.
 		for _, id := range p.Successors.Split.MemberIDs {
@@ -81,6 +90,10 @@ func (p *planned) grouped() (out []*Problem) {
 		if known[g] == nil {
 			known[g] = &Problem{Reason: g.reason, Text: g.reason.Text(), Successor: g.successor, Kind: g.kind,
 				Blocking: g.reason != InProgress && g.reason != CoolDown}
+			if to := p.People[g.successor]; g.reason == SuccessorFull && to.Promised > 0 {
+				known[g].Text = fault.T("the successor has no room for more contacts beside the %d that other open plans will bring",
+					"除其他未完成的交接方案将带来的 %d 位客户外，接替成员已没有余量", to.Promised)
+			}
 			out = append(out, known[g])
 		}
 		it.Problem = known[g]
@@ -94,8 +107,8 @@ func (p *planned) grouped() (out []*Problem) {
 func (p *planned) blocked(field string) error {
 	p.mark()
 	for _, b := range p.problems() {
-		if !b.Blocking {
-			continue
+		if !b.Blocking || b.Reason == LeaverStatus {
+			continue // the leaver's status is looked at when it is executed
 		}
 		code := fault.Invalid
 		if b.Reason == SuccessorFull || b.Reason == NoSuccessor {
@@ -135,6 +148,8 @@ func (r Reason) Text() fault.Text {
 		return fault.T("the contact was moved too often lately; it can move again later", "该客户近期转移次数过多,需稍后再转移")
 	case ChangedSince:
 		return fault.T("it has been changed since, and is left alone", "此后已被变更,不予处理")
+	case LeaverStatus:
+		return fault.T("the leaver is still at work: this can be planned, and executed once the leaver has left", "成员仍在职：可以制定方案，待其离职后执行")
 	case NoSuccessor:
 		return fault.T("no rule finds a successor who can take it", "没有规则能为其找到可接替的成员")
 	case NotPermitted:

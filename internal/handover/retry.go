@@ -144,7 +144,11 @@ func (s *Service) retry(ctx context.Context, tx *store.Tx, actor *access.Actor, 
 		return nil, err
 	}
 	r.Cancel = nil
-	entries, err := s.start(ctx, tx, actor, r, outlined(ts), Retry, nil)
+	o, err := outlineOf(ctx, tx, r) // with what counts as KEY now
+	if err != nil {
+		return nil, err
+	}
+	entries, err := s.start(ctx, tx, actor, r, o, Retry, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -1,12 +1,15 @@
 package handover_test
 
 import (
+	"context"
+	"fmt"
 	"testing"
 	"time"
 
 	"github.com/openhandover/openhandover/internal/fault"
 	"github.com/openhandover/openhandover/internal/handover"
 	"github.com/openhandover/openhandover/internal/nid"
+	"github.com/openhandover/openhandover/internal/store"
 	"github.com/openhandover/openhandover/internal/testcorp"
 )
 
@@ -210,5 +213,55 @@ func TestAFollowUpNeedsItsOwnApprovals(t *testing.T) {
 		ok(t, err)
 		ok(t, s.s.Execute(s.admin, follow, s.digest(follow), "e2"))
 		s.wantStatuses(follow, map[string]int{"COMPLETED ": 1})
+	})
+}
+
+// What successors will be told follows a handover that is taken back, and one that is
+// taken back again.
+func TestTheDigestFollowsAnUndo(t *testing.T) {
+	each(t, func(t *testing.T, s *scene) {
+		s.raw("webhooks", `INSERT INTO webhooks (id, corp_id, created_at, updated_at, version, name, url, events, active, secret)
+			VALUES ($1, $2, $3, $3, 1, 'hook', 'https://example.com/', '[]', true, $4) RETURNING id`, nid.New(nid.Webhook), s.ID, s.DB.Now(), []byte{1})
+		s.Contacts(3, s.lina)
+		s.Group("a group", s.lina)
+		s.Depart(s.lina)
+		pending := func(want string) {
+			t.Helper()
+			got := ""
+			ok(t, s.DB.View(s.admin, func(ctx context.Context, r *store.Read) error {
+				type row struct {
+					member                           nid.ID
+					contacts, groups, lost, lostGrps int
+				}
+				rows, err := store.Select(ctx, r, func(r *row) []any { return []any{&r.member, &r.contacts, &r.groups, &r.lost, &r.lostGrps} },
+					`SELECT member_id, contacts, groups, contacts_back, groups_back FROM successor_digests WHERE corp_id = $1 ORDER BY handover_id`, s.ID)
+				for _, r := range rows {
+					if r.member != s.wang {
+						t.Errorf("%s will be told", r.member)
+					}
+					got += fmt.Sprint(r.contacts, r.groups, -r.lost, -r.lostGrps, ";")
+				}
+				return err
+			}))
+			if got != want {
+				t.Errorf("wang will be told %q, want %q", got, want)
+			}
+		}
+		first, err := s.s.HandOver(s.admin, s.all(s.wang), nil, "k")
+		ok(t, err)
+		pending("3 1 0 0;")
+		back, err := s.s.Revert(s.admin, first, "a mistake", "r1")
+		ok(t, err)
+		pending("")
+		again, err := s.s.Revert(s.admin, back, "no mistake", "r2")
+		ok(t, err)
+		pending("3 1 0 0;")
+		ok(t, s.DB.Tx(store.System(context.Background(), s.ID, "it was told"), func(ctx context.Context, tx *store.Tx) error {
+			_, err := tx.Keep(ctx, "successor_digests", `DELETE FROM successor_digests WHERE corp_id = $1`, s.ID)
+			return err
+		}))
+		_, err = s.s.Revert(s.admin, again, "a mistake after all", "r3")
+		ok(t, err)
+		pending("0 0 -3 -1;")
 	})
 }

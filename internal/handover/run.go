@@ -31,7 +31,7 @@ func (st *stage) lock(ctx context.Context, tx *store.Tx, r *record, ts []Transfe
 	if st.held, err = lockItems(ctx, tx, ts); err != nil {
 		return err
 	}
-	st.held.important(ts)
+	st.held.important(ts, tx.Now())
 	for i := range ts {
 		ts[i].FromDepartment, ts[i].ToDepartment = st.who[ts[i].From].department(), st.who[ts[i].To].department()
 	}

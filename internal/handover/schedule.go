@@ -121,6 +121,9 @@ func (s *Service) begin(ctx context.Context, id nid.ID) error {
 		if err != nil || r.State != Scheduled || r.StartAt.After(tx.Now()) {
 			return err
 		}
+		if departing, err := r.departing(ctx, tx); err != nil || departing {
+			return err
+		}
 		if err := r.lockOrigin(ctx, tx); err != nil {
 			return err
 		}
@@ -158,6 +161,17 @@ func (s *Service) begin(ctx context.Context, id nid.ID) error {
 		}
 		return s.Log.Append(ctx, tx, entries...)
 	})
+}
+
+// departing reports whether the leaver's last day has passed and the departure is on its
+// way: it wakes this work when it is done.
+func (r *record) departing(ctx context.Context, tx *store.Tx) (bool, error) {
+	who, err := people(ctx, tx, access.Scope{All: true}, "", r.Leaver)
+	if err != nil || r.reverse() {
+		return false, err
+	}
+	n, err := noticeOf(ctx, tx, r.Kind, who[r.Leaver])
+	return n != nil && n.over(), err
 }
 
 // holdBack makes a scheduled handover READY again, with the reason.

@@ -83,8 +83,8 @@ func (s *Service) Settle(ctx context.Context, handover nid.ID, outcomes []Outcom
 		for i := range back {
 			back[i].Status = TransferPlanned
 		}
-		held.important(back)
-		held.important(come)
+		held.important(back, now)
+		held.important(come, now)
 		if err := count(ctx, tx, back, TransferWaiting); err != nil {
 			return err
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"slices"
+	"time"
 
 	"github.com/openhandover/openhandover/internal/access"
 	"github.com/openhandover/openhandover/internal/approval"
@@ -54,6 +55,9 @@ func (s *Service) Submit(ctx context.Context, id nid.ID, version int) error {
 		}
 		o := outlined(ts)
 		if p.People, err = people(ctx, tx, actor.Scope(whoMayPlan...), "", append(o.successors, r.Leaver)...); err != nil {
+			return err
+		}
+		if err := p.promise(ctx, tx, p.People); err != nil {
 			return err
 		}
 		if err := p.mergers(ctx, tx); err != nil {
@@ -112,7 +116,7 @@ func (s *Service) Submit(ctx context.Context, id nid.ID, version int) error {
 	})
 }
 
-// current brings the importance of planned contacts up to date.
+// current brings the importance of planned contacts up to date, and what counts as KEY.
 func current(ctx context.Context, tx *store.Tx, items []Item) error {
 	var ids []nid.ID
 	for _, it := range items {
@@ -126,16 +130,18 @@ func current(ctx context.Context, tx *store.Tx, items []Item) error {
 	type row struct {
 		id         nid.ID
 		importance string
+		keyUntil   *time.Time
 	}
-	rows, err := store.Select(ctx, tx, func(r *row) []any { return []any{&r.id, &r.importance} },
-		`SELECT id, importance FROM contacts WHERE corp_id = $1 AND id `+tx.DB().In(2), tx.Corp(), tx.DB().IDs(ids))
-	now := map[nid.ID]string{}
+	rows, err := store.Select(ctx, tx, func(r *row) []any { return []any{&r.id, &r.importance, &r.keyUntil} },
+		`SELECT id, importance, key_until FROM contacts WHERE corp_id = $1 AND id `+tx.DB().In(2), tx.Corp(), tx.DB().IDs(ids))
+	now := map[nid.ID]row{}
 	for _, r := range rows {
-		now[r.id] = r.importance
+		now[r.id] = r
 	}
 	for i := range items {
 		if v, ok := now[items[i].ID]; ok {
-			items[i].Importance = v
+			items[i].Importance, items[i].keyUntil = v.importance, v.keyUntil
+			items[i].count(tx.Now())
 		}
 	}
 	return err

@@ -8,8 +8,8 @@ import (
 	"github.com/openhandover/openhandover/internal/store"
 )
 
-// tell lets webhooks know what became of a part of a run: each successor's share for
-// their digest, and the end.
+// tell lets webhooks know what became of a part of a run: what each successor got or
+// lost, for their digest, and the end.
 func (r *record) tell(ctx context.Context, tx *store.Tx, ts []Transfer) error {
 	heard, err := notify.Heard(ctx, tx)
 	if err != nil || !heard {
@@ -20,23 +20,28 @@ func (r *record) tell(ctx context.Context, tx *store.Tx, ts []Transfer) error {
 			return err
 		}
 	}
-	gifts := map[nid.ID]notify.Gift{}
+	given, taken := map[nid.ID]notify.Gift{}, map[nid.ID]notify.Gift{}
 	for _, t := range ts {
 		if t.Status != TransferCompleted {
 			continue
 		}
-		g := gifts[t.To]
+		one := notify.Gift{Groups: 1}
 		if t.Kind == Contact {
-			g.Contacts++
-		} else {
-			g.Groups++
+			one = notify.Gift{Contacts: 1}
 		}
-		gifts[t.To] = g
+		// A reverse handover takes from successors, one that takes that back gives to them
+		// again. The leaver is told nothing.
+		if t.To != r.Leaver {
+			given[t.To] = given[t.To].Plus(one)
+		}
+		if t.From != r.Leaver {
+			taken[t.From] = taken[t.From].Plus(one)
+		}
 	}
-	if len(gifts) == 0 || r.reverse() {
-		return nil // what is taken back is no news to who has left
+	if err := notify.TakenBack(ctx, tx, r.RevertOf, taken); err != nil {
+		return err
 	}
-	return notify.Given(ctx, tx, r.ID, gifts)
+	return notify.Given(ctx, tx, r.ID, given)
 }
 
 // emit sends one event about the handover, with its state and counters.

@@ -338,6 +338,16 @@ func TestFromFilesToTheDatabaseAndBack(t *testing.T) {
 			}
 		}
 		d.want("eve", `SELECT name || contact_limit || status FROM members WHERE corp_id = $1 AND user_id = 'eve'`, "Eva100INACTIVE")
+		// A file that takes the key mark off leaves the date, as a person does.
+		c, report, err = intake.Read(fstest.MapFS{intake.ContactsFile: {Data: []byte("external_userid,name,importance\nx1,Herr x1,normal\nx5,Mr x5,key\n")}},
+			intake.Options{Known: cur.Known, Now: db.Now()})
+		if err != nil {
+			t.Fatal(err, report)
+		}
+		if res, err := d.svc.Load(ctx, c, intake.LoadOptions{Report: report}); err != nil {
+			t.Fatal(err, res)
+		}
+		d.want("marks taken off", `SELECT external_user_id FROM contacts WHERE corp_id = $1 AND key_until = updated_at AND key_changed_by_id IS NULL`, "x1")
 		d.want("wrong counters", off)
 	})
 }

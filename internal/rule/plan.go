@@ -12,7 +12,8 @@ import (
 
 // Plan gives every item its successor, in the items' order. What nobody can take has
 // no successor. A contact goes only to who has room for it, unless they follow it
-// already. The result depends on the items but not on their order.
+// already. A rule that finds nobody gives way to the next that matches, and the choice
+// says so. The result depends on the items but not on their order.
 func (s Set) Plan(c Case, items []Item) []Choice {
 	p := s.planning(c)
 	order := make([]int, len(items))
@@ -35,7 +36,7 @@ type planning struct {
 	people      map[nid.ID]*person
 	rules       []deciding
 	fallback    *person
-	can         []int // who of a rule can take the item at hand; kept for its memory
+	can, passed []int // who of a rule can take the item at hand, and which rules found nobody for it; kept for their memory
 }
 
 // person is somebody who may be chosen, with what they have been given so far.
@@ -80,18 +81,27 @@ func (s Set) planning(c Case) *planning {
 }
 
 func (p *planning) choose(it *Item) Choice {
+	p.passed = p.passed[:0]
 	for i := range p.rules {
 		if d := &p.rules[i]; d.matches(it, p.departments) {
 			if to, c := p.by(d, it); to != nil {
-				return to.give(it, c)
+				return to.give(it, p.tell(c))
 			}
-			break // the first that matches decides
+			p.passed = append(p.passed, i+1)
 		}
 	}
 	if p.fallback.takes(it) {
-		return p.fallback.give(it, Choice{Because: "fallback", Rule: -1})
+		return p.fallback.give(it, p.tell(Choice{Because: "fallback", Rule: -1}))
 	}
 	return Choice{Rule: -1}
+}
+
+// tell adds to a choice which rules found nobody.
+func (p *planning) tell(c Choice) Choice {
+	for i, n := range p.passed {
+		c.Because += []string{passedOver, ","}[min(i, 1)] + strconv.Itoa(n)
+	}
+	return c
 }
 
 func (r *Rule) matches(it *Item, departments []nid.ID) bool {
@@ -153,7 +163,9 @@ func (m *person) load(k Kind) int {
 func (p *planning) by(d *deciding, it *Item) (*person, Choice) {
 	c := d.choice
 	if d.Method == EarlierRelationship {
-		return p.related(d, it), c
+		to, how := p.related(d, it)
+		c.Because += ":" + how
+		return to, c
 	}
 	p.can = p.can[:0]
 	for n, m := range d.among {
@@ -174,23 +186,32 @@ func (p *planning) by(d *deciding, it *Item) (*person, Choice) {
 	case Weighted:
 		n := p.due(d.Weights, d.shares[it.Kind])
 		d.shares[it.Kind][n]++
-		c.Because += fmt.Sprintf(":%d/%d", d.Weights[n], total(d.Weights))
+		c.Because += fmt.Sprintf(":%d/%d", d.Weights[n], p.total(d.Weights))
 		return d.among[n], c
 	}
 	return d.among[p.can[0]], c // MEMBER and MANAGER: the first who can
 }
 
+// How an EARLIER_RELATIONSHIP came about.
+const (
+	earlier = "earlier"
+	follows = "follows"
+)
+
 // related finds the newest who looked after the item before; without one, the first
 // who follows it too.
-func (p *planning) related(d *deciding, it *Item) *person {
-	for _, ids := range [][]nid.ID{it.Earlier, it.FollowedBy} {
-		for _, id := range ids {
+func (p *planning) related(d *deciding, it *Item) (to *person, how string) {
+	for _, some := range []struct {
+		how string
+		ids []nid.ID
+	}{{earlier, it.Earlier}, {follows, it.FollowedBy}} {
+		for _, id := range some.ids {
 			if m := p.people[id]; m.takes(it) && (len(d.Members) == 0 || slices.Contains(d.Members, id)) {
-				return m
+				return m, some.how
 			}
 		}
 	}
-	return nil
+	return nil, ""
 }
 
 // least finds the smallest among those who can take the item.
@@ -225,9 +246,10 @@ func (p *planning) due(weights, got []int) int {
 	return best // somebody has less than their share of what all have and one more
 }
 
-func total(ns []int) (sum int) {
-	for _, n := range ns {
-		sum += n
+// total is the weight of those who can take the item.
+func (p *planning) total(weights []int) (sum int) {
+	for _, n := range p.can {
+		sum += weights[n]
 	}
 	return sum
 }

@@ -121,27 +121,6 @@ func numbers(n int) func(func(int) bool) {
 	}
 }
 
-// The first rule that matches decides, and no later one is asked.
-func TestTheFirstThatMatchesDecides(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		c, items, s := aCase(t)
-		for i, choice := range s.Plan(c, items) {
-			first := -1
-			for n, r := range s.Rules {
-				one := rule.Set{ID: s.ID, Rules: []rule.Rule{{Tags: r.Tags, Importance: r.Importance, Departments: r.Departments, Kinds: r.Kinds, Method: rule.ToMember, Members: []nid.ID{member(99)}}}}
-				about := rule.Case{Departments: c.Departments, Members: map[nid.ID]rule.Member{member(99): {Fit: true, Room: 1}}}
-				if one.Plan(about, items[i:i+1])[0].Rule == 0 {
-					first = n
-					break
-				}
-			}
-			if choice.Rule != first && choice.Rule != -1 {
-				t.Fatalf("rule %d decided, the first that matches is %d", choice.Rule, first)
-			}
-		}
-	})
-}
-
 // share splits n contacts among as many members as there are weights; rooms says how
 // many each can take, nil: all of them.
 func share(m rule.Method, weights, rooms []int, n int) []int {
@@ -280,13 +259,13 @@ func TestEarlierRelationships(t *testing.T) {
 
 func TestWordsForEveryMethod(t *testing.T) {
 	for _, m := range rule.Methods {
-		for _, code := range []string{"split:" + string(m) + ":3", "rule:2:" + string(m) + ":3"} {
+		for _, code := range []string{"split:" + string(m) + ":3", "rule:2:" + string(m) + ":3", "rule:3:" + string(m) + ";passed:1,2", "fallback", "fallback;passed:1"} {
 			if text, ok := rule.Because(code); !ok || text.EN == "" || text.ZH == "" {
 				t.Errorf("%s: %v", code, text)
 			}
 		}
 	}
-	for _, code := range []string{"", "BY_HAND", "split:", "rule:1:NONE"} {
+	for _, code := range []string{"", "BY_HAND", "split:", "rule:1:NONE", "rule:2:NONE;passed:1"} {
 		if _, ok := rule.Because(code); ok {
 			t.Errorf("%q is not one of ours", code)
 		}

@@ -1,6 +1,7 @@
 // Package rule chooses successors: by a split among some members, or by preset rules
-// of which the first that matches decides. Planning is pure: the same case and items
-// give the same plan, whatever their order, and every choice says why it was made.
+// of which the first decides that matches and finds somebody. Planning is pure: the same
+// case and items give the same plan, whatever their order, and every choice says why it
+// was made.
 package rule
 
 import (
@@ -47,16 +48,22 @@ type Rule struct {
 	Weights     []int    `json:"weights,omitzero"`
 }
 
-// Unconditional reports whether the rule matches everything.
-func (r Rule) Unconditional() bool {
-	return len(r.Tags) == 0 && r.Importance == "" && len(r.Departments) == 0 && len(r.Kinds) == 0 && len(r.AddWay) == 0
-}
-
 // Set is rules in the order in which they are tried, and who takes what none decides.
 type Set struct {
 	ID       nid.ID // zero: a split made for one plan
 	Rules    []Rule
-	Fallback nid.ID // zero: nobody
+	Fallback nid.ID   // zero: nobody
+	History  *History // nil: nothing of the chats
+}
+
+// History is what of the leaver's chats the successors may read, in a plan that says
+// nothing else. Days count from the one on which the plan is made.
+type History struct {
+	Mode string `json:"mode"` // NONE, ALL or WINDOW
+	// Days is how far back a WINDOW reaches; 0 with the others.
+	Days int `json:"days,omitzero"`
+	// ExpiresAfter is how many days the successors may read it; 0: no end.
+	ExpiresAfter int `json:"expiresAfter,omitzero"`
 }
 
 // Split is a set that shares everything among some members.

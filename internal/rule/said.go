@@ -36,6 +36,12 @@ func said(in *Input) map[string]any {
 	if in.Fallback != nil {
 		out["fallback"] = *in.Fallback
 	}
+	if in.Department != nil {
+		out["department"] = *in.Department
+	}
+	if h := in.History; h != nil {
+		out["history"] = map[string]any{"mode": h.Mode, "days": h.Days, "expiresAfter": h.ExpiresAfter}
+	}
 	return out
 }
 

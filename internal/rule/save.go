@@ -29,6 +29,11 @@ type Input struct {
 	Rules     []Rule
 	Fallback  *nid.ID
 	Automatic bool
+	// Department is whose leavers the set plans for by itself, with the departments below;
+	// nil: the corp's.
+	Department *nid.ID
+	History    *History
+	Message    *string
 }
 
 // Sizes of a rule set, beyond which it is INVALID.
@@ -37,6 +42,7 @@ const (
 	maxMembers     = 200
 	maxDepartments = 200
 	maxTags        = 20
+	maxDays        = 3650
 )
 
 // Save creates or changes a rule set. It needs MANAGE_RULES over the whole corp and a
@@ -94,11 +100,33 @@ func (in *Input) check() error {
 	}
 	for i, r := range in.Rules {
 		r.check(func(field, en, zh string, args ...any) { bad(fmt.Sprintf("rules.%d.%s", i, field), en, zh, args...) })
-		if i > 0 && in.Rules[i-1].Unconditional() {
-			bad(fmt.Sprintf("rules.%d", i), "it is never reached: the rule before it has no condition", "该规则不会生效:前一条规则没有条件")
-		}
+	}
+	in.History.check(bad)
+	if in.Message != nil {
+		l = append(l, NoMessage("input.message"))
 	}
 	return l.Err()
+}
+
+// NoMessage refuses a message to customers: no platform carries one yet.
+func NoMessage(field string) *fault.Error {
+	return fault.Bad(field, "no connected platform can carry a message; leave message out", "尚未接入可以传递消息的平台，请不要填写 message")
+}
+
+func (h *History) check(bad func(field, en, zh string, args ...any)) {
+	if h == nil {
+		return
+	}
+	switch {
+	case h.Mode == "WINDOW" && (h.Days < 1 || h.Days > maxDays):
+		bad("history.days", "days must be between 1 and %d with WINDOW", "WINDOW 的 days 必须在 1 到 %d 之间", maxDays)
+	case h.Mode != "WINDOW" && h.Days != 0:
+		bad("history.days", "days goes with WINDOW only", "仅 WINDOW 可以使用 days")
+	case h.Mode == "NONE" && h.ExpiresAfter != 0:
+		bad("history.expiresAfterDays", "expiresAfterDays needs a mode other than NONE", "mode 为 NONE 时不能使用 expiresAfterDays")
+	case h.ExpiresAfter < 0 || h.ExpiresAfter > maxDays:
+		bad("history.expiresAfterDays", "expiresAfterDays must be between 1 and %d", "expiresAfterDays 必须在 1 到 %d 之间", maxDays)
+	}
 }
 
 func (r *Rule) check(bad func(field, en, zh string, args ...any)) {
@@ -150,14 +178,16 @@ func (in *Input) before(ctx context.Context, tx *store.Tx) (*Input, error) {
 		return nil, nil
 	}
 	type row struct {
-		name      string
-		rules     []byte
-		fallback  nid.ID
-		automatic bool
-		version   int
+		name                 string
+		rules, history       []byte
+		fallback, department nid.ID
+		automatic            bool
+		version              int
 	}
-	was, ok, err := store.SelectOne(ctx, tx, func(r *row) []any { return []any{&r.name, &r.rules, &r.fallback, &r.automatic, &r.version} },
-		`SELECT name, rules, fallback_id, automatic, version FROM rule_sets WHERE corp_id = $1 AND id = $2`+tx.DB().ForUpdate(), tx.Corp(), *in.ID)
+	was, ok, err := store.SelectOne(ctx, tx, func(r *row) []any {
+		return []any{&r.name, &r.rules, &r.fallback, &r.automatic, &r.version, &r.department, &r.history}
+	},
+		`SELECT name, rules, fallback_id, automatic, version, department_id, history FROM rule_sets WHERE corp_id = $1 AND id = $2`+tx.DB().ForUpdate(), tx.Corp(), *in.ID)
 	switch {
 	case err != nil:
 		return nil, err
@@ -170,10 +200,14 @@ func (in *Input) before(ctx context.Context, tx *store.Tx) (*Input, error) {
 	if !was.fallback.IsZero() {
 		old.Fallback = &was.fallback
 	}
+	if !was.department.IsZero() {
+		old.Department = &was.department
+	}
 	if err := json.Unmarshal(was.rules, &old.Rules); err != nil {
 		return nil, err
 	}
-	return old, nil
+	old.History, err = ReadHistory(was.history)
+	return old, err
 }
 
 // known finds the first member or department that is not the corp's.
@@ -189,6 +223,9 @@ func (in *Input) known(ctx context.Context, tx *store.Tx) error {
 	}
 	if in.Fallback != nil {
 		members = append(members, named{*in.Fallback, "input.fallbackId"})
+	}
+	if in.Department != nil {
+		departments = append(departments, named{*in.Department, "input.departmentId"})
 	}
 	if err := allOf(ctx, tx, "members", members); err != nil {
 		return err
@@ -229,9 +266,20 @@ func (in *Input) write(ctx context.Context, tx *store.Tx) (nid.ID, error) {
 	if err != nil {
 		return nid.ID{}, err
 	}
-	var fallback nid.ID
+	var history any
+	if in.History != nil {
+		b, err := json.Marshal(in.History)
+		if err != nil {
+			return nid.ID{}, err
+		}
+		history = string(b)
+	}
+	var fallback, department nid.ID
 	if in.Fallback != nil {
 		fallback = *in.Fallback
+	}
+	if in.Department != nil {
+		department = *in.Department
 	}
 	id := tx.NewID(nid.RuleSet)
 	if in.ID != nil {
@@ -245,46 +293,54 @@ func (in *Input) write(ctx context.Context, tx *store.Tx) (nid.ID, error) {
 	if taken {
 		return id, fault.Clash("input.name", "another rule set has this name", "已有同名规则集")
 	}
-	query := `INSERT INTO rule_sets (id, corp_id, created_at, version, updated_at, name, rules, fallback_id, automatic) VALUES ($2, $1, $3, 1, $3, $4, $5, $6, $7) RETURNING id`
+	query := `INSERT INTO rule_sets (id, corp_id, created_at, version, updated_at, name, rules, fallback_id, automatic, department_id, history)
+		VALUES ($2, $1, $3, 1, $3, $4, $5, $6, $7, $8, $9) RETURNING id`
 	if in.ID != nil {
-		query = `UPDATE rule_sets SET version = version + 1, updated_at = $3, name = $4, rules = $5, fallback_id = $6, automatic = $7 WHERE corp_id = $1 AND id = $2 RETURNING id`
+		query = `UPDATE rule_sets SET version = version + 1, updated_at = $3, name = $4, rules = $5, fallback_id = $6, automatic = $7,
+			department_id = $8, history = $9 WHERE corp_id = $1 AND id = $2 RETURNING id`
 	}
-	_, err = tx.Change(ctx, "rule_sets", query, tx.Corp(), id, tx.Now(), in.Name, string(rules), fallback, in.Automatic)
+	_, err = tx.Change(ctx, "rule_sets", query, tx.Corp(), id, tx.Now(), in.Name, string(rules), fallback, in.Automatic, department, history)
 	return id, err
 }
 
 // Load reads a rule set with its name; false: there is none.
 func Load(ctx context.Context, q store.Querier, id nid.ID) (Set, string, bool, error) {
-	sets, names, err := read(ctx, q, `id = $2`, id)
-	if err != nil || len(sets) == 0 {
-		return Set{}, "", false, err
-	}
-	return sets[0], names[0], true, nil
+	return read(ctx, q, `WHERE r.corp_id = $1 AND r.id = $2`, id)
 }
 
-// Automatic lists the sets that plan by themselves when a member departs, oldest
-// first: the first of them plans.
-func Automatic(ctx context.Context, q store.Querier) ([]Set, error) {
-	sets, _, err := read(ctx, q, `automatic = $2`, true)
-	return sets, err
+// Automatic gives the set that plans by itself when this leaver departs: of those for
+// the leaver's departments, with all above, the one of the nearest; then one for the
+// whole corp; of several the oldest. False: there is none.
+func Automatic(ctx context.Context, q store.Querier, leaver nid.ID) (Set, bool, error) {
+	set, _, ok, err := read(ctx, q, `LEFT JOIN member_departments AS md ON md.corp_id = r.corp_id AND md.member_id = $2 AND r.department_id IS NOT NULL
+		LEFT JOIN department_closure AS dc ON dc.corp_id = r.corp_id AND dc.descendant_id = md.department_id AND dc.ancestor_id = r.department_id
+		WHERE r.corp_id = $1 AND r.automatic AND (r.department_id IS NULL OR dc.depth IS NOT NULL)
+		ORDER BY CASE WHEN dc.depth IS NULL THEN 1 ELSE 0 END, dc.depth, md.position, r.created_at, r.id LIMIT 1`, leaver)
+	return set, ok, err
 }
 
-func read(ctx context.Context, q store.Querier, condition string, arg any) (sets []Set, names []string, err error) {
+func read(ctx context.Context, q store.Querier, which string, arg any) (set Set, title string, ok bool, err error) {
 	type row struct {
 		Set
-		name  string
-		rules []byte
+		name           string
+		rules, history []byte
 	}
-	rows, err := store.Select(ctx, q, func(r *row) []any { return []any{&r.ID, &r.name, &r.rules, &r.Fallback} },
-		`SELECT id, name, rules, fallback_id FROM rule_sets WHERE corp_id = $1 AND `+condition+` ORDER BY created_at, id`, access.From(ctx).Corp, arg)
-	if err != nil {
-		return nil, nil, err
+	r, ok, err := store.SelectOne(ctx, q, func(r *row) []any { return []any{&r.ID, &r.name, &r.rules, &r.Fallback, &r.history} },
+		`SELECT r.id, r.name, r.rules, r.fallback_id, r.history FROM rule_sets AS r `+which, access.From(ctx).Corp, arg)
+	if err != nil || !ok {
+		return Set{}, "", false, err
 	}
-	for _, r := range rows {
-		if err := json.Unmarshal(r.rules, &r.Rules); err != nil {
-			return nil, nil, err
-		}
-		sets, names = append(sets, r.Set), append(names, r.name)
+	if err := json.Unmarshal(r.rules, &r.Rules); err != nil {
+		return Set{}, "", false, err
 	}
-	return sets, names, nil
+	r.History, err = ReadHistory(r.history)
+	return r.Set, r.name, true, err
+}
+
+// ReadHistory reads what a rule set stores; nil: nothing.
+func ReadHistory(stored []byte) (h *History, err error) {
+	if stored != nil {
+		err = json.Unmarshal(stored, &h)
+	}
+	return h, err
 }

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/openhandover/openhandover/internal/access"
 	"github.com/openhandover/openhandover/internal/fault"
@@ -27,7 +28,7 @@ func TestSaving(t *testing.T) {
 		lina, boss := c.Member("lina", c.Root), c.Member("boss", c.Root)
 		c.Grant(boss, access.Manager.Name, nid.ID{})
 		admin := c.Verified(c.Admin)
-		good := rule.Input{Name: "rules", Fallback: &lina, Rules: []rule.Rule{
+		good := rule.Input{Name: "rules", Fallback: &lina, Department: &c.Root, History: &rule.History{Mode: "WINDOW", Days: 90, ExpiresAfter: 30}, Rules: []rule.Rule{
 			{Tags: []string{"vip"}, Departments: []nid.ID{c.Root}, Kinds: []rule.Kind{rule.Contact}, AddWay: []int{1}, Method: rule.Weighted, Members: []nid.ID{lina, boss}, Weights: []int{1, 2}},
 			{Method: rule.Manager},
 		}}
@@ -75,7 +76,6 @@ func TestSaving(t *testing.T) {
 			"weights missing":   {[]rule.Rule{{Method: rule.Weighted, Members: []nid.ID{lina}}}, "input.rules.0.weights", fault.Invalid},
 			"weight of nothing": {[]rule.Rule{{Method: rule.Weighted, Members: []nid.ID{lina}, Weights: []int{0}}}, "input.rules.0.weights.0", fault.Invalid},
 			"twice the same":    {[]rule.Rule{{Method: rule.Even, Members: []nid.ID{lina, lina}}}, "input.rules.0.memberIds.1", fault.Invalid},
-			"never reached":     {[]rule.Rule{{Method: rule.Manager}, {Method: rule.Manager}}, "input.rules.1", fault.Invalid},
 			"another corp's":    {[]rule.Rule{{Method: rule.ToMember, Members: []nid.ID{other.Admin}}}, "input.rules.0.memberIds.0", fault.NotFound},
 			"no such place":     {[]rule.Rule{{Departments: []nid.ID{other.Root}, Method: rule.Manager}}, "input.rules.0.departmentIds.0", fault.NotFound},
 			"unknown twice": {[]rule.Rule{{Importance: "KEY", Method: rule.ToMember, Members: []nid.ID{other.Admin}}, {Method: rule.ToMember, Members: []nid.ID{other.Admin}}},
@@ -86,6 +86,23 @@ func TestSaving(t *testing.T) {
 			_, err := s.Save(admin, rule.Input{Name: name, Rules: try.rules})
 			wants(name, err, try.code, try.field)
 		}
+		for name, try := range map[string]struct {
+			in    rule.Input
+			field string
+			code  fault.Code
+		}{
+			"a message":                   {rule.Input{Message: new(string)}, "input.message", fault.Invalid},
+			"another corp's department":   {rule.Input{Department: &other.Root}, "input.departmentId", fault.NotFound},
+			"a window without days":       {rule.Input{History: &rule.History{Mode: "WINDOW"}}, "input.history.days", fault.Invalid},
+			"days of everything":          {rule.Input{History: &rule.History{Mode: "ALL", Days: 1}}, "input.history.days", fault.Invalid},
+			"an end of nothing":           {rule.Input{History: &rule.History{Mode: "NONE", ExpiresAfter: 1}}, "input.history.expiresAfterDays", fault.Invalid},
+			"an end in a thousand years":  {rule.Input{History: &rule.History{Mode: "ALL", ExpiresAfter: 365000}}, "input.history.expiresAfterDays", fault.Invalid},
+			"an end before the beginning": {rule.Input{History: &rule.History{Mode: "ALL", ExpiresAfter: -1}}, "input.history.expiresAfterDays", fault.Invalid},
+		} {
+			try.in.Name, try.in.Fallback = name, &lina
+			_, err := s.Save(admin, try.in)
+			wants(name, err, try.code, try.field)
+		}
 		if n := testcorp.Value[int](c, `SELECT count(*) FROM rule_sets`); n != 1 {
 			t.Errorf("%d sets are stored", n)
 		}
@@ -93,26 +110,73 @@ func TestSaving(t *testing.T) {
 			t.Errorf("%d entries, want 2", n)
 		}
 
-		load := func(ctx context.Context) (set rule.Set, title string, ok bool, automatic []rule.Set) {
+		load := func(ctx context.Context) (set rule.Set, title string, ok bool, automatic rule.Set) {
 			t.Helper()
 			if err := db.View(ctx, func(ctx context.Context, r *store.Read) (err error) {
 				if set, title, ok, err = rule.Load(ctx, r, id); err != nil {
 					return err
 				}
-				automatic, err = rule.Automatic(ctx, r)
+				automatic, _, err = rule.Automatic(ctx, r, lina)
 				return err
 			}); err != nil {
 				t.Fatal(err)
 			}
 			return
 		}
-		want := rule.Set{ID: id, Rules: good.Rules, Fallback: lina}
-		if set, title, ok, automatic := load(admin); !ok || title != "rules" || !reflect.DeepEqual(set, want) || !reflect.DeepEqual(automatic, []rule.Set{want}) {
+		want := rule.Set{ID: id, Rules: good.Rules, Fallback: lina, History: good.History}
+		if set, title, ok, automatic := load(admin); !ok || title != "rules" || !reflect.DeepEqual(set, want) || !reflect.DeepEqual(automatic, want) {
 			t.Errorf("loaded %v %q %v, automatic %v", set, title, ok, automatic)
 		}
-		if set, title, ok, automatic := load(other.Verified(other.Admin)); ok || title != "" || len(set.Rules) > 0 || len(automatic) > 0 {
+		if set, title, ok, automatic := load(other.Verified(other.Admin)); ok || title != "" || len(set.Rules) > 0 || len(automatic.Rules) > 0 {
 			t.Errorf("another corp loads %v %q, automatic %v", set, title, automatic)
 		}
+	})
+}
+
+// The automatic set of the nearest department wins over a wider one, and of several of
+// one department the oldest.
+func TestTheNearestAutomaticSet(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *store.DB, clock *storetest.Clock) {
+		c := testcorp.New(t, db, clock, "acme")
+		s := &rule.Service{DB: db, Log: c.Log}
+		sales := c.Department("sales", c.Root)
+		east := c.Department("east", sales)
+		staff := map[string]nid.ID{"root": c.Member("root", c.Root), "sales": c.Member("sales", sales), "east": c.Member("east", east)}
+		save := func(title string, department *nid.ID, automatic bool) {
+			t.Helper()
+			clock.Add(time.Second)
+			if _, err := s.Save(c.Verified(c.Admin), rule.Input{Name: title, Fallback: &c.Admin, Department: department, Automatic: automatic}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		check := func(want map[string]string) {
+			t.Helper()
+			for who, name := range want {
+				var set rule.Set
+				if err := db.View(c.Verified(c.Admin), func(ctx context.Context, r *store.Read) (err error) {
+					set, _, err = rule.Automatic(ctx, r, staff[who])
+					return err
+				}); err != nil {
+					t.Fatal(err)
+				}
+				got := ""
+				if !set.ID.IsZero() {
+					got = testcorp.Value[string](c, `SELECT name FROM rule_sets WHERE id = $1`, set.ID)
+				}
+				if got != name {
+					t.Errorf("for %s plans %q, want %q", who, got, name)
+				}
+			}
+		}
+		save("by hand", &east, false)
+		check(map[string]string{"root": "", "sales": "", "east": ""})
+		save("of sales", &sales, true)
+		save("of sales, younger", &sales, true)
+		check(map[string]string{"root": "", "sales": "of sales", "east": "of sales"})
+		save("of all", nil, true)
+		save("of the root", &c.Root, true)
+		save("of east", &east, true)
+		check(map[string]string{"root": "of the root", "sales": "of sales", "east": "of east"})
 	})
 }
 

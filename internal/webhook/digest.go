@@ -23,7 +23,8 @@ const (
 // Digests tells each successor for whom nothing more has come for ten minutes what
 // they got, in one successor.digest event, however many handovers it came from. It
 // says when there is more to tell; zero: none known. Any number may run at once:
-// what one has told the others do not find.
+// what one has told the others do not find. What was taken back before it was told is
+// left out; what was told before is told to be taken back.
 func (s *Service) Digests(ctx context.Context, corp nid.ID) (next time.Time, err error) {
 	err = s.DB.Tx(store.System(ctx, corp, "digests"), func(ctx context.Context, tx *store.Tx) error {
 		due, later, err := dueDigests(ctx, tx)
@@ -38,31 +39,34 @@ func (s *Service) Digests(ctx context.Context, corp nid.ID) (next time.Time, err
 		}
 		type row struct {
 			member, handover nid.ID
-			contacts, groups int
+			got, lost        notify.Gift
 		}
 		// What was added since it was read goes along; nothing is lost or told twice.
-		rows, err := store.KeepInto(ctx, tx, func(r *row) []any { return []any{&r.member, &r.handover, &r.contacts, &r.groups} }, "successor_digests",
-			`DELETE FROM successor_digests WHERE corp_id = $1 AND member_id `+tx.DB().In(2)+` RETURNING member_id, handover_id, contacts, groups`,
+		rows, err := store.KeepInto(ctx, tx, func(r *row) []any {
+			return []any{&r.member, &r.handover, &r.got.Contacts, &r.got.Groups, &r.lost.Contacts, &r.lost.Groups}
+		}, "successor_digests",
+			`DELETE FROM successor_digests WHERE corp_id = $1 AND member_id `+tx.DB().In(2)+` RETURNING member_id, handover_id, contacts, groups, contacts_back, groups_back`,
 			tx.Corp(), tx.DB().IDs(due))
 		if err != nil {
 			return err
 		}
 		type told struct {
 			handovers []nid.ID
-			notify.Gift
+			got, lost notify.Gift
 		}
 		of := map[nid.ID]told{}
 		for _, r := range rows {
 			t := of[r.member]
 			t.handovers = append(t.handovers, r.handover)
-			t.Contacts, t.Groups = t.Contacts+r.contacts, t.Groups+r.groups
+			t.got, t.lost = t.got.Plus(r.got), t.lost.Plus(r.lost)
 			of[r.member] = t
 		}
 		for _, member := range slices.SortedFunc(maps.Keys(of), byID) {
 			t := of[member]
 			slices.SortFunc(t.handovers, byID)
 			if err := notify.Emit(ctx, tx, notify.SuccessorDigest, member, map[string]any{
-				"member": member, "handovers": t.handovers, "contacts": t.Contacts, "groups": t.Groups,
+				"member": member, "handovers": t.handovers, "contacts": t.got.Contacts, "groups": t.got.Groups,
+				"contactsTakenBack": t.lost.Contacts, "groupsTakenBack": t.lost.Groups,
 			}); err != nil {
 				return err
 			}

@@ -53,6 +53,8 @@ type digest struct {
 		Corp, Subject, Member nid.ID
 		Handovers             []nid.ID
 		Contacts, Groups      int
+
+		ContactsTakenBack, GroupsTakenBack int
 	}
 }
 
@@ -113,6 +115,46 @@ func TestOneDigestForEachSuccessor(t *testing.T) {
 		s.digests()
 		if told := s.told(); len(told) != 0 {
 			t.Errorf("told again: %v", told)
+		}
+	})
+}
+
+// What is taken back before it is told is not told, and what was told is told to be
+// taken back: what a successor hears always sums up to what they have.
+func TestADigestFollowsAnUndo(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *store.DB, clock *storetest.Clock) {
+		s := newScene(t, db, clock)
+		a, b := s.Member("a", s.Root), s.Member("b", s.Root)
+		first, second := s.handover(s.Admin), s.handover(s.Admin)
+		taken := func(handover nid.ID, from map[nid.ID]notify.Gift) {
+			t.Helper()
+			s.in(func(ctx context.Context, tx *store.Tx) error { return notify.TakenBack(ctx, tx, handover, from) })
+		}
+		told := func() map[nid.ID]digest {
+			t.Helper()
+			clock.Add(10 * time.Minute)
+			if next := s.digests(); next != -1 {
+				t.Errorf("the next is in %s", next)
+			}
+			return s.told()
+		}
+		s.given(first, map[nid.ID]notify.Gift{a: {Contacts: 191, Groups: 2}, b: {Contacts: 5}})
+		s.given(second, map[nid.ID]notify.Gift{b: {Groups: 1}})
+		taken(first, map[nid.ID]notify.Gift{a: {Contacts: 191, Groups: 2}, b: {Contacts: 2}})
+		got := told()
+		if len(got) != 1 || got[b].Data.Contacts != 3 || got[b].Data.Groups != 1 || got[b].Data.ContactsTakenBack != 0 || len(got[b].Data.Handovers) != 2 {
+			t.Errorf("told are %+v", got)
+		}
+		// Two of the three that were told, with one more that was not.
+		s.given(first, map[nid.ID]notify.Gift{b: {Contacts: 1}})
+		taken(first, map[nid.ID]notify.Gift{b: {Contacts: 3}})
+		taken(second, map[nid.ID]notify.Gift{b: {Groups: 1}})
+		got = told()
+		if d := got[b].Data; len(got) != 1 || d.Contacts != 0 || d.Groups != 0 || d.ContactsTakenBack != 2 || d.GroupsTakenBack != 1 || len(d.Handovers) != 2 {
+			t.Errorf("told are %+v", got)
+		}
+		if got := told(); len(got) != 0 {
+			t.Errorf("told again: %+v", got)
 		}
 	})
 }

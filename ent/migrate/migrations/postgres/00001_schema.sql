@@ -55,10 +55,12 @@ CREATE TABLE "contacts" (
   "type" character varying NOT NULL DEFAULT 'WECHAT',
   "company" character varying NULL,
   "importance" character varying NOT NULL DEFAULT 'NORMAL',
+  "key_until" timestamptz NULL,
   "chat_consent" character varying NOT NULL DEFAULT 'UNKNOWN',
   "accountable_answers" boolean NOT NULL DEFAULT true,
   "protected" boolean NOT NULL DEFAULT false,
   "accountable_id" uuid NOT NULL,
+  "key_changed_by_id" uuid NULL,
   PRIMARY KEY ("id"),
   CONSTRAINT "contacts_accountable" CHECK (accountable_answers)
 );
@@ -69,6 +71,7 @@ CREATE INDEX "contact_corp_id_importance_id" ON "contacts" ("corp_id", "importan
 CREATE INDEX "contact_corp_id_created_at_id" ON "contacts" ("corp_id", "created_at", "id");
 CREATE INDEX "contact_corp_id_updated_at_id" ON "contacts" ("corp_id", "updated_at", "id");
 CREATE INDEX "contact_corp_id_accountable_id" ON "contacts" ("corp_id", "accountable_id");
+CREATE INDEX "contact_corp_id_key_changed_by_id" ON "contacts" ("corp_id", "key_changed_by_id") WHERE key_changed_by_id IS NOT NULL;
 CREATE INDEX "contact_corp_id_protected_id" ON "contacts" ("corp_id", "protected", "id") WHERE protected;
 CREATE TABLE "corps" (
   "id" uuid NOT NULL,
@@ -361,12 +364,15 @@ CREATE TABLE "rule_sets" (
   "name" character varying NOT NULL,
   "rules" json NOT NULL,
   "automatic" boolean NOT NULL DEFAULT false,
+  "history" json NULL,
   "fallback_id" uuid NULL,
+  "department_id" uuid NULL,
   PRIMARY KEY ("id")
 );
 CREATE UNIQUE INDEX "ruleset_corp_id_id" ON "rule_sets" ("corp_id", "id");
 CREATE UNIQUE INDEX "ruleset_corp_id_name" ON "rule_sets" ("corp_id", "name");
 CREATE INDEX "ruleset_corp_id_fallback_id" ON "rule_sets" ("corp_id", "fallback_id");
+CREATE INDEX "ruleset_corp_id_department_id" ON "rule_sets" ("corp_id", "department_id");
 CREATE INDEX "ruleset_corp_id_created_at_id" ON "rule_sets" ("corp_id", "created_at", "id");
 CREATE TABLE "service_tokens" (
   "id" uuid NOT NULL,
@@ -468,7 +474,8 @@ ALTER TABLE "approvals" ADD
 CONSTRAINT "approvals_handovers_handover" FOREIGN KEY ("corp_id", "handover_id") REFERENCES "handovers" ("corp_id", "id") ON DELETE RESTRICT, ADD
 CONSTRAINT "approvals_members_approver" FOREIGN KEY ("corp_id", "approver_id") REFERENCES "members" ("corp_id", "id") ON DELETE RESTRICT;
 ALTER TABLE "contacts" ADD
-CONSTRAINT "contacts_members_accountable" FOREIGN KEY ("corp_id", "accountable_id", "accountable_answers") REFERENCES "members" ("corp_id", "id", "answers") ON DELETE NO ACTION DEFERRABLE INITIALLY DEFERRED;
+CONSTRAINT "contacts_members_accountable" FOREIGN KEY ("corp_id", "accountable_id", "accountable_answers") REFERENCES "members" ("corp_id", "id", "answers") ON DELETE NO ACTION DEFERRABLE INITIALLY DEFERRED, ADD
+CONSTRAINT "contacts_members_key_changed_by" FOREIGN KEY ("corp_id", "key_changed_by_id") REFERENCES "members" ("corp_id", "id") ON DELETE RESTRICT;
 ALTER TABLE "departments" ADD
 CONSTRAINT "departments_members_manager" FOREIGN KEY ("corp_id", "manager_id") REFERENCES "members" ("corp_id", "id") ON DELETE RESTRICT;
 ALTER TABLE "follows" ADD
@@ -503,7 +510,8 @@ CONSTRAINT "ownership_periods_groups_group" FOREIGN KEY ("corp_id", "group_id") 
 CONSTRAINT "ownership_periods_members_member" FOREIGN KEY ("corp_id", "member_id") REFERENCES "members" ("corp_id", "id") ON DELETE RESTRICT, ADD
 CONSTRAINT "ownership_periods_transfers_transfer" FOREIGN KEY ("corp_id", "transfer_id") REFERENCES "transfers" ("corp_id", "id") ON DELETE RESTRICT;
 ALTER TABLE "rule_sets" ADD
-CONSTRAINT "rule_sets_members_fallback" FOREIGN KEY ("corp_id", "fallback_id") REFERENCES "members" ("corp_id", "id") ON DELETE RESTRICT;
+CONSTRAINT "rule_sets_members_fallback" FOREIGN KEY ("corp_id", "fallback_id") REFERENCES "members" ("corp_id", "id") ON DELETE RESTRICT, ADD
+CONSTRAINT "rule_sets_departments_department" FOREIGN KEY ("corp_id", "department_id") REFERENCES "departments" ("corp_id", "id") ON DELETE RESTRICT;
 ALTER TABLE "service_tokens" ADD
 CONSTRAINT "service_tokens_departments_department" FOREIGN KEY ("corp_id", "department_id") REFERENCES "departments" ("corp_id", "id") ON DELETE RESTRICT, ADD
 CONSTRAINT "service_tokens_members_created_by" FOREIGN KEY ("corp_id", "created_by_id") REFERENCES "members" ("corp_id", "id") ON DELETE RESTRICT;

@@ -351,13 +351,16 @@ CREATE TABLE pending_changes (
 CREATE INDEX pending_changes_by ON pending_changes (corp_id, requested_by_id);
 CREATE INDEX pending_changes_lapse ON pending_changes (corp_id, lapses_at);
 
--- What a successor has not yet been told, a row for each handover that gave them something.
+-- What a successor has not yet been told, a row for each handover that gave them something: what they got, and what
+-- they had been told of that was taken back.
 CREATE TABLE successor_digests (
   corp_id uuid NOT NULL,
   member_id uuid NOT NULL,
   handover_id uuid NOT NULL,
   contacts integer NOT NULL,
   groups integer NOT NULL,
+  contacts_back integer NOT NULL DEFAULT 0,
+  groups_back integer NOT NULL DEFAULT 0,
   due_at timestamptz NOT NULL,
   PRIMARY KEY (corp_id, member_id, handover_id),
   FOREIGN KEY (corp_id, member_id) REFERENCES members (corp_id, id) ON DELETE RESTRICT,
@@ -489,6 +492,17 @@ CREATE TRIGGER members_grams_insert AFTER INSERT ON members REFERENCING NEW TABL
 CREATE TRIGGER members_grams_update AFTER UPDATE OF name_key ON members FOR EACH ROW WHEN (old.name_key <> new.name_key) EXECUTE FUNCTION handover_change_grams();
 CREATE TRIGGER groups_grams_insert AFTER INSERT ON groups REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION handover_add_grams();
 CREATE TRIGGER groups_grams_update AFTER UPDATE OF name_key ON groups FOR EACH ROW WHEN (old.name_key <> new.name_key) EXECUTE FUNCTION handover_change_grams();
+
+-- A key mark that is taken off leaves its date, whoever takes it off: contacts count as KEY for approval for a while after.
+-- +goose StatementBegin
+CREATE FUNCTION handover_key_until() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  RAISE EXCEPTION 'a contact that stops being KEY needs key_until' USING ERRCODE = 'check_violation';
+END $$;
+-- +goose StatementEnd
+CREATE TRIGGER contacts_key_until BEFORE UPDATE OF importance ON contacts FOR EACH ROW
+  WHEN (old.importance = 'KEY' AND new.importance <> 'KEY' AND (new.key_until IS NULL OR new.key_until < new.updated_at))
+  EXECUTE FUNCTION handover_key_until();
 
 -- +goose StatementBegin
 CREATE FUNCTION handover_append_only() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -56,12 +56,15 @@ CREATE TABLE `contacts` (
   `type` text NOT NULL DEFAULT ('WECHAT'),
   `company` text NULL,
   `importance` text NOT NULL DEFAULT ('NORMAL'),
+  `key_until` datetime NULL,
   `chat_consent` text NOT NULL DEFAULT ('UNKNOWN'),
   `accountable_answers` bool NOT NULL DEFAULT (true),
   `protected` bool NOT NULL DEFAULT (false),
   `accountable_id` uuid NOT NULL,
+  `key_changed_by_id` uuid NULL,
   PRIMARY KEY (`id`),
   CONSTRAINT `contacts_members_accountable` FOREIGN KEY (`corp_id`, `accountable_id`, `accountable_answers`) REFERENCES `members` (`corp_id`, `id`, `answers`) ON DELETE NO ACTION DEFERRABLE INITIALLY DEFERRED,
+  CONSTRAINT `contacts_members_key_changed_by` FOREIGN KEY (`corp_id`, `key_changed_by_id`) REFERENCES `members` (`corp_id`, `id`) ON DELETE RESTRICT,
   CONSTRAINT `contacts_accountable` CHECK (accountable_answers)
 );
 CREATE UNIQUE INDEX `contact_corp_id_id` ON `contacts` (`corp_id`, `id`);
@@ -71,6 +74,7 @@ CREATE INDEX `contact_corp_id_importance_id` ON `contacts` (`corp_id`, `importan
 CREATE INDEX `contact_corp_id_created_at_id` ON `contacts` (`corp_id`, `created_at`, `id`);
 CREATE INDEX `contact_corp_id_updated_at_id` ON `contacts` (`corp_id`, `updated_at`, `id`);
 CREATE INDEX `contact_corp_id_accountable_id` ON `contacts` (`corp_id`, `accountable_id`);
+CREATE INDEX `contact_corp_id_key_changed_by_id` ON `contacts` (`corp_id`, `key_changed_by_id`) WHERE key_changed_by_id IS NOT NULL;
 CREATE INDEX `contact_corp_id_protected_id` ON `contacts` (`corp_id`, `protected`, `id`) WHERE protected;
 CREATE TABLE `corps` (
   `id` uuid NOT NULL,
@@ -393,13 +397,17 @@ CREATE TABLE `rule_sets` (
   `name` text NOT NULL,
   `rules` json NOT NULL,
   `automatic` bool NOT NULL DEFAULT (false),
+  `history` json NULL,
   `fallback_id` uuid NULL,
+  `department_id` uuid NULL,
   PRIMARY KEY (`id`),
-  CONSTRAINT `rule_sets_members_fallback` FOREIGN KEY (`corp_id`, `fallback_id`) REFERENCES `members` (`corp_id`, `id`) ON DELETE RESTRICT
+  CONSTRAINT `rule_sets_members_fallback` FOREIGN KEY (`corp_id`, `fallback_id`) REFERENCES `members` (`corp_id`, `id`) ON DELETE RESTRICT,
+  CONSTRAINT `rule_sets_departments_department` FOREIGN KEY (`corp_id`, `department_id`) REFERENCES `departments` (`corp_id`, `id`) ON DELETE RESTRICT
 );
 CREATE UNIQUE INDEX `ruleset_corp_id_id` ON `rule_sets` (`corp_id`, `id`);
 CREATE UNIQUE INDEX `ruleset_corp_id_name` ON `rule_sets` (`corp_id`, `name`);
 CREATE INDEX `ruleset_corp_id_fallback_id` ON `rule_sets` (`corp_id`, `fallback_id`);
+CREATE INDEX `ruleset_corp_id_department_id` ON `rule_sets` (`corp_id`, `department_id`);
 CREATE INDEX `ruleset_corp_id_created_at_id` ON `rule_sets` (`corp_id`, `created_at`, `id`);
 CREATE TABLE `service_tokens` (
   `id` uuid NOT NULL,

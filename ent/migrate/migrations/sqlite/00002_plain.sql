@@ -341,13 +341,16 @@ CREATE TABLE pending_changes (
 CREATE INDEX pending_changes_by ON pending_changes (corp_id, requested_by_id);
 CREATE INDEX pending_changes_lapse ON pending_changes (corp_id, lapses_at);
 
--- What a successor has not yet been told, a row for each handover that gave them something.
+-- What a successor has not yet been told, a row for each handover that gave them something: what they got, and what
+-- they had been told of that was taken back.
 CREATE TABLE successor_digests (
   corp_id uuid NOT NULL,
   member_id uuid NOT NULL,
   handover_id uuid NOT NULL,
   contacts integer NOT NULL,
   groups integer NOT NULL,
+  contacts_back integer NOT NULL DEFAULT 0,
+  groups_back integer NOT NULL DEFAULT 0,
   due_at datetime NOT NULL,
   PRIMARY KEY (corp_id, member_id, handover_id),
   FOREIGN KEY (corp_id, member_id) REFERENCES members (corp_id, id) ON DELETE RESTRICT,
@@ -466,6 +469,13 @@ CREATE TRIGGER contacts_grams_update AFTER UPDATE OF name_key ON `contacts` WHEN
   INSERT OR IGNORE INTO name_grams SELECT new.corp_id, substr(new.name_key, i, 1), new.id FROM positions WHERE i <= length(new.name_key);
   INSERT OR IGNORE INTO name_grams SELECT new.corp_id, substr(new.name_key, i, 2), new.id FROM positions WHERE i < length(new.name_key);
   INSERT OR IGNORE INTO name_grams SELECT new.corp_id, substr(new.name_key, i, 3), new.id FROM positions WHERE i + 1 < length(new.name_key);
+END;
+-- +goose StatementEnd
+-- A key mark that is taken off leaves its date, whoever takes it off: contacts count as KEY for approval for a while after.
+-- +goose StatementBegin
+CREATE TRIGGER contacts_key_until BEFORE UPDATE OF importance ON `contacts`
+  WHEN old.importance = 'KEY' AND new.importance <> 'KEY' AND (new.key_until IS NULL OR new.key_until < new.updated_at) BEGIN
+  SELECT RAISE(ABORT, 'a contact that stops being KEY needs key_until');
 END;
 -- +goose StatementEnd
 -- +goose StatementBegin

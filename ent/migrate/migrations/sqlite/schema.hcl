@@ -261,6 +261,10 @@ table "contacts" {
     type    = text
     default = sql("'NORMAL'")
   }
+  column "key_until" {
+    null = true
+    type = datetime
+  }
   column "chat_consent" {
     null    = false
     type    = text
@@ -280,6 +284,10 @@ table "contacts" {
     null = false
     type = uuid
   }
+  column "key_changed_by_id" {
+    null = true
+    type = uuid
+  }
   primary_key {
     columns = [column.id]
   }
@@ -287,6 +295,11 @@ table "contacts" {
     columns     = [column.corp_id, column.accountable_id, column.accountable_answers]
     ref_columns = [table.members.column.corp_id, table.members.column.id, table.members.column.answers]
     on_delete   = NO_ACTION
+  }
+  foreign_key "contacts_members_key_changed_by" {
+    columns     = [column.corp_id, column.key_changed_by_id]
+    ref_columns = [table.members.column.corp_id, table.members.column.id]
+    on_delete   = RESTRICT
   }
   index "contact_corp_id_id" {
     unique  = true
@@ -311,6 +324,10 @@ table "contacts" {
   }
   index "contact_corp_id_accountable_id" {
     columns = [column.corp_id, column.accountable_id]
+  }
+  index "contact_corp_id_key_changed_by_id" {
+    columns = [column.corp_id, column.key_changed_by_id]
+    where   = "key_changed_by_id IS NOT NULL"
   }
   index "contact_corp_id_protected_id" {
     columns = [column.corp_id, column.protected, column.id]
@@ -1955,7 +1972,15 @@ table "rule_sets" {
     type    = bool
     default = sql("false")
   }
+  column "history" {
+    null = true
+    type = json
+  }
   column "fallback_id" {
+    null = true
+    type = uuid
+  }
+  column "department_id" {
     null = true
     type = uuid
   }
@@ -1965,6 +1990,11 @@ table "rule_sets" {
   foreign_key "rule_sets_members_fallback" {
     columns     = [column.corp_id, column.fallback_id]
     ref_columns = [table.members.column.corp_id, table.members.column.id]
+    on_delete   = RESTRICT
+  }
+  foreign_key "rule_sets_departments_department" {
+    columns     = [column.corp_id, column.department_id]
+    ref_columns = [table.departments.column.corp_id, table.departments.column.id]
     on_delete   = RESTRICT
   }
   index "ruleset_corp_id_id" {
@@ -1977,6 +2007,9 @@ table "rule_sets" {
   }
   index "ruleset_corp_id_fallback_id" {
     columns = [column.corp_id, column.fallback_id]
+  }
+  index "ruleset_corp_id_department_id" {
+    columns = [column.corp_id, column.department_id]
   }
   index "ruleset_corp_id_created_at_id" {
     columns = [column.corp_id, column.created_at, column.id]
