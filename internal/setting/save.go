@@ -35,6 +35,9 @@ type SaveInput struct {
 	Own *detect.Own
 	// MessagesKeptDays: 0 keeps messages for good.
 	MessagesKeptDays *int
+
+	NoticeReadsPerDay, NoticeMessagesPerDay *int
+	NoticeReadsRefused                      *bool
 }
 
 // Kinds of work that a changed setting calls for.
@@ -75,6 +78,7 @@ func (in *SaveInput) choices(s *Settings) []choice {
 	return []choice{
 		{"maskPhones", &s.MaskPhones, in.MaskPhones}, {"maskIdCards", &s.MaskIDCards, in.MaskIDCards},
 		{"maskBankCards", &s.MaskBankCards, in.MaskBankCards}, {"dualControl", &s.DualControl, in.DualControl},
+		{"noticeReadsRefused", &s.NoticeReadsRefused, in.NoticeReadsRefused},
 	}
 }
 
@@ -124,7 +128,7 @@ func (s *Service) Save(ctx context.Context, in SaveInput) error {
 		}
 		is := was
 		before, after, bad := map[string]any{}, map[string]any{}, fault.List{}
-		for _, p := range in.parts(&is) {
+		for _, p := range append(in.parts(&is), in.notice(&is)...) {
 			switch {
 			case p.wanted == nil || *p.wanted == *p.kept:
 			case *p.wanted < p.least || *p.wanted > p.max:
@@ -181,14 +185,17 @@ func (s *Service) Save(ctx context.Context, in SaveInput) error {
 		}
 		// Whoever saves first finds no row to lock, so the version is compared once more.
 		ids, err := tx.Change(ctx, "corp_settings", `INSERT INTO corp_settings (corp_id, moves_per_contact, moves_within_days, groups_per_day,
-			departures_per_hour, departures_percent, revertible_days, mask_phones, mask_id_cards, mask_bank_cards, dual_control, own, messages_kept_days, version, updated_at, dual_control_off_by, dual_control_off_until)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
+			departures_per_hour, departures_percent, revertible_days, mask_phones, mask_id_cards, mask_bank_cards, dual_control, own, messages_kept_days, version, updated_at, dual_control_off_by, dual_control_off_until,
+			notice_reads_per_day, notice_messages_per_day, notice_reads_refused)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
 			ON CONFLICT (corp_id) DO UPDATE SET moves_per_contact = excluded.moves_per_contact, moves_within_days = excluded.moves_within_days,
 			groups_per_day = excluded.groups_per_day, departures_per_hour = excluded.departures_per_hour, departures_percent = excluded.departures_percent,
 			revertible_days = excluded.revertible_days, mask_phones = excluded.mask_phones, mask_id_cards = excluded.mask_id_cards,
-			mask_bank_cards = excluded.mask_bank_cards, dual_control = excluded.dual_control, dual_control_off_by = excluded.dual_control_off_by, dual_control_off_until = excluded.dual_control_off_until, own = excluded.own, messages_kept_days = excluded.messages_kept_days, version = excluded.version, updated_at = excluded.updated_at
+			mask_bank_cards = excluded.mask_bank_cards, dual_control = excluded.dual_control, dual_control_off_by = excluded.dual_control_off_by, dual_control_off_until = excluded.dual_control_off_until, own = excluded.own, messages_kept_days = excluded.messages_kept_days,
+			notice_reads_per_day = excluded.notice_reads_per_day, notice_messages_per_day = excluded.notice_messages_per_day, notice_reads_refused = excluded.notice_reads_refused, version = excluded.version, updated_at = excluded.updated_at
 			WHERE corp_settings.version = excluded.version - 1 RETURNING corp_id`, tx.Corp(), is.MovesPerContact, is.MovesWithinDays, is.GroupsPerDay,
-			is.DeparturesPerHour, is.DeparturesPercent, is.RevertibleDays, is.MaskPhones, is.MaskIDCards, is.MaskBankCards, is.DualControl, owned(is.Own), is.MessagesKeptDays, was.Version+1, tx.Now(), by, until)
+			is.DeparturesPerHour, is.DeparturesPercent, is.RevertibleDays, is.MaskPhones, is.MaskIDCards, is.MaskBankCards, is.DualControl, owned(is.Own), is.MessagesKeptDays, was.Version+1, tx.Now(), by, until,
+			is.NoticeReadsPerDay, is.NoticeMessagesPerDay, is.NoticeReadsRefused)
 		if err != nil {
 			return err
 		}

@@ -139,6 +139,13 @@ func (c *Corp) Depart(member nid.ID) {
 	})
 }
 
+// ManyMayLeave makes any number of departures within an hour plausible.
+func (c *Corp) ManyMayLeave() {
+	c.t.Helper()
+	c.change("corp_settings", `INSERT INTO corp_settings (corp_id, moves_per_contact, moves_within_days, groups_per_day, departures_per_hour, departures_percent, revertible_days, version, updated_at)
+		VALUES ($1, 2, 90, 300, 10000, 100, 30, 1, $2) RETURNING corp_id`, c.ID, c.DB.Now())
+}
+
 // Leaving gives a member a last day, as scheduling does, even one in the past.
 func (c *Corp) Leaving(member nid.ID, lastDay string) {
 	c.t.Helper()
