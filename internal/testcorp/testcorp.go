@@ -159,6 +159,14 @@ func (c *Corp) Held(member nid.ID, lastDay string) {
 	c.change("members", `UPDATE members SET departure_held_at = $3 WHERE corp_id = $1 AND id = $2 RETURNING id`, c.ID, member, c.DB.Now())
 }
 
+// Noticed keeps a baseline of a follow in which its remark was "before".
+func (c *Corp) Noticed(follow nid.ID) {
+	c.t.Helper()
+	c.keep("notice_baselines", `INSERT INTO notice_baselines (corp_id, member_id, follow_id, contact_id, taken_at, remark, tags, importance, contact_tags, name)
+		SELECT f.corp_id, f.member_id, f.id, f.contact_id, f.created_at, 'before', '', c.importance, '', c.name
+		FROM follows AS f JOIN contacts AS c ON c.corp_id = f.corp_id AND c.id = f.contact_id WHERE f.corp_id = $1 AND f.id = $2`, c.ID, follow)
+}
+
 // Contact adds a contact that the members follow; the first is accountable.
 func (c *Corp) Contact(title, importance string, followers ...nid.ID) nid.ID {
 	c.t.Helper()
@@ -289,6 +297,7 @@ func (c *Corp) open(member nid.ID, verified bool) (context.Context, string) {
 	c.keep("sessions", `INSERT INTO sessions (secret_hash, corp_id, id, member_id, epoch, method, created_at, expires_at, last_seen_at, verified_until)
 		SELECT $1, corp_id, $7, id, epoch, 'PASSWORD', $4, $5, $4, $6 FROM members WHERE corp_id = $2 AND id = $3`, a.Session, c.ID, member, now, now.Add(12*time.Hour), until, nid.New(nid.Session))
 	a.Grants = c.grants(member)
+	a.Leaving = Value[bool](c, `SELECT status = 'LEAVING' FROM members WHERE id = $1`, member)
 	return access.With(context.Background(), a), token
 }
 
