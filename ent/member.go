@@ -51,6 +51,10 @@ type Member struct {
 	DepartedAt *time.Time `json:"departed_at,omitempty"`
 	// DepartureHeldAt holds the value of the "departure_held_at" field.
 	DepartureHeldAt *time.Time `json:"departure_held_at,omitempty"`
+	// DepartureByID holds the value of the "departure_by_id" field.
+	DepartureByID nid.ID `json:"departure_by_id,omitempty"`
+	// Whether a departure that is held back has taken the member's access until somebody decides: no sign-in, session or token.
+	Suspended bool `json:"suspended,omitempty"`
 	// CaretakerID holds the value of the "caretaker_id" field.
 	CaretakerID nid.ID `json:"caretaker_id,omitempty"`
 	// LastLoginAt holds the value of the "last_login_at" field.
@@ -71,9 +75,13 @@ type MemberEdges struct {
 	Caretaker *Member `json:"caretaker,omitempty"`
 	// Charges holds the value of the charges edge.
 	Charges []*Member `json:"charges,omitempty"`
+	// DepartureBy holds the value of the departure_by edge.
+	DepartureBy *Member `json:"departure_by,omitempty"`
+	// Departures holds the value of the departures edge.
+	Departures []*Member `json:"departures,omitempty"`
 	// loadedTypes holds the information for reporting if a
 	// type was loaded (or requested) in eager-loading or not.
-	loadedTypes [2]bool
+	loadedTypes [4]bool
 }
 
 // CaretakerOrErr returns the Caretaker value or an error if the edge
@@ -96,14 +104,34 @@ func (e MemberEdges) ChargesOrErr() ([]*Member, error) {
 	return nil, &NotLoadedError{edge: "charges"}
 }
 
+// DepartureByOrErr returns the DepartureBy value or an error if the edge
+// was not loaded in eager-loading, or loaded but was not found.
+func (e MemberEdges) DepartureByOrErr() (*Member, error) {
+	if e.DepartureBy != nil {
+		return e.DepartureBy, nil
+	} else if e.loadedTypes[2] {
+		return nil, &NotFoundError{label: member.Label}
+	}
+	return nil, &NotLoadedError{edge: "departure_by"}
+}
+
+// DeparturesOrErr returns the Departures value or an error if the edge
+// was not loaded in eager-loading.
+func (e MemberEdges) DeparturesOrErr() ([]*Member, error) {
+	if e.loadedTypes[3] {
+		return e.Departures, nil
+	}
+	return nil, &NotLoadedError{edge: "departures"}
+}
+
 // scanValues returns the types for scanning values from sql.Rows.
 func (*Member) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
-		case member.FieldID, member.FieldCorpID, member.FieldCaretakerID:
+		case member.FieldID, member.FieldCorpID, member.FieldDepartureByID, member.FieldCaretakerID:
 			values[i] = new(nid.ID)
-		case member.FieldAnswers, member.FieldCustomerContactEnabled:
+		case member.FieldAnswers, member.FieldCustomerContactEnabled, member.FieldSuspended:
 			values[i] = new(sql.NullBool)
 		case member.FieldVersion, member.FieldContactLimit, member.FieldEpoch:
 			values[i] = new(sql.NullInt64)
@@ -233,6 +261,18 @@ func (_m *Member) assignValues(columns []string, values []any) error {
 				_m.DepartureHeldAt = new(time.Time)
 				*_m.DepartureHeldAt = value.Time
 			}
+		case member.FieldDepartureByID:
+			if value, ok := values[i].(*nid.ID); !ok {
+				return fmt.Errorf("unexpected type %T for field departure_by_id", values[i])
+			} else if value != nil {
+				_m.DepartureByID = *value
+			}
+		case member.FieldSuspended:
+			if value, ok := values[i].(*sql.NullBool); !ok {
+				return fmt.Errorf("unexpected type %T for field suspended", values[i])
+			} else if value.Valid {
+				_m.Suspended = value.Bool
+			}
 		case member.FieldCaretakerID:
 			if value, ok := values[i].(*nid.ID); !ok {
 				return fmt.Errorf("unexpected type %T for field caretaker_id", values[i])
@@ -273,6 +313,16 @@ func (_m *Member) QueryCaretaker() *MemberQuery {
 // QueryCharges queries the "charges" edge of the Member entity.
 func (_m *Member) QueryCharges() *MemberQuery {
 	return NewMemberClient(_m.config).QueryCharges(_m)
+}
+
+// QueryDepartureBy queries the "departure_by" edge of the Member entity.
+func (_m *Member) QueryDepartureBy() *MemberQuery {
+	return NewMemberClient(_m.config).QueryDepartureBy(_m)
+}
+
+// QueryDepartures queries the "departures" edge of the Member entity.
+func (_m *Member) QueryDepartures() *MemberQuery {
+	return NewMemberClient(_m.config).QueryDepartures(_m)
 }
 
 // Update returns a builder for updating this Member.
@@ -355,6 +405,12 @@ func (_m *Member) String() string {
 		builder.WriteString("departure_held_at=")
 		builder.WriteString(v.Format(time.ANSIC))
 	}
+	builder.WriteString(", ")
+	builder.WriteString("departure_by_id=")
+	builder.WriteString(fmt.Sprintf("%v", _m.DepartureByID))
+	builder.WriteString(", ")
+	builder.WriteString("suspended=")
+	builder.WriteString(fmt.Sprintf("%v", _m.Suspended))
 	builder.WriteString(", ")
 	builder.WriteString("caretaker_id=")
 	builder.WriteString(fmt.Sprintf("%v", _m.CaretakerID))

@@ -197,6 +197,34 @@ func (_c *MemberCreate) SetNillableDepartureHeldAt(v *time.Time) *MemberCreate {
 	return _c
 }
 
+// SetDepartureByID sets the "departure_by_id" field.
+func (_c *MemberCreate) SetDepartureByID(v nid.ID) *MemberCreate {
+	_c.mutation.SetDepartureByID(v)
+	return _c
+}
+
+// SetNillableDepartureByID sets the "departure_by_id" field if the given value is not nil.
+func (_c *MemberCreate) SetNillableDepartureByID(v *nid.ID) *MemberCreate {
+	if v != nil {
+		_c.SetDepartureByID(*v)
+	}
+	return _c
+}
+
+// SetSuspended sets the "suspended" field.
+func (_c *MemberCreate) SetSuspended(v bool) *MemberCreate {
+	_c.mutation.SetSuspended(v)
+	return _c
+}
+
+// SetNillableSuspended sets the "suspended" field if the given value is not nil.
+func (_c *MemberCreate) SetNillableSuspended(v *bool) *MemberCreate {
+	if v != nil {
+		_c.SetSuspended(*v)
+	}
+	return _c
+}
+
 // SetCaretakerID sets the "caretaker_id" field.
 func (_c *MemberCreate) SetCaretakerID(v nid.ID) *MemberCreate {
 	_c.mutation.SetCaretakerID(v)
@@ -273,6 +301,26 @@ func (_c *MemberCreate) AddCharges(v ...*Member) *MemberCreate {
 	return _c.AddChargeIDs(ids...)
 }
 
+// SetDepartureBy sets the "departure_by" edge to the Member entity.
+func (_c *MemberCreate) SetDepartureBy(v *Member) *MemberCreate {
+	return _c.SetDepartureByID(v.ID)
+}
+
+// AddDepartureIDs adds the "departures" edge to the Member entity by IDs.
+func (_c *MemberCreate) AddDepartureIDs(ids ...nid.ID) *MemberCreate {
+	_c.mutation.AddDepartureIDs(ids...)
+	return _c
+}
+
+// AddDepartures adds the "departures" edges to the Member entity.
+func (_c *MemberCreate) AddDepartures(v ...*Member) *MemberCreate {
+	ids := make([]nid.ID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _c.AddDepartureIDs(ids...)
+}
+
 // Mutation returns the MemberMutation object of the builder.
 func (_c *MemberCreate) Mutation() *MemberMutation {
 	return _c.mutation
@@ -336,6 +384,10 @@ func (_c *MemberCreate) defaults() error {
 		v := member.DefaultContactLimit
 		_c.mutation.SetContactLimit(v)
 	}
+	if _, ok := _c.mutation.Suspended(); !ok {
+		v := member.DefaultSuspended
+		_c.mutation.SetSuspended(v)
+	}
 	if _, ok := _c.mutation.Epoch(); !ok {
 		v := member.DefaultEpoch
 		_c.mutation.SetEpoch(v)
@@ -389,6 +441,9 @@ func (_c *MemberCreate) check() error {
 	}
 	if _, ok := _c.mutation.ContactLimit(); !ok {
 		return &ValidationError{Name: "contact_limit", err: errors.New(`ent: missing required field "Member.contact_limit"`)}
+	}
+	if _, ok := _c.mutation.Suspended(); !ok {
+		return &ValidationError{Name: "suspended", err: errors.New(`ent: missing required field "Member.suspended"`)}
 	}
 	if _, ok := _c.mutation.Epoch(); !ok {
 		return &ValidationError{Name: "epoch", err: errors.New(`ent: missing required field "Member.epoch"`)}
@@ -492,6 +547,10 @@ func (_c *MemberCreate) createSpec() (*Member, *sqlgraph.CreateSpec) {
 		_spec.SetField(member.FieldDepartureHeldAt, field.TypeTime, value)
 		_node.DepartureHeldAt = &value
 	}
+	if value, ok := _c.mutation.Suspended(); ok {
+		_spec.SetField(member.FieldSuspended, field.TypeBool, value)
+		_node.Suspended = value
+	}
 	if value, ok := _c.mutation.LastLoginAt(); ok {
 		_spec.SetField(member.FieldLastLoginAt, field.TypeTime, value)
 		_node.LastLoginAt = &value
@@ -523,6 +582,39 @@ func (_c *MemberCreate) createSpec() (*Member, *sqlgraph.CreateSpec) {
 			Inverse: false,
 			Table:   member.ChargesTable,
 			Columns: []string{member.ChargesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(member.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges = append(_spec.Edges, edge)
+	}
+	if nodes := _c.mutation.DepartureByIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: true,
+			Table:   member.DepartureByTable,
+			Columns: []string{member.DepartureByColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(member.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_node.DepartureByID = nodes[0]
+		_spec.Edges = append(_spec.Edges, edge)
+	}
+	if nodes := _c.mutation.DeparturesIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   member.DeparturesTable,
+			Columns: []string{member.DeparturesColumn},
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(member.FieldID, field.TypeUUID),

@@ -21,13 +21,15 @@ import (
 // MemberQuery is the builder for querying Member entities.
 type MemberQuery struct {
 	config
-	ctx           *QueryContext
-	order         []member.OrderOption
-	inters        []Interceptor
-	predicates    []predicate.Member
-	withCaretaker *MemberQuery
-	withCharges   *MemberQuery
-	modifiers     []func(*sql.Selector)
+	ctx             *QueryContext
+	order           []member.OrderOption
+	inters          []Interceptor
+	predicates      []predicate.Member
+	withCaretaker   *MemberQuery
+	withCharges     *MemberQuery
+	withDepartureBy *MemberQuery
+	withDepartures  *MemberQuery
+	modifiers       []func(*sql.Selector)
 	// intermediate query (i.e. traversal path).
 	sql  *sql.Selector
 	path func(context.Context) (*sql.Selector, error)
@@ -101,6 +103,50 @@ func (_q *MemberQuery) QueryCharges() *MemberQuery {
 			sqlgraph.From(member.Table, member.FieldID, selector),
 			sqlgraph.To(member.Table, member.FieldID),
 			sqlgraph.Edge(sqlgraph.O2M, false, member.ChargesTable, member.ChargesColumn),
+		)
+		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
+		return fromU, nil
+	}
+	return query
+}
+
+// QueryDepartureBy chains the current query on the "departure_by" edge.
+func (_q *MemberQuery) QueryDepartureBy() *MemberQuery {
+	query := (&MemberClient{config: _q.config}).Query()
+	query.path = func(ctx context.Context) (fromU *sql.Selector, err error) {
+		if err := _q.prepareQuery(ctx); err != nil {
+			return nil, err
+		}
+		selector := _q.sqlQuery(ctx)
+		if err := selector.Err(); err != nil {
+			return nil, err
+		}
+		step := sqlgraph.NewStep(
+			sqlgraph.From(member.Table, member.FieldID, selector),
+			sqlgraph.To(member.Table, member.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, true, member.DepartureByTable, member.DepartureByColumn),
+		)
+		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
+		return fromU, nil
+	}
+	return query
+}
+
+// QueryDepartures chains the current query on the "departures" edge.
+func (_q *MemberQuery) QueryDepartures() *MemberQuery {
+	query := (&MemberClient{config: _q.config}).Query()
+	query.path = func(ctx context.Context) (fromU *sql.Selector, err error) {
+		if err := _q.prepareQuery(ctx); err != nil {
+			return nil, err
+		}
+		selector := _q.sqlQuery(ctx)
+		if err := selector.Err(); err != nil {
+			return nil, err
+		}
+		step := sqlgraph.NewStep(
+			sqlgraph.From(member.Table, member.FieldID, selector),
+			sqlgraph.To(member.Table, member.FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, member.DeparturesTable, member.DeparturesColumn),
 		)
 		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
 		return fromU, nil
@@ -295,13 +341,15 @@ func (_q *MemberQuery) Clone() *MemberQuery {
 		return nil
 	}
 	return &MemberQuery{
-		config:        _q.config,
-		ctx:           _q.ctx.Clone(),
-		order:         append([]member.OrderOption{}, _q.order...),
-		inters:        append([]Interceptor{}, _q.inters...),
-		predicates:    append([]predicate.Member{}, _q.predicates...),
-		withCaretaker: _q.withCaretaker.Clone(),
-		withCharges:   _q.withCharges.Clone(),
+		config:          _q.config,
+		ctx:             _q.ctx.Clone(),
+		order:           append([]member.OrderOption{}, _q.order...),
+		inters:          append([]Interceptor{}, _q.inters...),
+		predicates:      append([]predicate.Member{}, _q.predicates...),
+		withCaretaker:   _q.withCaretaker.Clone(),
+		withCharges:     _q.withCharges.Clone(),
+		withDepartureBy: _q.withDepartureBy.Clone(),
+		withDepartures:  _q.withDepartures.Clone(),
 		// clone intermediate query.
 		sql:  _q.sql.Clone(),
 		path: _q.path,
@@ -327,6 +375,28 @@ func (_q *MemberQuery) WithCharges(opts ...func(*MemberQuery)) *MemberQuery {
 		opt(query)
 	}
 	_q.withCharges = query
+	return _q
+}
+
+// WithDepartureBy tells the query-builder to eager-load the nodes that are connected to
+// the "departure_by" edge. The optional arguments are used to configure the query builder of the edge.
+func (_q *MemberQuery) WithDepartureBy(opts ...func(*MemberQuery)) *MemberQuery {
+	query := (&MemberClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	_q.withDepartureBy = query
+	return _q
+}
+
+// WithDepartures tells the query-builder to eager-load the nodes that are connected to
+// the "departures" edge. The optional arguments are used to configure the query builder of the edge.
+func (_q *MemberQuery) WithDepartures(opts ...func(*MemberQuery)) *MemberQuery {
+	query := (&MemberClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	_q.withDepartures = query
 	return _q
 }
 
@@ -408,9 +478,11 @@ func (_q *MemberQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*Membe
 	var (
 		nodes       = []*Member{}
 		_spec       = _q.querySpec()
-		loadedTypes = [2]bool{
+		loadedTypes = [4]bool{
 			_q.withCaretaker != nil,
 			_q.withCharges != nil,
+			_q.withDepartureBy != nil,
+			_q.withDepartures != nil,
 		}
 	)
 	_spec.ScanValues = func(columns []string) ([]any, error) {
@@ -444,6 +516,19 @@ func (_q *MemberQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*Membe
 		if err := _q.loadCharges(ctx, query, nodes,
 			func(n *Member) { n.Edges.Charges = []*Member{} },
 			func(n *Member, e *Member) { n.Edges.Charges = append(n.Edges.Charges, e) }); err != nil {
+			return nil, err
+		}
+	}
+	if query := _q.withDepartureBy; query != nil {
+		if err := _q.loadDepartureBy(ctx, query, nodes, nil,
+			func(n *Member, e *Member) { n.Edges.DepartureBy = e }); err != nil {
+			return nil, err
+		}
+	}
+	if query := _q.withDepartures; query != nil {
+		if err := _q.loadDepartures(ctx, query, nodes,
+			func(n *Member) { n.Edges.Departures = []*Member{} },
+			func(n *Member, e *Member) { n.Edges.Departures = append(n.Edges.Departures, e) }); err != nil {
 			return nil, err
 		}
 	}
@@ -509,6 +594,65 @@ func (_q *MemberQuery) loadCharges(ctx context.Context, query *MemberQuery, node
 	}
 	return nil
 }
+func (_q *MemberQuery) loadDepartureBy(ctx context.Context, query *MemberQuery, nodes []*Member, init func(*Member), assign func(*Member, *Member)) error {
+	ids := make([]nid.ID, 0, len(nodes))
+	nodeids := make(map[nid.ID][]*Member)
+	for i := range nodes {
+		fk := nodes[i].DepartureByID
+		if _, ok := nodeids[fk]; !ok {
+			ids = append(ids, fk)
+		}
+		nodeids[fk] = append(nodeids[fk], nodes[i])
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	query.Where(member.IDIn(ids...))
+	neighbors, err := query.All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range neighbors {
+		nodes, ok := nodeids[n.ID]
+		if !ok {
+			return fmt.Errorf(`unexpected foreign-key "departure_by_id" returned %v`, n.ID)
+		}
+		for i := range nodes {
+			assign(nodes[i], n)
+		}
+	}
+	return nil
+}
+func (_q *MemberQuery) loadDepartures(ctx context.Context, query *MemberQuery, nodes []*Member, init func(*Member), assign func(*Member, *Member)) error {
+	fks := make([]driver.Value, 0, len(nodes))
+	nodeids := make(map[nid.ID]*Member)
+	for i := range nodes {
+		fks = append(fks, nodes[i].ID)
+		nodeids[nodes[i].ID] = nodes[i]
+		if init != nil {
+			init(nodes[i])
+		}
+	}
+	if len(query.ctx.Fields) > 0 {
+		query.ctx.AppendFieldOnce(member.FieldDepartureByID)
+	}
+	query.Where(predicate.Member(func(s *sql.Selector) {
+		s.Where(sql.InValues(s.C(member.DeparturesColumn), fks...))
+	}))
+	neighbors, err := query.All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range neighbors {
+		fk := n.DepartureByID
+		node, ok := nodeids[fk]
+		if !ok {
+			return fmt.Errorf(`unexpected referenced foreign-key "departure_by_id" returned %v for node %v`, fk, n.ID)
+		}
+		assign(node, n)
+	}
+	return nil
+}
 
 func (_q *MemberQuery) sqlCount(ctx context.Context) (int, error) {
 	_spec := _q.querySpec()
@@ -540,6 +684,9 @@ func (_q *MemberQuery) querySpec() *sqlgraph.QuerySpec {
 		}
 		if _q.withCaretaker != nil {
 			_spec.Node.AddColumnOnce(member.FieldCaretakerID)
+		}
+		if _q.withDepartureBy != nil {
+			_spec.Node.AddColumnOnce(member.FieldDepartureByID)
 		}
 	}
 	if ps := _q.predicates; len(ps) > 0 {

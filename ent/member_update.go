@@ -269,6 +269,40 @@ func (_u *MemberUpdate) ClearDepartureHeldAt() *MemberUpdate {
 	return _u
 }
 
+// SetDepartureByID sets the "departure_by_id" field.
+func (_u *MemberUpdate) SetDepartureByID(v nid.ID) *MemberUpdate {
+	_u.mutation.SetDepartureByID(v)
+	return _u
+}
+
+// SetNillableDepartureByID sets the "departure_by_id" field if the given value is not nil.
+func (_u *MemberUpdate) SetNillableDepartureByID(v *nid.ID) *MemberUpdate {
+	if v != nil {
+		_u.SetDepartureByID(*v)
+	}
+	return _u
+}
+
+// ClearDepartureByID clears the value of the "departure_by_id" field.
+func (_u *MemberUpdate) ClearDepartureByID() *MemberUpdate {
+	_u.mutation.ClearDepartureByID()
+	return _u
+}
+
+// SetSuspended sets the "suspended" field.
+func (_u *MemberUpdate) SetSuspended(v bool) *MemberUpdate {
+	_u.mutation.SetSuspended(v)
+	return _u
+}
+
+// SetNillableSuspended sets the "suspended" field if the given value is not nil.
+func (_u *MemberUpdate) SetNillableSuspended(v *bool) *MemberUpdate {
+	if v != nil {
+		_u.SetSuspended(*v)
+	}
+	return _u
+}
+
 // SetCaretakerID sets the "caretaker_id" field.
 func (_u *MemberUpdate) SetCaretakerID(v nid.ID) *MemberUpdate {
 	_u.mutation.SetCaretakerID(v)
@@ -350,6 +384,26 @@ func (_u *MemberUpdate) AddCharges(v ...*Member) *MemberUpdate {
 	return _u.AddChargeIDs(ids...)
 }
 
+// SetDepartureBy sets the "departure_by" edge to the Member entity.
+func (_u *MemberUpdate) SetDepartureBy(v *Member) *MemberUpdate {
+	return _u.SetDepartureByID(v.ID)
+}
+
+// AddDepartureIDs adds the "departures" edge to the Member entity by IDs.
+func (_u *MemberUpdate) AddDepartureIDs(ids ...nid.ID) *MemberUpdate {
+	_u.mutation.AddDepartureIDs(ids...)
+	return _u
+}
+
+// AddDepartures adds the "departures" edges to the Member entity.
+func (_u *MemberUpdate) AddDepartures(v ...*Member) *MemberUpdate {
+	ids := make([]nid.ID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddDepartureIDs(ids...)
+}
+
 // Mutation returns the MemberMutation object of the builder.
 func (_u *MemberUpdate) Mutation() *MemberMutation {
 	return _u.mutation
@@ -380,6 +434,33 @@ func (_u *MemberUpdate) RemoveCharges(v ...*Member) *MemberUpdate {
 		ids[i] = v[i].ID
 	}
 	return _u.RemoveChargeIDs(ids...)
+}
+
+// ClearDepartureBy clears the "departure_by" edge to the Member entity.
+func (_u *MemberUpdate) ClearDepartureBy() *MemberUpdate {
+	_u.mutation.ClearDepartureBy()
+	return _u
+}
+
+// ClearDepartures clears all "departures" edges to the Member entity.
+func (_u *MemberUpdate) ClearDepartures() *MemberUpdate {
+	_u.mutation.ClearDepartures()
+	return _u
+}
+
+// RemoveDepartureIDs removes the "departures" edge to Member entities by IDs.
+func (_u *MemberUpdate) RemoveDepartureIDs(ids ...nid.ID) *MemberUpdate {
+	_u.mutation.RemoveDepartureIDs(ids...)
+	return _u
+}
+
+// RemoveDepartures removes "departures" edges to Member entities.
+func (_u *MemberUpdate) RemoveDepartures(v ...*Member) *MemberUpdate {
+	ids := make([]nid.ID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveDepartureIDs(ids...)
 }
 
 // Save executes the query and returns the number of nodes affected by the update operation.
@@ -494,6 +575,9 @@ func (_u *MemberUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 	if _u.mutation.DepartureHeldAtCleared() {
 		_spec.ClearField(member.FieldDepartureHeldAt, field.TypeTime)
 	}
+	if value, ok := _u.mutation.Suspended(); ok {
+		_spec.SetField(member.FieldSuspended, field.TypeBool, value)
+	}
 	if value, ok := _u.mutation.LastLoginAt(); ok {
 		_spec.SetField(member.FieldLastLoginAt, field.TypeTime, value)
 	}
@@ -570,6 +654,80 @@ func (_u *MemberUpdate) sqlSave(ctx context.Context) (_node int, err error) {
 			Inverse: false,
 			Table:   member.ChargesTable,
 			Columns: []string{member.ChargesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(member.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.DepartureByCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: true,
+			Table:   member.DepartureByTable,
+			Columns: []string{member.DepartureByColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(member.FieldID, field.TypeUUID),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.DepartureByIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: true,
+			Table:   member.DepartureByTable,
+			Columns: []string{member.DepartureByColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(member.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.DeparturesCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   member.DeparturesTable,
+			Columns: []string{member.DeparturesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(member.FieldID, field.TypeUUID),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedDeparturesIDs(); len(nodes) > 0 && !_u.mutation.DeparturesCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   member.DeparturesTable,
+			Columns: []string{member.DeparturesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(member.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.DeparturesIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   member.DeparturesTable,
+			Columns: []string{member.DeparturesColumn},
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(member.FieldID, field.TypeUUID),
@@ -840,6 +998,40 @@ func (_u *MemberUpdateOne) ClearDepartureHeldAt() *MemberUpdateOne {
 	return _u
 }
 
+// SetDepartureByID sets the "departure_by_id" field.
+func (_u *MemberUpdateOne) SetDepartureByID(v nid.ID) *MemberUpdateOne {
+	_u.mutation.SetDepartureByID(v)
+	return _u
+}
+
+// SetNillableDepartureByID sets the "departure_by_id" field if the given value is not nil.
+func (_u *MemberUpdateOne) SetNillableDepartureByID(v *nid.ID) *MemberUpdateOne {
+	if v != nil {
+		_u.SetDepartureByID(*v)
+	}
+	return _u
+}
+
+// ClearDepartureByID clears the value of the "departure_by_id" field.
+func (_u *MemberUpdateOne) ClearDepartureByID() *MemberUpdateOne {
+	_u.mutation.ClearDepartureByID()
+	return _u
+}
+
+// SetSuspended sets the "suspended" field.
+func (_u *MemberUpdateOne) SetSuspended(v bool) *MemberUpdateOne {
+	_u.mutation.SetSuspended(v)
+	return _u
+}
+
+// SetNillableSuspended sets the "suspended" field if the given value is not nil.
+func (_u *MemberUpdateOne) SetNillableSuspended(v *bool) *MemberUpdateOne {
+	if v != nil {
+		_u.SetSuspended(*v)
+	}
+	return _u
+}
+
 // SetCaretakerID sets the "caretaker_id" field.
 func (_u *MemberUpdateOne) SetCaretakerID(v nid.ID) *MemberUpdateOne {
 	_u.mutation.SetCaretakerID(v)
@@ -921,6 +1113,26 @@ func (_u *MemberUpdateOne) AddCharges(v ...*Member) *MemberUpdateOne {
 	return _u.AddChargeIDs(ids...)
 }
 
+// SetDepartureBy sets the "departure_by" edge to the Member entity.
+func (_u *MemberUpdateOne) SetDepartureBy(v *Member) *MemberUpdateOne {
+	return _u.SetDepartureByID(v.ID)
+}
+
+// AddDepartureIDs adds the "departures" edge to the Member entity by IDs.
+func (_u *MemberUpdateOne) AddDepartureIDs(ids ...nid.ID) *MemberUpdateOne {
+	_u.mutation.AddDepartureIDs(ids...)
+	return _u
+}
+
+// AddDepartures adds the "departures" edges to the Member entity.
+func (_u *MemberUpdateOne) AddDepartures(v ...*Member) *MemberUpdateOne {
+	ids := make([]nid.ID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.AddDepartureIDs(ids...)
+}
+
 // Mutation returns the MemberMutation object of the builder.
 func (_u *MemberUpdateOne) Mutation() *MemberMutation {
 	return _u.mutation
@@ -951,6 +1163,33 @@ func (_u *MemberUpdateOne) RemoveCharges(v ...*Member) *MemberUpdateOne {
 		ids[i] = v[i].ID
 	}
 	return _u.RemoveChargeIDs(ids...)
+}
+
+// ClearDepartureBy clears the "departure_by" edge to the Member entity.
+func (_u *MemberUpdateOne) ClearDepartureBy() *MemberUpdateOne {
+	_u.mutation.ClearDepartureBy()
+	return _u
+}
+
+// ClearDepartures clears all "departures" edges to the Member entity.
+func (_u *MemberUpdateOne) ClearDepartures() *MemberUpdateOne {
+	_u.mutation.ClearDepartures()
+	return _u
+}
+
+// RemoveDepartureIDs removes the "departures" edge to Member entities by IDs.
+func (_u *MemberUpdateOne) RemoveDepartureIDs(ids ...nid.ID) *MemberUpdateOne {
+	_u.mutation.RemoveDepartureIDs(ids...)
+	return _u
+}
+
+// RemoveDepartures removes "departures" edges to Member entities.
+func (_u *MemberUpdateOne) RemoveDepartures(v ...*Member) *MemberUpdateOne {
+	ids := make([]nid.ID, len(v))
+	for i := range v {
+		ids[i] = v[i].ID
+	}
+	return _u.RemoveDepartureIDs(ids...)
 }
 
 // Where appends a list predicates to the MemberUpdate builder.
@@ -1095,6 +1334,9 @@ func (_u *MemberUpdateOne) sqlSave(ctx context.Context) (_node *Member, err erro
 	if _u.mutation.DepartureHeldAtCleared() {
 		_spec.ClearField(member.FieldDepartureHeldAt, field.TypeTime)
 	}
+	if value, ok := _u.mutation.Suspended(); ok {
+		_spec.SetField(member.FieldSuspended, field.TypeBool, value)
+	}
 	if value, ok := _u.mutation.LastLoginAt(); ok {
 		_spec.SetField(member.FieldLastLoginAt, field.TypeTime, value)
 	}
@@ -1171,6 +1413,80 @@ func (_u *MemberUpdateOne) sqlSave(ctx context.Context) (_node *Member, err erro
 			Inverse: false,
 			Table:   member.ChargesTable,
 			Columns: []string{member.ChargesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(member.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.DepartureByCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: true,
+			Table:   member.DepartureByTable,
+			Columns: []string{member.DepartureByColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(member.FieldID, field.TypeUUID),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.DepartureByIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: true,
+			Table:   member.DepartureByTable,
+			Columns: []string{member.DepartureByColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(member.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.DeparturesCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   member.DeparturesTable,
+			Columns: []string{member.DeparturesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(member.FieldID, field.TypeUUID),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.RemovedDeparturesIDs(); len(nodes) > 0 && !_u.mutation.DeparturesCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   member.DeparturesTable,
+			Columns: []string{member.DeparturesColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(member.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.DeparturesIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.O2M,
+			Inverse: false,
+			Table:   member.DeparturesTable,
+			Columns: []string{member.DeparturesColumn},
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(member.FieldID, field.TypeUUID),

@@ -19953,6 +19953,7 @@ type MemberMutation struct {
 	last_day                 *string
 	departed_at              *time.Time
 	departure_held_at        *time.Time
+	suspended                *bool
 	last_login_at            *time.Time
 	epoch                    *int
 	addepoch                 *int
@@ -19962,6 +19963,11 @@ type MemberMutation struct {
 	charges                  map[nid.ID]struct{}
 	removedcharges           map[nid.ID]struct{}
 	clearedcharges           bool
+	departure_by             *nid.ID
+	cleareddeparture_by      bool
+	departures               map[nid.ID]struct{}
+	removeddepartures        map[nid.ID]struct{}
+	cleareddepartures        bool
 	done                     bool
 	oldValue                 func(context.Context) (*Member, error)
 	predicates               []predicate.Member
@@ -20752,6 +20758,91 @@ func (m *MemberMutation) ResetDepartureHeldAt() {
 	delete(m.clearedFields, member.FieldDepartureHeldAt)
 }
 
+// SetDepartureByID sets the "departure_by_id" field.
+func (m *MemberMutation) SetDepartureByID(n nid.ID) {
+	m.departure_by = &n
+}
+
+// DepartureByID returns the value of the "departure_by_id" field in the mutation.
+func (m *MemberMutation) DepartureByID() (r nid.ID, exists bool) {
+	v := m.departure_by
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldDepartureByID returns the old "departure_by_id" field's value of the Member entity.
+// If the Member object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MemberMutation) OldDepartureByID(ctx context.Context) (v nid.ID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldDepartureByID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldDepartureByID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldDepartureByID: %w", err)
+	}
+	return oldValue.DepartureByID, nil
+}
+
+// ClearDepartureByID clears the value of the "departure_by_id" field.
+func (m *MemberMutation) ClearDepartureByID() {
+	m.departure_by = nil
+	m.clearedFields[member.FieldDepartureByID] = struct{}{}
+}
+
+// DepartureByIDCleared returns if the "departure_by_id" field was cleared in this mutation.
+func (m *MemberMutation) DepartureByIDCleared() bool {
+	_, ok := m.clearedFields[member.FieldDepartureByID]
+	return ok
+}
+
+// ResetDepartureByID resets all changes to the "departure_by_id" field.
+func (m *MemberMutation) ResetDepartureByID() {
+	m.departure_by = nil
+	delete(m.clearedFields, member.FieldDepartureByID)
+}
+
+// SetSuspended sets the "suspended" field.
+func (m *MemberMutation) SetSuspended(b bool) {
+	m.suspended = &b
+}
+
+// Suspended returns the value of the "suspended" field in the mutation.
+func (m *MemberMutation) Suspended() (r bool, exists bool) {
+	v := m.suspended
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldSuspended returns the old "suspended" field's value of the Member entity.
+// If the Member object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *MemberMutation) OldSuspended(ctx context.Context) (v bool, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldSuspended is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldSuspended requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldSuspended: %w", err)
+	}
+	return oldValue.Suspended, nil
+}
+
+// ResetSuspended resets all changes to the "suspended" field.
+func (m *MemberMutation) ResetSuspended() {
+	m.suspended = nil
+}
+
 // SetCaretakerID sets the "caretaker_id" field.
 func (m *MemberMutation) SetCaretakerID(n nid.ID) {
 	m.caretaker = &n
@@ -20987,6 +21078,87 @@ func (m *MemberMutation) ResetCharges() {
 	m.removedcharges = nil
 }
 
+// ClearDepartureBy clears the "departure_by" edge to the Member entity.
+func (m *MemberMutation) ClearDepartureBy() {
+	m.cleareddeparture_by = true
+	m.clearedFields[member.FieldDepartureByID] = struct{}{}
+}
+
+// DepartureByCleared reports if the "departure_by" edge to the Member entity was cleared.
+func (m *MemberMutation) DepartureByCleared() bool {
+	return m.DepartureByIDCleared() || m.cleareddeparture_by
+}
+
+// DepartureByIDs returns the "departure_by" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// DepartureByID instead. It exists only for internal usage by the builders.
+func (m *MemberMutation) DepartureByIDs() (ids []nid.ID) {
+	if id := m.departure_by; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetDepartureBy resets all changes to the "departure_by" edge.
+func (m *MemberMutation) ResetDepartureBy() {
+	m.departure_by = nil
+	m.cleareddeparture_by = false
+}
+
+// AddDepartureIDs adds the "departures" edge to the Member entity by ids.
+func (m *MemberMutation) AddDepartureIDs(ids ...nid.ID) {
+	if m.departures == nil {
+		m.departures = make(map[nid.ID]struct{})
+	}
+	for i := range ids {
+		m.departures[ids[i]] = struct{}{}
+	}
+}
+
+// ClearDepartures clears the "departures" edge to the Member entity.
+func (m *MemberMutation) ClearDepartures() {
+	m.cleareddepartures = true
+}
+
+// DeparturesCleared reports if the "departures" edge to the Member entity was cleared.
+func (m *MemberMutation) DeparturesCleared() bool {
+	return m.cleareddepartures
+}
+
+// RemoveDepartureIDs removes the "departures" edge to the Member entity by IDs.
+func (m *MemberMutation) RemoveDepartureIDs(ids ...nid.ID) {
+	if m.removeddepartures == nil {
+		m.removeddepartures = make(map[nid.ID]struct{})
+	}
+	for i := range ids {
+		delete(m.departures, ids[i])
+		m.removeddepartures[ids[i]] = struct{}{}
+	}
+}
+
+// RemovedDepartures returns the removed IDs of the "departures" edge to the Member entity.
+func (m *MemberMutation) RemovedDeparturesIDs() (ids []nid.ID) {
+	for id := range m.removeddepartures {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// DeparturesIDs returns the "departures" edge IDs in the mutation.
+func (m *MemberMutation) DeparturesIDs() (ids []nid.ID) {
+	for id := range m.departures {
+		ids = append(ids, id)
+	}
+	return
+}
+
+// ResetDepartures resets all changes to the "departures" edge.
+func (m *MemberMutation) ResetDepartures() {
+	m.departures = nil
+	m.cleareddepartures = false
+	m.removeddepartures = nil
+}
+
 // Where appends a list predicates to the MemberMutation builder.
 func (m *MemberMutation) Where(ps ...predicate.Member) {
 	m.predicates = append(m.predicates, ps...)
@@ -21021,7 +21193,7 @@ func (m *MemberMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *MemberMutation) Fields() []string {
-	fields := make([]string, 0, 19)
+	fields := make([]string, 0, 21)
 	if m.corp_id != nil {
 		fields = append(fields, member.FieldCorpID)
 	}
@@ -21069,6 +21241,12 @@ func (m *MemberMutation) Fields() []string {
 	}
 	if m.departure_held_at != nil {
 		fields = append(fields, member.FieldDepartureHeldAt)
+	}
+	if m.departure_by != nil {
+		fields = append(fields, member.FieldDepartureByID)
+	}
+	if m.suspended != nil {
+		fields = append(fields, member.FieldSuspended)
 	}
 	if m.caretaker != nil {
 		fields = append(fields, member.FieldCaretakerID)
@@ -21119,6 +21297,10 @@ func (m *MemberMutation) Field(name string) (ent.Value, bool) {
 		return m.DepartedAt()
 	case member.FieldDepartureHeldAt:
 		return m.DepartureHeldAt()
+	case member.FieldDepartureByID:
+		return m.DepartureByID()
+	case member.FieldSuspended:
+		return m.Suspended()
 	case member.FieldCaretakerID:
 		return m.CaretakerID()
 	case member.FieldLastLoginAt:
@@ -21166,6 +21348,10 @@ func (m *MemberMutation) OldField(ctx context.Context, name string) (ent.Value, 
 		return m.OldDepartedAt(ctx)
 	case member.FieldDepartureHeldAt:
 		return m.OldDepartureHeldAt(ctx)
+	case member.FieldDepartureByID:
+		return m.OldDepartureByID(ctx)
+	case member.FieldSuspended:
+		return m.OldSuspended(ctx)
 	case member.FieldCaretakerID:
 		return m.OldCaretakerID(ctx)
 	case member.FieldLastLoginAt:
@@ -21293,6 +21479,20 @@ func (m *MemberMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetDepartureHeldAt(v)
 		return nil
+	case member.FieldDepartureByID:
+		v, ok := value.(nid.ID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetDepartureByID(v)
+		return nil
+	case member.FieldSuspended:
+		v, ok := value.(bool)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetSuspended(v)
+		return nil
 	case member.FieldCaretakerID:
 		v, ok := value.(nid.ID)
 		if !ok {
@@ -21398,6 +21598,9 @@ func (m *MemberMutation) ClearedFields() []string {
 	if m.FieldCleared(member.FieldDepartureHeldAt) {
 		fields = append(fields, member.FieldDepartureHeldAt)
 	}
+	if m.FieldCleared(member.FieldDepartureByID) {
+		fields = append(fields, member.FieldDepartureByID)
+	}
 	if m.FieldCleared(member.FieldCaretakerID) {
 		fields = append(fields, member.FieldCaretakerID)
 	}
@@ -21432,6 +21635,9 @@ func (m *MemberMutation) ClearField(name string) error {
 		return nil
 	case member.FieldDepartureHeldAt:
 		m.ClearDepartureHeldAt()
+		return nil
+	case member.FieldDepartureByID:
+		m.ClearDepartureByID()
 		return nil
 	case member.FieldCaretakerID:
 		m.ClearCaretakerID()
@@ -21495,6 +21701,12 @@ func (m *MemberMutation) ResetField(name string) error {
 	case member.FieldDepartureHeldAt:
 		m.ResetDepartureHeldAt()
 		return nil
+	case member.FieldDepartureByID:
+		m.ResetDepartureByID()
+		return nil
+	case member.FieldSuspended:
+		m.ResetSuspended()
+		return nil
 	case member.FieldCaretakerID:
 		m.ResetCaretakerID()
 		return nil
@@ -21510,12 +21722,18 @@ func (m *MemberMutation) ResetField(name string) error {
 
 // AddedEdges returns all edge names that were set/added in this mutation.
 func (m *MemberMutation) AddedEdges() []string {
-	edges := make([]string, 0, 2)
+	edges := make([]string, 0, 4)
 	if m.caretaker != nil {
 		edges = append(edges, member.EdgeCaretaker)
 	}
 	if m.charges != nil {
 		edges = append(edges, member.EdgeCharges)
+	}
+	if m.departure_by != nil {
+		edges = append(edges, member.EdgeDepartureBy)
+	}
+	if m.departures != nil {
+		edges = append(edges, member.EdgeDepartures)
 	}
 	return edges
 }
@@ -21534,15 +21752,28 @@ func (m *MemberMutation) AddedIDs(name string) []ent.Value {
 			ids = append(ids, id)
 		}
 		return ids
+	case member.EdgeDepartureBy:
+		if id := m.departure_by; id != nil {
+			return []ent.Value{*id}
+		}
+	case member.EdgeDepartures:
+		ids := make([]ent.Value, 0, len(m.departures))
+		for id := range m.departures {
+			ids = append(ids, id)
+		}
+		return ids
 	}
 	return nil
 }
 
 // RemovedEdges returns all edge names that were removed in this mutation.
 func (m *MemberMutation) RemovedEdges() []string {
-	edges := make([]string, 0, 2)
+	edges := make([]string, 0, 4)
 	if m.removedcharges != nil {
 		edges = append(edges, member.EdgeCharges)
+	}
+	if m.removeddepartures != nil {
+		edges = append(edges, member.EdgeDepartures)
 	}
 	return edges
 }
@@ -21557,18 +21788,30 @@ func (m *MemberMutation) RemovedIDs(name string) []ent.Value {
 			ids = append(ids, id)
 		}
 		return ids
+	case member.EdgeDepartures:
+		ids := make([]ent.Value, 0, len(m.removeddepartures))
+		for id := range m.removeddepartures {
+			ids = append(ids, id)
+		}
+		return ids
 	}
 	return nil
 }
 
 // ClearedEdges returns all edge names that were cleared in this mutation.
 func (m *MemberMutation) ClearedEdges() []string {
-	edges := make([]string, 0, 2)
+	edges := make([]string, 0, 4)
 	if m.clearedcaretaker {
 		edges = append(edges, member.EdgeCaretaker)
 	}
 	if m.clearedcharges {
 		edges = append(edges, member.EdgeCharges)
+	}
+	if m.cleareddeparture_by {
+		edges = append(edges, member.EdgeDepartureBy)
+	}
+	if m.cleareddepartures {
+		edges = append(edges, member.EdgeDepartures)
 	}
 	return edges
 }
@@ -21581,6 +21824,10 @@ func (m *MemberMutation) EdgeCleared(name string) bool {
 		return m.clearedcaretaker
 	case member.EdgeCharges:
 		return m.clearedcharges
+	case member.EdgeDepartureBy:
+		return m.cleareddeparture_by
+	case member.EdgeDepartures:
+		return m.cleareddepartures
 	}
 	return false
 }
@@ -21591,6 +21838,9 @@ func (m *MemberMutation) ClearEdge(name string) error {
 	switch name {
 	case member.EdgeCaretaker:
 		m.ClearCaretaker()
+		return nil
+	case member.EdgeDepartureBy:
+		m.ClearDepartureBy()
 		return nil
 	}
 	return fmt.Errorf("unknown Member unique edge %s", name)
@@ -21605,6 +21855,12 @@ func (m *MemberMutation) ResetEdge(name string) error {
 		return nil
 	case member.EdgeCharges:
 		m.ResetCharges()
+		return nil
+	case member.EdgeDepartureBy:
+		m.ResetDepartureBy()
+		return nil
+	case member.EdgeDepartures:
+		m.ResetDepartures()
 		return nil
 	}
 	return fmt.Errorf("unknown Member edge %s", name)

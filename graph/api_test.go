@@ -24,6 +24,7 @@ import (
 	"github.com/openhandover/openhandover/internal/identity/secret"
 	"github.com/openhandover/openhandover/internal/leak"
 	"github.com/openhandover/openhandover/internal/member"
+	"github.com/openhandover/openhandover/internal/notice"
 	"github.com/openhandover/openhandover/internal/outbound"
 	"github.com/openhandover/openhandover/internal/review"
 	"github.com/openhandover/openhandover/internal/rule"
@@ -87,6 +88,7 @@ func apiWith(t testing.TB, db *store.DB, c *testcorp.Corp, e *export.Service) *a
 		Approval:   &approval.Service{DB: db, Log: c.Log},
 		Setting:    &setting.Service{DB: db, Log: c.Log},
 		Leak:       &leak.Service{DB: db, Log: c.Log},
+		Notice:     &notice.Service{DB: db, Log: c.Log},
 		Department: &department.Service{DB: db, Log: c.Log},
 		Export:     e,
 		Review:     &review.Service{DB: db, Log: c.Log},

@@ -104,6 +104,10 @@ func (r *memberResolver) MainDepartment(ctx context.Context, obj *ent.Member) (*
 	return firstOf(in), err
 }
 
+func (r *memberResolver) DepartureBy(ctx context.Context, obj *ent.Member) (*ent.Member, error) {
+	return askedBy(ctx, obj)
+}
+
 func (r *memberResolver) ContactCount(ctx context.Context, obj *ent.Member) (*int, error) {
 	return counted(ctx, obj, func(c counter) int { return c.contacts })
 }
@@ -149,7 +153,7 @@ func (r *mutationResolver) DeactivateMember(ctx context.Context, input model.Dea
 	m, err := memberOf(ctx, input.MemberID)
 	return &model.DeactivateMemberPayload{
 		Member: m, ProtectedContacts: done.ProtectedContacts, ProtectedGroups: done.ProtectedGroups,
-		RevokedSessions: done.RevokedSessions, RevokedGrants: done.RevokedGrants,
+		RevokedSessions: done.RevokedSessions, RevokedGrants: done.RevokedGrants, Held: done.Held,
 	}, err
 }
 

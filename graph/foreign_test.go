@@ -104,7 +104,7 @@ var kinds = map[string]nid.Kind{
 	"ownerId": nid.Member, "fallbackId": nid.Member, "requestedById": nid.Member, "fromId": nid.Member, "toId": nid.Member, "actorId": nid.Member,
 	"departmentId": nid.Department, "departmentIds": nid.Department, "parentId": nid.Department, "fromDepartmentId": nid.Department,
 	"roleId": nid.Role, "contactId": nid.Contact, "contactIds": nid.Contact, "groupId": nid.Group, "groupIds": nid.Group, "subjectId": nid.Contact,
-	"handoverId": nid.Handover, "transferIds": nid.Transfer, "ruleSetId": nid.RuleSet, "replacesId": nid.Policy,
+	"handoverId": nid.Handover, "transferIds": nid.Transfer, "ruleSetId": nid.RuleSet, "replacesId": nid.Policy, "followId": nid.Follow,
 }
 
 // kindsOfID are what "id" and "ids" are of, by the argument or the operation they stand in.

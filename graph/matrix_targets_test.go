@@ -42,6 +42,18 @@ var targets = map[string]maker{
 		at.corp.Leaving(id, "2026-12-31")
 		return of("id", id)
 	}),
+	"held": people(func(g *ground, at seat) target {
+		id := g.fresh(at)
+		at.corp.Held(id, "2026-12-31")
+		return of("id", id)
+	}),
+	"notice": people(func(g *ground, at seat) target {
+		follow := idOf(at, `SELECT id FROM follows WHERE corp_id = $1 AND contact_id = $2`, at.corp.Contact(g.name("contact"), "NORMAL", at.owner))
+		at.corp.Noticed(follow)
+		it := of("follow", follow)
+		it.ids["member"] = at.owner
+		return it
+	}),
 	"recipient": people(func(g *ground, at seat) target {
 		return of("id", g.fresh(at)).with("role", idText(at.corp.Role(g.name("role"), access.ViewStatistics))).with("department", idText(at.department))
 	}),

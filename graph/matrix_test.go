@@ -84,6 +84,8 @@ func newGround(t *testing.T, db *store.DB, clock *storetest.Clock) *ground {
 		}
 		g.places[name] = seat{c, d, c.Member(name+"-owner", d), c.Member(name+"-partner", d), false}
 	}
+	g.ManyMayLeave()
+	g.theirs.ManyMayLeave()
 	deputy := g.Member("deputy", g.Root) // dual control needs two, and two switch it off
 	g.Grant(deputy, access.Administrator.Name, nid.ID{})
 	g.dualControl(g.admin, true)

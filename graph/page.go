@@ -11,6 +11,7 @@ import (
 	"github.com/openhandover/openhandover/graph/model"
 	"github.com/openhandover/openhandover/internal/access"
 	"github.com/openhandover/openhandover/internal/fault"
+	"github.com/openhandover/openhandover/internal/notice"
 	"github.com/openhandover/openhandover/internal/siblings"
 	"github.com/openhandover/openhandover/internal/store"
 )
@@ -51,6 +52,9 @@ func (s *span) read(ctx context.Context, stamp string) error {
 	}
 	if edge.Saved(ctx) {
 		most = maxSavedPage
+	}
+	if access.From(ctx).Leaving {
+		most = notice.PageSize
 	}
 	for name, n := range map[string]*int{"first": s.first, "last": s.last} {
 		if n == nil {
@@ -163,6 +167,9 @@ func page[T siblings.Row](ctx context.Context, t *table[T], w *store.Where, o or
 	more := len(rows) > s.limit
 	if more {
 		rows = rows[:s.limit]
+	}
+	if err := shows(ctx, t.name, len(rows)); err != nil {
+		return nil, err
 	}
 	return connect(t, o, s, siblings.Join(rows), more, count), nil
 }

@@ -28,7 +28,13 @@ func reread[T siblings.Row](ctx context.Context, pick func(*ent.Client) (T, erro
 		return none, err
 	}
 	siblings.Join([]T{v})
-	return v, nil
+	switch any(v).(type) {
+	case *ent.Contact, *ent.Follow:
+		err = shows(ctx, contacts.name, 1)
+	case *ent.Group:
+		err = shows(ctx, groups.name, 1)
+	}
+	return v, err
 }
 
 func handoverOf(ctx context.Context, id nid.ID) (*ent.Handover, error) {

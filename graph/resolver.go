@@ -19,6 +19,7 @@ import (
 	"github.com/openhandover/openhandover/internal/identity"
 	"github.com/openhandover/openhandover/internal/leak"
 	"github.com/openhandover/openhandover/internal/member"
+	"github.com/openhandover/openhandover/internal/notice"
 	"github.com/openhandover/openhandover/internal/review"
 	"github.com/openhandover/openhandover/internal/rule"
 	"github.com/openhandover/openhandover/internal/setting"
@@ -50,6 +51,7 @@ type Cases struct {
 	Webhook    *webhook.Service
 	Setting    *setting.Service
 	Leak       *leak.Service
+	Notice     *notice.Service
 	Department *department.Service
 	Export     *export.Service
 	Review     *review.Service

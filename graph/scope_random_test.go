@@ -80,6 +80,7 @@ func (c *chance) coin(what string) bool { return rapid.Bool().Draw(c.rt, what) }
 
 func (c *chance) found() {
 	c.m = newScopeModel(c.c.Root)
+	c.c.ManyMayLeave()
 	c.departments, c.tokens = []nid.ID{c.c.Root}, map[nid.ID]string{}
 	for range 7 {
 		c.department()
@@ -237,7 +238,7 @@ func (c *chance) depart() {
 	if c.m.gone[id] {
 		return
 	}
-	c.done("deactivateMember", map[string]any{"memberId": id, "confirmMassDeparture": true}, "member { id }")
+	c.done("deactivateMember", map[string]any{"memberId": id}, "member { id }")
 	c.m.gone[id] = true
 	for _, g := range c.m.grants {
 		g.revoked = g.revoked || g.member == id

@@ -31,7 +31,8 @@ var standAlone = []string{
 	"signIn", "verifyIdentity", "signInWithPasskey", "changePassword", "enrolTotp", "confirmTotp", "removeTotp", "renewRecoveryCodes",
 	"addPasskey", "removePasskey", "resetPassword", "resetAuthenticators",
 	"handOver", "approveHandover", "rejectHandover", "executeHandover", "createExport",
-	"deactivateMember", "reinstateMember", "grantRole", "revokeGrant", "saveRole", "deleteRole", "saveIdentityProvider", "deleteIdentityProvider", "linkIdentity", "saveDepartment", "createServiceToken", "revokeServiceToken",
+	"deactivateMember", "reinstateMember", "confirmDepartures", "dismissDepartures", "restoreBaseline", "grantRole", "revokeGrant", "saveRole", "deleteRole",
+	"saveIdentityProvider", "deleteIdentityProvider", "linkIdentity", "saveDepartment", "createServiceToken", "revokeServiceToken",
 	"saveWebhook", "deleteWebhook", "replayDelivery",
 	"saveApprovalPolicy", "saveSettings",
 }
@@ -45,7 +46,7 @@ func Handler(r *Resolver, o Options) *edge.Handler {
 		Sizes: sizes, StandAlone: standAlone, Introspection: o.Introspection, Documents: o.Documents, TrustedOnly: o.TrustedOnly,
 		Read: r.DB.Reading, Stop: o.Stop, Translate: translate,
 		StillAllowed: r.still,
-		Extensions:   []graphql.HandlerExtension{authorizer{r}, payloads{r}},
+		Extensions:   []graphql.HandlerExtension{authorizer{r}, payloads{r}, noticeReads{r}},
 	})
 }
 

@@ -87,6 +87,9 @@ func (t *table[T]) load(ctx context.Context, w *store.Where, also ...func(*sql.S
 			f(s)
 		}
 	})
+	if err == nil {
+		err = shows(ctx, t.name, len(rows))
+	}
 	return siblings.Join(rows), err
 }
 

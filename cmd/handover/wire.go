@@ -32,6 +32,7 @@ import (
 	"github.com/openhandover/openhandover/internal/leak"
 	"github.com/openhandover/openhandover/internal/member"
 	"github.com/openhandover/openhandover/internal/nid"
+	"github.com/openhandover/openhandover/internal/notice"
 	"github.com/openhandover/openhandover/internal/outbound"
 	"github.com/openhandover/openhandover/internal/review"
 	"github.com/openhandover/openhandover/internal/rule"
@@ -142,6 +143,7 @@ func (e *env) join(s setting) (*program, error) {
 		Approval:   &approval.Service{DB: db, Log: log},
 		Setting:    &corpsetting.Service{DB: db, Log: log},
 		Leak:       &leak.Service{DB: db, Log: log},
+		Notice:     &notice.Service{DB: db, Log: log},
 		Department: &department.Service{DB: db, Log: log},
 		Export:     &export.Service{DB: db, Log: log, Reader: reader, Links: links, Folder: filepath.Join(e.config.Data, "exports")},
 		Review:     &review.Service{DB: db, Log: log},

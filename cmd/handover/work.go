@@ -14,6 +14,7 @@ import (
 	"github.com/openhandover/openhandover/internal/job"
 	"github.com/openhandover/openhandover/internal/member"
 	"github.com/openhandover/openhandover/internal/nid"
+	"github.com/openhandover/openhandover/internal/notice"
 	"github.com/openhandover/openhandover/internal/notify"
 	"github.com/openhandover/openhandover/internal/review"
 	corpsetting "github.com/openhandover/openhandover/internal/setting"
@@ -28,6 +29,7 @@ func (p *program) works(s *audit.Sealer, b *backup.Schedule) map[string]job.Work
 	return map[string]job.Work{
 		handover.WorkHandovers:    p.use.Handover.Work,
 		member.WorkDepartures:     p.use.Member.Depart,
+		notice.WorkNotice:         p.use.Notice.Work,
 		notify.WorkDeliveries:     p.use.Webhook.Deliver,
 		notify.WorkDigests:        p.use.Webhook.Digests,
 		audit.WorkCheckpoints:     s.Work,

@@ -137,12 +137,13 @@ type Kind string
 
 // Kind values.
 const (
-	KindPERSONAL_ACCOUNT      Kind = "PERSONAL_ACCOUNT"
-	KindCONTACT_CARD          Kind = "CONTACT_CARD"
-	KindPHONE_NUMBER          Kind = "PHONE_NUMBER"
-	KindQR_CODE               Kind = "QR_CODE"
-	KindOUTSIDE_LINK          Kind = "OUTSIDE_LINK"
-	KindEXPORT_BEFORE_LEAVING Kind = "EXPORT_BEFORE_LEAVING"
+	KindPERSONAL_ACCOUNT       Kind = "PERSONAL_ACCOUNT"
+	KindCONTACT_CARD           Kind = "CONTACT_CARD"
+	KindPHONE_NUMBER           Kind = "PHONE_NUMBER"
+	KindQR_CODE                Kind = "QR_CODE"
+	KindOUTSIDE_LINK           Kind = "OUTSIDE_LINK"
+	KindEXPORT_BEFORE_LEAVING  Kind = "EXPORT_BEFORE_LEAVING"
+	KindREADING_BEFORE_LEAVING Kind = "READING_BEFORE_LEAVING"
 )
 
 func (k Kind) String() string {
@@ -152,7 +153,7 @@ func (k Kind) String() string {
 // KindValidator is a validator for the "kind" field enum values. It is called by the builders before save.
 func KindValidator(k Kind) error {
 	switch k {
-	case KindPERSONAL_ACCOUNT, KindCONTACT_CARD, KindPHONE_NUMBER, KindQR_CODE, KindOUTSIDE_LINK, KindEXPORT_BEFORE_LEAVING:
+	case KindPERSONAL_ACCOUNT, KindCONTACT_CARD, KindPHONE_NUMBER, KindQR_CODE, KindOUTSIDE_LINK, KindEXPORT_BEFORE_LEAVING, KindREADING_BEFORE_LEAVING:
 		return nil
 	default:
 		return fmt.Errorf("leakfinding: invalid enum value for kind field: %q", k)

@@ -49,6 +49,10 @@ const (
 	FieldDepartedAt = "departed_at"
 	// FieldDepartureHeldAt holds the string denoting the departure_held_at field in the database.
 	FieldDepartureHeldAt = "departure_held_at"
+	// FieldDepartureByID holds the string denoting the departure_by_id field in the database.
+	FieldDepartureByID = "departure_by_id"
+	// FieldSuspended holds the string denoting the suspended field in the database.
+	FieldSuspended = "suspended"
 	// FieldCaretakerID holds the string denoting the caretaker_id field in the database.
 	FieldCaretakerID = "caretaker_id"
 	// FieldLastLoginAt holds the string denoting the last_login_at field in the database.
@@ -59,6 +63,10 @@ const (
 	EdgeCaretaker = "caretaker"
 	// EdgeCharges holds the string denoting the charges edge name in mutations.
 	EdgeCharges = "charges"
+	// EdgeDepartureBy holds the string denoting the departure_by edge name in mutations.
+	EdgeDepartureBy = "departure_by"
+	// EdgeDepartures holds the string denoting the departures edge name in mutations.
+	EdgeDepartures = "departures"
 	// Table holds the table name of the member in the database.
 	Table = "members"
 	// CaretakerTable is the table that holds the caretaker relation/edge.
@@ -69,6 +77,14 @@ const (
 	ChargesTable = "members"
 	// ChargesColumn is the table column denoting the charges relation/edge.
 	ChargesColumn = "caretaker_id"
+	// DepartureByTable is the table that holds the departure_by relation/edge.
+	DepartureByTable = "members"
+	// DepartureByColumn is the table column denoting the departure_by relation/edge.
+	DepartureByColumn = "departure_by_id"
+	// DeparturesTable is the table that holds the departures relation/edge.
+	DeparturesTable = "members"
+	// DeparturesColumn is the table column denoting the departures relation/edge.
+	DeparturesColumn = "departure_by_id"
 )
 
 // Columns holds all SQL columns for member fields.
@@ -90,6 +106,8 @@ var Columns = []string{
 	FieldLastDay,
 	FieldDepartedAt,
 	FieldDepartureHeldAt,
+	FieldDepartureByID,
+	FieldSuspended,
 	FieldCaretakerID,
 	FieldLastLoginAt,
 	FieldEpoch,
@@ -123,6 +141,8 @@ var (
 	DefaultCustomerContactEnabled bool
 	// DefaultContactLimit holds the default value on creation for the "contact_limit" field.
 	DefaultContactLimit int
+	// DefaultSuspended holds the default value on creation for the "suspended" field.
+	DefaultSuspended bool
 	// DefaultEpoch holds the default value on creation for the "epoch" field.
 	DefaultEpoch int
 	// DefaultID holds the default value on creation for the "id" field.
@@ -243,6 +263,16 @@ func ByDepartureHeldAt(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldDepartureHeldAt, opts...).ToFunc()
 }
 
+// ByDepartureByID orders the results by the departure_by_id field.
+func ByDepartureByID(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldDepartureByID, opts...).ToFunc()
+}
+
+// BySuspended orders the results by the suspended field.
+func BySuspended(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldSuspended, opts...).ToFunc()
+}
+
 // ByCaretakerID orders the results by the caretaker_id field.
 func ByCaretakerID(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldCaretakerID, opts...).ToFunc()
@@ -278,6 +308,27 @@ func ByCharges(term sql.OrderTerm, terms ...sql.OrderTerm) OrderOption {
 		sqlgraph.OrderByNeighborTerms(s, newChargesStep(), append([]sql.OrderTerm{term}, terms...)...)
 	}
 }
+
+// ByDepartureByField orders the results by departure_by field.
+func ByDepartureByField(field string, opts ...sql.OrderTermOption) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborTerms(s, newDepartureByStep(), sql.OrderByField(field, opts...))
+	}
+}
+
+// ByDeparturesCount orders the results by departures count.
+func ByDeparturesCount(opts ...sql.OrderTermOption) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborsCount(s, newDeparturesStep(), opts...)
+	}
+}
+
+// ByDepartures orders the results by departures terms.
+func ByDepartures(term sql.OrderTerm, terms ...sql.OrderTerm) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborTerms(s, newDeparturesStep(), append([]sql.OrderTerm{term}, terms...)...)
+	}
+}
 func newCaretakerStep() *sqlgraph.Step {
 	return sqlgraph.NewStep(
 		sqlgraph.From(Table, FieldID),
@@ -290,5 +341,19 @@ func newChargesStep() *sqlgraph.Step {
 		sqlgraph.From(Table, FieldID),
 		sqlgraph.To(Table, FieldID),
 		sqlgraph.Edge(sqlgraph.O2M, false, ChargesTable, ChargesColumn),
+	)
+}
+func newDepartureByStep() *sqlgraph.Step {
+	return sqlgraph.NewStep(
+		sqlgraph.From(Table, FieldID),
+		sqlgraph.To(Table, FieldID),
+		sqlgraph.Edge(sqlgraph.M2O, true, DepartureByTable, DepartureByColumn),
+	)
+}
+func newDeparturesStep() *sqlgraph.Step {
+	return sqlgraph.NewStep(
+		sqlgraph.From(Table, FieldID),
+		sqlgraph.To(Table, FieldID),
+		sqlgraph.Edge(sqlgraph.O2M, false, DeparturesTable, DeparturesColumn),
 	)
 }

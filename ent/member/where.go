@@ -131,6 +131,16 @@ func DepartureHeldAt(v time.Time) predicate.Member {
 	return predicate.Member(sql.FieldEQ(FieldDepartureHeldAt, v))
 }
 
+// DepartureByID applies equality check predicate on the "departure_by_id" field. It's identical to DepartureByIDEQ.
+func DepartureByID(v nid.ID) predicate.Member {
+	return predicate.Member(sql.FieldEQ(FieldDepartureByID, v))
+}
+
+// Suspended applies equality check predicate on the "suspended" field. It's identical to SuspendedEQ.
+func Suspended(v bool) predicate.Member {
+	return predicate.Member(sql.FieldEQ(FieldSuspended, v))
+}
+
 // CaretakerID applies equality check predicate on the "caretaker_id" field. It's identical to CaretakerIDEQ.
 func CaretakerID(v nid.ID) predicate.Member {
 	return predicate.Member(sql.FieldEQ(FieldCaretakerID, v))
@@ -856,6 +866,46 @@ func DepartureHeldAtNotNil() predicate.Member {
 	return predicate.Member(sql.FieldNotNull(FieldDepartureHeldAt))
 }
 
+// DepartureByIDEQ applies the EQ predicate on the "departure_by_id" field.
+func DepartureByIDEQ(v nid.ID) predicate.Member {
+	return predicate.Member(sql.FieldEQ(FieldDepartureByID, v))
+}
+
+// DepartureByIDNEQ applies the NEQ predicate on the "departure_by_id" field.
+func DepartureByIDNEQ(v nid.ID) predicate.Member {
+	return predicate.Member(sql.FieldNEQ(FieldDepartureByID, v))
+}
+
+// DepartureByIDIn applies the In predicate on the "departure_by_id" field.
+func DepartureByIDIn(vs ...nid.ID) predicate.Member {
+	return predicate.Member(sql.FieldIn(FieldDepartureByID, vs...))
+}
+
+// DepartureByIDNotIn applies the NotIn predicate on the "departure_by_id" field.
+func DepartureByIDNotIn(vs ...nid.ID) predicate.Member {
+	return predicate.Member(sql.FieldNotIn(FieldDepartureByID, vs...))
+}
+
+// DepartureByIDIsNil applies the IsNil predicate on the "departure_by_id" field.
+func DepartureByIDIsNil() predicate.Member {
+	return predicate.Member(sql.FieldIsNull(FieldDepartureByID))
+}
+
+// DepartureByIDNotNil applies the NotNil predicate on the "departure_by_id" field.
+func DepartureByIDNotNil() predicate.Member {
+	return predicate.Member(sql.FieldNotNull(FieldDepartureByID))
+}
+
+// SuspendedEQ applies the EQ predicate on the "suspended" field.
+func SuspendedEQ(v bool) predicate.Member {
+	return predicate.Member(sql.FieldEQ(FieldSuspended, v))
+}
+
+// SuspendedNEQ applies the NEQ predicate on the "suspended" field.
+func SuspendedNEQ(v bool) predicate.Member {
+	return predicate.Member(sql.FieldNEQ(FieldSuspended, v))
+}
+
 // CaretakerIDEQ applies the EQ predicate on the "caretaker_id" field.
 func CaretakerIDEQ(v nid.ID) predicate.Member {
 	return predicate.Member(sql.FieldEQ(FieldCaretakerID, v))
@@ -1014,6 +1064,52 @@ func HasCharges() predicate.Member {
 func HasChargesWith(preds ...predicate.Member) predicate.Member {
 	return predicate.Member(func(s *sql.Selector) {
 		step := newChargesStep()
+		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
+			for _, p := range preds {
+				p(s)
+			}
+		})
+	})
+}
+
+// HasDepartureBy applies the HasEdge predicate on the "departure_by" edge.
+func HasDepartureBy() predicate.Member {
+	return predicate.Member(func(s *sql.Selector) {
+		step := sqlgraph.NewStep(
+			sqlgraph.From(Table, FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, true, DepartureByTable, DepartureByColumn),
+		)
+		sqlgraph.HasNeighbors(s, step)
+	})
+}
+
+// HasDepartureByWith applies the HasEdge predicate on the "departure_by" edge with a given conditions (other predicates).
+func HasDepartureByWith(preds ...predicate.Member) predicate.Member {
+	return predicate.Member(func(s *sql.Selector) {
+		step := newDepartureByStep()
+		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
+			for _, p := range preds {
+				p(s)
+			}
+		})
+	})
+}
+
+// HasDepartures applies the HasEdge predicate on the "departures" edge.
+func HasDepartures() predicate.Member {
+	return predicate.Member(func(s *sql.Selector) {
+		step := sqlgraph.NewStep(
+			sqlgraph.From(Table, FieldID),
+			sqlgraph.Edge(sqlgraph.O2M, false, DeparturesTable, DeparturesColumn),
+		)
+		sqlgraph.HasNeighbors(s, step)
+	})
+}
+
+// HasDeparturesWith applies the HasEdge predicate on the "departures" edge with a given conditions (other predicates).
+func HasDeparturesWith(preds ...predicate.Member) predicate.Member {
+	return predicate.Member(func(s *sql.Selector) {
+		step := newDeparturesStep()
 		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
 			for _, p := range preds {
 				p(s)

@@ -1001,7 +1001,7 @@ var (
 		{Name: "created_at", Type: field.TypeTime},
 		{Name: "version", Type: field.TypeInt, Default: 1},
 		{Name: "updated_at", Type: field.TypeTime},
-		{Name: "kind", Type: field.TypeEnum, Enums: []string{"PERSONAL_ACCOUNT", "CONTACT_CARD", "PHONE_NUMBER", "QR_CODE", "OUTSIDE_LINK", "EXPORT_BEFORE_LEAVING"}},
+		{Name: "kind", Type: field.TypeEnum, Enums: []string{"PERSONAL_ACCOUNT", "CONTACT_CARD", "PHONE_NUMBER", "QR_CODE", "OUTSIDE_LINK", "EXPORT_BEFORE_LEAVING", "READING_BEFORE_LEAVING"}},
 		{Name: "message_id", Type: field.TypeUUID, Nullable: true},
 		{Name: "at", Type: field.TypeTime},
 		{Name: "score", Type: field.TypeFloat64},
@@ -1055,9 +1055,9 @@ var (
 				},
 			},
 			{
-				Name:    "leakfinding_corp_id_member_id_at",
+				Name:    "leakfinding_corp_id_member_id_at_kind",
 				Unique:  true,
-				Columns: []*schema.Column{LeakFindingsColumns[1], LeakFindingsColumns[15], LeakFindingsColumns[7]},
+				Columns: []*schema.Column{LeakFindingsColumns[1], LeakFindingsColumns[15], LeakFindingsColumns[7], LeakFindingsColumns[5]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "message_id IS NULL",
 				},
@@ -1103,9 +1103,11 @@ var (
 		{Name: "last_day", Type: field.TypeString, Nullable: true},
 		{Name: "departed_at", Type: field.TypeTime, Nullable: true},
 		{Name: "departure_held_at", Type: field.TypeTime, Nullable: true},
+		{Name: "suspended", Type: field.TypeBool, Default: false},
 		{Name: "last_login_at", Type: field.TypeTime, Nullable: true},
 		{Name: "epoch", Type: field.TypeInt, Default: 1},
 		{Name: "caretaker_id", Type: field.TypeUUID, Nullable: true},
+		{Name: "departure_by_id", Type: field.TypeUUID, Nullable: true},
 	}
 	// MembersTable holds the schema information for the "members" table.
 	MembersTable = &schema.Table{
@@ -1115,7 +1117,13 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "members_members_charges",
-				Columns:    []*schema.Column{MembersColumns[19]},
+				Columns:    []*schema.Column{MembersColumns[20]},
+				RefColumns: []*schema.Column{MembersColumns[0]},
+				OnDelete:   schema.SetNull,
+			},
+			{
+				Symbol:     "members_members_departures",
+				Columns:    []*schema.Column{MembersColumns[21]},
 				RefColumns: []*schema.Column{MembersColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
@@ -1162,7 +1170,12 @@ var (
 			{
 				Name:    "member_corp_id_caretaker_id",
 				Unique:  false,
-				Columns: []*schema.Column{MembersColumns[1], MembersColumns[19]},
+				Columns: []*schema.Column{MembersColumns[1], MembersColumns[20]},
+			},
+			{
+				Name:    "member_corp_id_departure_by_id",
+				Unique:  false,
+				Columns: []*schema.Column{MembersColumns[1], MembersColumns[21]},
 			},
 		},
 	}
@@ -1879,9 +1892,11 @@ func init() {
 		"leak_findings_reviewed": "(verdict IS NULL) = (reviewed_at IS NULL)",
 	}
 	MembersTable.ForeignKeys[0].RefTable = MembersTable
+	MembersTable.ForeignKeys[1].RefTable = MembersTable
 	MembersTable.Annotation = &entsql.Annotation{}
 	MembersTable.Annotation.Checks = map[string]string{
-		"members_answers": "answers = (status IN ('ACTIVE', 'LEAVING'))",
+		"members_answers":   "answers = (status IN ('ACTIVE', 'LEAVING'))",
+		"members_suspended": "NOT suspended OR departure_held_at IS NOT NULL",
 	}
 	OwnershipPeriodsTable.ForeignKeys[0].RefTable = ContactsTable
 	OwnershipPeriodsTable.ForeignKeys[1].RefTable = GroupsTable

@@ -488,8 +488,12 @@ func init() {
 	memberDescContactLimit := memberFields[6].Descriptor()
 	// member.DefaultContactLimit holds the default value on creation for the contact_limit field.
 	member.DefaultContactLimit = memberDescContactLimit.Default.(int)
+	// memberDescSuspended is the schema descriptor for suspended field.
+	memberDescSuspended := memberFields[11].Descriptor()
+	// member.DefaultSuspended holds the default value on creation for the suspended field.
+	member.DefaultSuspended = memberDescSuspended.Default.(bool)
 	// memberDescEpoch is the schema descriptor for epoch field.
-	memberDescEpoch := memberFields[12].Descriptor()
+	memberDescEpoch := memberFields[14].Descriptor()
 	// member.DefaultEpoch holds the default value on creation for the epoch field.
 	member.DefaultEpoch = memberDescEpoch.Default.(int)
 	// memberDescID is the schema descriptor for id field.

@@ -85,6 +85,8 @@ func (Member) Fields() []ent.Field {
 		field.String("last_day").Optional().Nillable().Comment("YYYY-MM-DD in the corp's time zone."),
 		moment("departed_at"),
 		moment("departure_held_at"),
+		maybeID("departure_by_id"),
+		field.Bool("suspended").Default(false).Comment("Whether a departure that is held back has taken the member's access until somebody decides: no sign-in, session or token."),
 		maybeID("caretaker_id"),
 		moment("last_login_at"),
 		field.Int("epoch").Default(1).Comment("Raised when the member is deactivated: sessions of an older epoch are void."),
@@ -93,13 +95,17 @@ func (Member) Fields() []ent.Field {
 
 // Edges are the foreign keys.
 func (Member) Edges() []ent.Edge {
-	return []ent.Edge{edge.To("charges", Member.Type).From("caretaker").Unique().Field("caretaker_id")}
+	return []ent.Edge{
+		edge.To("charges", Member.Type).From("caretaker").Unique().Field("caretaker_id"),
+		edge.To("departures", Member.Type).From("departure_by").Unique().Field("departure_by_id"),
+	}
 }
 
 // Annotations are the table's checks.
 func (Member) Annotations() []schema.Annotation {
 	return []schema.Annotation{entsql.Annotation{Checks: map[string]string{
-		"members_answers": "answers = (status IN ('ACTIVE', 'LEAVING'))",
+		"members_answers":   "answers = (status IN ('ACTIVE', 'LEAVING'))",
+		"members_suspended": "NOT suspended OR departure_held_at IS NOT NULL",
 	}}}
 }
 
@@ -113,6 +119,7 @@ func (Member) Indexes() []ent.Index {
 		index.Fields("corp_id", "created_at", "id"),
 		index.Fields("corp_id", "updated_at", "id"),
 		index.Fields("corp_id", "caretaker_id"),
+		index.Fields("corp_id", "departure_by_id"),
 	}
 }
 

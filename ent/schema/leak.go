@@ -23,7 +23,7 @@ func (LeakFinding) Mixin() []ent.Mixin {
 // Fields are the stored columns.
 func (LeakFinding) Fields() []ent.Field {
 	return []ent.Field{
-		field.Enum("kind").Values("PERSONAL_ACCOUNT", "CONTACT_CARD", "PHONE_NUMBER", "QR_CODE", "OUTSIDE_LINK", "EXPORT_BEFORE_LEAVING"),
+		field.Enum("kind").Values("PERSONAL_ACCOUNT", "CONTACT_CARD", "PHONE_NUMBER", "QR_CODE", "OUTSIDE_LINK", "EXPORT_BEFORE_LEAVING", "READING_BEFORE_LEAVING"),
 		field.UUID("member_id", nid.ID{}).Immutable(),
 		maybeID("contact_id"),
 		maybeID("message_id"),
@@ -59,7 +59,7 @@ func (LeakFinding) Annotations() []schema.Annotation {
 func (LeakFinding) Indexes() []ent.Index {
 	return []ent.Index{
 		index.Fields("corp_id", "message_id", "kind").Unique().Annotations(entsql.IndexWhere("message_id IS NOT NULL")),
-		index.Fields("corp_id", "member_id", "at").Unique().Annotations(entsql.IndexWhere("message_id IS NULL")),
+		index.Fields("corp_id", "member_id", "at", "kind").Unique().Annotations(entsql.IndexWhere("message_id IS NULL")),
 		index.Fields("corp_id", "at", "id"),
 		index.Fields("corp_id", "member_id", "at", "id"),
 		index.Fields("corp_id", "contact_id"),

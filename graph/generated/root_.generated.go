@@ -59,6 +59,7 @@ type ResolverRoot interface {
 	Member() MemberResolver
 	Message() MessageResolver
 	Mutation() MutationResolver
+	NoticeChange() NoticeChangeResolver
 	OwnershipPeriod() OwnershipPeriodResolver
 	PendingGrant() PendingGrantResolver
 	PlanItem() PlanItemResolver
@@ -293,11 +294,16 @@ type ComplexityRoot struct {
 	}
 
 	DeactivateMemberPayload struct {
+		Held              func(childComplexity int) int
 		Member            func(childComplexity int) int
 		ProtectedContacts func(childComplexity int) int
 		ProtectedGroups   func(childComplexity int) int
 		RevokedGrants     func(childComplexity int) int
 		RevokedSessions   func(childComplexity int) int
+	}
+
+	DecideDeparturesPayload struct {
+		Results func(childComplexity int) int
 	}
 
 	DecideReviewItemPayload struct {
@@ -336,6 +342,14 @@ type ComplexityRoot struct {
 	DepartmentEdge struct {
 		Cursor func(childComplexity int) int
 		Node   func(childComplexity int) int
+	}
+
+	DepartureDecision struct {
+		Code     func(childComplexity int) int
+		Member   func(childComplexity int) int
+		MemberID func(childComplexity int) int
+		Message  func(childComplexity int) int
+		Outcome  func(childComplexity int) int
 	}
 
 	DualControlOff struct {
@@ -646,6 +660,7 @@ type ComplexityRoot struct {
 		CustomerContactEnabled func(childComplexity int) int
 		DepartedAt             func(childComplexity int) int
 		Departments            func(childComplexity int) int
+		DepartureBy            func(childComplexity int) int
 		DepartureHeldAt        func(childComplexity int) int
 		Grants                 func(childComplexity int) int
 		GroupCount             func(childComplexity int) int
@@ -703,6 +718,7 @@ type ComplexityRoot struct {
 		ApproveHandover        func(childComplexity int, input model.ApproveHandoverInput) int
 		CancelHandover         func(childComplexity int, input model.CancelHandoverInput) int
 		ChangePassword         func(childComplexity int, input model.ChangePasswordInput) int
+		ConfirmDepartures      func(childComplexity int, input model.ConfirmDeparturesInput) int
 		ConfirmTotp            func(childComplexity int, input model.ConfirmTotpInput) int
 		CreateExport           func(childComplexity int, input model.CreateExportInput) int
 		CreateHandover         func(childComplexity int, input model.CreateHandoverInput) int
@@ -712,6 +728,7 @@ type ComplexityRoot struct {
 		DeleteIdentityProvider func(childComplexity int, input model.DeleteIdentityProviderInput) int
 		DeleteRole             func(childComplexity int, input model.DeleteRoleInput) int
 		DeleteWebhook          func(childComplexity int, input model.DeleteWebhookInput) int
+		DismissDepartures      func(childComplexity int, input model.DismissDeparturesInput) int
 		EnrolTotp              func(childComplexity int, input model.EnrolTotpInput) int
 		ExecuteHandover        func(childComplexity int, input model.ExecuteHandoverInput) int
 		GrantRole              func(childComplexity int, input model.GrantRoleInput) int
@@ -726,6 +743,7 @@ type ComplexityRoot struct {
 		ReplayDelivery         func(childComplexity int, input model.ReplayDeliveryInput) int
 		ResetAuthenticators    func(childComplexity int, input model.ResetAuthenticatorsInput) int
 		ResetPassword          func(childComplexity int, input model.ResetPasswordInput) int
+		RestoreBaseline        func(childComplexity int, input model.RestoreBaselineInput) int
 		RetryTransfers         func(childComplexity int, input model.RetryTransfersInput) int
 		RevertHandover         func(childComplexity int, input model.RevertHandoverInput) int
 		ReviewLeakFinding      func(childComplexity int, input leak.ReviewInput) int
@@ -751,6 +769,35 @@ type ComplexityRoot struct {
 		UpdateGroup            func(childComplexity int, input model.UpdateGroupInput) int
 		VerifyIdentity         func(childComplexity int, input model.VerifyIdentityInput) int
 		WithdrawDataPolicy     func(childComplexity int, input model.WithdrawDataPolicyInput) int
+	}
+
+	NoticeChange struct {
+		ChangedAt func(childComplexity int) int
+		ChangedBy func(childComplexity int) int
+		Contact   func(childComplexity int) int
+		Field     func(childComplexity int) int
+		FollowID  func(childComplexity int) int
+		Is        func(childComplexity int) int
+		Version   func(childComplexity int) int
+		Was       func(childComplexity int) int
+	}
+
+	NoticeChangeConnection struct {
+		Edges      func(childComplexity int) int
+		Nodes      func(childComplexity int) int
+		PageInfo   func(childComplexity int) int
+		TotalCount func(childComplexity int) int
+	}
+
+	NoticeChangeEdge struct {
+		Cursor func(childComplexity int) int
+		Node   func(childComplexity int) int
+	}
+
+	NoticeRestored struct {
+		Field    func(childComplexity int) int
+		FollowID func(childComplexity int) int
+		Outcome  func(childComplexity int) int
 	}
 
 	OwnershipPeriod struct {
@@ -846,6 +893,7 @@ type ComplexityRoot struct {
 		Messages           func(childComplexity int, filter model.MessageFilter, search *string, first *int, after *string, last *int, before *string) int
 		Node               func(childComplexity int, id nid.ID) int
 		Nodes              func(childComplexity int, ids []nid.ID) int
+		NoticeChanges      func(childComplexity int, memberID nid.ID, first *int, after *string) int
 		PasskeyChallenge   func(childComplexity int, purpose identity.Purpose) int
 		PendingGrants      func(childComplexity int) int
 		PreviewHandover    func(childComplexity int, input handover.Input) int
@@ -899,6 +947,11 @@ type ComplexityRoot struct {
 		Login     func(childComplexity int) int
 		Member    func(childComplexity int) int
 		Password  func(childComplexity int) int
+	}
+
+	RestoreBaselinePayload struct {
+		Remaining func(childComplexity int) int
+		Results   func(childComplexity int) int
 	}
 
 	RetryTransfersPayload struct {
@@ -1088,20 +1141,23 @@ type ComplexityRoot struct {
 	}
 
 	Settings struct {
-		DeparturesPerHour func(childComplexity int) int
-		DeparturesPercent func(childComplexity int) int
-		DualControl       func(childComplexity int) int
-		DualControlOff    func(childComplexity int) int
-		GroupsPerDay      func(childComplexity int) int
-		MaskBankCards     func(childComplexity int) int
-		MaskIDCards       func(childComplexity int) int
-		MaskPhones        func(childComplexity int) int
-		MessagesKeptDays  func(childComplexity int) int
-		MovesPerContact   func(childComplexity int) int
-		MovesWithinDays   func(childComplexity int) int
-		Own               func(childComplexity int) int
-		RevertibleDays    func(childComplexity int) int
-		Version           func(childComplexity int) int
+		DeparturesPerHour    func(childComplexity int) int
+		DeparturesPercent    func(childComplexity int) int
+		DualControl          func(childComplexity int) int
+		DualControlOff       func(childComplexity int) int
+		GroupsPerDay         func(childComplexity int) int
+		MaskBankCards        func(childComplexity int) int
+		MaskIDCards          func(childComplexity int) int
+		MaskPhones           func(childComplexity int) int
+		MessagesKeptDays     func(childComplexity int) int
+		MovesPerContact      func(childComplexity int) int
+		MovesWithinDays      func(childComplexity int) int
+		NoticeMessagesPerDay func(childComplexity int) int
+		NoticeReadsPerDay    func(childComplexity int) int
+		NoticeReadsRefused   func(childComplexity int) int
+		Own                  func(childComplexity int) int
+		RevertibleDays       func(childComplexity int) int
+		Version              func(childComplexity int) int
 	}
 
 	SignInOption struct {
@@ -2167,6 +2223,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.DataPolicyEdge.Node(childComplexity), true
 
+	case "DeactivateMemberPayload.held":
+		if e.ComplexityRoot.DeactivateMemberPayload.Held == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DeactivateMemberPayload.Held(childComplexity), true
 	case "DeactivateMemberPayload.member":
 		if e.ComplexityRoot.DeactivateMemberPayload.Member == nil {
 			break
@@ -2197,6 +2259,13 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.DeactivateMemberPayload.RevokedSessions(childComplexity), true
+
+	case "DecideDeparturesPayload.results":
+		if e.ComplexityRoot.DecideDeparturesPayload.Results == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DecideDeparturesPayload.Results(childComplexity), true
 
 	case "DecideReviewItemPayload.item":
 		if e.ComplexityRoot.DecideReviewItemPayload.Item == nil {
@@ -2306,6 +2375,37 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.DepartmentEdge.Node(childComplexity), true
+
+	case "DepartureDecision.code":
+		if e.ComplexityRoot.DepartureDecision.Code == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DepartureDecision.Code(childComplexity), true
+	case "DepartureDecision.member":
+		if e.ComplexityRoot.DepartureDecision.Member == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DepartureDecision.Member(childComplexity), true
+	case "DepartureDecision.memberId":
+		if e.ComplexityRoot.DepartureDecision.MemberID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DepartureDecision.MemberID(childComplexity), true
+	case "DepartureDecision.message":
+		if e.ComplexityRoot.DepartureDecision.Message == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DepartureDecision.Message(childComplexity), true
+	case "DepartureDecision.outcome":
+		if e.ComplexityRoot.DepartureDecision.Outcome == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DepartureDecision.Outcome(childComplexity), true
 
 	case "DualControlOff.lapsesAt":
 		if e.ComplexityRoot.DualControlOff.LapsesAt == nil {
@@ -3652,6 +3752,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Member.Departments(childComplexity), true
+	case "Member.departureBy":
+		if e.ComplexityRoot.Member.DepartureBy == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Member.DepartureBy(childComplexity), true
 	case "Member.departureHeldAt":
 		if e.ComplexityRoot.Member.DepartureHeldAt == nil {
 			break
@@ -3917,6 +4023,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.ChangePassword(childComplexity, args["input"].(model.ChangePasswordInput)), true
+	case "Mutation.confirmDepartures":
+		if e.ComplexityRoot.Mutation.ConfirmDepartures == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_confirmDepartures_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.ConfirmDepartures(childComplexity, args["input"].(model.ConfirmDeparturesInput)), true
 	case "Mutation.confirmTotp":
 		if e.ComplexityRoot.Mutation.ConfirmTotp == nil {
 			break
@@ -4016,6 +4133,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.DeleteWebhook(childComplexity, args["input"].(model.DeleteWebhookInput)), true
+	case "Mutation.dismissDepartures":
+		if e.ComplexityRoot.Mutation.DismissDepartures == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_dismissDepartures_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.DismissDepartures(childComplexity, args["input"].(model.DismissDeparturesInput)), true
 	case "Mutation.enrolTotp":
 		if e.ComplexityRoot.Mutation.EnrolTotp == nil {
 			break
@@ -4160,6 +4288,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.ResetPassword(childComplexity, args["input"].(model.ResetPasswordInput)), true
+	case "Mutation.restoreBaseline":
+		if e.ComplexityRoot.Mutation.RestoreBaseline == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_restoreBaseline_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.RestoreBaseline(childComplexity, args["input"].(model.RestoreBaselineInput)), true
 	case "Mutation.retryTransfers":
 		if e.ComplexityRoot.Mutation.RetryTransfers == nil {
 			break
@@ -4430,6 +4569,112 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.WithdrawDataPolicy(childComplexity, args["input"].(model.WithdrawDataPolicyInput)), true
+
+	case "NoticeChange.changedAt":
+		if e.ComplexityRoot.NoticeChange.ChangedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.NoticeChange.ChangedAt(childComplexity), true
+	case "NoticeChange.changedBy":
+		if e.ComplexityRoot.NoticeChange.ChangedBy == nil {
+			break
+		}
+
+		return e.ComplexityRoot.NoticeChange.ChangedBy(childComplexity), true
+	case "NoticeChange.contact":
+		if e.ComplexityRoot.NoticeChange.Contact == nil {
+			break
+		}
+
+		return e.ComplexityRoot.NoticeChange.Contact(childComplexity), true
+	case "NoticeChange.field":
+		if e.ComplexityRoot.NoticeChange.Field == nil {
+			break
+		}
+
+		return e.ComplexityRoot.NoticeChange.Field(childComplexity), true
+	case "NoticeChange.followId":
+		if e.ComplexityRoot.NoticeChange.FollowID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.NoticeChange.FollowID(childComplexity), true
+	case "NoticeChange.is":
+		if e.ComplexityRoot.NoticeChange.Is == nil {
+			break
+		}
+
+		return e.ComplexityRoot.NoticeChange.Is(childComplexity), true
+	case "NoticeChange.version":
+		if e.ComplexityRoot.NoticeChange.Version == nil {
+			break
+		}
+
+		return e.ComplexityRoot.NoticeChange.Version(childComplexity), true
+	case "NoticeChange.was":
+		if e.ComplexityRoot.NoticeChange.Was == nil {
+			break
+		}
+
+		return e.ComplexityRoot.NoticeChange.Was(childComplexity), true
+
+	case "NoticeChangeConnection.edges":
+		if e.ComplexityRoot.NoticeChangeConnection.Edges == nil {
+			break
+		}
+
+		return e.ComplexityRoot.NoticeChangeConnection.Edges(childComplexity), true
+	case "NoticeChangeConnection.nodes":
+		if e.ComplexityRoot.NoticeChangeConnection.Nodes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.NoticeChangeConnection.Nodes(childComplexity), true
+	case "NoticeChangeConnection.pageInfo":
+		if e.ComplexityRoot.NoticeChangeConnection.PageInfo == nil {
+			break
+		}
+
+		return e.ComplexityRoot.NoticeChangeConnection.PageInfo(childComplexity), true
+	case "NoticeChangeConnection.totalCount":
+		if e.ComplexityRoot.NoticeChangeConnection.TotalCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.NoticeChangeConnection.TotalCount(childComplexity), true
+
+	case "NoticeChangeEdge.cursor":
+		if e.ComplexityRoot.NoticeChangeEdge.Cursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.NoticeChangeEdge.Cursor(childComplexity), true
+	case "NoticeChangeEdge.node":
+		if e.ComplexityRoot.NoticeChangeEdge.Node == nil {
+			break
+		}
+
+		return e.ComplexityRoot.NoticeChangeEdge.Node(childComplexity), true
+
+	case "NoticeRestored.field":
+		if e.ComplexityRoot.NoticeRestored.Field == nil {
+			break
+		}
+
+		return e.ComplexityRoot.NoticeRestored.Field(childComplexity), true
+	case "NoticeRestored.followId":
+		if e.ComplexityRoot.NoticeRestored.FollowID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.NoticeRestored.FollowID(childComplexity), true
+	case "NoticeRestored.outcome":
+		if e.ComplexityRoot.NoticeRestored.Outcome == nil {
+			break
+		}
+
+		return e.ComplexityRoot.NoticeRestored.Outcome(childComplexity), true
 
 	case "OwnershipPeriod.from":
 		if e.ComplexityRoot.OwnershipPeriod.FromAt == nil {
@@ -4884,6 +5129,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Nodes(childComplexity, args["ids"].([]nid.ID)), true
+	case "Query.noticeChanges":
+		if e.ComplexityRoot.Query.NoticeChanges == nil {
+			break
+		}
+
+		args, err := ec.field_Query_noticeChanges_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.NoticeChanges(childComplexity, args["memberId"].(nid.ID), args["first"].(*int), args["after"].(*string)), true
 	case "Query.passkeyChallenge":
 		if e.ComplexityRoot.Query.PasskeyChallenge == nil {
 			break
@@ -5099,6 +5355,19 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.ResetPasswordPayload.Password(childComplexity), true
+
+	case "RestoreBaselinePayload.remaining":
+		if e.ComplexityRoot.RestoreBaselinePayload.Remaining == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RestoreBaselinePayload.Remaining(childComplexity), true
+	case "RestoreBaselinePayload.results":
+		if e.ComplexityRoot.RestoreBaselinePayload.Results == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RestoreBaselinePayload.Results(childComplexity), true
 
 	case "RetryTransfersPayload.handover":
 		if e.ComplexityRoot.RetryTransfersPayload.Handover == nil {
@@ -5760,6 +6029,24 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Settings.MovesWithinDays(childComplexity), true
+	case "Settings.noticeMessagesPerDay":
+		if e.ComplexityRoot.Settings.NoticeMessagesPerDay == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Settings.NoticeMessagesPerDay(childComplexity), true
+	case "Settings.noticeReadsPerDay":
+		if e.ComplexityRoot.Settings.NoticeReadsPerDay == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Settings.NoticeReadsPerDay(childComplexity), true
+	case "Settings.noticeReadsRefused":
+		if e.ComplexityRoot.Settings.NoticeReadsRefused == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Settings.NoticeReadsRefused(childComplexity), true
 	case "Settings.own":
 		if e.ComplexityRoot.Settings.Own == nil {
 			break
@@ -6776,6 +7063,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputCancelHandoverInput,
 		ec.unmarshalInputChangePasswordInput,
 		ec.unmarshalInputCompanyOwnInput,
+		ec.unmarshalInputConfirmDeparturesInput,
 		ec.unmarshalInputConfirmTotpInput,
 		ec.unmarshalInputContactFilter,
 		ec.unmarshalInputContactOrder,
@@ -6788,6 +7076,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputDeleteRoleInput,
 		ec.unmarshalInputDeleteWebhookInput,
 		ec.unmarshalInputDepartmentFilter,
+		ec.unmarshalInputDismissDeparturesInput,
 		ec.unmarshalInputEnrolTotpInput,
 		ec.unmarshalInputExecuteHandoverInput,
 		ec.unmarshalInputGrantFilter,
@@ -6804,6 +7093,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputMemberFilter,
 		ec.unmarshalInputMemberOrder,
 		ec.unmarshalInputMessageFilter,
+		ec.unmarshalInputNoticeChangeInput,
 		ec.unmarshalInputPasskeyAnswerInput,
 		ec.unmarshalInputPublishDataPolicyInput,
 		ec.unmarshalInputReinstateMemberInput,
@@ -6813,6 +7103,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputReplayDeliveryInput,
 		ec.unmarshalInputResetAuthenticatorsInput,
 		ec.unmarshalInputResetPasswordInput,
+		ec.unmarshalInputRestoreBaselineInput,
 		ec.unmarshalInputRetryTransfersInput,
 		ec.unmarshalInputRevertHandoverInput,
 		ec.unmarshalInputReviewLeakFindingInput,
@@ -7757,12 +8048,12 @@ type SaveDepartmentPayload {
 }
 
 extend type Mutation {
-  "Set a member's last day: at work until its end in the corp's time zone, then the member departs without anybody's doing. Set it again to move it; reinstateMember takes it back. Needs DEACTIVATE_MEMBER over the member."
+  "Set a member's last day: at work until its end in the corp's time zone, then the member departs without anybody's doing. Set it again to move it; reinstateMember takes it back. From then on a baseline of their remarks, tags and key marks is kept (noticeChanges). Needs DEACTIVATE_MEMBER over the member, and a fresh proof of identity where the day is today or the departure is held back."
   scheduleDeparture(
     "Whose, and which day."
     input: ScheduleDepartureInput!
   ): ScheduleDeparturePayload
-  "Disable or depart a member: sessions and grants are revoked, contacts and groups protected and given a caretaker, in one transaction. Needs DEACTIVATE_MEMBER over the member."
+  "Disable or depart a member: sessions and grants are revoked, contacts and groups protected and given a caretaker, in one transaction. Needs DEACTIVATE_MEMBER over the member, and a fresh proof of identity for a member who holds a grant and with confirmMassDeparture."
   deactivateMember(
     "Whom, and how."
     input: DeactivateMemberInput!
@@ -7839,8 +8130,10 @@ type Member implements Node {
   lastDay: Date
   "When the member departed."
   departedAt: Time
-  "When the departure that was due was held back, until a person decides; null: it was not."
+  "When the departure was held back, until a person decides (confirmDepartures, dismissDepartures); null: it was not. The member has no access meanwhile, unless nobody else administers the corp."
   departureHeldAt: Time
+  "Who asked for the departure: for one that is held back and beyond what is plausible, somebody else confirms it. Null: the operator, or nobody has."
+  departureBy: Member
   "When the member left the lists."
   archivedAt: Time
   "Whether the member may look after contacts at all."
@@ -8062,7 +8355,7 @@ input MemberFilter {
   status: [MemberStatus!]
   "Whether something of theirs still waits for a successor. Only members within the viewer's scope are counted as having any."
   hasUnassigned: Boolean
-  "Whether their departure was due and is held back until a person decides."
+  "Whether their departure is held back until a person decides."
   departureHeld: Boolean
 }
 
@@ -8186,7 +8479,7 @@ input DeactivateMemberInput {
   caretakerId: ID
   "Why, for the audit log."
   reason: String
-  "Whether so many departures within an hour are meant: past the limit in the settings it is a CONFLICT without."
+  "Whether so many departures within an hour are meant: past the limit in the settings it is a CONFLICT without. With it the member loses access at once and the departure is held back until another person confirms it: by the same call, or confirmDepartures."
   confirmMassDeparture: Boolean! = false
 }
 
@@ -8202,6 +8495,8 @@ type DeactivateMemberPayload {
   revokedSessions: Int!
   "How many grants were revoked."
   revokedGrants: Int!
+  "Whether the departure is held back until another person confirms it; nothing is protected or revoked yet but the member's access."
+  held: Boolean!
 }
 
 "What reinstateMember is told."
@@ -9857,7 +10152,7 @@ type SessionEdge {
 }
 `, BuiltIn: false},
 	{Name: "../leak.graphqls", Input: `extend type Query {
-  "Findings of the chat audit: customers moved to private accounts, exports before leaving. Newest first; never those about the viewer. Each look is recorded. Needs AUDIT_CHATS, and shows members in its scope."
+  "Findings of the chat audit: customers moved to private accounts, exports and much reading before leaving. Newest first; never those about the viewer. Each look is recorded. Needs AUDIT_CHATS, and shows members in its scope."
   leakFindings(
     "Which findings; all if absent."
     filter: LeakFindingFilter
@@ -9892,6 +10187,8 @@ enum LeakKind {
   OUTSIDE_LINK
   "Unusually much exported or read in the time before leaving."
   EXPORT_BEFORE_LEAVING
+  "More contacts, groups or messages read on one day of the notice period than the settings' budget."
+  READING_BEFORE_LEAVING
 }
 
 "What a person says of a finding."
@@ -10048,6 +10345,190 @@ type Corp implements Node {
   name: String!
   "The IANA time zone in which its days begin."
   timeZone: String!
+}
+`, BuiltIn: false},
+	{Name: "../notice.graphqls", Input: `extend type Query {
+  "What has changed of a member's contacts since their notice began: remarks, descriptions, tags, key marks, names and companies that differ from the baseline, by whomever. Listed while the member is LEAVING and until the handover. Needs VIEW_CONTACTS over the member."
+  noticeChanges(
+    "Whose."
+    memberId: ID!
+    "How many, 100 at most; 25 if absent."
+    first: Int
+    "Only what comes after this cursor."
+    after: Cursor
+  ): NoticeChangeConnection!
+}
+
+extend type Mutation {
+  "Put back what has changed since a member's notice began, while they are LEAVING and until the handover. Key marks are put back and never taken away. Each follow and contact that changes has an entry in the log. Needs MANAGE_CONTACTS over the member and a fresh proof of identity; not for somebody who is LEAVING themselves."
+  restoreBaseline(
+    "Whose, and what."
+    input: RestoreBaselineInput!
+  ): RestoreBaselinePayload
+  "Let departures go on that are held back. Beyond the number that the settings take for plausible within an hour it takes somebody else than the person who asked for the departure, and another pair of hands. Repeating it is safe. Needs DEACTIVATE_MEMBER over the members and a fresh proof of identity."
+  confirmDepartures(
+    "Whose."
+    input: ConfirmDeparturesInput!
+  ): DecideDeparturesPayload
+  "Take departures back that are held back: the members are ACTIVE and can sign in again; their grants have stayed, their sessions have not. Repeating it is safe. Needs DEACTIVATE_MEMBER over the members and a fresh proof of identity."
+  dismissDepartures(
+    "Whose, and why."
+    input: DismissDeparturesInput!
+  ): DecideDeparturesPayload
+}
+
+"A part of what is known about a contact, of which a notice keeps a baseline."
+enum NoticeField {
+  "What the member called the contact."
+  REMARK
+  "What the member noted about the contact."
+  DESCRIPTION
+  "The tags that the member gave the contact."
+  TAGS
+  "The contact's importance."
+  IMPORTANCE
+  "The contact's own tags."
+  CONTACT_TAGS
+  "The contact's name."
+  NAME
+  "The contact's company."
+  COMPANY
+}
+
+"One field that differs from what it was when the notice began."
+type NoticeChange {
+  "What the member follows the contact by."
+  followId: ID!
+  "The contact; null where the viewer may not see it."
+  contact: Contact
+  "Which field."
+  field: NoticeField!
+  "What it was: one text, or the names of the tags; empty where there was nothing."
+  was: [String!]!
+  "What it is now, likewise."
+  is: [String!]!
+  "The version of the follow, or of the contact for what is the contact's own: restoreBaseline compares it."
+  version: Int!
+  "When it was changed last."
+  changedAt: Time!
+  "Who changed it last; null where an import or a program did."
+  changedBy: Member
+}
+
+"A page of changes since a notice began."
+type NoticeChangeConnection {
+  "The changes with their cursors."
+  edges: [NoticeChangeEdge]
+  "The changes."
+  nodes: [NoticeChange!]!
+  "Where the page is."
+  pageInfo: PageInfo!
+  "How many there are in all."
+  totalCount: Int!
+}
+
+"A change in a list."
+type NoticeChangeEdge {
+  "The change."
+  node: NoticeChange
+  "Its place in the list."
+  cursor: Cursor!
+}
+
+"What restoreBaseline is told."
+input RestoreBaselineInput {
+  "Whose contacts."
+  memberId: ID!
+  "What to put back, 1,000 at most; null or absent: everything that differs, the first 1,000."
+  changes: [NoticeChangeInput!]
+}
+
+"One change to put back."
+input NoticeChangeInput {
+  "The follow."
+  followId: ID!
+  "The field."
+  field: NoticeField!
+  "The version in which the change was seen; what has been changed since is not put back."
+  version: Int!
+}
+
+"What became of one change."
+enum NoticeOutcome {
+  "It is as it was when the notice began."
+  RESTORED
+  "There was nothing to do: it did not differ, has been handed over, or has no baseline."
+  UNCHANGED
+  "It has been changed since it was seen: look again."
+  STALE
+  "A contact that has become KEY since stays KEY."
+  KEPT
+}
+
+"One change and what became of it."
+type NoticeRestored {
+  "The follow."
+  followId: ID!
+  "The field."
+  field: NoticeField!
+  "What became of it."
+  outcome: NoticeOutcome!
+}
+
+"What restoreBaseline did."
+type RestoreBaselinePayload {
+  "What became of each change."
+  results: [NoticeRestored!]!
+  "How many changes there are still."
+  remaining: Int!
+}
+
+"What confirmDepartures is told."
+input ConfirmDeparturesInput {
+  "The members, 1,000 at most."
+  memberIds: [ID!]!
+  "Whether they have left or are shut out for now."
+  mode: DeactivationMode! = DEPART
+  "Why, for the audit log."
+  reason: String
+}
+
+"What dismissDepartures is told."
+input DismissDeparturesInput {
+  "The members, 1,000 at most."
+  memberIds: [ID!]!
+  "Why, for the audit log."
+  reason: String!
+}
+
+"What became of one departure."
+enum DepartureOutcome {
+  "It is decided as was asked."
+  DONE
+  "It does not wait for a decision, or not any more: nothing was done."
+  NOT_HELD
+  "Nothing was done, for the reason given."
+  REFUSED
+}
+
+"One departure and what became of it."
+type DepartureDecision {
+  "The member's id, as given."
+  memberId: ID!
+  "The member as they are now; null for an unknown id."
+  member: Member
+  "What became of it."
+  outcome: DepartureOutcome!
+  "The code of an error, where it was refused."
+  code: String
+  "Why it was refused, in the viewer's language."
+  message: String
+}
+
+"What confirmDepartures or dismissDepartures did."
+type DecideDeparturesPayload {
+  "One for each member, in the order given."
+  results: [DepartureDecision!]!
 }
 `, BuiltIn: false},
 	{Name: "../progress.graphqls", Input: `"What is told as it happens, over server-sent events or Apollo's multipart protocol."
@@ -10834,6 +11315,12 @@ type Settings {
   own: CompanyOwn!
   "For how many days archived messages are kept after they were sent; null: for good."
   messagesKeptDays: Int
+  "How many contacts, and how many groups, a member who is LEAVING reads a day before the auditor is told (leakFindings)."
+  noticeReadsPerDay: Int!
+  "How many messages a member who is LEAVING reads a day before the auditor is told."
+  noticeMessagesPerDay: Int!
+  "Whether more than that is refused with LIMIT."
+  noticeReadsRefused: Boolean!
   "Raised by every change; 0 while nothing has been saved."
   version: Int!
 }
@@ -10874,6 +11361,12 @@ input SaveSettingsInput {
   own: CompanyOwnInput
   "From 30 to 36,500, or 0 to keep messages for good. Messages whose time is over are removed for good, each removal is recorded."
   messagesKeptDays: Int
+  "From 1 to 100,000."
+  noticeReadsPerDay: Int
+  "From 1 to 1,000,000."
+  noticeMessagesPerDay: Int
+  "Whether a member who is LEAVING is refused what is beyond their budget of the day."
+  noticeReadsRefused: Boolean
 }
 
 "What saveSettings did."
@@ -11548,8 +12041,18 @@ func (ec *executionContext) childFields_DeactivateMemberPayload(ctx context.Cont
 		return ec.fieldContext_DeactivateMemberPayload_revokedSessions(ctx, field)
 	case "revokedGrants":
 		return ec.fieldContext_DeactivateMemberPayload_revokedGrants(ctx, field)
+	case "held":
+		return ec.fieldContext_DeactivateMemberPayload_held(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type DeactivateMemberPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_DecideDeparturesPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "results":
+		return ec.fieldContext_DecideDeparturesPayload_results(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type DecideDeparturesPayload", field.Name)
 }
 
 func (ec *executionContext) childFields_DecideReviewItemPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -11626,6 +12129,22 @@ func (ec *executionContext) childFields_DepartmentEdge(ctx context.Context, fiel
 		return ec.fieldContext_DepartmentEdge_cursor(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type DepartmentEdge", field.Name)
+}
+
+func (ec *executionContext) childFields_DepartureDecision(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "memberId":
+		return ec.fieldContext_DepartureDecision_memberId(ctx, field)
+	case "member":
+		return ec.fieldContext_DepartureDecision_member(ctx, field)
+	case "outcome":
+		return ec.fieldContext_DepartureDecision_outcome(ctx, field)
+	case "code":
+		return ec.fieldContext_DepartureDecision_code(ctx, field)
+	case "message":
+		return ec.fieldContext_DepartureDecision_message(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type DepartureDecision", field.Name)
 }
 
 func (ec *executionContext) childFields_DualControlOff(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -12246,6 +12765,8 @@ func (ec *executionContext) childFields_Member(ctx context.Context, field graphq
 		return ec.fieldContext_Member_departedAt(ctx, field)
 	case "departureHeldAt":
 		return ec.fieldContext_Member_departureHeldAt(ctx, field)
+	case "departureBy":
+		return ec.fieldContext_Member_departureBy(ctx, field)
 	case "archivedAt":
 		return ec.fieldContext_Member_archivedAt(ctx, field)
 	case "customerContactEnabled":
@@ -12344,6 +12865,64 @@ func (ec *executionContext) childFields_MessageEdge(ctx context.Context, field g
 		return ec.fieldContext_MessageEdge_cursor(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type MessageEdge", field.Name)
+}
+
+func (ec *executionContext) childFields_NoticeChange(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "followId":
+		return ec.fieldContext_NoticeChange_followId(ctx, field)
+	case "contact":
+		return ec.fieldContext_NoticeChange_contact(ctx, field)
+	case "field":
+		return ec.fieldContext_NoticeChange_field(ctx, field)
+	case "was":
+		return ec.fieldContext_NoticeChange_was(ctx, field)
+	case "is":
+		return ec.fieldContext_NoticeChange_is(ctx, field)
+	case "version":
+		return ec.fieldContext_NoticeChange_version(ctx, field)
+	case "changedAt":
+		return ec.fieldContext_NoticeChange_changedAt(ctx, field)
+	case "changedBy":
+		return ec.fieldContext_NoticeChange_changedBy(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type NoticeChange", field.Name)
+}
+
+func (ec *executionContext) childFields_NoticeChangeConnection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "edges":
+		return ec.fieldContext_NoticeChangeConnection_edges(ctx, field)
+	case "nodes":
+		return ec.fieldContext_NoticeChangeConnection_nodes(ctx, field)
+	case "pageInfo":
+		return ec.fieldContext_NoticeChangeConnection_pageInfo(ctx, field)
+	case "totalCount":
+		return ec.fieldContext_NoticeChangeConnection_totalCount(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type NoticeChangeConnection", field.Name)
+}
+
+func (ec *executionContext) childFields_NoticeChangeEdge(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "node":
+		return ec.fieldContext_NoticeChangeEdge_node(ctx, field)
+	case "cursor":
+		return ec.fieldContext_NoticeChangeEdge_cursor(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type NoticeChangeEdge", field.Name)
+}
+
+func (ec *executionContext) childFields_NoticeRestored(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "followId":
+		return ec.fieldContext_NoticeRestored_followId(ctx, field)
+	case "field":
+		return ec.fieldContext_NoticeRestored_field(ctx, field)
+	case "outcome":
+		return ec.fieldContext_NoticeRestored_outcome(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type NoticeRestored", field.Name)
 }
 
 func (ec *executionContext) childFields_OwnershipPeriod(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -12574,6 +13153,16 @@ func (ec *executionContext) childFields_ResetPasswordPayload(ctx context.Context
 		return ec.fieldContext_ResetPasswordPayload_expiresAt(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type ResetPasswordPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_RestoreBaselinePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "results":
+		return ec.fieldContext_RestoreBaselinePayload_results(ctx, field)
+	case "remaining":
+		return ec.fieldContext_RestoreBaselinePayload_remaining(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type RestoreBaselinePayload", field.Name)
 }
 
 func (ec *executionContext) childFields_RetryTransfersPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -12976,6 +13565,12 @@ func (ec *executionContext) childFields_Settings(ctx context.Context, field grap
 		return ec.fieldContext_Settings_own(ctx, field)
 	case "messagesKeptDays":
 		return ec.fieldContext_Settings_messagesKeptDays(ctx, field)
+	case "noticeReadsPerDay":
+		return ec.fieldContext_Settings_noticeReadsPerDay(ctx, field)
+	case "noticeMessagesPerDay":
+		return ec.fieldContext_Settings_noticeMessagesPerDay(ctx, field)
+	case "noticeReadsRefused":
+		return ec.fieldContext_Settings_noticeReadsRefused(ctx, field)
 	case "version":
 		return ec.fieldContext_Settings_version(ctx, field)
 	}

@@ -606,6 +606,75 @@ func (ec *executionContext) fieldContext_Settings_messagesKeptDays(_ context.Con
 	return graphql.NewScalarFieldContext("Settings", field, false, false, errors.New("field of type Int does not have child fields"))
 }
 
+func (ec *executionContext) _Settings_noticeReadsPerDay(ctx context.Context, field graphql.CollectedField, obj *setting.Settings) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Settings_noticeReadsPerDay(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.NoticeReadsPerDay, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Settings_noticeReadsPerDay(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Settings", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _Settings_noticeMessagesPerDay(ctx context.Context, field graphql.CollectedField, obj *setting.Settings) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Settings_noticeMessagesPerDay(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.NoticeMessagesPerDay, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Settings_noticeMessagesPerDay(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Settings", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _Settings_noticeReadsRefused(ctx context.Context, field graphql.CollectedField, obj *setting.Settings) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Settings_noticeReadsRefused(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.NoticeReadsRefused, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Settings_noticeReadsRefused(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Settings", field, false, false, errors.New("field of type Boolean does not have child fields"))
+}
+
 func (ec *executionContext) _Settings_version(ctx context.Context, field graphql.CollectedField, obj *setting.Settings) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -718,7 +787,7 @@ func (ec *executionContext) unmarshalInputSaveSettingsInput(ctx context.Context,
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"version", "movesPerContact", "movesWithinDays", "groupsPerDay", "departuresPerHour", "departuresPercent", "revertibleDays", "maskPhones", "maskIdCards", "maskBankCards", "dualControl", "own", "messagesKeptDays"}
+	fieldsInOrder := [...]string{"version", "movesPerContact", "movesWithinDays", "groupsPerDay", "departuresPerHour", "departuresPercent", "revertibleDays", "maskPhones", "maskIdCards", "maskBankCards", "dualControl", "own", "messagesKeptDays", "noticeReadsPerDay", "noticeMessagesPerDay", "noticeReadsRefused"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -816,6 +885,27 @@ func (ec *executionContext) unmarshalInputSaveSettingsInput(ctx context.Context,
 				return it, err
 			}
 			it.MessagesKeptDays = data
+		case "noticeReadsPerDay":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("noticeReadsPerDay"))
+			data, err := ec.unmarshalOInt2ᚖint(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.NoticeReadsPerDay = data
+		case "noticeMessagesPerDay":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("noticeMessagesPerDay"))
+			data, err := ec.unmarshalOInt2ᚖint(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.NoticeMessagesPerDay = data
+		case "noticeReadsRefused":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("noticeReadsRefused"))
+			data, err := ec.unmarshalOBoolean2ᚖbool(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.NoticeReadsRefused = data
 		}
 	}
 	return it, nil
@@ -1086,6 +1176,21 @@ func (ec *executionContext) _Settings(ctx context.Context, sel ast.SelectionSet,
 		case "messagesKeptDays":
 			out.Values[i] = ec._Settings_messagesKeptDays(ctx, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "noticeReadsPerDay":
+			out.Values[i] = ec._Settings_noticeReadsPerDay(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "noticeMessagesPerDay":
+			out.Values[i] = ec._Settings_noticeMessagesPerDay(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "noticeReadsRefused":
+			out.Values[i] = ec._Settings_noticeReadsRefused(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
 		case "version":

@@ -24,6 +24,7 @@ import (
 	"github.com/openhandover/openhandover/internal/handover"
 	"github.com/openhandover/openhandover/internal/identity"
 	"github.com/openhandover/openhandover/internal/nid"
+	"github.com/openhandover/openhandover/internal/notice"
 	"github.com/openhandover/openhandover/internal/rule"
 	"github.com/openhandover/openhandover/internal/setting"
 	"github.com/openhandover/openhandover/internal/sso"
@@ -135,6 +136,16 @@ type ChangePasswordPayload struct {
 	RevokedSessions int `json:"revokedSessions"`
 }
 
+// What confirmDepartures is told.
+type ConfirmDeparturesInput struct {
+	// The members, 1,000 at most.
+	MemberIds []nid.ID `json:"memberIds"`
+	// Whether they have left or are shut out for now.
+	Mode DeactivationMode `json:"mode"`
+	// Why, for the audit log.
+	Reason *string `json:"reason,omitempty"`
+}
+
 // What confirmTotp is told.
 type ConfirmTotpInput struct {
 	// The code that the new authenticator shows.
@@ -229,7 +240,7 @@ type DeactivateMemberInput struct {
 	CaretakerID *nid.ID `json:"caretakerId,omitempty"`
 	// Why, for the audit log.
 	Reason *string `json:"reason,omitempty"`
-	// Whether so many departures within an hour are meant: past the limit in the settings it is a CONFLICT without.
+	// Whether so many departures within an hour are meant: past the limit in the settings it is a CONFLICT without. With it the member loses access at once and the departure is held back until another person confirms it: by the same call, or confirmDepartures.
 	ConfirmMassDeparture bool `json:"confirmMassDeparture"`
 }
 
@@ -245,6 +256,14 @@ type DeactivateMemberPayload struct {
 	RevokedSessions int `json:"revokedSessions"`
 	// How many grants were revoked.
 	RevokedGrants int `json:"revokedGrants"`
+	// Whether the departure is held back until another person confirms it; nothing is protected or revoked yet but the member's access.
+	Held bool `json:"held"`
+}
+
+// What confirmDepartures or dismissDepartures did.
+type DecideDeparturesPayload struct {
+	// One for each member, in the order given.
+	Results []*DepartureDecision `json:"results"`
 }
 
 // What decideReviewItem is told.
@@ -309,6 +328,28 @@ type DepartmentFilter struct {
 	Ids []nid.ID `json:"ids,omitempty"`
 	// Directly below this department.
 	ParentID *nid.ID `json:"parentId,omitempty"`
+}
+
+// One departure and what became of it.
+type DepartureDecision struct {
+	// The member's id, as given.
+	MemberID nid.ID `json:"memberId"`
+	// The member as they are now; null for an unknown id.
+	Member *ent.Member `json:"member,omitempty"`
+	// What became of it.
+	Outcome DepartureOutcome `json:"outcome"`
+	// The code of an error, where it was refused.
+	Code *string `json:"code,omitempty"`
+	// Why it was refused, in the viewer's language.
+	Message *string `json:"message,omitempty"`
+}
+
+// What dismissDepartures is told.
+type DismissDeparturesInput struct {
+	// The members, 1,000 at most.
+	MemberIds []nid.ID `json:"memberIds"`
+	// Why, for the audit log.
+	Reason string `json:"reason"`
 }
 
 // What enrolTotp is told.
@@ -491,7 +532,7 @@ type MemberFilter struct {
 	Status []member.Status `json:"status,omitempty"`
 	// Whether something of theirs still waits for a successor. Only members within the viewer's scope are counted as having any.
 	HasUnassigned *bool `json:"hasUnassigned,omitempty"`
-	// Whether their departure was due and is held back until a person decides.
+	// Whether their departure is held back until a person decides.
 	DepartureHeld *bool `json:"departureHeld,omitempty"`
 }
 
@@ -641,6 +682,22 @@ type ResetPasswordPayload struct {
 	Password string `json:"password"`
 	// Until when it serves.
 	ExpiresAt time.Time `json:"expiresAt"`
+}
+
+// What restoreBaseline is told.
+type RestoreBaselineInput struct {
+	// Whose contacts.
+	MemberID nid.ID `json:"memberId"`
+	// What to put back, 1,000 at most; null or absent: everything that differs, the first 1,000.
+	Changes []*notice.Pick `json:"changes,omitempty"`
+}
+
+// What restoreBaseline did.
+type RestoreBaselinePayload struct {
+	// What became of each change.
+	Results []*notice.Done `json:"results"`
+	// How many changes there are still.
+	Remaining int `json:"remaining"`
 }
 
 // Which transfers to try again.
@@ -1238,6 +1295,67 @@ func (e *DeactivationMode) UnmarshalJSON(b []byte) error {
 }
 
 func (e DeactivationMode) MarshalJSON() ([]byte, error) {
+	var buf bytes.Buffer
+	e.MarshalGQL(&buf)
+	return buf.Bytes(), nil
+}
+
+// What became of one departure.
+type DepartureOutcome string
+
+const (
+	// It is decided as was asked.
+	DepartureOutcomeDone DepartureOutcome = "DONE"
+	// It does not wait for a decision, or not any more: nothing was done.
+	DepartureOutcomeNotHeld DepartureOutcome = "NOT_HELD"
+	// Nothing was done, for the reason given.
+	DepartureOutcomeRefused DepartureOutcome = "REFUSED"
+)
+
+var AllDepartureOutcome = []DepartureOutcome{
+	DepartureOutcomeDone,
+	DepartureOutcomeNotHeld,
+	DepartureOutcomeRefused,
+}
+
+func (e DepartureOutcome) IsValid() bool {
+	switch e {
+	case DepartureOutcomeDone, DepartureOutcomeNotHeld, DepartureOutcomeRefused:
+		return true
+	}
+	return false
+}
+
+func (e DepartureOutcome) String() string {
+	return string(e)
+}
+
+func (e *DepartureOutcome) UnmarshalGQL(v any) error {
+	str, ok := v.(string)
+	if !ok {
+		return fmt.Errorf("enums must be strings")
+	}
+
+	*e = DepartureOutcome(str)
+	if !e.IsValid() {
+		return fmt.Errorf("%s is not a valid DepartureOutcome", str)
+	}
+	return nil
+}
+
+func (e DepartureOutcome) MarshalGQL(w io.Writer) {
+	_, _ = fmt.Fprint(w, strconv.Quote(e.String()))
+}
+
+func (e *DepartureOutcome) UnmarshalJSON(b []byte) error {
+	s, err := strconv.Unquote(string(b))
+	if err != nil {
+		return err
+	}
+	return e.UnmarshalGQL(s)
+}
+
+func (e DepartureOutcome) MarshalJSON() ([]byte, error) {
 	var buf bytes.Buffer
 	e.MarshalGQL(&buf)
 	return buf.Bytes(), nil

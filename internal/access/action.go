@@ -32,6 +32,8 @@ const (
 	TransferFinish   Action = "transfer.finish"
 	DepartureSet     Action = "departure.schedule"
 	DepartureHold    Action = "departure.hold"
+	NoticeRestore    Action = "notice.restore"
+	NoticeRead       Action = "notice.read"
 	RuleSetSave      Action = "rule_set.save"
 	PolicySave       Action = "approval_policy.save"
 	SettingsSave     Action = "settings.save"
@@ -95,7 +97,7 @@ var Actions = []Action{
 	CorpCreate, CorpImport, AdminCreate, MemberDeactivate, MemberReinstate, MemberCreate, MemberUpdate, ContactUpdate, FollowUpdate, GroupUpdate,
 	HandoverCreate, HandoverReplan, HandoverSubmit, HandoverApprove, HandoverReject, HandoverExpire, HandoverExecute,
 	HandoverFinish, HandoverCancel, TransferFinish, DepartmentSave, DepartmentPeople, RoleSave, RoleDelete, GrantRequest, GrantCreate, GrantRevoke, TokenCreate, TokenRevoke,
-	HandoverSchedule, HandoverHold, HandoverRetry, HandoverRevert, DepartureSet, DepartureHold,
+	HandoverSchedule, HandoverHold, HandoverRetry, HandoverRevert, DepartureSet, DepartureHold, NoticeRestore, NoticeRead,
 	RuleSetSave, PolicySave, SettingsSave, CheckpointKey, PersonErase, EvidenceExport, ExportCreate, ExportStart, ExportFinish, ExportDownload, ExportExpire, HistoryRead, ChatSearch,
 	FindingSave, FindingReview, FindingRead, MessageExpire,
 	ReviewOpen, ReviewDecide, ReviewClose, PolicyPublish, PolicyWithdraw, PolicyAck,

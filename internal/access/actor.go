@@ -51,6 +51,9 @@ type Actor struct {
 	// Device says in a few words from what the request comes, such as "Firefox on
 	// Windows"; empty where nothing tells.
 	Device string
+	// Leaving: the person has a last day ahead, or a departure that waits for a decision;
+	// the notice period bounds what they read and take away (docs/leaving.md).
+	Leaving bool
 	// Cause is the handover a job works for; zero otherwise.
 	Cause nid.ID
 }

@@ -51,6 +51,7 @@ var Operations = map[string]Rule{
 	"Query.exports":            {Person: true},
 	"Query.accessReviews":      {Any: []Permission{ReviewAccess, ReadAuditLog}},
 	"Query.dataPolicies":       {},
+	"Query.noticeChanges":      {Any: []Permission{ViewContacts}},
 
 	"Subscription.handoverProgress": {},
 
@@ -58,8 +59,11 @@ var Operations = map[string]Rule{
 	"Mutation.signOut":                {Person: true},
 	"Mutation.verifyIdentity":         {Person: true},
 	"Mutation.scheduleDeparture":      {Any: []Permission{DeactivateMember}, Person: true},
-	"Mutation.deactivateMember":       {Any: []Permission{DeactivateMember}, Person: true},
+	"Mutation.deactivateMember":       {Any: []Permission{DeactivateMember}, Person: true}, // a proof where access is taken that others rely on
 	"Mutation.reinstateMember":        {Any: []Permission{DeactivateMember}, StepUp: true, Person: true},
+	"Mutation.confirmDepartures":      {Any: []Permission{DeactivateMember}, StepUp: true, Person: true},
+	"Mutation.dismissDepartures":      {Any: []Permission{DeactivateMember}, StepUp: true, Person: true},
+	"Mutation.restoreBaseline":        {StepUp: true, Person: true}, // MANAGE_CONTACTS, which tokens may have for other operations
 	"Mutation.handOver":               {Any: execute, StepUp: true, Person: true},
 	"Mutation.createHandover":         {Any: []Permission{PlanHandover}},
 	"Mutation.replanHandover":         {Any: []Permission{PlanHandover}},

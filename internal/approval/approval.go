@@ -246,7 +246,7 @@ func Count(ctx context.Context, q store.Querier, handover nid.ID, digest string,
 	}
 	rows, err := store.Select(ctx, q, func(r *row) []any {
 		return []any{&r.ID, &r.Approver, &r.Decision, &r.Digest, &r.ExpiresAt, &r.active, &r.permissions, &r.department}
-	}, `SELECT a.id, a.approver_id, a.decision, a.digest, a.expires_at, m.answers, r.permissions, g.department_id
+	}, `SELECT a.id, a.approver_id, a.decision, a.digest, a.expires_at, m.answers AND NOT m.suspended, r.permissions, g.department_id
 		FROM approvals AS a JOIN members AS m ON m.corp_id = a.corp_id AND m.id = a.approver_id
 		LEFT JOIN grants AS g ON g.corp_id = a.corp_id AND g.member_id = a.approver_id AND g.revoked_at IS NULL AND (g.expires_at IS NULL OR g.expires_at > $3)
 		  AND (g.department_id IS NULL OR EXISTS (SELECT 1 FROM member_departments AS md JOIN department_closure AS dc

@@ -54,7 +54,7 @@ func Possible(ctx context.Context, q store.Querier) (v Voters, err error) {
 		}
 	}
 	v, _, err = store.SelectOne(ctx, q, func(v *Voters) []any { return []any{&v.Approvers, &v.PartiesApart} }, `
-		WITH held AS (SELECT g.member_id, g.role_id FROM grants AS g JOIN members AS m ON m.corp_id = g.corp_id AND m.id = g.member_id AND m.answers
+		WITH held AS (SELECT g.member_id, g.role_id FROM grants AS g JOIN members AS m ON m.corp_id = g.corp_id AND m.id = g.member_id AND m.answers AND NOT m.suspended
 			WHERE g.corp_id = $1 AND g.revoked_at IS NULL AND (g.expires_at IS NULL OR g.expires_at > $2)),
 		approvers AS (SELECT DISTINCT member_id FROM held WHERE role_id `+db.In(3)+`)
 		SELECT (SELECT count(*) FROM approvers),

@@ -43,7 +43,8 @@ func (in *FollowInput) check() error {
 //
 // Fails with NOT_FOUND for a follow of a contact one may not see, FORBIDDEN,
 // INVALID for values and unknown tags, CONFLICT for a stale version, an ended follow
-// and a leaver's.
+// and a leaver's. Somebody who is LEAVING changes texts and adds tags, and takes nothing away:
+// FORBIDDEN.
 func (s *Service) UpdateFollow(ctx context.Context, in FollowInput) error {
 	return s.Log.Tx(ctx, s.DB, access.FollowUpdate, func(ctx context.Context, tx *store.Tx) error {
 		actor, err := identity.Confirm(ctx, tx)
@@ -85,6 +86,9 @@ func (s *Service) UpdateFollow(ctx context.Context, in FollowInput) error {
 		}
 		if err := changeable(f.protected, c.gone); err != nil {
 			return err
+		}
+		if actor.Leaving && (takesAway(in.Remark, f.remark) || takesAway(in.Description, f.description)) {
+			return leaverDeletes()
 		}
 		return s.updateFollow(ctx, tx, actor, c.id, f, in)
 	})

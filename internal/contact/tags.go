@@ -50,6 +50,9 @@ func retag(ctx context.Context, tx *store.Tx, actor *access.Actor, t tagged, of 
 	if err != nil || slices.Equal(had, want) {
 		return made, err
 	}
+	if actor.Leaving && slices.ContainsFunc(had, func(id nid.ID) bool { return !slices.Contains(want, id) }) {
+		return nil, leaverDeletes()
+	}
 	before["tags"], after["tags"] = had, want
 	db := tx.DB()
 	gone, err := tx.Change(ctx, t.table, `DELETE FROM `+t.table+` WHERE corp_id = $1 AND `+t.column+` = $2 AND NOT (tag_id `+db.In(3)+`) RETURNING `+t.column,

@@ -54,7 +54,8 @@ func (in *UpdateInput) check() error {
 //
 // Fails with NOT_FOUND for a contact one may not see, FORBIDDEN, STEP_UP_REQUIRED,
 // INVALID for values and unknown tags, CONFLICT for a stale version and for a
-// protected contact.
+// protected contact. Somebody who is LEAVING changes texts and adds tags, and takes
+// nothing away: FORBIDDEN.
 func (s *Service) Update(ctx context.Context, in UpdateInput) error {
 	return s.Log.Tx(ctx, s.DB, access.ContactUpdate, func(ctx context.Context, tx *store.Tx) error {
 		actor, err := identity.Confirm(ctx, tx)
@@ -92,6 +93,9 @@ func (s *Service) Update(ctx context.Context, in UpdateInput) error {
 		}
 		if err := changeable(c.protected, c.gone); err != nil {
 			return err
+		}
+		if actor.Leaving && (takesAway(in.Company, c.company) || in.Importance != nil && *in.Importance == normal && c.importance == key) {
+			return leaverDeletes()
 		}
 		return s.update(ctx, tx, actor, c, in)
 	})

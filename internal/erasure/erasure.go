@@ -111,7 +111,8 @@ func (e *erasing) contact() error {
 			return err
 		}
 	}
-	return nil
+	_, err := e.tx.Keep(e.ctx, "notice_baselines", `DELETE FROM notice_baselines WHERE corp_id = $1 AND contact_id = $2`, e.tx.Corp(), e.id)
+	return err
 }
 
 func (e *erasing) member() error {
@@ -140,6 +141,9 @@ func (e *erasing) member() error {
 		if err := e.change(table, `DELETE FROM `+table+` WHERE corp_id = $1 AND member_id = $2 RETURNING member_id`); err != nil {
 			return err
 		}
+	}
+	if _, err := e.tx.Keep(e.ctx, "notice_baselines", `DELETE FROM notice_baselines WHERE corp_id = $1 AND member_id = $2`, e.tx.Corp(), e.id); err != nil {
+		return err
 	}
 	if err := e.change("review_items", `UPDATE review_items SET note = NULL WHERE corp_id = $1 AND member_id = $2 AND note IS NOT NULL RETURNING id`); err != nil {
 		return err

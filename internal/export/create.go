@@ -34,7 +34,7 @@ const longFilter = 4000
 // them or READ_AUDIT_LOG for TRANSFERS, and READ_AUDIT_LOG over the whole corp for
 // AUDIT_LOG and EVIDENCE. The same key gives the same export.
 //
-// Fails with FORBIDDEN, STEP_UP_REQUIRED, NOT_FOUND on input.handoverId, INVALID on
+// Fails with FORBIDDEN, also for a member who is LEAVING, STEP_UP_REQUIRED, NOT_FOUND on input.handoverId, INVALID on
 // input.format, input.handoverId and input.contacts, CONFLICT for a key that was used
 // for something else, and LIMIT where five of the member's are not done yet.
 func (s *Service) Create(ctx context.Context, in Input, key string) (id nid.ID, err error) {
@@ -47,6 +47,8 @@ func (s *Service) Create(ctx context.Context, in Input, key string) (id nid.ID, 
 		switch {
 		case err != nil:
 			return err
+		case actor.Leaving:
+			return leaving()
 		case actor.Kind != access.Person || !may(actor, in.Subject):
 			return fault.Denied("you may not export this", "您无权导出此内容")
 		case done:
@@ -66,6 +68,11 @@ func (s *Service) Create(ctx context.Context, in Input, key string) (id nid.ID, 
 		return s.store(ctx, tx, id, actor, in)
 	})
 	return id, err
+}
+
+// leaving is why a member who is LEAVING exports nothing.
+func leaving() error {
+	return fault.Denied("a member who is leaving exports nothing (docs/leaving.md)", "离职流程中的成员不能导出数据（见 docs/leaving.md）")
 }
 
 func (in Input) check() error {

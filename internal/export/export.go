@@ -107,6 +107,9 @@ var needs = map[Subject][]access.Permission{
 // may reports whether an actor may export a subject at all; rows decide the rest. The
 // log is read whole or not at all.
 func may(a *access.Actor, s Subject) bool {
+	if a.Leaving {
+		return false // docs/leaving.md
+	}
 	scope := a.Scope(needs[s]...)
 	if s == AuditLog || s == Evidence {
 		return scope.All

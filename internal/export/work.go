@@ -156,7 +156,7 @@ func (s *Service) beat(ctx context.Context, j *job) error {
 			return err
 		case actor == nil:
 			return errLost
-		case !reachOf(actor).covers(j.began, j.subject):
+		case !may(actor, j.subject) || !reachOf(actor).covers(j.began, j.subject):
 			return errDenied
 		}
 		var total any

@@ -227,7 +227,7 @@ func holderOf(ctx context.Context, q store.Querier, member nid.ID) (*holder, err
 	corp := access.From(ctx).Corp
 	h, ok, err := store.SelectOne(ctx, q, func(h *holder) []any { return []any{&h.member, &h.login, &h.name} }, `
 		SELECT m.id, COALESCE(c.login, m.user_id), m.name FROM members AS m LEFT JOIN credentials AS c ON c.corp_id = m.corp_id AND c.member_id = m.id
-		WHERE m.corp_id = $1 AND m.id = $2 AND m.status IN ('ACTIVE', 'LEAVING')`, corp, member)
+		WHERE m.corp_id = $1 AND m.id = $2 AND `+acts, corp, member)
 	if err != nil || !ok {
 		return nil, err
 	}

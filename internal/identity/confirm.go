@@ -39,15 +39,17 @@ func confirm(ctx context.Context, tx *store.Tx, sessionLock string) (*access.Act
 		type row struct {
 			verified           sql.NullTime
 			otp, passkey, oidc bool
+			leaving            bool
 		}
-		held, ok, err := store.SelectOne(ctx, tx, func(r *row) []any { return []any{&r.verified, &r.otp, &r.passkey, &r.oidc} }, `
+		held, ok, err := store.SelectOne(ctx, tx, func(r *row) []any { return []any{&r.verified, &r.otp, &r.passkey, &r.oidc, &r.leaving} }, `
 			SELECT s.verified_until,
 			  `+stale+` AND EXISTS (SELECT 1 FROM credentials AS c WHERE c.corp_id = s.corp_id AND c.member_id = s.member_id AND c.totp_secret IS NOT NULL),
 			  `+stale+` AND EXISTS (SELECT 1 FROM passkeys AS k WHERE k.corp_id = s.corp_id AND k.member_id = s.member_id),
-			  `+stale+` AND EXISTS (SELECT 1 FROM identity_providers AS p WHERE p.corp_id = s.corp_id AND p.id = s.provider_id AND p.active AND p.acr_values <> '[]')
+			  `+stale+` AND EXISTS (SELECT 1 FROM identity_providers AS p WHERE p.corp_id = s.corp_id AND p.id = s.provider_id AND p.active AND p.acr_values <> '[]'),
+			  m.status = 'LEAVING'
 			FROM sessions AS s JOIN members AS m ON m.corp_id = s.corp_id AND m.id = s.member_id
 			WHERE s.corp_id = $1 AND s.secret_hash = $2 AND s.member_id = $3 AND s.expires_at > $4
-			  AND s.epoch = m.epoch AND m.status IN ('ACTIVE', 'LEAVING')`+sessionLock,
+			  AND s.epoch = m.epoch AND `+acts+sessionLock,
 			tx.Corp(), was.Session, was.ID, tx.Now())
 		if err != nil {
 			return nil, err
@@ -55,7 +57,7 @@ func confirm(ctx context.Context, tx *store.Tx, sessionLock string) (*access.Act
 		if !ok {
 			return nil, SignInFirst()
 		}
-		now.VerifiedUntil = held.verified.Time
+		now.VerifiedUntil, now.Leaving = held.verified.Time, held.leaving
 		for _, way := range []struct {
 			name string
 			has  bool
@@ -82,18 +84,18 @@ func confirm(ctx context.Context, tx *store.Tx, sessionLock string) (*access.Act
 
 // Standing is a member with the rights they have now, kept from changing until the
 // end of the transaction: for work that they asked for and that goes on without
-// them. It has no proof of identity. nil: they are no longer at work.
+// them. It has no proof of identity. nil: they may not act.
 func Standing(ctx context.Context, tx *store.Tx, member nid.ID) (*access.Actor, error) {
 	g, err := grants(ctx, tx, member, tx.Now(), tx.DB().ForShare("g"))
 	if err != nil {
 		return nil, err
 	}
-	_, ok, err := store.SelectOne(ctx, tx, func(id *nid.ID) []any { return []any{id} },
-		`SELECT id FROM members WHERE corp_id = $1 AND id = $2 AND status IN ('ACTIVE', 'LEAVING')`, tx.Corp(), member)
+	leaving, ok, err := store.SelectOne(ctx, tx, func(b *bool) []any { return []any{b} },
+		`SELECT m.status = 'LEAVING' FROM members AS m WHERE m.corp_id = $1 AND m.id = $2 AND `+acts, tx.Corp(), member)
 	if err != nil || !ok {
 		return nil, err
 	}
-	return &access.Actor{Kind: access.Person, Corp: tx.Corp(), ID: member, Grants: g}, nil
+	return &access.Actor{Kind: access.Person, Corp: tx.Corp(), ID: member, Grants: g, Leaving: leaving}, nil
 }
 
 // SignInFirst is the UNAUTHENTICATED fault.
@@ -150,7 +152,7 @@ func token(ctx context.Context, q store.Querier, id nid.ID, now time.Time, lock 
 	}
 	r, ok, err := store.SelectOne(ctx, q, func(r *row) []any { return []any{&r.department, &r.permissions, &r.expires} }, `
 		SELECT department_id, permissions, expires_at FROM service_tokens
-		WHERE corp_id = $1 AND id = $2 AND revoked_at IS NULL AND expires_at > $3`+lock, access.From(ctx).Corp, id, now)
+		WHERE corp_id = $1 AND id = $2 AND revoked_at IS NULL AND expires_at > $3 AND `+makerActs+lock, access.From(ctx).Corp, id, now)
 	if err != nil || !ok {
 		return g, false, err
 	}

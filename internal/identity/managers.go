@@ -52,7 +52,7 @@ func RoleManagers(ctx context.Context, tx *store.Tx, roles []nid.ID) ([]RoleMana
 	rows, err := store.Select(ctx, tx, func(r *row) []any { return []any{&r.Grant, &r.Member, &r.until} }, `
 		SELECT g.id, g.member_id, g.expires_at FROM grants AS g JOIN members AS m ON m.corp_id = g.corp_id AND m.id = g.member_id
 		WHERE g.corp_id = $1 AND g.department_id IS NULL AND g.revoked_at IS NULL AND (g.expires_at IS NULL OR g.expires_at > $2)
-		  AND m.answers AND g.role_id `+tx.DB().In(3)+` ORDER BY g.expires_at IS NOT NULL, g.expires_at DESC, g.id`, tx.Corp(), tx.Now(), tx.DB().IDs(roles))
+		  AND `+acts+` AND g.role_id `+tx.DB().In(3)+` ORDER BY g.expires_at IS NOT NULL, g.expires_at DESC, g.id`, tx.Corp(), tx.Now(), tx.DB().IDs(roles))
 	var out []RoleManager
 	for _, r := range rows {
 		if r.until == rows[0].until {

@@ -34,12 +34,13 @@ const (
 // it, which voids what is made here.
 func open(ctx context.Context, tx *store.Tx, member nid.ID, by Method, proven time.Time) (out Session, ok bool, err error) {
 	type row struct {
-		epoch int
-		login sql.NullString
+		epoch   int
+		login   sql.NullString
+		leaving bool
 	}
-	m, ok, err := store.SelectOne(ctx, tx, func(r *row) []any { return []any{&r.epoch, &r.login} }, `
-		SELECT m.epoch, c.login FROM members AS m LEFT JOIN credentials AS c ON c.corp_id = m.corp_id AND c.member_id = m.id
-		WHERE m.corp_id = $1 AND m.id = $2 AND m.status IN ('ACTIVE', 'LEAVING')`, tx.Corp(), member)
+	m, ok, err := store.SelectOne(ctx, tx, func(r *row) []any { return []any{&r.epoch, &r.login, &r.leaving} }, `
+		SELECT m.epoch, c.login, m.status = 'LEAVING' FROM members AS m LEFT JOIN credentials AS c ON c.corp_id = m.corp_id AND c.member_id = m.id
+		WHERE m.corp_id = $1 AND m.id = $2 AND `+acts, tx.Corp(), member)
 	if err != nil || !ok {
 		return out, false, err
 	}
@@ -62,7 +63,7 @@ func open(ctx context.Context, tx *store.Tx, member nid.ID, by Method, proven ti
 	}
 	actor := *was
 	actor.Kind, actor.Corp, actor.ID, actor.Label = access.Person, tx.Corp(), member, m.login.String
-	actor.Session, actor.VerifiedUntil = hash, proven
+	actor.Session, actor.VerifiedUntil, actor.Leaving = hash, proven, m.leaving
 	actor.Grants, err = grants(ctx, tx, member, tx.Now(), "")
 	out.Actor = &actor
 	return out, err == nil, err
@@ -75,8 +76,8 @@ func (s Session) told() map[string]any {
 
 // live is the condition that a row of sessions is in force: now, and when it must have
 // been used last.
-const live = `sessions.expires_at > ? AND sessions.last_seen_at > ? AND EXISTS (SELECT 1 FROM members AS live_m
-	WHERE live_m.corp_id = sessions.corp_id AND live_m.id = sessions.member_id AND live_m.epoch = sessions.epoch AND live_m.status IN ('ACTIVE', 'LEAVING'))`
+const live = `sessions.expires_at > ? AND sessions.last_seen_at > ? AND EXISTS (SELECT 1 FROM members AS m
+	WHERE m.corp_id = sessions.corp_id AND m.id = sessions.member_id AND m.epoch = sessions.epoch AND ` + acts + `)`
 
 // Sessions is the condition that rows of the table sessions are in force and may be
 // seen by the actor: their own, and those of members within MANAGE_ROLES.

@@ -57,17 +57,18 @@ func person(ctx context.Context, r *store.Read, a *access.Actor, hash []byte, no
 		login    sql.NullString
 		verified sql.NullTime
 		seen     time.Time
+		leaving  bool
 	}
-	v, ok, err := store.SelectOne(ctx, r, func(v *row) []any { return []any{&v.member, &v.login, &v.verified, &v.seen} }, `
-		SELECT s.member_id, c.login, s.verified_until, s.last_seen_at
+	v, ok, err := store.SelectOne(ctx, r, func(v *row) []any { return []any{&v.member, &v.login, &v.verified, &v.seen, &v.leaving} }, `
+		SELECT s.member_id, c.login, s.verified_until, s.last_seen_at, m.status = 'LEAVING'
 		FROM sessions AS s JOIN members AS m ON m.corp_id = s.corp_id AND m.id = s.member_id
 		LEFT JOIN credentials AS c ON c.corp_id = s.corp_id AND c.member_id = s.member_id
 		WHERE s.corp_id = $1 AND s.secret_hash = $2 AND s.expires_at > $3 AND s.last_seen_at > $4
-		  AND s.epoch = m.epoch AND m.status IN ('ACTIVE', 'LEAVING')`, a.Corp, hash, now, now.Add(-SessionIdle))
+		  AND s.epoch = m.epoch AND `+acts, a.Corp, hash, now, now.Add(-SessionIdle))
 	if err != nil || !ok {
 		return seen, false, err
 	}
-	a.Kind, a.ID, a.Label, a.Session, a.VerifiedUntil = access.Person, v.member, v.login.String, hash, v.verified.Time
+	a.Kind, a.ID, a.Label, a.Session, a.VerifiedUntil, a.Leaving = access.Person, v.member, v.login.String, hash, v.verified.Time, v.leaving
 	a.Grants, err = grants(ctx, r, a.ID, now, "")
 	return v.seen, true, err
 }
@@ -84,7 +85,7 @@ func program(ctx context.Context, r *store.Read, a *access.Actor, hash []byte, n
 	v, ok, err := store.SelectOne(ctx, r, func(v *row) []any {
 		return []any{&v.id, &v.department, &v.name, &v.permissions, &v.expires, &v.used}
 	}, `SELECT id, department_id, name, permissions, expires_at, last_used_at FROM service_tokens
-		WHERE corp_id = $1 AND secret_hash = $2 AND revoked_at IS NULL AND expires_at > $3`, a.Corp, hash, now)
+		WHERE corp_id = $1 AND secret_hash = $2 AND revoked_at IS NULL AND expires_at > $3 AND `+makerActs, a.Corp, hash, now)
 	if err != nil || !ok {
 		return seen, false, err
 	}

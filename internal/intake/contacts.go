@@ -9,6 +9,7 @@ import (
 	"github.com/openhandover/openhandover/internal/fault"
 	"github.com/openhandover/openhandover/internal/name"
 	"github.com/openhandover/openhandover/internal/nid"
+	"github.com/openhandover/openhandover/internal/notice"
 	"github.com/openhandover/openhandover/internal/store"
 )
 
@@ -318,4 +319,13 @@ func (l *loading) putFollows() error {
 
 func (t *tie) row() map[string]any {
 	return map[string]any{"id": t.id, "remark": orNull(t.remark), "description": orNull(t.description), "add_way": orNull(t.addWay), "protected": t.protected}
+}
+
+// notice begins the notice of those who are LEAVING, with all that the files say of their
+// contacts, and ends that of those who stay.
+func (l *loading) notice() error {
+	if err := notice.Begin(l.ctx, l.tx); err != nil {
+		return err
+	}
+	return notice.End(l.ctx, l.tx)
 }

@@ -94,7 +94,7 @@ func (s *Service) Load(ctx context.Context, c *Corp, opt LoadOptions) (res Resul
 		for _, step := range []func() error{
 			l.lockCorp, l.readUnits, l.readPeople, l.readItems, l.check,
 			l.putUnits, l.putPeople, l.settleUnits, l.settleCare, l.closeDoors,
-			l.lockItems, l.putTags, l.putContacts, l.putFollows, l.putGroups, l.count, l.reassign,
+			l.lockItems, l.putTags, l.putContacts, l.putFollows, l.notice, l.putGroups, l.count, l.reassign,
 			l.putMessages,
 		} {
 			if err := step(); err != nil {

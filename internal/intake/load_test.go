@@ -351,3 +351,55 @@ func TestFromFilesToTheDatabaseAndBack(t *testing.T) {
 		d.want("wrong counters", off)
 	})
 }
+
+// Who is LEAVING in a file has a baseline of what the files say; later files' changes differ
+// from it; who is ACTIVE again has none.
+func TestAnImportBeginsAndEndsNotices(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *store.DB, _ *storetest.Clock) {
+		d := newDesk(t, db)
+		d.load(acme())
+		const kept = `SELECT m.user_id || ' ' || c.external_user_id || ' ' || b.remark || ' ' || b.importance || CASE WHEN b.tags = '' THEN '' ELSE ' tagged' END
+			FROM notice_baselines AS b JOIN members AS m ON m.id = b.member_id JOIN contacts AS c ON c.id = b.contact_id WHERE b.corp_id = $1 ORDER BY 1`
+		d.want("baselines", kept, "cat x1 cat's KEY tagged", "cat x2 cat's NORMAL")
+		c := acme()
+		for i := range c.Follows {
+			c.Follows[i].Remark += " friend"
+		}
+		c.Follows = append(c.Follows, follow("cat", "x4", 3))
+		d.load(c)
+		d.want("baselines after a change", kept, "cat x1 cat's KEY tagged", "cat x2 cat's NORMAL", "cat x4 cat's KEY")
+		for i := range c.Members {
+			if c.Members[i].UserID == "cat" {
+				c.Members[i].Status, c.Members[i].LastDay = intake.Active, ""
+			}
+		}
+		d.load(c)
+		d.want("baselines of who stays", kept)
+	})
+}
+
+// A file that calls somebody at work whose departure is held back does not decide it.
+func TestAnImportDoesNotDecideDepartures(t *testing.T) {
+	storetest.Each(t, func(t *testing.T, db *store.DB, _ *storetest.Clock) {
+		d := newDesk(t, db)
+		corp := d.load(acme()).Corp
+		if err := db.Tx(store.System(t.Context(), corp, "test"), func(ctx context.Context, tx *store.Tx) error {
+			ids, err := tx.Change(ctx, "members", `UPDATE members SET departure_held_at = $2, suspended = true WHERE corp_id = $1 AND user_id = 'cat' RETURNING id`, corp, tx.Now())
+			tx.Cover(ids...)
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		const cat = `SELECT status || CASE WHEN suspended THEN ' without access' ELSE '' END FROM members WHERE corp_id = $1 AND user_id = 'cat'`
+		for status, want := range map[intake.Status]string{intake.Active: "LEAVING without access", intake.Leaving: "LEAVING without access"} {
+			c := acme()
+			for i := range c.Members {
+				if c.Members[i].UserID == "cat" {
+					c.Members[i].Status = status
+				}
+			}
+			d.load(c)
+			d.want(string(status), cat, want)
+		}
+	})
+}

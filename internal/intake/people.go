@@ -84,7 +84,8 @@ func (l *loading) settleUnits() error {
 	return nil
 }
 
-// facts gives a member's facts as they will be.
+// facts gives a member's facts as they will be. Somebody whose departure is held back stays
+// LEAVING, whatever a file says that calls them at work: a person decides.
 func (l *loading) facts(m *Member, was *person) facts {
 	f := was.facts
 	has := func(column string) bool { return was.made || l.c.Has(MembersFile, column) }
@@ -97,6 +98,9 @@ func (l *loading) facts(m *Member, was *person) facts {
 	}
 	if has("last_day") {
 		f.lastDay = m.LastDay
+	}
+	if was.held && f.status.Answers() {
+		f.status, f.lastDay = was.status, was.lastDay
 	}
 	if has("last_login_at") {
 		f.loginAt = plain(m.LoginAt)
@@ -174,7 +178,8 @@ func (l *loading) putPeople() error {
 	}
 	if err := l.change(MembersFile, "members", `UPDATE members SET name = v.title, name_key = v.fold, status = v.status, answers = v.answers,
 		customer_contact_enabled = v.enabled, contact_limit = v.room, last_day = v.last_day, departed_at = v.departed, last_login_at = v.login,
-		epoch = members.epoch + v.epoch, version = members.version + 1, updated_at = $3
+		departure_held_at = CASE WHEN v.answers THEN members.departure_held_at END, departure_by_id = CASE WHEN v.answers THEN members.departure_by_id END,
+		suspended = CASE WHEN v.answers THEN members.suspended ELSE false END, epoch = members.epoch + v.epoch, version = members.version + 1, updated_at = $3
 		FROM ROWS WHERE members.corp_id = $2 AND members.id = v.id RETURNING members.id`, columns, changed, l.tx.Now()); err != nil {
 		return err
 	}

@@ -47,6 +47,7 @@ type person struct {
 	departments   []nid.ID // the first is the main one
 	holds         bool
 	made          bool // by this load
+	held          bool // their departure waits for a person to decide
 }
 
 // moments of a database and of a file compare as equal only in one form.
@@ -87,8 +88,9 @@ func (st *stored) readPeople(ctx context.Context, q store.Querier, lock string) 
 		departed, login sql.NullTime
 	}
 	rows, err := store.Select(ctx, q, func(r *row) []any {
-		return []any{&r.id, &r.userID, &r.name, &r.status, &r.enabled, &r.room, maybe{&r.lastDay}, &r.departed, &r.login, &r.caretaker}
-	}, `SELECT id, user_id, name, status, customer_contact_enabled, contact_limit, last_day, departed_at, last_login_at, caretaker_id
+		return []any{&r.id, &r.userID, &r.name, &r.status, &r.enabled, &r.room, maybe{&r.lastDay}, &r.departed, &r.login, &r.caretaker, &r.held}
+	}, `SELECT id, user_id, name, status, customer_contact_enabled, contact_limit, last_day, departed_at, last_login_at, caretaker_id,
+			status = 'LEAVING' AND departure_held_at IS NOT NULL
 		FROM members WHERE corp_id = $1 AND archived_at IS NULL ORDER BY id`+lock, corp)
 	if err != nil {
 		return err

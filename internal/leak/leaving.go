@@ -117,7 +117,7 @@ func (s *Service) judge(ctx context.Context, tx *store.Tx, zone *time.Location, 
 	ids, err := tx.Change(ctx, "leak_findings", `INSERT INTO leak_findings (id, corp_id, created_at, updated_at, version, kind, member_id, at, score, why_en, why_zh, marks)
 		SELECT v.id, $2, $3, $3, 1, v.kind, v.member, v.moment, v.score, v.en, v.zh, '[]' FROM `+
 		tx.DB().Rows(1, "v", "id uuid", "kind text", "member uuid", "moment time", "score float8", "en text", "zh text")+` WHERE true
-		ON CONFLICT (corp_id, member_id, at) WHERE message_id IS NULL DO UPDATE SET score = excluded.score, why_en = excluded.why_en, why_zh = excluded.why_zh,
+		ON CONFLICT (corp_id, member_id, at, kind) WHERE message_id IS NULL DO UPDATE SET score = excluded.score, why_en = excluded.why_en, why_zh = excluded.why_zh,
 		version = leak_findings.version + 1, updated_at = excluded.updated_at
 		WHERE leak_findings.verdict IS NULL AND leak_findings.why_en <> excluded.why_en RETURNING id`, tx.DB().Batch(rows), tx.Corp(), now)
 	if err != nil || len(ids) == 0 {

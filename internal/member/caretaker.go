@@ -17,13 +17,15 @@ type person struct {
 	departedAt    sql.NullTime
 	lastDay       sql.NullString
 	heldAt        sql.NullTime
+	heldBy        nid.ID // who asked for the departure; zero: no member
+	suspended     bool
 }
 
 // personColumns are what columns takes, of members AS m.
-const personColumns = `m.id, m.status, m.answers, m.caretaker_id, m.departed_at, m.last_day, m.departure_held_at`
+const personColumns = `m.id, m.status, m.answers, m.caretaker_id, m.departed_at, m.last_day, m.departure_held_at, m.departure_by_id, m.suspended`
 
 func (p *person) columns() []any {
-	return []any{&p.id, &p.status, &p.answers, &p.caretaker, &p.departedAt, &p.lastDay, &p.heldAt}
+	return []any{&p.id, &p.status, &p.answers, &p.caretaker, &p.departedAt, &p.lastDay, &p.heldAt, &p.heldBy, &p.suspended}
 }
 
 // care is who could answer for whom, all locked.

@@ -2,6 +2,7 @@ package member
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"github.com/openhandover/openhandover/internal/access"
@@ -45,6 +46,8 @@ type DeactivateInput struct {
 	ConfirmMassDeparture bool
 	// today is set for an automatic departure: who is due before it.
 	today string
+	// held: only a departure that is held back.
+	held bool
 	// left is set for a departure that an identity provider tells of.
 	left *LeaveInput
 }
@@ -53,6 +56,8 @@ type DeactivateInput struct {
 // counted again.
 type Result struct {
 	ProtectedContacts, ProtectedGroups, RevokedSessions, RevokedGrants int
+	// Held: nothing of this is done yet but the sessions; another person has to confirm.
+	Held bool
 }
 
 // Deactivate takes a member's access and protects what they look after, in one
@@ -64,7 +69,11 @@ type Result struct {
 // actor's scope, INVALID for oneself or a caretaker who cannot answer, CONFLICT for
 // somebody deactivated already, for the corp's fallback member, for the last who
 // administers the corp, and for more departures within an hour than are plausible,
-// with their number in the details, unless a person confirms.
+// with their number in the details. Where a person confirms that so many are meant, the
+// departure is held back until another person confirms it too: Result.Held.
+//
+// A person needs a fresh proof of identity (STEP_UP_REQUIRED) for a member who holds a
+// grant, and to confirm.
 func (s *Service) Deactivate(ctx context.Context, in DeactivateInput) (out Result, err error) {
 	err = s.Log.Tx(ctx, s.DB, access.MemberDeactivate, func(ctx context.Context, tx *store.Tx) error {
 		out = Result{} // the transaction may run again
@@ -85,10 +94,14 @@ func (s *Service) Deactivate(ctx context.Context, in DeactivateInput) (out Resul
 		}
 		d := &departure{ctx: ctx, tx: tx, actor: actor, in: in, out: &out, only: only}
 		for _, step := range []func() error{
-			d.lockAccess, d.lockPeople, d.due, d.choose, d.plausible, d.leave, d.passCare, d.lockItems,
+			d.lockAccess, d.proof, d.lockPeople, d.due, d.choose, d.plausible, d.leave, d.passCare, d.lockItems,
 			d.protectFollows, d.protectContacts, d.protectGroups, d.replaceCaretaker, d.endSessions, d.revoke,
 		} {
-			if err := step(); err != nil {
+			err := step()
+			if a, ok := errors.AsType[asked](err); ok {
+				return s.hold(ctx, tx, d, a.because)
+			}
+			if err != nil {
 				return err
 			}
 		}
@@ -136,7 +149,8 @@ type departure struct {
 	tokens    int
 	exports   int
 	gone      int // others within the hour
-	mass      int // how many a person confirmed; 0: no confirmation was needed
+	granted   int // grants of the leaver's in force
+	mass      int // how many two people confirmed; 0: no confirmation was needed
 }
 
 // change runs one statement on a recorded table; the entry covers what it changed.
@@ -148,14 +162,23 @@ func (d *departure) change(table, query string, args ...any) ([]nid.ID, error) {
 
 // lockAccess waits for what the leaver is doing just now and lets nothing new of
 // theirs begin: their acts hold the same rows FOR SHARE.
-func (d *departure) lockAccess() error {
-	lock := d.tx.DB().ForUpdate()
-	_, _, err := store.SelectOne(d.ctx, d.tx, func(n *int) []any { return []any{n} }, `
-		WITH s AS (SELECT member_id FROM sessions WHERE corp_id = $1 AND member_id = $2 ORDER BY secret_hash`+lock+`),
-		g AS (SELECT id FROM grants WHERE corp_id = $1 AND member_id = $2 AND revoked_at IS NULL ORDER BY id`+lock+`),
-		t AS (SELECT id FROM service_tokens WHERE corp_id = $1 AND created_by_id = $2 AND revoked_at IS NULL ORDER BY id`+lock+`)
-		SELECT (SELECT count(*) FROM s) + (SELECT count(*) FROM g) + (SELECT count(*) FROM t)`, d.tx.Corp(), d.in.MemberID)
+func (d *departure) lockAccess() (err error) {
+	d.granted, err = lockAccess(d.ctx, d.tx, d.in.MemberID)
 	return err
+}
+
+// lockAccess locks a member's sessions, grants and the tokens they made, and counts the
+// grants in force.
+func lockAccess(ctx context.Context, tx *store.Tx, member nid.ID) (granted int, err error) {
+	lock := tx.DB().ForUpdate()
+	type row struct{ granted, others int }
+	r, _, err := store.SelectOne(ctx, tx, func(r *row) []any { return []any{&r.granted, &r.others} }, `
+		WITH s AS (SELECT member_id FROM sessions WHERE corp_id = $1 AND member_id = $2 ORDER BY secret_hash`+lock+`),
+		g AS (SELECT id, expires_at FROM grants WHERE corp_id = $1 AND member_id = $2 AND revoked_at IS NULL ORDER BY id`+lock+`),
+		t AS (SELECT id FROM service_tokens WHERE corp_id = $1 AND created_by_id = $2 AND revoked_at IS NULL ORDER BY id`+lock+`)
+		SELECT (SELECT count(*) FROM g WHERE expires_at IS NULL OR expires_at > $3), (SELECT count(*) FROM s) + (SELECT count(*) FROM g) + (SELECT count(*) FROM t)`,
+		tx.Corp(), member, tx.Now())
+	return r.granted, err
 }
 
 // lockPeople locks the leaver and everybody who may come to answer for something.
@@ -168,6 +191,9 @@ func (d *departure) lockPeople() (err error) {
 		return err
 	}
 	d.leaver = d.care.people[d.in.MemberID]
+	if err := d.leaver.isHeld(d.in.held); err != nil {
+		return err
+	}
 	if err := d.told(); err != nil {
 		return err
 	}
@@ -226,7 +252,7 @@ func (d *departure) leave() error {
 	if d.in.Mode == Depart {
 		status, at = departed, d.tx.Now()
 	}
-	_, err := d.change("members", `UPDATE members SET status = $3, answers = false, departed_at = $4, caretaker_id = $5, departure_held_at = NULL,
+	_, err := d.change("members", `UPDATE members SET status = $3, answers = false, departed_at = $4, caretaker_id = $5, departure_held_at = NULL, departure_by_id = NULL, suspended = false,
 		epoch = epoch + 1, version = version + 1, updated_at = $6 WHERE corp_id = $1 AND id = $2 RETURNING id`, status, at, d.caretaker, d.tx.Now())
 	return err
 }
@@ -374,6 +400,9 @@ func (d *departure) entry() audit.Entry {
 	}
 	if d.mass > 0 {
 		after["confirmedMassDeparture"] = d.mass
+		if !d.leaver.heldBy.IsZero() {
+			after["askedFor"] = d.leaver.heldBy
+		}
 	}
 	before := d.leaver.schedule()
 	if !d.leaver.caretaker.IsZero() {

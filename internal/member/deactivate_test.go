@@ -34,7 +34,10 @@ func TestDeactivateTakesAccessAndProtects(t *testing.T) {
 		s.SignedIn(s.lina, false)
 
 		reason := "left the corp"
-		got, err := s.s.Deactivate(s.admin, member.DeactivateInput{MemberID: s.lina, Mode: member.Depart, Reason: &reason})
+		in := member.DeactivateInput{MemberID: s.lina, Mode: member.Depart, Reason: &reason}
+		_, err := s.s.Deactivate(s.admin, in) // she holds a grant
+		want(t, err, fault.StepUpRequired, "")
+		got, err := s.s.Deactivate(s.proven(), in)
 		s.must(err)
 		if want := (member.Result{ProtectedContacts: 4, ProtectedGroups: 1, RevokedSessions: 2, RevokedGrants: 1}); got != want {
 			t.Errorf("got %+v, want %+v", got, want)
@@ -123,7 +126,7 @@ func TestDeactivateRefuses(t *testing.T) {
 		// One who may deactivate everybody but holds no session as the fallback member.
 		deputy := s.Member("deputy", s.Root)
 		s.Grant(deputy, access.Administrator.Name, nid.ID{})
-		_, err = s.s.Deactivate(s.SignedIn(deputy, false), member.DeactivateInput{MemberID: s.Admin, Mode: member.Depart})
+		_, err = s.s.Deactivate(s.SignedIn(deputy, true), member.DeactivateInput{MemberID: s.Admin, Mode: member.Depart})
 		want(t, err, fault.Conflict, "input.memberId")
 
 		if got := s.status(s.lina); got != "ACTIVE" {
@@ -258,7 +261,7 @@ func TestLastAdministratorCannotBeDeactivated(t *testing.T) {
 	each(t, func(t *testing.T, s *scene) {
 		head := s.Member("head", s.Root)
 		s.Grant(head, access.Manager.Name, nid.ID{}) // deactivates, but manages no roles
-		managing := s.SignedIn(head, false)
+		managing := s.SignedIn(head, true)
 		admins := []nid.ID{s.Member("second", s.Root), s.Member("third", s.Root)}
 		for _, m := range admins {
 			s.Grant(m, access.Administrator.Name, nid.ID{})
@@ -323,7 +326,7 @@ func TestDeactivateWhileContactIsChanged(t *testing.T) {
 			var wg sync.WaitGroup
 			var left, edited error
 			wg.Go(func() {
-				_, left = s.s.Deactivate(s.admin, member.DeactivateInput{MemberID: leaver, Mode: member.Depart, ConfirmMassDeparture: true})
+				_, left = s.s.Deactivate(s.admin, member.DeactivateInput{MemberID: leaver, Mode: member.Depart})
 			})
 			title, key := "renamed", "KEY"
 			wg.Go(func() {
@@ -352,7 +355,7 @@ func TestDeactivateEachOther(t *testing.T) {
 		a, b := s.Member("a", s.sales), s.Member("b", s.sales)
 		s.Grant(a, access.Administrator.Name, nid.ID{})
 		s.Grant(b, access.Administrator.Name, nid.ID{})
-		asA, asB := s.SignedIn(a, false), s.SignedIn(b, false)
+		asA, asB := s.SignedIn(a, true), s.SignedIn(b, true)
 		s.Contact("both", "NORMAL", a, b)
 		errs := make([]error, 2)
 		var wg sync.WaitGroup
@@ -382,12 +385,13 @@ func TestColleaguesLeaveAtOnce(t *testing.T) {
 		for i := range 8 {
 			c.Contact("shared", "NORMAL", people[i%4], people[(i+1)%4], people[(i+3)%4])
 		}
+		c.ManyMayLeave()
 		admin := c.SignedIn(c.Admin, false)
 		errs := make([]error, len(people))
 		var wg sync.WaitGroup
 		for i, p := range people {
 			wg.Go(func() {
-				_, errs[i] = service.Deactivate(admin, member.DeactivateInput{MemberID: p, Mode: member.Depart, ConfirmMassDeparture: true})
+				_, errs[i] = service.Deactivate(admin, member.DeactivateInput{MemberID: p, Mode: member.Depart})
 			})
 		}
 		wg.Wait()

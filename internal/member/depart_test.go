@@ -55,7 +55,7 @@ func TestDepartAfterTheLastDay(t *testing.T) {
 		s.Contact("contact", "NORMAL", s.lina)
 		s.Grant(s.lina, access.Approver.Name, nid.ID{})
 		s.SignedIn(s.lina, false)
-		s.must(s.s.Schedule(s.admin, member.ScheduleInput{MemberID: s.lina, LastDay: today}))
+		s.must(s.s.Schedule(s.proven(), member.ScheduleInput{MemberID: s.lina, LastDay: today}))
 		s.must(s.s.Schedule(s.admin, member.ScheduleInput{MemberID: s.wang, LastDay: "2026-03-05"}))
 		s.Clock.Add(7*time.Hour - time.Microsecond) // still today in Shanghai
 		if next, want := s.run(), time.Date(2026, 3, 2, 16, 0, 0, 0, time.UTC); s.status(s.lina) != "LEAVING" || !next.Equal(want) {
@@ -133,6 +133,8 @@ func TestMassDepartureIsHeldBack(t *testing.T) {
 		_, err = s.s.Deactivate(store.System(t.Context(), s.ID, "no person"), in)
 		want(t, err, fault.Conflict, "input.confirmMassDeparture")
 		_, err = s.s.Deactivate(s.admin, in)
+		want(t, err, fault.StepUpRequired, "")
+		_, err = s.s.Deactivate(s.proven(), in) // the clock asked for it, so any person confirms
 		s.must(err)
 		if s.held() != 2 || s.count(`SELECT count(*) FROM members WHERE departure_held_at IS NOT NULL`) != 2 {
 			t.Errorf("%d held after three were let go", s.held())
@@ -148,7 +150,7 @@ func TestMassDepartureIsHeldBack(t *testing.T) {
 		_, err = s.s.Deactivate(s.SignedIn(s.Admin, false), in)
 		s.must(err)
 		// Scheduling anew, and taking the departure back, end a hold as well.
-		s.must(s.s.Schedule(s.SignedIn(s.Admin, false), member.ScheduleInput{MemberID: staff[4], LastDay: "2026-03-03"}))
+		s.must(s.s.Schedule(s.proven(), member.ScheduleInput{MemberID: staff[4], LastDay: "2026-03-03"}))
 		if s.held() != 0 {
 			t.Errorf("%d held", s.held())
 		}
@@ -264,7 +266,7 @@ func TestNeverMoreThanTheLimitDepartByThemselves(t *testing.T) {
 					}
 				}
 				if i := rapid.IntRange(0, 3*len(staff)).Draw(rt, "deactivated"); i < len(staff) {
-					_, err := s.s.Deactivate(s.SignedIn(s.Admin, false), member.DeactivateInput{MemberID: staff[i], Mode: member.Disable, ConfirmMassDeparture: true})
+					_, err := s.s.Deactivate(s.proven(), member.DeactivateInput{MemberID: staff[i], Mode: member.Disable, ConfirmMassDeparture: true})
 					if err != nil && fault.CodeOf(err) != fault.Conflict {
 						rt.Fatal(err)
 					}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/openhandover/openhandover/internal/access"
 	"github.com/openhandover/openhandover/internal/fault"
+	"github.com/openhandover/openhandover/internal/identity"
 	"github.com/openhandover/openhandover/internal/setting"
 	"github.com/openhandover/openhandover/internal/store"
 )
@@ -24,10 +25,11 @@ func implausible(s setting.Settings, n, staff int) bool {
 
 // plausible refuses what looks like a mistake or an attack rather than people
 // leaving: a mass departure would take the whole corp's access and put its customers
-// up for handing over. Only a person can say that it is meant.
+// up for handing over. Only two people can say that it is meant: one asks, which holds
+// the departure back (errAsked), and another one confirms.
 //
 // All deactivations of a corp take their turn at its administrators' lock, which
-// Deactivate holds by now, so none is missed that another transaction is making.
+// Deactivate holds already, so none is missed that another transaction is making.
 func (d *departure) plausible() error {
 	n, err := d.recent()
 	if err != nil || n <= 1 {
@@ -51,14 +53,45 @@ func (d *departure) plausible() error {
 	if !implausible(s, n, staff) {
 		return nil
 	}
+	d.mass = n
+	because := fault.Clash("input.confirmMassDeparture",
+		"this would be departure number %d within an hour, more than the settings take for plausible; confirm that so many are meant",
+		"这将是一小时内的第 %d 次离职或停用，超出设置的合理范围；如确属实，请确认批量离职", n).
+		With("departures", n).With("withinMinutes", int(departureWindow/time.Minute))
 	if d.in.ConfirmMassDeparture && d.actor.Kind == access.Person {
-		d.mass = n
+		return d.second(because)
+	}
+	return because
+}
+
+// asked is that a person wants a departure which takes two people.
+type asked struct{ because *fault.Error }
+
+func (asked) Error() string { return "member: another person has to confirm the departure" }
+
+// second lets a departure go on that somebody else has asked for. One that nobody has
+// asked for yet is held back for somebody else to confirm.
+func (d *departure) second(because *fault.Error) error {
+	switch by := d.leaver.heldBy; {
+	case !d.leaver.heldAt.Valid || d.leaver.status != leaving:
+		return asked{because}
+	case by.IsZero(): // the operator, or a token of theirs
+		return nil
+	case by == d.actor.ID:
+		return fault.Clash("input.memberId", "this departure is held back on the same person's request; another person has to confirm it", "该离职由同一人提出并已暂缓，须由另一人确认").
+			With("departures", d.mass)
+	default:
+		return identity.TwoHands(d.ctx, d.tx, d.actor.ID, by)
+	}
+}
+
+// proof demands a fresh proof of identity of a person who takes the access of somebody who
+// holds a grant, or confirms a mass departure.
+func (d *departure) proof() error {
+	if d.actor.Kind != access.Person || d.granted == 0 && !d.in.ConfirmMassDeparture {
 		return nil
 	}
-	return fault.Clash("input.confirmMassDeparture",
-		"this would be departure number %d within an hour, more than the settings take for plausible; confirm that so many are meant",
-		"这将是一小时内的第 %d 次离职或停用,超出设置的合理范围;如确属实,请确认批量离职", n).
-		With("departures", n).With("withinMinutes", int(departureWindow/time.Minute))
+	return identity.Fresh(d.actor, d.tx.Now())
 }
 
 // recent counts the departures and disablings within the window, this one included.

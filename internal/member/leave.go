@@ -30,9 +30,9 @@ var errHeld = errors.New("member: the departure is held back")
 // of a service token, DEACTIVATE_MEMBER of a person.
 //
 // What cannot go through without a person is held back as in Depart: held, and the
-// member is LEAVING with departure_held_at set until somebody deactivates them,
-// schedules anew or takes the departure back. Nobody's saying it again changes that: a
-// provider that has gone wrong repeats itself.
+// member is LEAVING with departure_held_at set and without access until somebody
+// deactivates them, schedules a new day or takes the departure back. Saying it again
+// changes nothing of that: a provider that has gone wrong repeats itself.
 //
 // Fails with NOT_FOUND, FORBIDDEN, and CONFLICT on version.
 func (s *Service) Leave(ctx context.Context, in LeaveInput) (held bool, err error) {
@@ -44,7 +44,7 @@ func (s *Service) Leave(ctx context.Context, in LeaveInput) (held bool, err erro
 		return true, nil
 	}
 	if f, ok := errors.AsType[*fault.Error](err); ok && f.Code == fault.Conflict && f.Field != "" && f.Field != "version" {
-		return true, s.wait(ctx, in, f)
+		return true, s.tell(ctx, in, f)
 	}
 	return false, err
 }
@@ -74,10 +74,14 @@ func (d *departure) told() error {
 	return nil
 }
 
-// wait keeps the departure for a person to decide on. Of somebody who is not at work
+// tell keeps the departure for a person to decide on. Of somebody who is not at work
 // there is nothing to hold: their access has ended.
-func (s *Service) wait(ctx context.Context, in LeaveInput, because *fault.Error) error {
+func (s *Service) tell(ctx context.Context, in LeaveInput, because *fault.Error) error {
 	return s.Log.Tx(ctx, s.DB, access.DepartureHold, func(ctx context.Context, tx *store.Tx) error {
+		only, err := identity.OnlyAdministrator(ctx, tx, in.MemberID)
+		if err != nil {
+			return err
+		}
 		actor, err := identity.Confirm(ctx, tx)
 		if err != nil {
 			return err
@@ -93,6 +97,21 @@ func (s *Service) wait(ctx context.Context, in LeaveInput, because *fault.Error)
 		if err != nil || !was.answers || was.heldAt.Valid {
 			return err
 		}
-		return s.keep(ctx, tx, was, tx.Now().In(zone).Format(time.DateOnly), because)
+		by, err := asker(ctx, tx, actor)
+		if err != nil {
+			return err
+		}
+		_, err = s.keep(ctx, tx, holding{was: was, lastDay: tx.Now().In(zone).Format(time.DateOnly), because: because, by: by, only: only})
+		return err
 	})
+}
+
+// asker is the member behind an actor: the person, or whoever made the token; zero: none.
+func asker(ctx context.Context, tx *store.Tx, actor *access.Actor) (nid.ID, error) {
+	if actor.Kind != access.Token {
+		return actor.ID, nil
+	}
+	maker, _, err := store.SelectOne(ctx, tx, func(id *nid.ID) []any { return []any{id} },
+		`SELECT created_by_id FROM service_tokens WHERE corp_id = $1 AND id = $2`, tx.Corp(), actor.ID)
+	return maker, err
 }

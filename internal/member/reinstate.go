@@ -9,6 +9,7 @@ import (
 	"github.com/openhandover/openhandover/internal/fault"
 	"github.com/openhandover/openhandover/internal/identity"
 	"github.com/openhandover/openhandover/internal/nid"
+	"github.com/openhandover/openhandover/internal/notice"
 	"github.com/openhandover/openhandover/internal/notify"
 	"github.com/openhandover/openhandover/internal/store"
 )
@@ -17,6 +18,7 @@ import (
 type ReinstateInput struct {
 	MemberID nid.ID
 	Reason   string
+	held     bool // only a departure that is held back
 }
 
 // Reinstate makes a deactivated member ACTIVE again. What was not handed over is
@@ -44,9 +46,9 @@ func (s *Service) Reinstate(ctx context.Context, in ReinstateInput) error {
 		if err := identity.Fresh(actor, tx.Now()); err != nil {
 			return err
 		}
-		r := &comeback{ctx: ctx, tx: tx, member: in.MemberID}
+		r := &comeback{ctx: ctx, tx: tx, member: in.MemberID, held: in.held}
 		for _, step := range []func() error{
-			r.lockHandovers, r.lockMember, r.cancelHandovers, r.come, r.free,
+			r.lockHandovers, r.lockMember, r.cancelHandovers, r.come, r.free, r.endNotice,
 		} {
 			if err := step(); err != nil {
 				return err
@@ -77,6 +79,7 @@ type comeback struct {
 	ctx              context.Context
 	tx               *store.Tx
 	member           nid.ID
+	held             bool
 	was              person
 	open             []openCase
 	transfers        map[nid.ID][]nid.ID // cancelled, by handover
@@ -116,6 +119,9 @@ func (r *comeback) lockHandovers() (err error) {
 func (r *comeback) lockMember() (err error) {
 	r.was, _, err = store.SelectOne(r.ctx, r.tx, (*person).columns,
 		`SELECT `+personColumns+` FROM members AS m WHERE m.corp_id = $1 AND m.id = $2`+r.tx.DB().ForNoKeyUpdate(), r.tx.Corp(), r.member)
+	if err == nil {
+		err = r.was.isHeld(r.held)
+	}
 	if err == nil && !left(r.was.status) && r.was.status != leaving {
 		err = fault.Clash("input.memberId", "this member is not deactivated", "该成员未被停用").With("status", r.was.status)
 	}
@@ -176,7 +182,7 @@ func (r *comeback) cancellations() []audit.Entry {
 
 // come changes the member. The id is the entry's subject and needs no cover.
 func (r *comeback) come() error {
-	_, err := r.tx.Change(r.ctx, "members", `UPDATE members SET status = 'ACTIVE', answers = true, departed_at = NULL, caretaker_id = NULL, last_day = NULL, departure_held_at = NULL,
+	_, err := r.tx.Change(r.ctx, "members", `UPDATE members SET status = 'ACTIVE', answers = true, departed_at = NULL, caretaker_id = NULL, last_day = NULL, departure_held_at = NULL, departure_by_id = NULL, suspended = false,
 		version = version + 1, updated_at = $3 WHERE corp_id = $1 AND id = $2 RETURNING id`, r.tx.Corp(), r.member, r.tx.Now())
 	return err
 }
@@ -193,6 +199,8 @@ func (r *comeback) free() error {
 	}
 	return nil
 }
+
+func (r *comeback) endNotice() error { return notice.End(r.ctx, r.tx, r.member) }
 
 func (r *comeback) lockItems() error { return lockItems(r.ctx, r.tx, r.member) }
 

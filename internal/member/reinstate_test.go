@@ -153,9 +153,10 @@ func TestUnassigned(t *testing.T) {
 		c.Contact("contact", "NORMAL", zhao)
 		c.Contact("contact", "NORMAL", wang)
 		clock.Add(1)
+		c.ManyMayLeave()
 		admin := c.Verified(c.Admin)
 		for id, mode := range map[nid.ID]member.Mode{lina: member.Depart, zhao: member.Disable, idle: member.Depart} {
-			if _, err := service.Deactivate(admin, member.DeactivateInput{MemberID: id, Mode: mode, ConfirmMassDeparture: true}); err != nil {
+			if _, err := service.Deactivate(admin, member.DeactivateInput{MemberID: id, Mode: mode}); err != nil {
 				t.Fatal(err)
 			}
 		}

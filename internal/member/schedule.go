@@ -9,6 +9,7 @@ import (
 	"github.com/openhandover/openhandover/internal/fault"
 	"github.com/openhandover/openhandover/internal/identity"
 	"github.com/openhandover/openhandover/internal/nid"
+	"github.com/openhandover/openhandover/internal/notice"
 	"github.com/openhandover/openhandover/internal/notify"
 	"github.com/openhandover/openhandover/internal/store"
 )
@@ -24,10 +25,12 @@ type ScheduleInput struct {
 const maxNotice = 2
 
 // Schedule sets a member's last day: LEAVING until its end, then Depart makes them
-// DEPARTED. Setting it again moves it, and lets a departure go on that was held back.
-// It needs DEACTIVATE_MEMBER over the member.
+// DEPARTED. Setting it again moves it; of a departure that is held back it ends the hold
+// and gives access back. From then on the notice period protects what the member has
+// written (package notice). It needs DEACTIVATE_MEMBER over the member, and a fresh proof
+// of identity for today and for a departure that is held back.
 //
-// Fails with NOT_FOUND, FORBIDDEN, INVALID for a day that is past or far off and for
+// Fails with NOT_FOUND, FORBIDDEN, STEP_UP_REQUIRED, INVALID for a day that is past or far off and for
 // oneself, and CONFLICT for somebody who is not at work and for the corp's fallback
 // member.
 func (s *Service) Schedule(ctx context.Context, in ScheduleInput) error {
@@ -59,8 +62,16 @@ func (s *Service) Schedule(ctx context.Context, in ScheduleInput) error {
 		case was.id == fallback:
 			return isFallback()
 		}
-		if _, err := tx.Change(ctx, "members", `UPDATE members SET status = 'LEAVING', last_day = $3, departure_held_at = NULL,
-			version = version + 1, updated_at = $4 WHERE corp_id = $1 AND id = $2 RETURNING id`, tx.Corp(), in.MemberID, in.LastDay, tx.Now()); err != nil {
+		if was.heldAt.Valid || in.LastDay <= tx.Now().In(zone).Format(time.DateOnly) {
+			if err := identity.Fresh(actor, tx.Now()); err != nil {
+				return err
+			}
+		}
+		if _, err := tx.Change(ctx, "members", `UPDATE members SET status = 'LEAVING', last_day = $3, departure_held_at = NULL, departure_by_id = $5, suspended = false,
+			version = version + 1, updated_at = $4 WHERE corp_id = $1 AND id = $2 RETURNING id`, tx.Corp(), in.MemberID, in.LastDay, tx.Now(), actor.ID); err != nil {
+			return err
+		}
+		if err := notice.Begin(ctx, tx, in.MemberID); err != nil {
 			return err
 		}
 		departs := after(in.LastDay, zone)

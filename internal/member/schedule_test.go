@@ -46,7 +46,8 @@ func TestSchedule(t *testing.T) {
 		if got, want := s.alarm(), time.Date(2026, 3, 31, 16, 0, 0, 0, time.UTC); !got.Equal(want) {
 			t.Errorf("the alarm is set for %s, not %s", got, want)
 		}
-		s.must(s.s.Schedule(s.admin, member.ScheduleInput{MemberID: s.lina, LastDay: today}))
+		want(t, s.s.Schedule(s.admin, member.ScheduleInput{MemberID: s.lina, LastDay: today}), fault.StepUpRequired, "")
+		s.must(s.s.Schedule(s.proven(), member.ScheduleInput{MemberID: s.lina, LastDay: today}))
 		if got, want := s.alarm(), time.Date(2026, 3, 2, 16, 0, 0, 0, time.UTC); !got.Equal(want) {
 			t.Errorf("an earlier day: the alarm is set for %s, not %s", got, want)
 		}
@@ -92,7 +93,7 @@ func TestReinstateTakesADepartureBack(t *testing.T) {
 	each(t, func(t *testing.T, s *scene) {
 		k := s.Contact("contact", "NORMAL", s.lina)
 		plans := &handover.Service{DB: s.DB, Log: s.Log}
-		s.must(s.s.Schedule(s.admin, member.ScheduleInput{MemberID: s.lina, LastDay: today}))
+		s.must(s.s.Schedule(s.proven(), member.ScheduleInput{MemberID: s.lina, LastDay: today}))
 		id, err := plans.Create(s.admin, handover.Input{Kind: handover.Resigned, LeaverID: s.lina, Successors: handover.Choice{MemberID: &s.wang}}, nil, nil, "key")
 		s.must(err)
 		touched := testcorp.Value[time.Time](s.Corp, `SELECT updated_at FROM contacts WHERE id = $1`, k)

@@ -29,7 +29,8 @@ func TestDeparturesAreTold(t *testing.T) {
 			}
 		}
 		staff := s.staff(3)
-		s.must(s.s.Schedule(s.admin, member.ScheduleInput{MemberID: staff[0], LastDay: today}))
+		s.limits(20, 10)
+		s.must(s.s.Schedule(s.proven(), member.ScheduleInput{MemberID: staff[0], LastDay: today}))
 		told(notify.DepartureScheduled, 1)
 		for _, id := range staff {
 			s.Leaving(id, yesterday)

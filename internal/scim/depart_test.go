@@ -113,7 +113,7 @@ func TestMassDepartureIsHeld(t *testing.T) {
 		if _, err := s.people.Depart(t.Context(), s.ID); err != nil || s.status(held) != "LEAVING" {
 			t.Errorf("%s, %v", s.status(held), err)
 		}
-		_, err := s.people.Deactivate(s.SignedIn(s.Admin, false), member.DeactivateInput{MemberID: held, Mode: member.Depart, ConfirmMassDeparture: true})
+		_, err := s.people.Deactivate(s.Verified(s.Admin), member.DeactivateInput{MemberID: held, Mode: member.Depart, ConfirmMassDeparture: true})
 		s.must(err)
 		if r := s.do("GET", "/Users/"+held.String(), "").want(200); r.body["active"] != false {
 			t.Error("a person let them go, yet they are active")

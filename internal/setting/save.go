@@ -35,6 +35,9 @@ type SaveInput struct {
 	Own *detect.Own
 	// MessagesKeptDays: 0 keeps messages for good.
 	MessagesKeptDays *int
+
+	NoticeReadsPerDay, NoticeMessagesPerDay *int
+	NoticeReadsRefused                      *bool
 }
 
 // Kinds of work that a changed setting calls for.
@@ -51,17 +54,18 @@ type part struct {
 	kept       *int
 	wanted     *int
 	least, max int
+	guarded    bool // guards changes it: two people make it weaker
 }
 
 // parts pairs what is asked for with what there is.
 func (in *SaveInput) parts(s *Settings) []part {
 	return []part{
-		{"movesPerContact", &s.MovesPerContact, in.MovesPerContact, 1, 1000},
-		{"movesWithinDays", &s.MovesWithinDays, in.MovesWithinDays, 1, 365},
-		{"groupsPerDay", &s.GroupsPerDay, in.GroupsPerDay, 1, 10_000},
-		{"departuresPerHour", &s.DeparturesPerHour, in.DeparturesPerHour, 1, 10_000},
-		{"departuresPercent", &s.DeparturesPercent, in.DeparturesPercent, 1, 100},
-		{"revertibleDays", &s.RevertibleDays, in.RevertibleDays, 1, 365},
+		{name: "movesPerContact", kept: &s.MovesPerContact, wanted: in.MovesPerContact, least: 1, max: 1000},
+		{name: "movesWithinDays", kept: &s.MovesWithinDays, wanted: in.MovesWithinDays, least: 1, max: 365},
+		{name: "groupsPerDay", kept: &s.GroupsPerDay, wanted: in.GroupsPerDay, least: 1, max: 10_000},
+		{name: "departuresPerHour", kept: &s.DeparturesPerHour, wanted: in.DeparturesPerHour, least: 1, max: 10_000},
+		{name: "departuresPercent", kept: &s.DeparturesPercent, wanted: in.DeparturesPercent, least: 1, max: 100},
+		{name: "revertibleDays", kept: &s.RevertibleDays, wanted: in.RevertibleDays, least: 1, max: 365},
 	}
 }
 
@@ -159,12 +163,12 @@ func (s *Service) Save(ctx context.Context, in SaveInput) error {
 
 // numbers changes the settings that are numbers.
 func (in *SaveInput) numbers(is *Settings, before, after map[string]any) (bad fault.List) {
-	for _, p := range in.parts(is) {
+	for _, p := range append(in.parts(is), in.notice(is)...) {
 		switch {
 		case p.wanted == nil || *p.wanted == *p.kept:
 		case *p.wanted < p.least || *p.wanted > p.max:
 			bad = append(bad, fault.Bad("input."+p.name, "must be between %d and %d", "请输入 %d 到 %d 之间的数字", p.least, p.max))
-		default:
+		case !p.guarded:
 			before[p.name], after[p.name] = *p.kept, *p.wanted
 			*p.kept = *p.wanted
 		}
@@ -176,15 +180,18 @@ func (in *SaveInput) numbers(is *Settings, before, after map[string]any) (bad fa
 func (s *Settings) store(ctx context.Context, tx *store.Tx, version int) error {
 	// Whoever saves first finds no row to lock, so the version is compared once more.
 	ids, err := tx.Change(ctx, "corp_settings", `INSERT INTO corp_settings (corp_id, moves_per_contact, moves_within_days, groups_per_day,
-		departures_per_hour, departures_percent, revertible_days, mask_phones, mask_id_cards, mask_bank_cards, dual_control, own, messages_kept_days, version, updated_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+		departures_per_hour, departures_percent, revertible_days, mask_phones, mask_id_cards, mask_bank_cards, dual_control, own, messages_kept_days, version, updated_at,
+		notice_reads_per_day, notice_messages_per_day, notice_reads_refused)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
 		ON CONFLICT (corp_id) DO UPDATE SET moves_per_contact = excluded.moves_per_contact, moves_within_days = excluded.moves_within_days,
 		groups_per_day = excluded.groups_per_day, departures_per_hour = excluded.departures_per_hour, departures_percent = excluded.departures_percent,
 		revertible_days = excluded.revertible_days, mask_phones = excluded.mask_phones, mask_id_cards = excluded.mask_id_cards,
 		mask_bank_cards = excluded.mask_bank_cards, dual_control = excluded.dual_control, own = excluded.own, messages_kept_days = excluded.messages_kept_days,
+		notice_reads_per_day = excluded.notice_reads_per_day, notice_messages_per_day = excluded.notice_messages_per_day, notice_reads_refused = excluded.notice_reads_refused,
 		version = excluded.version, updated_at = excluded.updated_at
 		WHERE corp_settings.version = excluded.version - 1 RETURNING corp_id`, tx.Corp(), s.MovesPerContact, s.MovesWithinDays, s.GroupsPerDay,
-		s.DeparturesPerHour, s.DeparturesPercent, s.RevertibleDays, s.MaskPhones, s.MaskIDCards, s.MaskBankCards, s.DualControl, owned(s.Own), s.MessagesKeptDays, version+1, tx.Now())
+		s.DeparturesPerHour, s.DeparturesPercent, s.RevertibleDays, s.MaskPhones, s.MaskIDCards, s.MaskBankCards, s.DualControl, owned(s.Own), s.MessagesKeptDays, version+1, tx.Now(),
+		s.NoticeReadsPerDay, s.NoticeMessagesPerDay, s.NoticeReadsRefused)
 	if err != nil || len(ids) > 0 {
 		return err
 	}

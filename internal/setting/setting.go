@@ -45,6 +45,11 @@ type Settings struct {
 	// MessagesKeptDays is for how many days archived messages are kept after they were
 	// sent; nil: for good.
 	MessagesKeptDays *int
+	// NoticeReadsPerDay is how many contacts, and how many groups, a member who is LEAVING
+	// reads a day before the auditor is told; NoticeMessagesPerDay the same of messages.
+	// NoticeReadsRefused: more than that is refused.
+	NoticeReadsPerDay, NoticeMessagesPerDay int
+	NoticeReadsRefused                      bool
 	// Version is 0 while the corp has decided nothing.
 	Version int
 }
@@ -55,6 +60,7 @@ var Defaults = Settings{
 	MovesPerContact: 2, MovesWithinDays: 90, GroupsPerDay: 300,
 	DeparturesPerHour: 20, DeparturesPercent: 10, RevertibleDays: 30,
 	MaskIDCards: true, MaskBankCards: true,
+	NoticeReadsPerDay: 200, NoticeMessagesPerDay: 2000,
 }
 
 // Load reads the settings of the actor's corp, with the weaker ones whose time has come.
@@ -68,9 +74,11 @@ func load(ctx context.Context, q store.Querier, lock string) (Settings, error) {
 	}
 	s, ok, err := store.SelectOne(ctx, q, func(s *row) []any {
 		return []any{&s.MovesPerContact, &s.MovesWithinDays, &s.GroupsPerDay, &s.DeparturesPerHour, &s.DeparturesPercent, &s.RevertibleDays,
-			&s.MaskPhones, &s.MaskIDCards, &s.MaskBankCards, &s.DualControl, &s.own, &s.MessagesKeptDays, &s.Version, &s.waiting}
+			&s.MaskPhones, &s.MaskIDCards, &s.MaskBankCards, &s.DualControl, &s.own, &s.MessagesKeptDays,
+			&s.NoticeReadsPerDay, &s.NoticeMessagesPerDay, &s.NoticeReadsRefused, &s.Version, &s.waiting}
 	}, `SELECT moves_per_contact, moves_within_days, groups_per_day, departures_per_hour, departures_percent, revertible_days,
-		mask_phones, mask_id_cards, mask_bank_cards, dual_control, own, messages_kept_days, version,
+		mask_phones, mask_id_cards, mask_bank_cards, dual_control, own, messages_kept_days,
+		notice_reads_per_day, notice_messages_per_day, notice_reads_refused, version,
 		EXISTS (SELECT 1 FROM pending_changes AS p WHERE p.corp_id = $1 AND p.operation = $2)
 		FROM corp_settings WHERE corp_id = $1`+lock, access.From(ctx).Corp, operation)
 	if err == nil && !ok {

@@ -33,50 +33,57 @@ const (
 
 // guarded is one setting that is made weaker by two people, or after a day.
 type guarded struct {
-	name string
-	kept any // what holds: bool, or days as an int with 0 for good
-	set  func(any)
+	name   string
+	kept   any // what holds: a bool, or a number as an int
+	set    func(any)
+	weaker func(wanted any) bool
 }
 
-// guards lists the settings that two people make weaker.
+// guards lists the settings that two people make weaker: those by which the corp shows
+// more, guards less, or destroys messages earlier.
 func (s *Settings) guards() []guarded {
-	flag := func(name string, b *bool) guarded {
-		return guarded{name, *b, func(v any) { *b, _ = v.(bool) }}
+	// flag is weaker when it is not strict.
+	flag := func(name string, b *bool, strict bool) guarded {
+		return guarded{name, *b, func(v any) { *b, _ = v.(bool) }, func(v any) bool { return v != strict }}
 	}
-	days := 0
+	// limit is weaker when it is higher.
+	limit := func(name string, n *int) guarded {
+		kept := *n
+		return guarded{name, kept, func(v any) { *n, _ = v.(int) }, func(v any) bool { most, _ := v.(int); return most > kept }}
+	}
+	days := 0 // for good
 	if s.MessagesKeptDays != nil {
 		days = *s.MessagesKeptDays
 	}
 	return []guarded{
-		flag("maskPhones", &s.MaskPhones), flag("maskIdCards", &s.MaskIDCards), flag("maskBankCards", &s.MaskBankCards), flag(dualControl, &s.DualControl),
+		flag("maskPhones", &s.MaskPhones, true), flag("maskIdCards", &s.MaskIDCards, true), flag("maskBankCards", &s.MaskBankCards, true),
+		flag(dualControl, &s.DualControl, true), flag("noticeReadsRefused", &s.NoticeReadsRefused, true),
+		limit("noticeReadsPerDay", &s.NoticeReadsPerDay), limit("noticeMessagesPerDay", &s.NoticeMessagesPerDay),
 		{messagesKeptDays, days, func(v any) {
 			if s.MessagesKeptDays = nil; v != 0 {
 				n, _ := v.(int)
 				s.MessagesKeptDays = &n
 			}
-		}},
+		}, func(v any) bool { n, _ := v.(int); return n != 0 && (days == 0 || n < days) }},
 	}
-}
-
-// weaker reports whether a setting shows more, guards less, or destroys messages earlier.
-func (g *guarded) weaker(wanted any) bool {
-	if was, ok := g.kept.(int); ok {
-		days, _ := wanted.(int)
-		return days != 0 && (was == 0 || days < was)
-	}
-	return g.kept == true
 }
 
 // wanted is what a save asks of the guarded settings, by name.
 func (in *SaveInput) wanted() map[string]any {
 	out := map[string]any{}
-	for name, b := range map[string]*bool{"maskPhones": in.MaskPhones, "maskIdCards": in.MaskIDCards, "maskBankCards": in.MaskBankCards, dualControl: in.DualControl} {
+	for name, b := range map[string]*bool{
+		"maskPhones": in.MaskPhones, "maskIdCards": in.MaskIDCards, "maskBankCards": in.MaskBankCards, dualControl: in.DualControl, "noticeReadsRefused": in.NoticeReadsRefused,
+	} {
 		if b != nil {
 			out[name] = *b
 		}
 	}
-	if in.MessagesKeptDays != nil {
-		out[messagesKeptDays] = *in.MessagesKeptDays
+	for name, n := range map[string]*int{
+		messagesKeptDays: in.MessagesKeptDays, "noticeReadsPerDay": in.NoticeReadsPerDay, "noticeMessagesPerDay": in.NoticeMessagesPerDay,
+	} {
+		if n != nil {
+			out[name] = *n
+		}
 	}
 	return out
 }

@@ -36,14 +36,23 @@ type lazyRead struct {
 // be called before the answer is written; it ends the snapshot.
 func (db *DB) Reading(ctx context.Context) (_ context.Context, done func()) {
 	l := &lazyRead{db: db}
-	return context.WithValue(ctx, readKey{}, l), func() {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		l.done = true
-		if l.read != nil {
-			_ = l.read.tx.Rollback()
-			l.read = nil
-		}
+	return context.WithValue(ctx, readKey{}, l), l.end
+}
+
+// EndReading ends the context's snapshot before its time, where all has been read.
+func EndReading(ctx context.Context) {
+	if l, ok := ctx.Value(readKey{}).(*lazyRead); ok {
+		l.end()
+	}
+}
+
+func (l *lazyRead) end() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.done = true
+	if l.read != nil {
+		_ = l.read.tx.Rollback()
+		l.read = nil
 	}
 }
 

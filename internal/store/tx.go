@@ -26,6 +26,7 @@ var unrecorded = []string{
 	"sessions", "lockouts", "spent_challenges", "idempotency_keys", "member_counters", "transfer_rollups",
 	"audit_entries", "audit_heads", "audit_hashes", "checkpoints", "subject_keys", "denials", "service_tokens.last_used_at",
 	"alarms", "levels", "group_quotas", "webhook_deliveries", "successor_digests", "chat_scans", "chat_audits",
+	"notice_baselines", "notice_reads",
 }
 
 // Tx is a transaction that changes things. It refuses to commit a change to a

@@ -139,6 +139,13 @@ func (c *Corp) Depart(member nid.ID) {
 	})
 }
 
+// ManyMayLeave makes any number of departures within an hour plausible.
+func (c *Corp) ManyMayLeave() {
+	c.t.Helper()
+	c.change("corp_settings", `INSERT INTO corp_settings (corp_id, moves_per_contact, moves_within_days, groups_per_day, departures_per_hour, departures_percent, revertible_days, version, updated_at)
+		VALUES ($1, 2, 90, 300, 10000, 100, 30, 1, $2) RETURNING corp_id`, c.ID, c.DB.Now())
+}
+
 // Leaving gives a member a last day, as scheduling does, even one in the past.
 func (c *Corp) Leaving(member nid.ID, lastDay string) {
 	c.t.Helper()
@@ -150,6 +157,14 @@ func (c *Corp) Held(member nid.ID, lastDay string) {
 	c.t.Helper()
 	c.Leaving(member, lastDay)
 	c.change("members", `UPDATE members SET departure_held_at = $3 WHERE corp_id = $1 AND id = $2 RETURNING id`, c.ID, member, c.DB.Now())
+}
+
+// Noticed keeps a baseline of a follow in which its remark was "before".
+func (c *Corp) Noticed(follow nid.ID) {
+	c.t.Helper()
+	c.keep("notice_baselines", `INSERT INTO notice_baselines (corp_id, member_id, follow_id, contact_id, taken_at, remark, tags, importance, contact_tags, name)
+		SELECT f.corp_id, f.member_id, f.id, f.contact_id, f.created_at, 'before', '', c.importance, '', c.name
+		FROM follows AS f JOIN contacts AS c ON c.corp_id = f.corp_id AND c.id = f.contact_id WHERE f.corp_id = $1 AND f.id = $2`, c.ID, follow)
 }
 
 // Contact adds a contact that the members follow; the first is accountable.
@@ -282,6 +297,7 @@ func (c *Corp) open(member nid.ID, verified bool) (context.Context, string) {
 	c.keep("sessions", `INSERT INTO sessions (secret_hash, corp_id, id, member_id, epoch, method, created_at, expires_at, last_seen_at, verified_until)
 		SELECT $1, corp_id, $7, id, epoch, 'PASSWORD', $4, $5, $4, $6 FROM members WHERE corp_id = $2 AND id = $3`, a.Session, c.ID, member, now, now.Add(12*time.Hour), until, nid.New(nid.Session))
 	a.Grants = c.grants(member)
+	a.Leaving = Value[bool](c, `SELECT status = 'LEAVING' FROM members WHERE id = $1`, member)
 	return access.With(context.Background(), a), token
 }
 

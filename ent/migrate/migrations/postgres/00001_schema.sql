@@ -282,11 +282,14 @@ CREATE TABLE "members" (
   "last_day" character varying NULL,
   "departed_at" timestamptz NULL,
   "departure_held_at" timestamptz NULL,
+  "suspended" boolean NOT NULL DEFAULT false,
   "last_login_at" timestamptz NULL,
   "epoch" bigint NOT NULL DEFAULT 1,
   "caretaker_id" uuid NULL,
+  "departure_by_id" uuid NULL,
   PRIMARY KEY ("id"),
-  CONSTRAINT "members_answers" CHECK (answers = (status IN ('ACTIVE', 'LEAVING')))
+  CONSTRAINT "members_answers" CHECK (answers = (status IN ('ACTIVE', 'LEAVING'))),
+  CONSTRAINT "members_suspended" CHECK (NOT suspended OR departure_held_at IS NOT NULL)
 );
 CREATE UNIQUE INDEX "member_corp_id_id" ON "members" ("corp_id", "id");
 CREATE UNIQUE INDEX "member_corp_id_user_id" ON "members" ("corp_id", "user_id") WHERE archived_at IS NULL;
@@ -296,6 +299,7 @@ CREATE INDEX "member_corp_id_status_id" ON "members" ("corp_id", "status", "id")
 CREATE INDEX "member_corp_id_created_at_id" ON "members" ("corp_id", "created_at", "id");
 CREATE INDEX "member_corp_id_updated_at_id" ON "members" ("corp_id", "updated_at", "id");
 CREATE INDEX "member_corp_id_caretaker_id" ON "members" ("corp_id", "caretaker_id");
+CREATE INDEX "member_corp_id_departure_by_id" ON "members" ("corp_id", "departure_by_id");
 CREATE TABLE "messages" (
   "id" uuid NOT NULL,
   "corp_id" uuid NOT NULL,
@@ -530,6 +534,7 @@ ALTER TABLE "handovers" ADD CONSTRAINT "handovers_handovers_reverts" FOREIGN KEY
 ALTER TABLE "handovers" ADD CONSTRAINT "handovers_handovers_reversals" FOREIGN KEY ("corp_id", "revert_of_id") REFERENCES "handovers" ("corp_id", "id") ON DELETE RESTRICT;
 ALTER TABLE "handovers" ADD CONSTRAINT "handovers_handovers_follow_ups" FOREIGN KEY ("corp_id", "follow_up_of_id") REFERENCES "handovers" ("corp_id", "id") ON DELETE RESTRICT;
 ALTER TABLE "members" ADD CONSTRAINT "members_members_charges" FOREIGN KEY ("corp_id", "caretaker_id") REFERENCES "members" ("corp_id", "id") ON DELETE RESTRICT;
+ALTER TABLE "members" ADD CONSTRAINT "members_members_departures" FOREIGN KEY ("corp_id", "departure_by_id") REFERENCES "members" ("corp_id", "id") ON DELETE RESTRICT;
 ALTER TABLE "transfers" ADD CONSTRAINT "transfers_transfers_reversals" FOREIGN KEY ("corp_id", "revert_of_id") REFERENCES "transfers" ("corp_id", "id") ON DELETE RESTRICT;
 CREATE TABLE "leak_findings" (
   "id" uuid NOT NULL,
@@ -558,7 +563,7 @@ CREATE TABLE "leak_findings" (
 );
 CREATE UNIQUE INDEX "leakfinding_corp_id_id" ON "leak_findings" ("corp_id", "id");
 CREATE UNIQUE INDEX "leakfinding_corp_id_message_id_kind" ON "leak_findings" ("corp_id", "message_id", "kind") WHERE message_id IS NOT NULL;
-CREATE UNIQUE INDEX "leakfinding_corp_id_member_id_at" ON "leak_findings" ("corp_id", "member_id", "at") WHERE message_id IS NULL;
+CREATE UNIQUE INDEX "leakfinding_corp_id_member_id_at_kind" ON "leak_findings" ("corp_id", "member_id", "at", "kind") WHERE message_id IS NULL;
 CREATE INDEX "leakfinding_corp_id_at_id" ON "leak_findings" ("corp_id", "at", "id");
 CREATE INDEX "leakfinding_corp_id_member_id_at_id" ON "leak_findings" ("corp_id", "member_id", "at", "id");
 CREATE INDEX "leakfinding_corp_id_contact_id" ON "leak_findings" ("corp_id", "contact_id");

@@ -256,6 +256,9 @@ CREATE TABLE corp_settings (
   dual_control boolean NOT NULL DEFAULT false,
   own text NOT NULL DEFAULT '{}',
   messages_kept_days integer,
+  notice_reads_per_day integer NOT NULL DEFAULT 200,
+  notice_messages_per_day integer NOT NULL DEFAULT 2000,
+  notice_reads_refused boolean NOT NULL DEFAULT false,
   version integer NOT NULL,
   updated_at timestamptz NOT NULL,
   FOREIGN KEY (corp_id) REFERENCES corps (id) ON DELETE RESTRICT
@@ -368,6 +371,44 @@ CREATE TABLE successor_digests (
 );
 CREATE INDEX successor_digests_of ON successor_digests (corp_id, handover_id);
 CREATE INDEX successor_digests_due ON successor_digests (corp_id, due_at);
+
+-- What a member who leaves, and what they follow, looked like when their notice began: a row for each open follow.
+-- Tags are the ids of tags, sorted, with commas between.
+CREATE TABLE notice_baselines (
+  corp_id uuid NOT NULL,
+  member_id uuid NOT NULL,
+  follow_id uuid NOT NULL,
+  contact_id uuid NOT NULL,
+  taken_at timestamptz NOT NULL,
+  remark text,
+  description text,
+  tags text NOT NULL,
+  importance text NOT NULL,
+  contact_tags text NOT NULL,
+  name text NOT NULL,
+  company text,
+  PRIMARY KEY (corp_id, member_id, follow_id),
+  FOREIGN KEY (corp_id, member_id) REFERENCES members (corp_id, id) ON DELETE RESTRICT,
+  FOREIGN KEY (corp_id, follow_id) REFERENCES follows (corp_id, id) ON DELETE RESTRICT,
+  FOREIGN KEY (corp_id, contact_id) REFERENCES contacts (corp_id, id) ON DELETE RESTRICT
+);
+CREATE INDEX notice_baselines_follow ON notice_baselines (corp_id, follow_id);
+CREATE INDEX notice_baselines_contact ON notice_baselines (corp_id, contact_id);
+
+-- How much a member who leaves has read on a day of the corp's time zone, until the log has it. told: their budget was passed, and the log and the auditor know.
+CREATE TABLE notice_reads (
+  corp_id uuid NOT NULL,
+  member_id uuid NOT NULL,
+  day text NOT NULL,
+  kind text NOT NULL,
+  requests integer NOT NULL,
+  items integer NOT NULL,
+  refused integer NOT NULL,
+  told boolean NOT NULL,
+  PRIMARY KEY (corp_id, member_id, day, kind),
+  FOREIGN KEY (corp_id, member_id) REFERENCES members (corp_id, id) ON DELETE RESTRICT
+);
+CREATE INDEX notice_reads_day ON notice_reads (corp_id, day);
 
 -- Kept with the change, so that no list and no capacity check counts rows.
 CREATE TABLE member_counters (

@@ -311,12 +311,16 @@ CREATE TABLE `members` (
   `last_day` text NULL,
   `departed_at` datetime NULL,
   `departure_held_at` datetime NULL,
+  `suspended` bool NOT NULL DEFAULT (false),
   `last_login_at` datetime NULL,
   `epoch` integer NOT NULL DEFAULT (1),
   `caretaker_id` uuid NULL,
+  `departure_by_id` uuid NULL,
   PRIMARY KEY (`id`),
   CONSTRAINT `members_members_charges` FOREIGN KEY (`corp_id`, `caretaker_id`) REFERENCES `members` (`corp_id`, `id`) ON DELETE RESTRICT,
-  CONSTRAINT `members_answers` CHECK (answers = (status IN ('ACTIVE', 'LEAVING')))
+  CONSTRAINT `members_members_departures` FOREIGN KEY (`corp_id`, `departure_by_id`) REFERENCES `members` (`corp_id`, `id`) ON DELETE RESTRICT,
+  CONSTRAINT `members_answers` CHECK (answers = (status IN ('ACTIVE', 'LEAVING'))),
+  CONSTRAINT `members_suspended` CHECK (NOT suspended OR departure_held_at IS NOT NULL)
 );
 CREATE UNIQUE INDEX `member_corp_id_id` ON `members` (`corp_id`, `id`);
 CREATE UNIQUE INDEX `member_corp_id_user_id` ON `members` (`corp_id`, `user_id`) WHERE archived_at IS NULL;
@@ -326,6 +330,7 @@ CREATE INDEX `member_corp_id_status_id` ON `members` (`corp_id`, `status`, `id`)
 CREATE INDEX `member_corp_id_created_at_id` ON `members` (`corp_id`, `created_at`, `id`);
 CREATE INDEX `member_corp_id_updated_at_id` ON `members` (`corp_id`, `updated_at`, `id`);
 CREATE INDEX `member_corp_id_caretaker_id` ON `members` (`corp_id`, `caretaker_id`);
+CREATE INDEX `member_corp_id_departure_by_id` ON `members` (`corp_id`, `departure_by_id`);
 CREATE TABLE `messages` (
   `id` uuid NOT NULL,
   `corp_id` uuid NOT NULL,
@@ -544,7 +549,7 @@ CREATE TABLE `leak_findings` (
 );
 CREATE UNIQUE INDEX `leakfinding_corp_id_id` ON `leak_findings` (`corp_id`, `id`);
 CREATE UNIQUE INDEX `leakfinding_corp_id_message_id_kind` ON `leak_findings` (`corp_id`, `message_id`, `kind`) WHERE message_id IS NOT NULL;
-CREATE UNIQUE INDEX `leakfinding_corp_id_member_id_at` ON `leak_findings` (`corp_id`, `member_id`, `at`) WHERE message_id IS NULL;
+CREATE UNIQUE INDEX `leakfinding_corp_id_member_id_at_kind` ON `leak_findings` (`corp_id`, `member_id`, `at`, `kind`) WHERE message_id IS NULL;
 CREATE INDEX `leakfinding_corp_id_at_id` ON `leak_findings` (`corp_id`, `at`, `id`);
 CREATE INDEX `leakfinding_corp_id_member_id_at_id` ON `leak_findings` (`corp_id`, `member_id`, `at`, `id`);
 CREATE INDEX `leakfinding_corp_id_contact_id` ON `leak_findings` (`corp_id`, `contact_id`);

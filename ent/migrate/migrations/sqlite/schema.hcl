@@ -1469,9 +1469,9 @@ table "leak_findings" {
     columns = [column.corp_id, column.message_id, column.kind]
     where   = "message_id IS NOT NULL"
   }
-  index "leakfinding_corp_id_member_id_at" {
+  index "leakfinding_corp_id_member_id_at_kind" {
     unique  = true
-    columns = [column.corp_id, column.member_id, column.at]
+    columns = [column.corp_id, column.member_id, column.at, column.kind]
     where   = "message_id IS NULL"
   }
   index "leakfinding_corp_id_at_id" {
@@ -1563,6 +1563,11 @@ table "members" {
     null = true
     type = datetime
   }
+  column "suspended" {
+    null    = false
+    type    = bool
+    default = sql("false")
+  }
   column "last_login_at" {
     null = true
     type = datetime
@@ -1576,11 +1581,20 @@ table "members" {
     null = true
     type = uuid
   }
+  column "departure_by_id" {
+    null = true
+    type = uuid
+  }
   primary_key {
     columns = [column.id]
   }
   foreign_key "members_members_charges" {
     columns     = [column.corp_id, column.caretaker_id]
+    ref_columns = [column.corp_id, column.id]
+    on_delete   = RESTRICT
+  }
+  foreign_key "members_members_departures" {
+    columns     = [column.corp_id, column.departure_by_id]
     ref_columns = [column.corp_id, column.id]
     on_delete   = RESTRICT
   }
@@ -1612,8 +1626,14 @@ table "members" {
   index "member_corp_id_caretaker_id" {
     columns = [column.corp_id, column.caretaker_id]
   }
+  index "member_corp_id_departure_by_id" {
+    columns = [column.corp_id, column.departure_by_id]
+  }
   check "members_answers" {
     expr = "answers = (status IN ('ACTIVE', 'LEAVING'))"
+  }
+  check "members_suspended" {
+    expr = "NOT suspended OR departure_held_at IS NOT NULL"
   }
 }
 table "messages" {
