@@ -24,16 +24,19 @@ const Window = 24 * time.Hour
 func Recent(ctx context.Context, q store.Querier, people []nid.ID, since time.Time, except nid.ID) (transfers, keyContacts int, err error) {
 	type sum struct{ transfers, key int }
 	db := store.EngineOf(q)
+	// That there is a last time, too, tells PostgreSQL that these are few.
+	theirs := func(column string) string {
+		return `SELECT id, corp_id, state, total, completed, waiting, reverted FROM handovers WHERE corp_id = $1 AND ` + column + " " + db.In(2) + `
+			AND updated_at BETWEEN $3 AND $5 AND (created_at > $3 OR submitted_at > $3 OR started_at > $3)
+			AND id IS DISTINCT FROM $4 AND revert_of_id IS NULL AND state NOT IN ('DRAFT', 'REJECTED')`
+	}
 	s, _, err := store.SelectOne(ctx, q, func(s *sum) []any { return []any{&s.transfers, &s.key} }, `
 		SELECT CAST(coalesce(sum(moved), 0) AS bigint), CAST(coalesce(sum(keys), 0) AS bigint) FROM (SELECT
 			CASE WHEN h.state = 'CANCELLED' THEN h.completed + h.waiting + h.reverted ELSE h.total END AS moved,
 			(SELECT count(*) FROM transfers AS t WHERE t.corp_id = h.corp_id AND t.handover_id = h.id AND t.importance = 'KEY'
 				AND (h.state <> 'CANCELLED' OR t.status IN ('COMPLETED', 'WAITING', 'REVERTED'))) AS keys
-			FROM (SELECT id FROM handovers WHERE corp_id = $1 AND responsible_id `+db.In(2)+` AND updated_at > $3
-				UNION SELECT id FROM handovers WHERE corp_id = $1 AND executed_by_id `+db.In(2)+` AND updated_at > $3) AS theirs
-			JOIN handovers AS h ON h.corp_id = $1 AND h.id = theirs.id WHERE (h.created_at > $3 OR h.submitted_at > $3 OR h.started_at > $3)
-			AND h.id IS DISTINCT FROM $4 AND h.revert_of_id IS NULL AND h.state NOT IN ('DRAFT', 'REJECTED')) AS recent`,
-		access.From(ctx).Corp, db.IDs(people), since, except)
+			FROM (`+theirs("responsible_id")+` UNION `+theirs("executed_by_id")+`) AS h) AS recent`,
+		access.From(ctx).Corp, db.IDs(people), since, except, since.AddDate(1, 0, 0))
 	return s.transfers, s.key, err
 }
 
