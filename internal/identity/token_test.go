@@ -24,7 +24,7 @@ func TestServiceToken(t *testing.T) {
 		var statements int
 		a, err := s.s.Authenticate(store.Count(t.Context(), func(q string) { statements++ }), token)
 		s.must(err)
-		if a.Kind != access.Token || a.ID != id || a.Corp != s.ID || a.Label != "bi" || a.Session != nil || statements > 3 {
+		if a.Kind != access.Token || a.ID != id || a.Corp != s.ID || a.Label != "bi" || a.Session != nil || statements > 4 {
 			t.Fatalf("%+v after %d statements", a, statements)
 		}
 		if scope := a.Scope(access.ViewContacts); scope.All || len(scope.Departments) != 1 || scope.Departments[0] != sales || a.Can(access.ViewStatistics) || len(a.Held()) != 2 {
