@@ -242,6 +242,9 @@ CREATE TABLE corp_settings (
   dual_control_off_until datetime,
   own text NOT NULL DEFAULT '{}',
   messages_kept_days integer,
+  history_for_successors boolean NOT NULL DEFAULT true,
+  history_max_days integer NOT NULL DEFAULT 90,
+  read_receipts boolean NOT NULL DEFAULT false,
   version integer NOT NULL,
   updated_at datetime NOT NULL,
   FOREIGN KEY (corp_id) REFERENCES corps (id) ON DELETE RESTRICT
@@ -327,6 +330,30 @@ CREATE INDEX pending_grants_of ON pending_grants (corp_id, member_id, role_id);
 CREATE INDEX pending_grants_role ON pending_grants (corp_id, role_id);
 CREATE INDEX pending_grants_department ON pending_grants (corp_id, department_id);
 CREATE INDEX pending_grants_by ON pending_grants (corp_id, requested_by_id);
+
+-- Who read a member's messages by a history grant, for that member, while the corp's settings keep receipts. The log
+-- has each reading whatever they say.
+CREATE TABLE read_receipts (
+  corp_id uuid NOT NULL,
+  id uuid NOT NULL,
+  member_id uuid NOT NULL,
+  reader_id uuid NOT NULL,
+  contact_id uuid,
+  group_id uuid,
+  messages integer NOT NULL,
+  at datetime NOT NULL,
+  PRIMARY KEY (corp_id, id),
+  CHECK ((contact_id IS NULL) <> (group_id IS NULL)),
+  FOREIGN KEY (corp_id, member_id) REFERENCES members (corp_id, id) ON DELETE RESTRICT,
+  FOREIGN KEY (corp_id, reader_id) REFERENCES members (corp_id, id) ON DELETE RESTRICT,
+  FOREIGN KEY (corp_id, contact_id) REFERENCES contacts (corp_id, id) ON DELETE RESTRICT,
+  FOREIGN KEY (corp_id, group_id) REFERENCES groups (corp_id, id) ON DELETE RESTRICT
+);
+CREATE INDEX read_receipts_of ON read_receipts (corp_id, member_id, at, id);
+CREATE INDEX read_receipts_by ON read_receipts (corp_id, reader_id);
+CREATE INDEX read_receipts_contact ON read_receipts (corp_id, contact_id);
+CREATE INDEX read_receipts_group ON read_receipts (corp_id, group_id);
+CREATE INDEX read_receipts_at ON read_receipts (corp_id, at);
 
 -- What a successor has not yet been told, a row for each handover that gave them something.
 CREATE TABLE successor_digests (
