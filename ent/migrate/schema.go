@@ -870,6 +870,7 @@ var (
 		{Name: "group_id", Type: field.TypeUUID, Nullable: true},
 		{Name: "handover_id", Type: field.TypeUUID},
 		{Name: "transfer_id", Type: field.TypeUUID},
+		{Name: "ended_by_id", Type: field.TypeUUID, Nullable: true},
 	}
 	// HistoryGrantsTable holds the schema information for the "history_grants" table.
 	HistoryGrantsTable = &schema.Table{
@@ -913,6 +914,12 @@ var (
 				RefColumns: []*schema.Column{TransfersColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
+			{
+				Symbol:     "history_grants_transfers_ended_by",
+				Columns:    []*schema.Column{HistoryGrantsColumns[13]},
+				RefColumns: []*schema.Column{TransfersColumns[0]},
+				OnDelete:   schema.SetNull,
+			},
 		},
 		Indexes: []*schema.Index{
 			{
@@ -954,6 +961,11 @@ var (
 				Name:    "historygrant_corp_id_transfer_id",
 				Unique:  false,
 				Columns: []*schema.Column{HistoryGrantsColumns[1], HistoryGrantsColumns[12]},
+			},
+			{
+				Name:    "historygrant_corp_id_ended_by_id",
+				Unique:  false,
+				Columns: []*schema.Column{HistoryGrantsColumns[1], HistoryGrantsColumns[13]},
 			},
 		},
 	}
@@ -1281,8 +1293,9 @@ var (
 		{Name: "note", Type: field.TypeString, Nullable: true},
 		{Name: "overdue_at", Type: field.TypeTime, Nullable: true},
 		{Name: "review_id", Type: field.TypeUUID},
-		{Name: "grant_id", Type: field.TypeUUID},
-		{Name: "member_id", Type: field.TypeUUID},
+		{Name: "grant_id", Type: field.TypeUUID, Nullable: true},
+		{Name: "member_id", Type: field.TypeUUID, Nullable: true},
+		{Name: "token_id", Type: field.TypeUUID, Nullable: true},
 		{Name: "decided_by_id", Type: field.TypeUUID, Nullable: true},
 	}
 	// ReviewItemsTable holds the schema information for the "review_items" table.
@@ -1301,17 +1314,23 @@ var (
 				Symbol:     "review_items_grants_grant",
 				Columns:    []*schema.Column{ReviewItemsColumns[9]},
 				RefColumns: []*schema.Column{GrantsColumns[0]},
-				OnDelete:   schema.NoAction,
+				OnDelete:   schema.SetNull,
 			},
 			{
 				Symbol:     "review_items_members_member",
 				Columns:    []*schema.Column{ReviewItemsColumns[10]},
 				RefColumns: []*schema.Column{MembersColumns[0]},
-				OnDelete:   schema.NoAction,
+				OnDelete:   schema.SetNull,
+			},
+			{
+				Symbol:     "review_items_service_tokens_token",
+				Columns:    []*schema.Column{ReviewItemsColumns[11]},
+				RefColumns: []*schema.Column{ServiceTokensColumns[0]},
+				OnDelete:   schema.SetNull,
 			},
 			{
 				Symbol:     "review_items_members_decided_by",
-				Columns:    []*schema.Column{ReviewItemsColumns[11]},
+				Columns:    []*schema.Column{ReviewItemsColumns[12]},
 				RefColumns: []*schema.Column{MembersColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
@@ -1333,6 +1352,11 @@ var (
 				Columns: []*schema.Column{ReviewItemsColumns[1], ReviewItemsColumns[9], ReviewItemsColumns[8]},
 			},
 			{
+				Name:    "reviewitem_corp_id_token_id_review_id",
+				Unique:  true,
+				Columns: []*schema.Column{ReviewItemsColumns[1], ReviewItemsColumns[11], ReviewItemsColumns[8]},
+			},
+			{
 				Name:    "reviewitem_corp_id_member_id",
 				Unique:  false,
 				Columns: []*schema.Column{ReviewItemsColumns[1], ReviewItemsColumns[10]},
@@ -1340,7 +1364,7 @@ var (
 			{
 				Name:    "reviewitem_corp_id_decided_by_id",
 				Unique:  false,
-				Columns: []*schema.Column{ReviewItemsColumns[1], ReviewItemsColumns[11]},
+				Columns: []*schema.Column{ReviewItemsColumns[1], ReviewItemsColumns[12]},
 			},
 		},
 	}
@@ -1518,7 +1542,7 @@ var (
 		{Name: "position", Type: field.TypeInt},
 		{Name: "kind", Type: field.TypeEnum, Enums: []string{"CONTACT", "GROUP"}},
 		{Name: "status", Type: field.TypeEnum, Enums: []string{"PLANNED", "WAITING", "COMPLETED", "REFUSED", "LIMIT_REACHED", "SKIPPED", "FAILED", "CANCELLED", "REVERTED"}, Default: "PLANNED"},
-		{Name: "reason", Type: field.TypeEnum, Nullable: true, Enums: []string{"OWNER_CHANGED", "NOT_FOLLOWED", "SUCCESSOR_INELIGIBLE", "SUCCESSOR_FULL", "CUSTOMER_REFUSED", "COOL_DOWN", "IN_PROGRESS", "WINDOW_CLOSED", "PLATFORM_ERROR", "CHANGED_SINCE", "SUCCESSOR_NOT_ACTIVE", "SUCCESSOR_CONTACT_DISABLED", "SUCCESSOR_OUT_OF_SCOPE", "NO_SUCCESSOR", "GROUP_FULL", "NEEDS_APPROVAL", "NOT_PERMITTED", "UNEXPECTED"}},
+		{Name: "reason", Type: field.TypeEnum, Nullable: true, Enums: []string{"OWNER_CHANGED", "NOT_FOLLOWED", "SUCCESSOR_INELIGIBLE", "SUCCESSOR_FULL", "CUSTOMER_REFUSED", "COOL_DOWN", "IN_PROGRESS", "WINDOW_CLOSED", "PLATFORM_ERROR", "CHANGED_SINCE", "SUCCESSOR_NOT_ACTIVE", "SUCCESSOR_CONTACT_DISABLED", "SUCCESSOR_OUT_OF_SCOPE", "NO_SUCCESSOR", "SUCCESSOR_CANNOT_READ", "GROUP_FULL", "NEEDS_APPROVAL", "NOT_PERMITTED", "UNEXPECTED"}},
 		{Name: "detail", Type: field.TypeString, Nullable: true},
 		{Name: "because", Type: field.TypeString, Nullable: true},
 		{Name: "merged", Type: field.TypeBool, Default: false},
@@ -1814,6 +1838,7 @@ func init() {
 	HistoryGrantsTable.ForeignKeys[3].RefTable = GroupsTable
 	HistoryGrantsTable.ForeignKeys[4].RefTable = HandoversTable
 	HistoryGrantsTable.ForeignKeys[5].RefTable = TransfersTable
+	HistoryGrantsTable.ForeignKeys[6].RefTable = TransfersTable
 	HistoryGrantsTable.Annotation = &entsql.Annotation{}
 	HistoryGrantsTable.Annotation.Checks = map[string]string{
 		"history_grants_one": "(contact_id IS NULL) <> (group_id IS NULL)",
@@ -1841,7 +1866,12 @@ func init() {
 	ReviewItemsTable.ForeignKeys[0].RefTable = AccessReviewsTable
 	ReviewItemsTable.ForeignKeys[1].RefTable = GrantsTable
 	ReviewItemsTable.ForeignKeys[2].RefTable = MembersTable
-	ReviewItemsTable.ForeignKeys[3].RefTable = MembersTable
+	ReviewItemsTable.ForeignKeys[3].RefTable = ServiceTokensTable
+	ReviewItemsTable.ForeignKeys[4].RefTable = MembersTable
+	ReviewItemsTable.Annotation = &entsql.Annotation{}
+	ReviewItemsTable.Annotation.Checks = map[string]string{
+		"review_items_one": "(grant_id IS NOT NULL AND member_id IS NOT NULL AND token_id IS NULL) OR (grant_id IS NULL AND member_id IS NULL AND token_id IS NOT NULL)",
+	}
 	RuleSetsTable.ForeignKeys[0].RefTable = MembersTable
 	ServiceTokensTable.ForeignKeys[0].RefTable = DepartmentsTable
 	ServiceTokensTable.ForeignKeys[1].RefTable = MembersTable
