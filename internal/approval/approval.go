@@ -56,7 +56,7 @@ func load(ctx context.Context, q store.Querier, lock string) (Policy, error) {
 }
 
 // Need is how many votes a plan needs, and why. Reasons are codes with a number,
-// "key:9", "above:100" or "above24h:100"; Say puts them in words.
+// "key:9", "above:100" or "above24h:100", or without one; Say puts them in words.
 type Need struct {
 	Votes   int
 	Reasons []string
@@ -75,6 +75,22 @@ func (p Policy) Of(total, keyContacts int) Need {
 		n.Votes = p.Approvals
 	}
 	return n
+}
+
+// Reasons for approval that lie in the chat history that a plan gives its successors.
+const (
+	// HistoryActive: of a leaver who is still at work.
+	HistoryActive = "history_active"
+	// HistorySelf: to one of those who stand behind the plan.
+	HistorySelf = "history_self"
+)
+
+// Also adds reasons that ask for approval whatever the policy's own rules say.
+func (n Need) Also(p Policy, reasons ...string) Need {
+	if len(reasons) == 0 {
+		return n
+	}
+	return n.Stricter(Need{Votes: p.Approvals, Reasons: reasons})
 }
 
 // Stricter joins two needs: the larger number of votes, and the reasons of both.
@@ -96,6 +112,10 @@ func Say(reason string) fault.Text {
 		return fault.T("it moves %s key contacts", "涉及 %s 位重要客户", n)
 	case "above":
 		return fault.T("it moves more than %s contacts and groups", "涉及的客户和客户群超过 %s 个", n)
+	case HistoryActive:
+		return fault.T("it gives successors the chat history of a member who is still at work", "接替成员将可查看仍在职成员的聊天记录")
+	case HistorySelf:
+		return fault.T("it gives chat history to somebody who requests or executes it", "发起人或执行人将可查看聊天记录")
 	case "above24h":
 		return fault.T("together with what the requester has moved within 24 hours it is more than %s contacts and groups", "连同申请人 24 小时内的其他交接,涉及的客户和客户群超过 %s 个", n)
 	}

@@ -134,7 +134,7 @@ func (s *Service) Replan(ctx context.Context, id nid.ID, version int, in Input) 
 		if err := p.complete("input.plan"); err != nil {
 			return err
 		}
-		if p.Need, err = needed(ctx, tx, p.Policy, requester(actor), r.ID, len(p.Items), keyContacts(p.Items)); err != nil {
+		if p.Need, err = needed(ctx, tx, p.Policy, requester(actor), r.ID, len(p.Items), keyContacts(p.Items), p.historyReasons(requester(actor))...); err != nil {
 			return err
 		}
 		// Nothing refers to a transfer that was only planned.

@@ -247,7 +247,7 @@ func (s *Service) recount(ctx context.Context, tx *store.Tx, actor *access.Actor
 
 // votes gives what the handover needs and what counts for it now.
 func (s *Service) votes(ctx context.Context, tx *store.Tx, actor *access.Actor, r *record, o outline, p approval.Policy) (need approval.Need, have int, err error) {
-	if need, err = r.need(ctx, tx, p, o); err != nil || need.Votes == 0 {
+	if need, err = r.need(ctx, tx, p, o, requester(actor)); err != nil || need.Votes == 0 {
 		return need, 0, err
 	}
 	excluded := r.excluded(o)

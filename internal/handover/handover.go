@@ -99,6 +99,8 @@ const (
 	CoolDown                 Reason = "COOL_DOWN"
 	ChangedSince             Reason = "CHANGED_SINCE"
 	NoSuccessor              Reason = "NO_SUCCESSOR"
+	// SuccessorCannotRead: the corp's settings let no successor read a leaver's chats.
+	SuccessorCannotRead Reason = "SUCCESSOR_CANNOT_READ"
 	// NotPermitted: who executes may not any more, or the leaver's status no longer allows it.
 	NotPermitted Reason = "NOT_PERMITTED"
 	// Unexpected: carrying it out failed by a mistake of the program or of the data.

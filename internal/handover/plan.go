@@ -117,6 +117,10 @@ type planned struct {
 	Policy               approval.Policy
 	Need                 approval.Need
 	Digest               string
+	// unreadable: the corp's settings forbid the history that the plan gives.
+	unreadable bool
+	// historyDays is how long bounded history grants last.
+	historyDays int
 }
 
 // whoMayPlan are the permissions of which one is needed over the leaver.
@@ -193,10 +197,13 @@ func work(ctx context.Context, q store.Querier, actor *access.Actor, in Input, f
 	if err := p.mergers(ctx, q); err != nil {
 		return nil, err
 	}
+	if err := p.allowsHistory(ctx, q, p.history()); err != nil {
+		return nil, err
+	}
 	if p.Policy, err = approval.Load(ctx, q); err != nil {
 		return nil, err
 	}
-	if p.Need, err = needed(ctx, q, p.Policy, requester(actor), nid.ID{}, len(p.Items), keyContacts(p.Items)); err != nil {
+	if p.Need, err = needed(ctx, q, p.Policy, requester(actor), nid.ID{}, len(p.Items), keyContacts(p.Items), p.historyReasons(requester(actor))...); err != nil {
 		return nil, err
 	}
 	p.Digest = digest(access.From(ctx).Corp, p)

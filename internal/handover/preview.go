@@ -2,6 +2,7 @@ package handover
 
 import (
 	"context"
+	"time"
 
 	"github.com/openhandover/openhandover/internal/access"
 	"github.com/openhandover/openhandover/internal/approval"
@@ -18,7 +19,10 @@ type Preview struct {
 	Successors       []Load
 	Problems         []*Problem
 	Forecast         Forecast
-	Items            []Item
+	// HistoryUntil is when the last history grant would expire, if the plan were executed
+	// now; nil: it gives none, or one that does not expire by itself.
+	HistoryUntil *time.Time
+	Items        []Item
 }
 
 // Load is what a successor has before and after, in contacts. Before and Limit are
@@ -50,6 +54,7 @@ func (s *Service) Preview(ctx context.Context, in Input) (*Preview, error) {
 		return nil, err
 	}
 	v.Problems = p.problems()
+	v.HistoryUntil = p.historyUntil(store.EngineOf(q).Now(), requester(actor))
 	loads := map[nid.ID]*Load{}
 	for _, id := range p.successors() {
 		m := p.People[id]

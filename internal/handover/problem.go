@@ -49,13 +49,32 @@ func (p *planned) mark() {
 
 // problems groups what stands in the way by reason, successor and kind, in plan order.
 func (p *planned) problems() []*Problem {
-	out := p.grouped()
+	out := append(p.grouped(), p.unread()...)
 	if p.Successors.Split != nil {
 		// Who shares but gets nothing is passed over; that is said, and stops nobody.
 		for _, id := range p.Successors.Split.MemberIDs {
 			if why := p.People[id].unfit(); why != "" {
 				out = append(out, &Problem{Reason: why, Text: why.Text(), Successor: id, Kind: Contact})
 			}
+		}
+	}
+	return out
+}
+
+// unread is that nobody could read the history which the plan gives, for each kind of items.
+func (p *planned) unread() (out []*Problem) {
+	if !p.unreadable {
+		return nil
+	}
+	for _, kind := range []ItemKind{Contact, Group} {
+		n := 0
+		for _, it := range p.Items {
+			if it.Kind == kind {
+				n++
+			}
+		}
+		if n > 0 {
+			out = append(out, &Problem{Reason: SuccessorCannotRead, Text: SuccessorCannotRead.Text(), Blocking: true, Items: n, Kind: kind})
 		}
 	}
 	return out
@@ -137,6 +156,8 @@ func (r Reason) Text() fault.Text {
 		return fault.T("it has been changed since, and is left alone", "此后已被变更,不予处理")
 	case NoSuccessor:
 		return fault.T("no rule finds a successor who can take it", "没有规则能为其找到可接替的成员")
+	case SuccessorCannotRead:
+		return fault.T("the settings let no successor read chat history; plan with history NONE", "企业设置不允许接替成员查看聊天记录，请将 history 设为 NONE")
 	case NotPermitted:
 		return fault.T("who executes the handover may not do so any more", "执行人已无权执行该交接")
 	case Unexpected:

@@ -58,7 +58,10 @@ func (s *Service) Submit(ctx context.Context, id nid.ID, version int) error {
 		if err := p.mergers(ctx, tx); err != nil {
 			return err
 		}
-		need, err := needed(ctx, tx, policy, r.Requester, r.ID, len(p.Items), keyContacts(p.Items))
+		if err := p.allowsHistory(ctx, tx, r.History); err != nil {
+			return err
+		}
+		need, err := needed(ctx, tx, policy, r.Requester, r.ID, len(p.Items), keyContacts(p.Items), r.History.reasons(r.Kind, o.successors, r.Requester)...)
 		if err != nil {
 			return err
 		}

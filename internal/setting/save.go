@@ -35,6 +35,10 @@ type SaveInput struct {
 	Own *detect.Own
 	// MessagesKeptDays: 0 keeps messages for good.
 	MessagesKeptDays *int
+
+	HistoryForSuccessors *bool
+	HistoryMaxDays       *int
+	ReadReceipts         *bool
 }
 
 // Kinds of work that a changed setting calls for.
@@ -62,6 +66,7 @@ func (in *SaveInput) parts(s *Settings) []part {
 		{"departuresPerHour", &s.DeparturesPerHour, in.DeparturesPerHour, 1, 10_000},
 		{"departuresPercent", &s.DeparturesPercent, in.DeparturesPercent, 1, 100},
 		{"revertibleDays", &s.RevertibleDays, in.RevertibleDays, 1, 365},
+		{"historyMaxDays", &s.HistoryMaxDays, in.HistoryMaxDays, 1, 3650},
 	}
 }
 
@@ -75,6 +80,7 @@ func (in *SaveInput) choices(s *Settings) []choice {
 	return []choice{
 		{"maskPhones", &s.MaskPhones, in.MaskPhones}, {"maskIdCards", &s.MaskIDCards, in.MaskIDCards},
 		{"maskBankCards", &s.MaskBankCards, in.MaskBankCards}, {"dualControl", &s.DualControl, in.DualControl},
+		{"historyForSuccessors", &s.HistoryForSuccessors, in.HistoryForSuccessors}, {"readReceipts", &s.ReadReceipts, in.ReadReceipts},
 	}
 }
 
@@ -181,14 +187,17 @@ func (s *Service) Save(ctx context.Context, in SaveInput) error {
 		}
 		// Whoever saves first finds no row to lock, so the version is compared once more.
 		ids, err := tx.Change(ctx, "corp_settings", `INSERT INTO corp_settings (corp_id, moves_per_contact, moves_within_days, groups_per_day,
-			departures_per_hour, departures_percent, revertible_days, mask_phones, mask_id_cards, mask_bank_cards, dual_control, own, messages_kept_days, version, updated_at, dual_control_off_by, dual_control_off_until)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
+			departures_per_hour, departures_percent, revertible_days, mask_phones, mask_id_cards, mask_bank_cards, dual_control, own, messages_kept_days, version, updated_at, dual_control_off_by, dual_control_off_until,
+			history_for_successors, history_max_days, read_receipts)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
 			ON CONFLICT (corp_id) DO UPDATE SET moves_per_contact = excluded.moves_per_contact, moves_within_days = excluded.moves_within_days,
 			groups_per_day = excluded.groups_per_day, departures_per_hour = excluded.departures_per_hour, departures_percent = excluded.departures_percent,
 			revertible_days = excluded.revertible_days, mask_phones = excluded.mask_phones, mask_id_cards = excluded.mask_id_cards,
-			mask_bank_cards = excluded.mask_bank_cards, dual_control = excluded.dual_control, dual_control_off_by = excluded.dual_control_off_by, dual_control_off_until = excluded.dual_control_off_until, own = excluded.own, messages_kept_days = excluded.messages_kept_days, version = excluded.version, updated_at = excluded.updated_at
+			mask_bank_cards = excluded.mask_bank_cards, dual_control = excluded.dual_control, dual_control_off_by = excluded.dual_control_off_by, dual_control_off_until = excluded.dual_control_off_until, own = excluded.own, messages_kept_days = excluded.messages_kept_days, version = excluded.version, updated_at = excluded.updated_at,
+			history_for_successors = excluded.history_for_successors, history_max_days = excluded.history_max_days, read_receipts = excluded.read_receipts
 			WHERE corp_settings.version = excluded.version - 1 RETURNING corp_id`, tx.Corp(), is.MovesPerContact, is.MovesWithinDays, is.GroupsPerDay,
-			is.DeparturesPerHour, is.DeparturesPercent, is.RevertibleDays, is.MaskPhones, is.MaskIDCards, is.MaskBankCards, is.DualControl, owned(is.Own), is.MessagesKeptDays, was.Version+1, tx.Now(), by, until)
+			is.DeparturesPerHour, is.DeparturesPercent, is.RevertibleDays, is.MaskPhones, is.MaskIDCards, is.MaskBankCards, is.DualControl, owned(is.Own), is.MessagesKeptDays, was.Version+1, tx.Now(), by, until,
+			is.HistoryForSuccessors, is.HistoryMaxDays, is.ReadReceipts)
 		if err != nil {
 			return err
 		}

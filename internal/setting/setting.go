@@ -40,6 +40,13 @@ type Settings struct {
 	// MessagesKeptDays is for how many days archived messages are kept after they were
 	// sent; nil: for good.
 	MessagesKeptDays *int
+	// HistoryForSuccessors: successors may read a leaver's chats by a history grant.
+	HistoryForSuccessors bool
+	// HistoryMaxDays is how long a grant lasts at most whose leaver is at work, or whose
+	// successor is who stands behind the handover.
+	HistoryMaxDays int
+	// ReadReceipts: members see who read their messages by a history grant.
+	ReadReceipts bool
 	// Version is 0 while the corp has decided nothing.
 	Version int
 }
@@ -50,6 +57,7 @@ var Defaults = Settings{
 	MovesPerContact: 2, MovesWithinDays: 90, GroupsPerDay: 300,
 	DeparturesPerHour: 20, DeparturesPercent: 10, RevertibleDays: 30,
 	MaskIDCards: true, MaskBankCards: true,
+	HistoryForSuccessors: true, HistoryMaxDays: 90,
 }
 
 // Load reads the settings of the actor's corp.
@@ -64,9 +72,11 @@ func load(ctx context.Context, q store.Querier, lock string) (Settings, error) {
 	}
 	s, ok, err := store.SelectOne(ctx, q, func(s *row) []any {
 		return []any{&s.MovesPerContact, &s.MovesWithinDays, &s.GroupsPerDay, &s.DeparturesPerHour, &s.DeparturesPercent, &s.RevertibleDays,
-			&s.MaskPhones, &s.MaskIDCards, &s.MaskBankCards, &s.DualControl, &s.off, &s.until, &s.own, &s.MessagesKeptDays, &s.Version}
+			&s.MaskPhones, &s.MaskIDCards, &s.MaskBankCards, &s.DualControl, &s.off, &s.until, &s.own, &s.MessagesKeptDays,
+			&s.HistoryForSuccessors, &s.HistoryMaxDays, &s.ReadReceipts, &s.Version}
 	}, `SELECT moves_per_contact, moves_within_days, groups_per_day, departures_per_hour, departures_percent, revertible_days,
-		mask_phones, mask_id_cards, mask_bank_cards, dual_control, dual_control_off_by, dual_control_off_until, own, messages_kept_days, version
+		mask_phones, mask_id_cards, mask_bank_cards, dual_control, dual_control_off_by, dual_control_off_until, own, messages_kept_days,
+		history_for_successors, history_max_days, read_receipts, version
 		FROM corp_settings WHERE corp_id = $1`+lock, access.From(ctx).Corp)
 	if err == nil && !ok {
 		return Defaults, nil
