@@ -20,6 +20,10 @@ func (r *approvalResolver) Approver(ctx context.Context, obj *ent.Approval) (*en
 	return one(ctx, obj, "approver", members, func(a *ent.Approval) nid.ID { return a.ApproverID })
 }
 
+func (r *approvalResolver) Comment(ctx context.Context, obj *ent.Approval) (*string, error) {
+	return commentOf(ctx, obj)
+}
+
 func (r *approvalPolicyResolver) ExpiresAfterHours(ctx context.Context, obj *approval.Policy) (int, error) {
 	return int(obj.ExpiresAfter / time.Hour), nil
 }

@@ -75,7 +75,7 @@ func TestEverythingIsDescribed(t *testing.T) {
 var added = []string{
 	"Member.createdAt", "Member.updatedAt", "Contact.createdAt", "Contact.updatedAt", "Group.createdAt", "Group.updatedAt",
 	"Follow.endedAt", "RuleSet.createdAt", "RuleSet.updatedAt", "RuleSetConnection", "RuleSetEdge", "Handover.executedBy", "Handover.holdReason", "Handover.resumeAt", "Handover.cancelRequestedAt",
-	"HandoverPreview.forecast", "Forecast", "Handover.outcomes", "AuditEntry.leaf", "Checkpoint.inclusionProof", "Checkpoint.consistencyProof", "HistoryGrant.endedAt", "MessageConnection", "MessageEdge", "TransferOutcome", "ForecastShare", "TransferReason.NOT_PERMITTED", "TransferReason.UNEXPECTED", "Handover.submittedAt", "Handover.updatedAt", "Transfer.createdAt", "Grant.createdAt", "Grant.revokedAt",
+	"HandoverPreview.forecast", "Forecast", "Handover.outcomes", "AuditEntry.leaf", "Checkpoint.inclusionProof", "Checkpoint.consistencyProof", "HistoryGrant.endedAt", "MessageConnection", "MessageEdge", "TransferOutcome", "ForecastShare", "TransferReason.NOT_PERMITTED", "TransferReason.UNEXPECTED", "TransferReason.SUCCESSOR_CANNOT_READ", "HandoverPreview.historyUntil", "Handover.submittedAt", "Handover.updatedAt", "Transfer.createdAt", "Grant.createdAt", "Grant.revokedAt",
 	"ServiceToken.department", "ServiceToken.revokedAt", "TransferStatisticsRow.fromDepartment", "TransferStatisticsRow.fromDepartmentId",
 	"DepartmentConnection", "DepartmentEdge", "MemberConnection", "MemberEdge", "GroupConnection", "GroupEdge",
 	"HandoverConnection", "HandoverEdge", "TransferConnection", "TransferEdge", "RoleConnection", "RoleEdge",
@@ -104,6 +104,10 @@ var added = []string{
 	"Mutation.renewRecoveryCodes", "RenewRecoveryCodesPayload", "Mutation.addPasskey", "AddPasskeyInput", "AddPasskeyPayload", "Mutation.removePasskey", "RemovePasskeyInput", "RemovePasskeyPayload",
 	"Mutation.resetPassword", "ResetPasswordInput", "ResetPasswordPayload", "Mutation.resetAuthenticators", "ResetAuthenticatorsInput", "ResetAuthenticatorsPayload",
 	"Mutation.revokeSession", "RevokeSessionInput", "RevokeSessionPayload", "Mutation.revokeSessions", "RevokeSessionsInput", "RevokeSessionsPayload",
+	"Query.serviceTokens", "ServiceToken.effectivePermissions", "ServiceToken.reduced", "ServiceToken.createdBy", "ServiceToken.createdAt", "ServiceTokenFilter", "ServiceTokenConnection", "ServiceTokenEdge",
+	"AccessReview.tokenItems", "TokenReviewItem", "TokenReviewItemConnection", "TokenReviewItemEdge", "DecideReviewItemPayload.tokenItem",
+	"Query.historyGrants", "Mutation.revokeHistoryGrant", "HistoryGrant.leaver", "HistoryGrantFilter", "HistoryGrantConnection", "HistoryGrantEdge", "RevokeHistoryGrantInput", "RevokeHistoryGrantPayload",
+	"Viewer.historyGrants", "Viewer.readReceipts", "ReadReceipt", "ReadReceiptConnection", "ReadReceiptEdge", "AuditFilter.chatOf",
 	"Permission.PROVISION_MEMBERS", "Member.departureHeldAt", "MemberFilter.departureHeld", "DeactivateMemberInput.confirmMassDeparture",
 }
 
