@@ -27,10 +27,14 @@ import (
 type HandoverResolver interface {
 	Leaver(ctx context.Context, obj *ent.Handover) (*ent.Member, error)
 	History(ctx context.Context, obj *ent.Handover) (*model.HistoryScope, error)
+	Reason(ctx context.Context, obj *ent.Handover) (*string, error)
 
 	RequestedBy(ctx context.Context, obj *ent.Handover) (*ent.Member, error)
 	Approvals(ctx context.Context, obj *ent.Handover) ([]*ent.Approval, error)
 
+	ApprovalReasons(ctx context.Context, obj *ent.Handover) ([]string, error)
+
+	Plan(ctx context.Context, obj *ent.Handover) (json.RawMessage, error)
 	Progress(ctx context.Context, obj *ent.Handover) (*ent.Handover, error)
 	Outcomes(ctx context.Context, obj *ent.Handover) ([]*model.TransferOutcome, error)
 	Transfers(ctx context.Context, obj *ent.Handover, filter *model.TransferFilter, first *int, after *string, offset *int) (*model.Connection[*ent.Transfer], error)
@@ -702,7 +706,7 @@ func (ec *executionContext) _Handover_reason(ctx context.Context, field graphql.
 			return ec.fieldContext_Handover_reason(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return obj.Reason, nil
+			return ec.Resolvers.Handover().Reason(ctx, obj)
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
@@ -713,7 +717,7 @@ func (ec *executionContext) _Handover_reason(ctx context.Context, field graphql.
 	)
 }
 func (ec *executionContext) fieldContext_Handover_reason(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
-	return graphql.NewScalarFieldContext("Handover", field, false, false, errors.New("field of type String does not have child fields"))
+	return graphql.NewScalarFieldContext("Handover", field, true, true, errors.New("field of type String does not have child fields"))
 }
 
 func (ec *executionContext) _Handover_digest(ctx context.Context, field graphql.CollectedField, obj *ent.Handover) (ret graphql.Marshaler) {
@@ -835,7 +839,7 @@ func (ec *executionContext) _Handover_approvalReasons(ctx context.Context, field
 			return ec.fieldContext_Handover_approvalReasons(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return obj.ApprovalReasons, nil
+			return ec.Resolvers.Handover().ApprovalReasons(ctx, obj)
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v []string) graphql.Marshaler {
@@ -846,7 +850,7 @@ func (ec *executionContext) _Handover_approvalReasons(ctx context.Context, field
 	)
 }
 func (ec *executionContext) fieldContext_Handover_approvalReasons(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
-	return graphql.NewScalarFieldContext("Handover", field, false, false, errors.New("field of type String does not have child fields"))
+	return graphql.NewScalarFieldContext("Handover", field, true, true, errors.New("field of type String does not have child fields"))
 }
 
 func (ec *executionContext) _Handover_message(ctx context.Context, field graphql.CollectedField, obj *ent.Handover) (ret graphql.Marshaler) {
@@ -881,18 +885,18 @@ func (ec *executionContext) _Handover_plan(ctx context.Context, field graphql.Co
 			return ec.fieldContext_Handover_plan(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return obj.Plan, nil
+			return ec.Resolvers.Handover().Plan(ctx, obj)
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v json.RawMessage) graphql.Marshaler {
-			return ec.marshalNJSON2encodingᚋjsonᚐRawMessage(ctx, selections, v)
+			return ec.marshalOJSON2encodingᚋjsonᚐRawMessage(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_Handover_plan(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
-	return graphql.NewScalarFieldContext("Handover", field, false, false, errors.New("field of type JSON does not have child fields"))
+	return graphql.NewScalarFieldContext("Handover", field, true, true, errors.New("field of type JSON does not have child fields"))
 }
 
 func (ec *executionContext) _Handover_progress(ctx context.Context, field graphql.CollectedField, obj *ent.Handover) (ret graphql.Marshaler) {
@@ -1834,6 +1838,29 @@ func (ec *executionContext) fieldContext_HandoverPreview_forecast(_ context.Cont
 		},
 	}
 	return fc, nil
+}
+
+func (ec *executionContext) _HandoverPreview_historyUntil(ctx context.Context, field graphql.CollectedField, obj *model.HandoverPreview) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_HandoverPreview_historyUntil(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.HistoryUntil, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
+			return ec.marshalOTime2ᚖtimeᚐTime(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_HandoverPreview_historyUntil(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("HandoverPreview", field, false, false, errors.New("field of type Time does not have child fields"))
 }
 
 func (ec *executionContext) _HandoverPreview_items(ctx context.Context, field graphql.CollectedField, obj *model.HandoverPreview) (ret graphql.Marshaler) {
@@ -5151,10 +5178,43 @@ func (ec *executionContext) _Handover(ctx context.Context, sel ast.SelectionSet,
 
 			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		case "reason":
-			out.Values[i] = ec._Handover_reason(ctx, field, obj)
-			if out.Values[i] == graphql.RequiredNull {
-				atomic.AddUint32(&out.Invalids, 1)
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Handover_reason(ctx, field, obj)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
 			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		case "digest":
 			out.Values[i] = ec._Handover_digest(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
@@ -5242,20 +5302,86 @@ func (ec *executionContext) _Handover(ctx context.Context, sel ast.SelectionSet,
 				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "approvalReasons":
-			out.Values[i] = ec._Handover_approvalReasons(ctx, field, obj)
-			if out.Values[i] == graphql.Null {
-				atomic.AddUint32(&out.Invalids, 1)
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Handover_approvalReasons(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
 			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		case "message":
 			out.Values[i] = ec._Handover_message(ctx, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "plan":
-			out.Values[i] = ec._Handover_plan(ctx, field, obj)
-			if out.Values[i] == graphql.Null {
-				atomic.AddUint32(&out.Invalids, 1)
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Handover_plan(ctx, field, obj)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
 			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		case "progress":
 			field := field
 
@@ -6018,6 +6144,11 @@ func (ec *executionContext) _HandoverPreview(ctx context.Context, sel ast.Select
 		case "forecast":
 			out.Values[i] = ec._HandoverPreview_forecast(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "historyUntil":
+			out.Values[i] = ec._HandoverPreview_historyUntil(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "items":

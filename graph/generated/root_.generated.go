@@ -63,6 +63,7 @@ type ResolverRoot interface {
 	PlanItem() PlanItemResolver
 	PlanProblem() PlanProblemResolver
 	Query() QueryResolver
+	ReadReceipt() ReadReceiptResolver
 	RetryTransfersPayload() RetryTransfersPayloadResolver
 	ReviewItem() ReviewItemResolver
 	Rule() RuleResolver
@@ -72,6 +73,7 @@ type ResolverRoot interface {
 	Session() SessionResolver
 	Subscription() SubscriptionResolver
 	SuccessorLoad() SuccessorLoadResolver
+	TokenReviewItem() TokenReviewItemResolver
 	Transfer() TransferResolver
 	TransferItem() TransferItemResolver
 	TransferOutcome() TransferOutcomeResolver
@@ -84,15 +86,16 @@ type DirectiveRoot struct {
 
 type ComplexityRoot struct {
 	AccessReview struct {
-		ClosedAt  func(childComplexity int) int
-		CreatedAt func(childComplexity int) int
-		DueAt     func(childComplexity int) int
-		ID        func(childComplexity int) int
-		Items     func(childComplexity int, first *int, after *string, offset *int) int
-		Month     func(childComplexity int) int
-		Overdue   func(childComplexity int) int
-		StartedBy func(childComplexity int) int
-		Undecided func(childComplexity int) int
+		ClosedAt   func(childComplexity int) int
+		CreatedAt  func(childComplexity int) int
+		DueAt      func(childComplexity int) int
+		ID         func(childComplexity int) int
+		Items      func(childComplexity int, first *int, after *string, offset *int) int
+		Month      func(childComplexity int) int
+		Overdue    func(childComplexity int) int
+		StartedBy  func(childComplexity int) int
+		TokenItems func(childComplexity int, first *int, after *string, offset *int) int
+		Undecided  func(childComplexity int) int
 	}
 
 	AccessReviewConnection struct {
@@ -300,7 +303,8 @@ type ComplexityRoot struct {
 	}
 
 	DecideReviewItemPayload struct {
-		Item func(childComplexity int) int
+		Item      func(childComplexity int) int
+		TokenItem func(childComplexity int) int
 	}
 
 	DeleteIdentityProviderPayload struct {
@@ -524,6 +528,7 @@ type ComplexityRoot struct {
 		Digest            func(childComplexity int) int
 		Forecast          func(childComplexity int) int
 		Groups            func(childComplexity int) int
+		HistoryUntil      func(childComplexity int) int
 		Immediate         func(childComplexity int) int
 		Items             func(childComplexity int, first *int, after *string, offset *int) int
 		Problems          func(childComplexity int) int
@@ -556,8 +561,21 @@ type ComplexityRoot struct {
 		Group     func(childComplexity int) int
 		Handover  func(childComplexity int) int
 		ID        func(childComplexity int) int
+		Leaver    func(childComplexity int) int
 		Successor func(childComplexity int) int
 		UntilAt   func(childComplexity int) int
+	}
+
+	HistoryGrantConnection struct {
+		Edges      func(childComplexity int) int
+		Nodes      func(childComplexity int) int
+		PageInfo   func(childComplexity int) int
+		TotalCount func(childComplexity int) int
+	}
+
+	HistoryGrantEdge struct {
+		Cursor func(childComplexity int) int
+		Node   func(childComplexity int) int
 	}
 
 	HistoryScope struct {
@@ -714,6 +732,7 @@ type ComplexityRoot struct {
 		RevertHandover         func(childComplexity int, input model.RevertHandoverInput) int
 		ReviewLeakFinding      func(childComplexity int, input leak.ReviewInput) int
 		RevokeGrant            func(childComplexity int, input model.RevokeGrantInput) int
+		RevokeHistoryGrant     func(childComplexity int, input model.RevokeHistoryGrantInput) int
 		RevokeServiceToken     func(childComplexity int, input model.RevokeServiceTokenInput) int
 		RevokeSession          func(childComplexity int, input model.RevokeSessionInput) int
 		RevokeSessions         func(childComplexity int, input model.RevokeSessionsInput) int
@@ -823,6 +842,7 @@ type ComplexityRoot struct {
 		Grants             func(childComplexity int, filter *model.GrantFilter, first *int, after *string, offset *int) int
 		Groups             func(childComplexity int, filter *group.Filter, search *string, orderBy *model.GroupOrder, first *int, after *string, last *int, before *string, offset *int) int
 		Handovers          func(childComplexity int, filter *model.HandoverFilter, orderBy *model.HandoverOrder, first *int, after *string, last *int, before *string, offset *int) int
+		HistoryGrants      func(childComplexity int, filter *model.HistoryGrantFilter, first *int, after *string, offset *int) int
 		IdentityProviders  func(childComplexity int) int
 		LeakFindings       func(childComplexity int, filter *model.LeakFindingFilter, first *int, after *string, offset *int) int
 		Members            func(childComplexity int, filter *model.MemberFilter, search *string, orderBy *model.MemberOrder, first *int, after *string, last *int, before *string, offset *int) int
@@ -834,6 +854,7 @@ type ComplexityRoot struct {
 		PreviewHandover    func(childComplexity int, input handover.Input) int
 		Roles              func(childComplexity int, first *int, after *string, offset *int) int
 		RuleSets           func(childComplexity int, first *int, after *string, offset *int) int
+		ServiceTokens      func(childComplexity int, filter *model.ServiceTokenFilter, first *int, after *string, offset *int) int
 		Sessions           func(childComplexity int, filter *model.SessionFilter, first *int, after *string, offset *int) int
 		Settings           func(childComplexity int) int
 		SignInOptions      func(childComplexity int, corp *string) int
@@ -842,6 +863,28 @@ type ComplexityRoot struct {
 		Transfers          func(childComplexity int, filter *model.TransferFilter, orderBy *model.TransferOrder, first *int, after *string, last *int, before *string, offset *int) int
 		Viewer             func(childComplexity int) int
 		Webhooks           func(childComplexity int, first *int, after *string, offset *int) int
+	}
+
+	ReadReceipt struct {
+		At        func(childComplexity int) int
+		Contact   func(childComplexity int) int
+		ContactID func(childComplexity int) int
+		Group     func(childComplexity int) int
+		GroupID   func(childComplexity int) int
+		Messages  func(childComplexity int) int
+		Reader    func(childComplexity int) int
+	}
+
+	ReadReceiptConnection struct {
+		Edges      func(childComplexity int) int
+		Nodes      func(childComplexity int) int
+		PageInfo   func(childComplexity int) int
+		TotalCount func(childComplexity int) int
+	}
+
+	ReadReceiptEdge struct {
+		Cursor func(childComplexity int) int
+		Node   func(childComplexity int) int
 	}
 
 	ReinstateMemberPayload struct {
@@ -921,6 +964,10 @@ type ComplexityRoot struct {
 
 	RevokeGrantPayload struct {
 		RevokedGrantID func(childComplexity int) int
+	}
+
+	RevokeHistoryGrantPayload struct {
+		HistoryGrant func(childComplexity int) int
 	}
 
 	RevokeServiceTokenPayload struct {
@@ -1029,13 +1076,29 @@ type ComplexityRoot struct {
 	}
 
 	ServiceToken struct {
-		Department  func(childComplexity int) int
-		ExpiresAt   func(childComplexity int) int
-		ID          func(childComplexity int) int
-		LastUsedAt  func(childComplexity int) int
-		Name        func(childComplexity int) int
-		Permissions func(childComplexity int) int
-		RevokedAt   func(childComplexity int) int
+		CreatedAt            func(childComplexity int) int
+		CreatedBy            func(childComplexity int) int
+		Department           func(childComplexity int) int
+		EffectivePermissions func(childComplexity int) int
+		ExpiresAt            func(childComplexity int) int
+		ID                   func(childComplexity int) int
+		LastUsedAt           func(childComplexity int) int
+		Name                 func(childComplexity int) int
+		Permissions          func(childComplexity int) int
+		Reduced              func(childComplexity int) int
+		RevokedAt            func(childComplexity int) int
+	}
+
+	ServiceTokenConnection struct {
+		Edges      func(childComplexity int) int
+		Nodes      func(childComplexity int) int
+		PageInfo   func(childComplexity int) int
+		TotalCount func(childComplexity int) int
+	}
+
+	ServiceTokenEdge struct {
+		Cursor func(childComplexity int) int
+		Node   func(childComplexity int) int
 	}
 
 	Session struct {
@@ -1063,20 +1126,23 @@ type ComplexityRoot struct {
 	}
 
 	Settings struct {
-		DeparturesPerHour func(childComplexity int) int
-		DeparturesPercent func(childComplexity int) int
-		DualControl       func(childComplexity int) int
-		DualControlOff    func(childComplexity int) int
-		GroupsPerDay      func(childComplexity int) int
-		MaskBankCards     func(childComplexity int) int
-		MaskIDCards       func(childComplexity int) int
-		MaskPhones        func(childComplexity int) int
-		MessagesKeptDays  func(childComplexity int) int
-		MovesPerContact   func(childComplexity int) int
-		MovesWithinDays   func(childComplexity int) int
-		Own               func(childComplexity int) int
-		RevertibleDays    func(childComplexity int) int
-		Version           func(childComplexity int) int
+		DeparturesPerHour    func(childComplexity int) int
+		DeparturesPercent    func(childComplexity int) int
+		DualControl          func(childComplexity int) int
+		DualControlOff       func(childComplexity int) int
+		GroupsPerDay         func(childComplexity int) int
+		HistoryForSuccessors func(childComplexity int) int
+		HistoryMaxDays       func(childComplexity int) int
+		MaskBankCards        func(childComplexity int) int
+		MaskIDCards          func(childComplexity int) int
+		MaskPhones           func(childComplexity int) int
+		MessagesKeptDays     func(childComplexity int) int
+		MovesPerContact      func(childComplexity int) int
+		MovesWithinDays      func(childComplexity int) int
+		Own                  func(childComplexity int) int
+		ReadReceipts         func(childComplexity int) int
+		RevertibleDays       func(childComplexity int) int
+		Version              func(childComplexity int) int
 	}
 
 	SignInOption struct {
@@ -1119,6 +1185,27 @@ type ComplexityRoot struct {
 		Groups   func(childComplexity int) int
 		Limit    func(childComplexity int) int
 		Member   func(childComplexity int) int
+	}
+
+	TokenReviewItem struct {
+		DecidedAt func(childComplexity int) int
+		DecidedBy func(childComplexity int) int
+		Decision  func(childComplexity int) int
+		ID        func(childComplexity int) int
+		Note      func(childComplexity int) int
+		Token     func(childComplexity int) int
+	}
+
+	TokenReviewItemConnection struct {
+		Edges      func(childComplexity int) int
+		Nodes      func(childComplexity int) int
+		PageInfo   func(childComplexity int) int
+		TotalCount func(childComplexity int) int
+	}
+
+	TokenReviewItemEdge struct {
+		Cursor func(childComplexity int) int
+		Node   func(childComplexity int) int
 	}
 
 	Transfer struct {
@@ -1265,8 +1352,10 @@ type ComplexityRoot struct {
 	Viewer struct {
 		Corp          func(childComplexity int) int
 		Credentials   func(childComplexity int) int
+		HistoryGrants func(childComplexity int, first *int, after *string, offset *int) int
 		Member        func(childComplexity int) int
 		Permissions   func(childComplexity int) int
+		ReadReceipts  func(childComplexity int, first *int, after *string, offset *int) int
 		ScopeOf       func(childComplexity int, permission access.Permission) int
 		VerifiedUntil func(childComplexity int) int
 	}
@@ -1392,6 +1481,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.AccessReview.StartedBy(childComplexity), true
+	case "AccessReview.tokenItems":
+		if e.ComplexityRoot.AccessReview.TokenItems == nil {
+			break
+		}
+
+		args, err := ec.field_AccessReview_tokenItems_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.AccessReview.TokenItems(childComplexity, args["first"].(*int), args["after"].(*string), args["offset"].(*int)), true
 	case "AccessReview.undecided":
 		if e.ComplexityRoot.AccessReview.Undecided == nil {
 			break
@@ -2178,6 +2278,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.DecideReviewItemPayload.Item(childComplexity), true
+	case "DecideReviewItemPayload.tokenItem":
+		if e.ComplexityRoot.DecideReviewItemPayload.TokenItem == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DecideReviewItemPayload.TokenItem(childComplexity), true
 
 	case "DeleteIdentityProviderPayload.deletedIdentityProviderId":
 		if e.ComplexityRoot.DeleteIdentityProviderPayload.DeletedIdentityProviderID == nil {
@@ -3077,6 +3183,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.HandoverPreview.Groups(childComplexity), true
+	case "HandoverPreview.historyUntil":
+		if e.ComplexityRoot.HandoverPreview.HistoryUntil == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HandoverPreview.HistoryUntil(childComplexity), true
 	case "HandoverPreview.immediate":
 		if e.ComplexityRoot.HandoverPreview.Immediate == nil {
 			break
@@ -3240,6 +3352,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.HistoryGrant.ID(childComplexity), true
+	case "HistoryGrant.leaver":
+		if e.ComplexityRoot.HistoryGrant.Leaver == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HistoryGrant.Leaver(childComplexity), true
 	case "HistoryGrant.successor":
 		if e.ComplexityRoot.HistoryGrant.Successor == nil {
 			break
@@ -3252,6 +3370,44 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.HistoryGrant.UntilAt(childComplexity), true
+
+	case "HistoryGrantConnection.edges":
+		if e.ComplexityRoot.HistoryGrantConnection.Edges == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HistoryGrantConnection.Edges(childComplexity), true
+	case "HistoryGrantConnection.nodes":
+		if e.ComplexityRoot.HistoryGrantConnection.Nodes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HistoryGrantConnection.Nodes(childComplexity), true
+	case "HistoryGrantConnection.pageInfo":
+		if e.ComplexityRoot.HistoryGrantConnection.PageInfo == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HistoryGrantConnection.PageInfo(childComplexity), true
+	case "HistoryGrantConnection.totalCount":
+		if e.ComplexityRoot.HistoryGrantConnection.TotalCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HistoryGrantConnection.TotalCount(childComplexity), true
+
+	case "HistoryGrantEdge.cursor":
+		if e.ComplexityRoot.HistoryGrantEdge.Cursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HistoryGrantEdge.Cursor(childComplexity), true
+	case "HistoryGrantEdge.node":
+		if e.ComplexityRoot.HistoryGrantEdge.Node == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HistoryGrantEdge.Node(childComplexity), true
 
 	case "HistoryScope.expiresAt":
 		if e.ComplexityRoot.HistoryScope.ExpiresAt == nil {
@@ -4122,6 +4278,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.RevokeGrant(childComplexity, args["input"].(model.RevokeGrantInput)), true
+	case "Mutation.revokeHistoryGrant":
+		if e.ComplexityRoot.Mutation.RevokeHistoryGrant == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_revokeHistoryGrant_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.RevokeHistoryGrant(childComplexity, args["input"].(model.RevokeHistoryGrantInput)), true
 	case "Mutation.revokeServiceToken":
 		if e.ComplexityRoot.Mutation.RevokeServiceToken == nil {
 			break
@@ -4734,6 +4901,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Handovers(childComplexity, args["filter"].(*model.HandoverFilter), args["orderBy"].(*model.HandoverOrder), args["first"].(*int), args["after"].(*string), args["last"].(*int), args["before"].(*string), args["offset"].(*int)), true
+	case "Query.historyGrants":
+		if e.ComplexityRoot.Query.HistoryGrants == nil {
+			break
+		}
+
+		args, err := ec.field_Query_historyGrants_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.HistoryGrants(childComplexity, args["filter"].(*model.HistoryGrantFilter), args["first"].(*int), args["after"].(*string), args["offset"].(*int)), true
 	case "Query.identityProviders":
 		if e.ComplexityRoot.Query.IdentityProviders == nil {
 			break
@@ -4846,6 +5024,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.RuleSets(childComplexity, args["first"].(*int), args["after"].(*string), args["offset"].(*int)), true
+	case "Query.serviceTokens":
+		if e.ComplexityRoot.Query.ServiceTokens == nil {
+			break
+		}
+
+		args, err := ec.field_Query_serviceTokens_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.ServiceTokens(childComplexity, args["filter"].(*model.ServiceTokenFilter), args["first"].(*int), args["after"].(*string), args["offset"].(*int)), true
 	case "Query.sessions":
 		if e.ComplexityRoot.Query.Sessions == nil {
 			break
@@ -4924,6 +5113,87 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Webhooks(childComplexity, args["first"].(*int), args["after"].(*string), args["offset"].(*int)), true
+
+	case "ReadReceipt.at":
+		if e.ComplexityRoot.ReadReceipt.At == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReadReceipt.At(childComplexity), true
+	case "ReadReceipt.contact":
+		if e.ComplexityRoot.ReadReceipt.Contact == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReadReceipt.Contact(childComplexity), true
+	case "ReadReceipt.contactId":
+		if e.ComplexityRoot.ReadReceipt.ContactID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReadReceipt.ContactID(childComplexity), true
+	case "ReadReceipt.group":
+		if e.ComplexityRoot.ReadReceipt.Group == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReadReceipt.Group(childComplexity), true
+	case "ReadReceipt.groupId":
+		if e.ComplexityRoot.ReadReceipt.GroupID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReadReceipt.GroupID(childComplexity), true
+	case "ReadReceipt.messages":
+		if e.ComplexityRoot.ReadReceipt.Messages == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReadReceipt.Messages(childComplexity), true
+	case "ReadReceipt.reader":
+		if e.ComplexityRoot.ReadReceipt.Reader == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReadReceipt.Reader(childComplexity), true
+
+	case "ReadReceiptConnection.edges":
+		if e.ComplexityRoot.ReadReceiptConnection.Edges == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReadReceiptConnection.Edges(childComplexity), true
+	case "ReadReceiptConnection.nodes":
+		if e.ComplexityRoot.ReadReceiptConnection.Nodes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReadReceiptConnection.Nodes(childComplexity), true
+	case "ReadReceiptConnection.pageInfo":
+		if e.ComplexityRoot.ReadReceiptConnection.PageInfo == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReadReceiptConnection.PageInfo(childComplexity), true
+	case "ReadReceiptConnection.totalCount":
+		if e.ComplexityRoot.ReadReceiptConnection.TotalCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReadReceiptConnection.TotalCount(childComplexity), true
+
+	case "ReadReceiptEdge.cursor":
+		if e.ComplexityRoot.ReadReceiptEdge.Cursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReadReceiptEdge.Cursor(childComplexity), true
+	case "ReadReceiptEdge.node":
+		if e.ComplexityRoot.ReadReceiptEdge.Node == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReadReceiptEdge.Node(childComplexity), true
 
 	case "ReinstateMemberPayload.member":
 		if e.ComplexityRoot.ReinstateMemberPayload.Member == nil {
@@ -5131,6 +5401,13 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.RevokeGrantPayload.RevokedGrantID(childComplexity), true
+
+	case "RevokeHistoryGrantPayload.historyGrant":
+		if e.ComplexityRoot.RevokeHistoryGrantPayload.HistoryGrant == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RevokeHistoryGrantPayload.HistoryGrant(childComplexity), true
 
 	case "RevokeServiceTokenPayload.revokedServiceTokenId":
 		if e.ComplexityRoot.RevokeServiceTokenPayload.RevokedServiceTokenID == nil {
@@ -5439,12 +5716,30 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.ScheduleDeparturePayload.Member(childComplexity), true
 
+	case "ServiceToken.createdAt":
+		if e.ComplexityRoot.ServiceToken.CreatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ServiceToken.CreatedAt(childComplexity), true
+	case "ServiceToken.createdBy":
+		if e.ComplexityRoot.ServiceToken.CreatedBy == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ServiceToken.CreatedBy(childComplexity), true
 	case "ServiceToken.department":
 		if e.ComplexityRoot.ServiceToken.Department == nil {
 			break
 		}
 
 		return e.ComplexityRoot.ServiceToken.Department(childComplexity), true
+	case "ServiceToken.effectivePermissions":
+		if e.ComplexityRoot.ServiceToken.EffectivePermissions == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ServiceToken.EffectivePermissions(childComplexity), true
 	case "ServiceToken.expiresAt":
 		if e.ComplexityRoot.ServiceToken.ExpiresAt == nil {
 			break
@@ -5475,12 +5770,56 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.ServiceToken.Permissions(childComplexity), true
+	case "ServiceToken.reduced":
+		if e.ComplexityRoot.ServiceToken.Reduced == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ServiceToken.Reduced(childComplexity), true
 	case "ServiceToken.revokedAt":
 		if e.ComplexityRoot.ServiceToken.RevokedAt == nil {
 			break
 		}
 
 		return e.ComplexityRoot.ServiceToken.RevokedAt(childComplexity), true
+
+	case "ServiceTokenConnection.edges":
+		if e.ComplexityRoot.ServiceTokenConnection.Edges == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ServiceTokenConnection.Edges(childComplexity), true
+	case "ServiceTokenConnection.nodes":
+		if e.ComplexityRoot.ServiceTokenConnection.Nodes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ServiceTokenConnection.Nodes(childComplexity), true
+	case "ServiceTokenConnection.pageInfo":
+		if e.ComplexityRoot.ServiceTokenConnection.PageInfo == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ServiceTokenConnection.PageInfo(childComplexity), true
+	case "ServiceTokenConnection.totalCount":
+		if e.ComplexityRoot.ServiceTokenConnection.TotalCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ServiceTokenConnection.TotalCount(childComplexity), true
+
+	case "ServiceTokenEdge.cursor":
+		if e.ComplexityRoot.ServiceTokenEdge.Cursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ServiceTokenEdge.Cursor(childComplexity), true
+	case "ServiceTokenEdge.node":
+		if e.ComplexityRoot.ServiceTokenEdge.Node == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ServiceTokenEdge.Node(childComplexity), true
 
 	case "Session.address":
 		if e.ComplexityRoot.Session.Address == nil {
@@ -5605,6 +5944,18 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Settings.GroupsPerDay(childComplexity), true
+	case "Settings.historyForSuccessors":
+		if e.ComplexityRoot.Settings.HistoryForSuccessors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Settings.HistoryForSuccessors(childComplexity), true
+	case "Settings.historyMaxDays":
+		if e.ComplexityRoot.Settings.HistoryMaxDays == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Settings.HistoryMaxDays(childComplexity), true
 	case "Settings.maskBankCards":
 		if e.ComplexityRoot.Settings.MaskBankCards == nil {
 			break
@@ -5647,6 +5998,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Settings.Own(childComplexity), true
+	case "Settings.readReceipts":
+		if e.ComplexityRoot.Settings.ReadReceipts == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Settings.ReadReceipts(childComplexity), true
 	case "Settings.revertibleDays":
 		if e.ComplexityRoot.Settings.RevertibleDays == nil {
 			break
@@ -5780,6 +6137,81 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.SuccessorLoad.Member(childComplexity), true
+
+	case "TokenReviewItem.decidedAt":
+		if e.ComplexityRoot.TokenReviewItem.DecidedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TokenReviewItem.DecidedAt(childComplexity), true
+	case "TokenReviewItem.decidedBy":
+		if e.ComplexityRoot.TokenReviewItem.DecidedBy == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TokenReviewItem.DecidedBy(childComplexity), true
+	case "TokenReviewItem.decision":
+		if e.ComplexityRoot.TokenReviewItem.Decision == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TokenReviewItem.Decision(childComplexity), true
+	case "TokenReviewItem.id":
+		if e.ComplexityRoot.TokenReviewItem.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TokenReviewItem.ID(childComplexity), true
+	case "TokenReviewItem.note":
+		if e.ComplexityRoot.TokenReviewItem.Note == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TokenReviewItem.Note(childComplexity), true
+	case "TokenReviewItem.token":
+		if e.ComplexityRoot.TokenReviewItem.Token == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TokenReviewItem.Token(childComplexity), true
+
+	case "TokenReviewItemConnection.edges":
+		if e.ComplexityRoot.TokenReviewItemConnection.Edges == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TokenReviewItemConnection.Edges(childComplexity), true
+	case "TokenReviewItemConnection.nodes":
+		if e.ComplexityRoot.TokenReviewItemConnection.Nodes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TokenReviewItemConnection.Nodes(childComplexity), true
+	case "TokenReviewItemConnection.pageInfo":
+		if e.ComplexityRoot.TokenReviewItemConnection.PageInfo == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TokenReviewItemConnection.PageInfo(childComplexity), true
+	case "TokenReviewItemConnection.totalCount":
+		if e.ComplexityRoot.TokenReviewItemConnection.TotalCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TokenReviewItemConnection.TotalCount(childComplexity), true
+
+	case "TokenReviewItemEdge.cursor":
+		if e.ComplexityRoot.TokenReviewItemEdge.Cursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TokenReviewItemEdge.Cursor(childComplexity), true
+	case "TokenReviewItemEdge.node":
+		if e.ComplexityRoot.TokenReviewItemEdge.Node == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TokenReviewItemEdge.Node(childComplexity), true
 
 	case "Transfer.assignedAt":
 		if e.ComplexityRoot.Transfer.AssignedAt == nil {
@@ -6401,6 +6833,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Viewer.Credentials(childComplexity), true
+	case "Viewer.historyGrants":
+		if e.ComplexityRoot.Viewer.HistoryGrants == nil {
+			break
+		}
+
+		args, err := ec.field_Viewer_historyGrants_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Viewer.HistoryGrants(childComplexity, args["first"].(*int), args["after"].(*string), args["offset"].(*int)), true
 	case "Viewer.member":
 		if e.ComplexityRoot.Viewer.Member == nil {
 			break
@@ -6413,6 +6856,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Viewer.Permissions(childComplexity), true
+	case "Viewer.readReceipts":
+		if e.ComplexityRoot.Viewer.ReadReceipts == nil {
+			break
+		}
+
+		args, err := ec.field_Viewer_readReceipts_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Viewer.ReadReceipts(childComplexity, args["first"].(*int), args["after"].(*string), args["offset"].(*int)), true
 	case "Viewer.scopeOf":
 		if e.ComplexityRoot.Viewer.ScopeOf == nil {
 			break
@@ -6674,6 +7128,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputHandoverOrder,
 		ec.unmarshalInputHandoverPlanInput,
 		ec.unmarshalInputHandoverSelection,
+		ec.unmarshalInputHistoryGrantFilter,
 		ec.unmarshalInputHistoryScopeInput,
 		ec.unmarshalInputLeakFindingFilter,
 		ec.unmarshalInputMemberFilter,
@@ -6692,6 +7147,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputRevertHandoverInput,
 		ec.unmarshalInputReviewLeakFindingInput,
 		ec.unmarshalInputRevokeGrantInput,
+		ec.unmarshalInputRevokeHistoryGrantInput,
 		ec.unmarshalInputRevokeServiceTokenInput,
 		ec.unmarshalInputRevokeSessionInput,
 		ec.unmarshalInputRevokeSessionsInput,
@@ -6704,6 +7160,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputSaveSettingsInput,
 		ec.unmarshalInputSaveWebhookInput,
 		ec.unmarshalInputScheduleDepartureInput,
+		ec.unmarshalInputServiceTokenFilter,
 		ec.unmarshalInputSessionFilter,
 		ec.unmarshalInputSignInInput,
 		ec.unmarshalInputSignInWithPasskeyInput,
@@ -6832,6 +7289,17 @@ var sources = []*ast.Source{
     "How many to leave out, instead of a cursor; 10,000 at most."
     offset: Int
   ): GrantConnection!
+  "The service tokens that the viewer may see, oldest first, revoked and expired ones too. Needs MANAGE_TOKENS, REVIEW_ACCESS or READ_AUDIT_LOG where the token reaches."
+  serviceTokens(
+    "Which tokens; absent: all."
+    filter: ServiceTokenFilter
+    "How many, 100 at most; 25 if absent."
+    first: Int
+    "Only what comes after this cursor."
+    after: Cursor
+    "How many to leave out, instead of a cursor; 10,000 at most."
+    offset: Int
+  ): ServiceTokenConnection!
 }
 
 extend type Mutation {
@@ -6857,7 +7325,7 @@ extend type Mutation {
     "Which grant, and why."
     input: RevokeGrantInput!
   ): RevokeGrantPayload
-  "Let a program in. It can never do what needs a proof of identity. Needs MANAGE_TOKENS and a fresh proof of identity."
+  "Let a program in. It can never do what needs a proof of identity, and never more than its maker may do at the time. Needs MANAGE_TOKENS and a fresh proof of identity."
   createServiceToken(
     "What the program may do, and until when."
     input: CreateServiceTokenInput!
@@ -6899,8 +7367,8 @@ enum Permission {
   REVERT_HANDOVER
   "Deactivate and reinstate members."
   DEACTIVATE_MEMBER
-  "Read the chat history that came with a handover."
-  READ_INHERITED_HISTORY
+  "Allows nothing by itself: a history grant is the right to read what it covers. Kept for roles that name it."
+  READ_INHERITED_HISTORY @deprecated(reason: "A history grant needs no permission.")
   "Search chats for customers being moved away."
   AUDIT_CHATS
   "See statistics."
@@ -6967,8 +7435,16 @@ type ServiceToken implements Node {
   id: ID!
   "What it is called."
   name: String!
-  "What the program may do."
+  "What the program was made for. What it may do now is effectivePermissions."
   permissions: [Permission!]!
+  "What the program may do now in at least a part of department: those of permissions that its maker holds there now. A token made at the machine has no maker and keeps all."
+  effectivePermissions: [Permission!]!
+  "Whether the program may do less than it was made for: its maker lost a permission, holds it in a part of department only, or is not at work."
+  reduced: Boolean!
+  "Who made it; null: it was made at the machine."
+  createdBy: Member
+  "When it was made."
+  createdAt: Time!
   "Where; null: in the whole corp."
   department: Department
   "Until when."
@@ -6989,6 +7465,14 @@ input GrantFilter {
   departmentId: ID
   "Whether the role is sensitive."
   sensitive: Boolean
+}
+
+"Narrows a list of service tokens. Every part that is given must hold."
+input ServiceTokenFilter {
+  "Made by this member."
+  createdById: ID
+  "Whether it lets a program in: not revoked and not expired."
+  active: Boolean
 }
 
 "What signIn is told."
@@ -7146,6 +7630,26 @@ type GrantEdge {
   "Its place in the list."
   cursor: Cursor!
 }
+
+"A page of service tokens."
+type ServiceTokenConnection {
+  "The rows with their cursors."
+  edges: [ServiceTokenEdge]
+  "The rows without their cursors."
+  nodes: [ServiceToken!]!
+  "Where the page stands in the list."
+  pageInfo: PageInfo!
+  "How many rows the whole list has; counted only when asked for."
+  totalCount: Int!
+}
+
+"One row of a page of service tokens."
+type ServiceTokenEdge {
+  "The token."
+  node: ServiceToken
+  "Its place in the list."
+  cursor: Cursor!
+}
 `, BuiltIn: false},
 	{Name: "../approval.graphqls", Input: `extend type Query {
   "Which plans need somebody else's approval."
@@ -7224,7 +7728,7 @@ type Approval implements Node {
   decision: ApprovalDecision!
   "The digest of the plan that was decided on; a plan changed since has another."
   digest: String!
-  "What the approver said."
+  "What the approver said. Null for who may not see the handover's reason."
   comment: String
   "When it was decided."
   decidedAt: Time!
@@ -7350,6 +7854,8 @@ input AuditFilter {
   subjectId: ID
   "Belonging to this handover."
   handoverId: ID
+  "Readings and searches of this contact's or group's chats: who read them, by a grant or in a search."
+  chatOf: ID
   "One of these actions; an empty list selects nothing. 100 at most."
   actions: [String!]
   "At this moment or later."
@@ -8505,7 +9011,7 @@ type Handover implements Node {
   leaver: Member!
   "What of the leaver's chat history the successors may read."
   history: HistoryScope!
-  "The requester's reason."
+  "The requester's reason. Null for who has no case permission over the leaver and did not request, execute or vote on the handover."
   reason: String
   "SHA-256 of the canonical plan; what approvers approve and execution must match."
   digest: String!
@@ -8515,15 +9021,15 @@ type Handover implements Node {
   approvals: [Approval!]!
   "How many approvals the plan needs."
   approvalsRequired: Int!
-  "Why it needs them: codes like key:9 (nine key contacts) and above:100 (more than a hundred transfers)."
+  "Why it needs them: codes like key:9 (nine key contacts), above:100 (more than a hundred transfers), history_active (chats of a leaver at work) and history_self (chats for who requests or executes it). Empty where reason is null for want of permission."
   approvalReasons: [String!]!
   "What the customers are told; in-service handovers only."
   message: String
-  "The plan as last given, for replanning."
-  plan: JSON!
-  "How far it has come."
+  "The plan as last given, for replanning. Null for who may not see the reason."
+  plan: JSON
+  "How far it has come: of the transfers that the viewer may see."
   progress: HandoverProgress!
-  "What became of its transfers and why: how many of each. It tells why nothing could be moved where a handover is FAILED."
+  "What became of the transfers that the viewer may see and why: how many of each. It tells why nothing could be moved where a handover is FAILED."
   outcomes: [TransferOutcome!]!
   "What moves, in the order of the plan."
   transfers(
@@ -8542,7 +9048,7 @@ type Handover implements Node {
   startAt: Time
   "Who executed or scheduled it."
   executedBy: Member
-  "Why it did not begin by itself at its time."
+  "Why it did not begin by itself at its time. Null for who may not see the reason."
   holdReason: String
   "When it goes on, where a daily limit has been reached."
   resumeAt: Time
@@ -8679,6 +9185,8 @@ enum TransferReason {
   SUCCESSOR_OUT_OF_SCOPE
   "Nobody was chosen."
   NO_SUCCESSOR
+  "The corp's settings let no successor read a leaver's chats."
+  SUCCESSOR_CANNOT_READ
   "The group has no room."
   GROUP_FULL
   "Somebody else has to approve first."
@@ -8855,6 +9363,8 @@ type HandoverPreview {
   problems: [PlanProblem!]!
   "What would pass today, tomorrow and later, if it were executed now."
   forecast: Forecast!
+  "When the last of the history grants would expire, if it were executed now; null: it gives none, or one that does not expire by itself."
+  historyUntil: Time
   "What would go to whom, in the order of the plan."
   items(
     "How many, 100 at most; 25 if absent."
@@ -9212,7 +9722,7 @@ type RevertHandoverPayload {
 }
 `, BuiltIn: false},
 	{Name: "../history.graphqls", Input: `extend type Query {
-  "What the viewer may read of a contact's or group's archived messages, oldest first: own conversations and granted history, of contacts who agreed to the archive. Reading by a grant and searching are recorded. Needs READ_INHERITED_HISTORY for granted history."
+  "What the viewer may read of a contact's or group's archived messages, oldest first: own conversations and granted history, of contacts who agreed to the archive. A grant needs no role; it holds while its successor owns the contact or group. Reading by a grant and searching are recorded, with an entry for each contact or group."
   messages(
     "Whose messages; at least one of contactId, groupId and memberId."
     filter: MessageFilter!
@@ -9227,6 +9737,46 @@ type RevertHandoverPayload {
     "Only what comes before this cursor."
     before: Cursor
   ): MessageConnection!
+  "Who may read whose chats by a handover, oldest first, ended grants too: the viewer's own, and those whose leaver or successor is within the scope of READ_AUDIT_LOG, AUDIT_CHATS or MANAGE_ROLES."
+  historyGrants(
+    "Which grants; absent: all."
+    filter: HistoryGrantFilter
+    "How many, 100 at most; 25 if absent."
+    first: Int
+    "Only what comes after this cursor."
+    after: Cursor
+    "How many to leave out, instead of a cursor; 10,000 at most."
+    offset: Int
+  ): HistoryGrantConnection!
+}
+
+extend type Mutation {
+  "End what a successor may read of a leaver's chats. Needs AUDIT_CHATS or MANAGE_ROLES over the leaver or the successor and a fresh proof of identity."
+  revokeHistoryGrant(
+    "Which grant, and why."
+    input: RevokeHistoryGrantInput!
+  ): RevokeHistoryGrantPayload
+}
+
+extend type Viewer {
+  "What the viewer may read of others' chats now, oldest first. Empty for a service token."
+  historyGrants(
+    "How many, 100 at most; 25 if absent."
+    first: Int
+    "Only what comes after this cursor."
+    after: Cursor
+    "How many to leave out, instead of a cursor; 10,000 at most."
+    offset: Int
+  ): HistoryGrantConnection!
+  "Who read the viewer's messages by a grant, the newest first; empty where the corp's settings keep no receipts, and for a service token."
+  readReceipts(
+    "How many, 100 at most; 25 if absent."
+    first: Int
+    "Only what comes after this cursor."
+    after: Cursor
+    "How many to leave out, instead of a cursor; 10,000 at most."
+    offset: Int
+  ): ReadReceiptConnection!
 }
 
 "What a message is."
@@ -9285,12 +9835,14 @@ type Attachment {
   size: Int
 }
 
-"What of a leaver's chat history a successor may read."
+"What of a leaver's chat history a successor may read while they own the contact or group."
 type HistoryGrant implements Node {
   "The grant's id."
   id: ID!
   "Who may read it."
   successor: Member!
+  "Whose conversations with the contact they are; for a group, who handed it over."
+  leaver: Member!
   "The contact whose conversation with the leaver it is; null for a group."
   contact: Contact
   "The group whose messages it is; null for a contact."
@@ -9301,7 +9853,7 @@ type HistoryGrant implements Node {
   until: Time
   "When it runs out by itself; null: never."
   expiresAt: Time
-  "When it was ended, by taking the handover back or by the successor's departure."
+  "When it was ended: the contact or group went to somebody else, the successor departed, or somebody revoked it."
   endedAt: Time
   "The handover that gave it."
   handover: Handover!
@@ -9337,6 +9889,94 @@ type MessageConnection {
 type MessageEdge {
   "The message."
   node: Message
+  "Its place in the list."
+  cursor: Cursor!
+}
+
+"Narrows a list of history grants. Every part that is given must hold."
+input HistoryGrantFilter {
+  "Who reads."
+  successorId: ID
+  "Whose messages."
+  leaverId: ID
+  "Of this contact."
+  contactId: ID
+  "Of this group."
+  groupId: ID
+  "Given by this handover."
+  handoverId: ID
+  "Whether something can be read by it now: not ended and not expired."
+  active: Boolean
+}
+
+"A page of history grants."
+type HistoryGrantConnection {
+  "The rows with their cursors."
+  edges: [HistoryGrantEdge]
+  "The rows without their cursors."
+  nodes: [HistoryGrant!]!
+  "Where the page stands in the list."
+  pageInfo: PageInfo!
+  "How many rows the whole list has; counted only when asked for."
+  totalCount: Int!
+}
+
+"One row of a page of history grants."
+type HistoryGrantEdge {
+  "The grant."
+  node: HistoryGrant
+  "Its place in the list."
+  cursor: Cursor!
+}
+
+"What revokeHistoryGrant is told."
+input RevokeHistoryGrantInput {
+  "The grant."
+  id: ID!
+  "Why, for the audit log; 500 characters at most."
+  reason: String
+}
+
+"What revokeHistoryGrant did."
+type RevokeHistoryGrantPayload {
+  "The grant, which has ended."
+  historyGrant: HistoryGrant
+}
+
+"That somebody read messages of the viewer's by a grant."
+type ReadReceipt {
+  "When."
+  at: Time!
+  "Who read them."
+  reader: Member!
+  "The id of the contact in whose conversation with the viewer they are; null in a group."
+  contactId: ID
+  "The contact, where the viewer may still see them."
+  contact: Contact
+  "The id of the group in which they are; null in a conversation with a contact."
+  groupId: ID
+  "The group, where the viewer may still see it."
+  group: Group
+  "How many messages: of a conversation all that were shown, of a group those that the viewer wrote."
+  messages: Int!
+}
+
+"A page of read receipts."
+type ReadReceiptConnection {
+  "The rows with their cursors."
+  edges: [ReadReceiptEdge]
+  "The rows without their cursors."
+  nodes: [ReadReceipt!]!
+  "Where the page stands in the list."
+  pageInfo: PageInfo!
+  "How many rows the whole list has; counted only when asked for."
+  totalCount: Int!
+}
+
+"One row of a page of read receipts."
+type ReadReceiptEdge {
+  "The receipt."
+  node: ReadReceipt
   "Its place in the list."
   cursor: Cursor!
 }
@@ -10256,19 +10896,19 @@ type TransferItemEdge {
 }
 
 extend type Mutation {
-  "Open a review of the grants within the viewer's scope. What nobody has decided when it is due is revoked. One opens by itself on the first of each month. Needs REVIEW_ACCESS and a fresh proof of identity."
+  "Open a review of the grants and service tokens within the viewer's scope. What nobody has decided when it is due is revoked. One opens by itself on the first of each month. Needs REVIEW_ACCESS and a fresh proof of identity."
   startAccessReview(
     "Until when to decide."
     input: StartAccessReviewInput!
   ): StartAccessReviewPayload
-  "Keep or revoke one grant, never one's own. Other open reviews that ask about the grant are answered too. Needs REVIEW_ACCESS over the grant and a fresh proof of identity."
+  "Keep or revoke one grant or service token, never one's own. Other open reviews that ask about it are answered too. Needs REVIEW_ACCESS over it and a fresh proof of identity."
   decideReviewItem(
-    "Which item, and what becomes of its grant."
+    "Which item, and what becomes of its grant or token."
     input: DecideReviewItemInput!
   ): DecideReviewItemPayload
 }
 
-"Asks whether people still need the roles they had when it was opened."
+"Asks whether people still need the roles, and programs the service tokens, that they had when it was opened."
 type AccessReview implements Node {
   "The review's id."
   id: ID!
@@ -10295,9 +10935,18 @@ type AccessReview implements Node {
     "How many to leave out, instead of a cursor; 10,000 at most."
     offset: Int
   ): ReviewItemConnection!
+  "The service tokens that reach within the viewer's scope, the sensitive ones first."
+  tokenItems(
+    "How many, 100 at most; 25 if absent."
+    first: Int
+    "Only what comes after this cursor."
+    after: Cursor
+    "How many to leave out, instead of a cursor; 10,000 at most."
+    offset: Int
+  ): TokenReviewItemConnection!
 }
 
-"What can become of a grant."
+"What can become of a grant or service token."
 enum ReviewDecision {
   "It stays."
   KEEP
@@ -10323,6 +10972,22 @@ type ReviewItem implements Node {
   overdueAt: Time
 }
 
+"One service token of a review."
+type TokenReviewItem implements Node {
+  "The item's id."
+  id: ID!
+  "The token."
+  token: ServiceToken!
+  "What was decided; null: nothing yet, or the token ended otherwise."
+  decision: ReviewDecision
+  "Who decided; null where silence did."
+  decidedBy: Member
+  "When it was decided."
+  decidedAt: Time
+  "Why."
+  note: String
+}
+
 "What startAccessReview is told."
 input StartAccessReviewInput {
   "Until when to decide: 7 to 90 days from now."
@@ -10339,7 +11004,7 @@ type StartAccessReviewPayload {
 input DecideReviewItemInput {
   "The item."
   id: ID!
-  "What becomes of the grant."
+  "What becomes of the grant or token."
   decision: ReviewDecision!
   "Why, 500 characters at most."
   note: String
@@ -10347,8 +11012,10 @@ input DecideReviewItemInput {
 
 "What decideReviewItem did."
 type DecideReviewItemPayload {
-  "The item."
+  "The item; null where it is about a token."
   item: ReviewItem
+  "The item, where it is about a token."
+  tokenItem: TokenReviewItem
 }
 
 "One page of reviews."
@@ -10387,6 +11054,26 @@ type ReviewItemConnection {
 type ReviewItemEdge {
   "The item."
   node: ReviewItem
+  "Its place in the list."
+  cursor: Cursor!
+}
+
+"One page of tokens' items."
+type TokenReviewItemConnection {
+  "The rows with their cursors."
+  edges: [TokenReviewItemEdge]
+  "The rows without their cursors."
+  nodes: [TokenReviewItem!]!
+  "Where the page stands in the list."
+  pageInfo: PageInfo!
+  "How many rows the whole list has; counted only when asked for."
+  totalCount: Int!
+}
+
+"One row of a page of tokens' items."
+type TokenReviewItemEdge {
+  "The item."
+  node: TokenReviewItem
   "Its place in the list."
   cursor: Cursor!
 }
@@ -10646,6 +11333,12 @@ type Settings {
   own: CompanyOwn!
   "For how many days archived messages are kept after they were sent; null: for good."
   messagesKeptDays: Int
+  "Whether successors may read a leaver's chats by a handover. While false, no history grant shows anything and no plan can give one."
+  historyForSuccessors: Boolean!
+  "For how many days at most a history grant lasts whose leaver is still at work, or whose successor is who requests or executes the handover."
+  historyMaxDays: Int!
+  "Whether members see who read their messages by a history grant (viewer.readReceipts)."
+  readReceipts: Boolean!
   "Raised by every change; 0 while nothing has been saved."
   version: Int!
 }
@@ -10686,6 +11379,12 @@ input SaveSettingsInput {
   own: CompanyOwnInput
   "From 30 to 36,500, or 0 to keep messages for good. Messages whose time is over are removed for good, each removal is recorded."
   messagesKeptDays: Int
+  "Whether successors may read a leaver's chats by a handover."
+  historyForSuccessors: Boolean
+  "From 1 to 3,650. Counts for grants that are given from now on."
+  historyMaxDays: Int
+  "Whether members see who read their messages by a history grant. Readings are noted for them from now on."
+  readReceipts: Boolean
 }
 
 "What saveSettings did."
@@ -10952,6 +11651,8 @@ func (ec *executionContext) childFields_AccessReview(ctx context.Context, field 
 		return ec.fieldContext_AccessReview_createdAt(ctx, field)
 	case "items":
 		return ec.fieldContext_AccessReview_items(ctx, field)
+	case "tokenItems":
+		return ec.fieldContext_AccessReview_tokenItems(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type AccessReview", field.Name)
 }
@@ -11368,6 +12069,8 @@ func (ec *executionContext) childFields_DecideReviewItemPayload(ctx context.Cont
 	switch field.Name {
 	case "item":
 		return ec.fieldContext_DecideReviewItemPayload_item(ctx, field)
+	case "tokenItem":
+		return ec.fieldContext_DecideReviewItemPayload_tokenItem(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type DecideReviewItemPayload", field.Name)
 }
@@ -11822,6 +12525,8 @@ func (ec *executionContext) childFields_HandoverPreview(ctx context.Context, fie
 		return ec.fieldContext_HandoverPreview_problems(ctx, field)
 	case "forecast":
 		return ec.fieldContext_HandoverPreview_forecast(ctx, field)
+	case "historyUntil":
+		return ec.fieldContext_HandoverPreview_historyUntil(ctx, field)
 	case "items":
 		return ec.fieldContext_HandoverPreview_items(ctx, field)
 	}
@@ -11868,6 +12573,8 @@ func (ec *executionContext) childFields_HistoryGrant(ctx context.Context, field 
 		return ec.fieldContext_HistoryGrant_id(ctx, field)
 	case "successor":
 		return ec.fieldContext_HistoryGrant_successor(ctx, field)
+	case "leaver":
+		return ec.fieldContext_HistoryGrant_leaver(ctx, field)
 	case "contact":
 		return ec.fieldContext_HistoryGrant_contact(ctx, field)
 	case "group":
@@ -11884,6 +12591,30 @@ func (ec *executionContext) childFields_HistoryGrant(ctx context.Context, field 
 		return ec.fieldContext_HistoryGrant_handover(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type HistoryGrant", field.Name)
+}
+
+func (ec *executionContext) childFields_HistoryGrantConnection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "edges":
+		return ec.fieldContext_HistoryGrantConnection_edges(ctx, field)
+	case "nodes":
+		return ec.fieldContext_HistoryGrantConnection_nodes(ctx, field)
+	case "pageInfo":
+		return ec.fieldContext_HistoryGrantConnection_pageInfo(ctx, field)
+	case "totalCount":
+		return ec.fieldContext_HistoryGrantConnection_totalCount(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type HistoryGrantConnection", field.Name)
+}
+
+func (ec *executionContext) childFields_HistoryGrantEdge(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "node":
+		return ec.fieldContext_HistoryGrantEdge_node(ctx, field)
+	case "cursor":
+		return ec.fieldContext_HistoryGrantEdge_cursor(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type HistoryGrantEdge", field.Name)
 }
 
 func (ec *executionContext) childFields_HistoryScope(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -12276,6 +13007,50 @@ func (ec *executionContext) childFields_PublishDataPolicyPayload(ctx context.Con
 	return nil, fmt.Errorf("no field named %q was found under type PublishDataPolicyPayload", field.Name)
 }
 
+func (ec *executionContext) childFields_ReadReceipt(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "at":
+		return ec.fieldContext_ReadReceipt_at(ctx, field)
+	case "reader":
+		return ec.fieldContext_ReadReceipt_reader(ctx, field)
+	case "contactId":
+		return ec.fieldContext_ReadReceipt_contactId(ctx, field)
+	case "contact":
+		return ec.fieldContext_ReadReceipt_contact(ctx, field)
+	case "groupId":
+		return ec.fieldContext_ReadReceipt_groupId(ctx, field)
+	case "group":
+		return ec.fieldContext_ReadReceipt_group(ctx, field)
+	case "messages":
+		return ec.fieldContext_ReadReceipt_messages(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ReadReceipt", field.Name)
+}
+
+func (ec *executionContext) childFields_ReadReceiptConnection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "edges":
+		return ec.fieldContext_ReadReceiptConnection_edges(ctx, field)
+	case "nodes":
+		return ec.fieldContext_ReadReceiptConnection_nodes(ctx, field)
+	case "pageInfo":
+		return ec.fieldContext_ReadReceiptConnection_pageInfo(ctx, field)
+	case "totalCount":
+		return ec.fieldContext_ReadReceiptConnection_totalCount(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ReadReceiptConnection", field.Name)
+}
+
+func (ec *executionContext) childFields_ReadReceiptEdge(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "node":
+		return ec.fieldContext_ReadReceiptEdge_node(ctx, field)
+	case "cursor":
+		return ec.fieldContext_ReadReceiptEdge_cursor(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ReadReceiptEdge", field.Name)
+}
+
 func (ec *executionContext) childFields_ReinstateMemberPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "member":
@@ -12432,6 +13207,14 @@ func (ec *executionContext) childFields_RevokeGrantPayload(ctx context.Context, 
 		return ec.fieldContext_RevokeGrantPayload_revokedGrantId(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type RevokeGrantPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_RevokeHistoryGrantPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "historyGrant":
+		return ec.fieldContext_RevokeHistoryGrantPayload_historyGrant(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type RevokeHistoryGrantPayload", field.Name)
 }
 
 func (ec *executionContext) childFields_RevokeServiceTokenPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -12652,6 +13435,14 @@ func (ec *executionContext) childFields_ServiceToken(ctx context.Context, field 
 		return ec.fieldContext_ServiceToken_name(ctx, field)
 	case "permissions":
 		return ec.fieldContext_ServiceToken_permissions(ctx, field)
+	case "effectivePermissions":
+		return ec.fieldContext_ServiceToken_effectivePermissions(ctx, field)
+	case "reduced":
+		return ec.fieldContext_ServiceToken_reduced(ctx, field)
+	case "createdBy":
+		return ec.fieldContext_ServiceToken_createdBy(ctx, field)
+	case "createdAt":
+		return ec.fieldContext_ServiceToken_createdAt(ctx, field)
 	case "department":
 		return ec.fieldContext_ServiceToken_department(ctx, field)
 	case "expiresAt":
@@ -12662,6 +13453,30 @@ func (ec *executionContext) childFields_ServiceToken(ctx context.Context, field 
 		return ec.fieldContext_ServiceToken_revokedAt(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type ServiceToken", field.Name)
+}
+
+func (ec *executionContext) childFields_ServiceTokenConnection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "edges":
+		return ec.fieldContext_ServiceTokenConnection_edges(ctx, field)
+	case "nodes":
+		return ec.fieldContext_ServiceTokenConnection_nodes(ctx, field)
+	case "pageInfo":
+		return ec.fieldContext_ServiceTokenConnection_pageInfo(ctx, field)
+	case "totalCount":
+		return ec.fieldContext_ServiceTokenConnection_totalCount(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ServiceTokenConnection", field.Name)
+}
+
+func (ec *executionContext) childFields_ServiceTokenEdge(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "node":
+		return ec.fieldContext_ServiceTokenEdge_node(ctx, field)
+	case "cursor":
+		return ec.fieldContext_ServiceTokenEdge_cursor(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ServiceTokenEdge", field.Name)
 }
 
 func (ec *executionContext) childFields_Session(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -12740,6 +13555,12 @@ func (ec *executionContext) childFields_Settings(ctx context.Context, field grap
 		return ec.fieldContext_Settings_own(ctx, field)
 	case "messagesKeptDays":
 		return ec.fieldContext_Settings_messagesKeptDays(ctx, field)
+	case "historyForSuccessors":
+		return ec.fieldContext_Settings_historyForSuccessors(ctx, field)
+	case "historyMaxDays":
+		return ec.fieldContext_Settings_historyMaxDays(ctx, field)
+	case "readReceipts":
+		return ec.fieldContext_Settings_readReceipts(ctx, field)
 	case "version":
 		return ec.fieldContext_Settings_version(ctx, field)
 	}
@@ -12820,6 +13641,48 @@ func (ec *executionContext) childFields_SuccessorLoad(ctx context.Context, field
 		return ec.fieldContext_SuccessorLoad_limit(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type SuccessorLoad", field.Name)
+}
+
+func (ec *executionContext) childFields_TokenReviewItem(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_TokenReviewItem_id(ctx, field)
+	case "token":
+		return ec.fieldContext_TokenReviewItem_token(ctx, field)
+	case "decision":
+		return ec.fieldContext_TokenReviewItem_decision(ctx, field)
+	case "decidedBy":
+		return ec.fieldContext_TokenReviewItem_decidedBy(ctx, field)
+	case "decidedAt":
+		return ec.fieldContext_TokenReviewItem_decidedAt(ctx, field)
+	case "note":
+		return ec.fieldContext_TokenReviewItem_note(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type TokenReviewItem", field.Name)
+}
+
+func (ec *executionContext) childFields_TokenReviewItemConnection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "edges":
+		return ec.fieldContext_TokenReviewItemConnection_edges(ctx, field)
+	case "nodes":
+		return ec.fieldContext_TokenReviewItemConnection_nodes(ctx, field)
+	case "pageInfo":
+		return ec.fieldContext_TokenReviewItemConnection_pageInfo(ctx, field)
+	case "totalCount":
+		return ec.fieldContext_TokenReviewItemConnection_totalCount(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type TokenReviewItemConnection", field.Name)
+}
+
+func (ec *executionContext) childFields_TokenReviewItemEdge(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "node":
+		return ec.fieldContext_TokenReviewItemEdge_node(ctx, field)
+	case "cursor":
+		return ec.fieldContext_TokenReviewItemEdge_cursor(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type TokenReviewItemEdge", field.Name)
 }
 
 func (ec *executionContext) childFields_Transfer(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -13116,6 +13979,10 @@ func (ec *executionContext) childFields_Viewer(ctx context.Context, field graphq
 		return ec.fieldContext_Viewer_scopeOf(ctx, field)
 	case "verifiedUntil":
 		return ec.fieldContext_Viewer_verifiedUntil(ctx, field)
+	case "historyGrants":
+		return ec.fieldContext_Viewer_historyGrants(ctx, field)
+	case "readReceipts":
+		return ec.fieldContext_Viewer_readReceipts(ctx, field)
 	case "credentials":
 		return ec.fieldContext_Viewer_credentials(ctx, field)
 	}

@@ -551,6 +551,75 @@ func (ec *executionContext) fieldContext_Settings_messagesKeptDays(_ context.Con
 	return graphql.NewScalarFieldContext("Settings", field, false, false, errors.New("field of type Int does not have child fields"))
 }
 
+func (ec *executionContext) _Settings_historyForSuccessors(ctx context.Context, field graphql.CollectedField, obj *setting.Settings) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Settings_historyForSuccessors(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.HistoryForSuccessors, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Settings_historyForSuccessors(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Settings", field, false, false, errors.New("field of type Boolean does not have child fields"))
+}
+
+func (ec *executionContext) _Settings_historyMaxDays(ctx context.Context, field graphql.CollectedField, obj *setting.Settings) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Settings_historyMaxDays(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.HistoryMaxDays, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Settings_historyMaxDays(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Settings", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _Settings_readReceipts(ctx context.Context, field graphql.CollectedField, obj *setting.Settings) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Settings_readReceipts(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ReadReceipts, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Settings_readReceipts(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Settings", field, false, false, errors.New("field of type Boolean does not have child fields"))
+}
+
 func (ec *executionContext) _Settings_version(ctx context.Context, field graphql.CollectedField, obj *setting.Settings) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -663,7 +732,7 @@ func (ec *executionContext) unmarshalInputSaveSettingsInput(ctx context.Context,
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"version", "movesPerContact", "movesWithinDays", "groupsPerDay", "departuresPerHour", "departuresPercent", "revertibleDays", "maskPhones", "maskIdCards", "maskBankCards", "dualControl", "own", "messagesKeptDays"}
+	fieldsInOrder := [...]string{"version", "movesPerContact", "movesWithinDays", "groupsPerDay", "departuresPerHour", "departuresPercent", "revertibleDays", "maskPhones", "maskIdCards", "maskBankCards", "dualControl", "own", "messagesKeptDays", "historyForSuccessors", "historyMaxDays", "readReceipts"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -761,6 +830,27 @@ func (ec *executionContext) unmarshalInputSaveSettingsInput(ctx context.Context,
 				return it, err
 			}
 			it.MessagesKeptDays = data
+		case "historyForSuccessors":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("historyForSuccessors"))
+			data, err := ec.unmarshalOBoolean2ᚖbool(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.HistoryForSuccessors = data
+		case "historyMaxDays":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("historyMaxDays"))
+			data, err := ec.unmarshalOInt2ᚖint(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.HistoryMaxDays = data
+		case "readReceipts":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("readReceipts"))
+			data, err := ec.unmarshalOBoolean2ᚖbool(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.ReadReceipts = data
 		}
 	}
 	return it, nil
@@ -1021,6 +1111,21 @@ func (ec *executionContext) _Settings(ctx context.Context, sel ast.SelectionSet,
 		case "messagesKeptDays":
 			out.Values[i] = ec._Settings_messagesKeptDays(ctx, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "historyForSuccessors":
+			out.Values[i] = ec._Settings_historyForSuccessors(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "historyMaxDays":
+			out.Values[i] = ec._Settings_historyMaxDays(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "readReceipts":
+			out.Values[i] = ec._Settings_readReceipts(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
 		case "version":
