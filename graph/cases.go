@@ -12,20 +12,21 @@ import (
 	"github.com/openhandover/openhandover/internal/store"
 )
 
-type casesOf struct{}
+type casesOf struct{ whole bool }
 
 // theirCase reports whether the viewer may see what is said of a handover that they see:
-// its reason, plan and comments, and the counts of all its transfers (rule.OfCase).
+// its reason, plan and comments (rule.OfCase).
 func theirCase(ctx context.Context, h *ent.Handover) (bool, error) {
 	found, err := siblings.Load(ctx, h, casesOf{}, func(ctx context.Context, rows []*ent.Handover) (map[nid.ID]bool, error) {
-		return casesAmong(ctx, idsOf(rows, handovers.id))
+		return casesAmong(ctx, idsOf(rows, handovers.id), rule.OfCase)
 	})
 	return found[h.ID], err
 }
 
-func casesAmong(ctx context.Context, ids []nid.ID) (map[nid.ID]bool, error) {
+// casesAmong gives the handovers that the rule lets the viewer see.
+func casesAmong(ctx context.Context, ids []nid.ID, of func(*access.Actor) (string, []any)) (map[nid.ID]bool, error) {
 	out := make(map[nid.ID]bool, len(ids))
-	condition, args := rule.OfCase(access.From(ctx))
+	condition, args := of(access.From(ctx))
 	if condition == "" {
 		for _, id := range ids {
 			out[id] = true
@@ -75,7 +76,7 @@ type commentsOf struct{}
 // commentOf is what an approver said, for those whose case the handover is.
 func commentOf(ctx context.Context, a *ent.Approval) (*string, error) {
 	found, err := siblings.Load(ctx, a, commentsOf{}, func(ctx context.Context, rows []*ent.Approval) (map[nid.ID]bool, error) {
-		return casesAmong(ctx, idsOf(rows, func(a *ent.Approval) nid.ID { return a.HandoverID }))
+		return casesAmong(ctx, idsOf(rows, func(a *ent.Approval) nid.ID { return a.HandoverID }), rule.OfCase)
 	})
 	if err != nil || !found[a.HandoverID] {
 		return nil, err
@@ -85,8 +86,10 @@ func commentOf(ctx context.Context, a *ent.Approval) (*string, error) {
 
 // progressFor is how far a handover has come, of the transfers that the viewer may see.
 func progressFor(ctx context.Context, h *ent.Handover) (*ent.Handover, error) {
-	theirs, err := theirCase(ctx, h)
-	if err != nil || theirs {
+	whole, err := siblings.Load(ctx, h, casesOf{whole: true}, func(ctx context.Context, rows []*ent.Handover) (map[nid.ID]bool, error) {
+		return casesAmong(ctx, idsOf(rows, handovers.id), rule.WholeCase)
+	})
+	if err != nil || whole[h.ID] {
 		return h, err
 	}
 	all, err := outcomes(ctx, h)

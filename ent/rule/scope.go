@@ -111,17 +111,25 @@ func Visible(a *access.Actor, table string) (condition string, args []any) {
 }
 
 // OfCase is the condition under which the actor may see what is said of a visible row of
-// handovers: its reason, plan, comments and counts. It is for who holds a case permission
-// over the leaver, and for who requested, executes or voted. Empty where all may.
-// Everybody else who sees the row is a successor, or in charge of one.
+// handovers: its reason, plan and comments. It is for who holds a case permission over
+// the leaver, and for who requested, executes or voted. Empty where all may. Everybody
+// else who sees the row is a successor, or in charge of one.
 func OfCase(a *access.Actor) (condition string, args []any) {
 	s := &sight{actor: a}
-	s.self("handovers.requested_by_id")
 	s.self("handovers.executed_by_id")
 	if a.Kind == access.Person {
 		s.or("EXISTS (SELECT 1 FROM approvals AS va WHERE va.corp_id = handovers.corp_id AND va.handover_id = handovers.id AND va.approver_id = ?)", a.ID)
 	}
-	s.member(a.Scope(cases...), "handovers.corp_id", "handovers.leaver_id")
+	return s.wholeCase()
+}
+
+// WholeCase is the condition under which the actor may see every transfer of a row of
+// handovers, and so its counts; empty where all may.
+func WholeCase(a *access.Actor) (condition string, args []any) { return (&sight{actor: a}).wholeCase() }
+
+func (s *sight) wholeCase() (string, []any) {
+	s.self("handovers.requested_by_id")
+	s.member(s.actor.Scope(cases...), "handovers.corp_id", "handovers.leaver_id")
 	return s.condition()
 }
 
