@@ -2732,6 +2732,22 @@ func (c *HistoryGrantClient) QueryTransfer(_m *HistoryGrant) *TransferQuery {
 	return query
 }
 
+// QueryEndedBy queries the ended_by edge of a HistoryGrant.
+func (c *HistoryGrantClient) QueryEndedBy(_m *HistoryGrant) *TransferQuery {
+	query := (&TransferClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(historygrant.Table, historygrant.FieldID, id),
+			sqlgraph.To(transfer.Table, transfer.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, historygrant.EndedByTable, historygrant.EndedByColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
 // Hooks returns the client hooks.
 func (c *HistoryGrantClient) Hooks() []Hook {
 	hooks := c.hooks.HistoryGrant
@@ -3624,6 +3640,22 @@ func (c *ReviewItemClient) QueryMember(_m *ReviewItem) *MemberQuery {
 			sqlgraph.From(reviewitem.Table, reviewitem.FieldID, id),
 			sqlgraph.To(member.Table, member.FieldID),
 			sqlgraph.Edge(sqlgraph.M2O, false, reviewitem.MemberTable, reviewitem.MemberColumn),
+		)
+		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
+		return fromV, nil
+	}
+	return query
+}
+
+// QueryToken queries the token edge of a ReviewItem.
+func (c *ReviewItemClient) QueryToken(_m *ReviewItem) *ServiceTokenQuery {
+	query := (&ServiceTokenClient{config: c.config}).Query()
+	query.path = func(context.Context) (fromV *sql.Selector, _ error) {
+		id := _m.ID
+		step := sqlgraph.NewStep(
+			sqlgraph.From(reviewitem.Table, reviewitem.FieldID, id),
+			sqlgraph.To(servicetoken.Table, servicetoken.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, reviewitem.TokenTable, reviewitem.TokenColumn),
 		)
 		fromV = sqlgraph.Neighbors(_m.driver.Dialect(), step)
 		return fromV, nil

@@ -48,6 +48,8 @@ type HistoryGrant struct {
 	ExpiresAt *time.Time `json:"expires_at,omitempty"`
 	// EndedAt holds the value of the "ended_at" field.
 	EndedAt *time.Time `json:"ended_at,omitempty"`
+	// EndedByID holds the value of the "ended_by_id" field.
+	EndedByID nid.ID `json:"ended_by_id,omitempty"`
 	// Edges holds the relations/edges for other nodes in the graph.
 	// The values are being populated by the HistoryGrantQuery when eager-loading is set.
 	Edges        HistoryGrantEdges `json:"edges"`
@@ -70,9 +72,11 @@ type HistoryGrantEdges struct {
 	Handover *Handover `json:"handover,omitempty"`
 	// Transfer holds the value of the transfer edge.
 	Transfer *Transfer `json:"transfer,omitempty"`
+	// EndedBy holds the value of the ended_by edge.
+	EndedBy *Transfer `json:"ended_by,omitempty"`
 	// loadedTypes holds the information for reporting if a
 	// type was loaded (or requested) in eager-loading or not.
-	loadedTypes [6]bool
+	loadedTypes [7]bool
 }
 
 // SuccessorOrErr returns the Successor value or an error if the edge
@@ -141,12 +145,23 @@ func (e HistoryGrantEdges) TransferOrErr() (*Transfer, error) {
 	return nil, &NotLoadedError{edge: "transfer"}
 }
 
+// EndedByOrErr returns the EndedBy value or an error if the edge
+// was not loaded in eager-loading, or loaded but was not found.
+func (e HistoryGrantEdges) EndedByOrErr() (*Transfer, error) {
+	if e.EndedBy != nil {
+		return e.EndedBy, nil
+	} else if e.loadedTypes[6] {
+		return nil, &NotFoundError{label: transfer.Label}
+	}
+	return nil, &NotLoadedError{edge: "ended_by"}
+}
+
 // scanValues returns the types for scanning values from sql.Rows.
 func (*HistoryGrant) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
-		case historygrant.FieldID, historygrant.FieldCorpID, historygrant.FieldSuccessorID, historygrant.FieldLeaverID, historygrant.FieldContactID, historygrant.FieldGroupID, historygrant.FieldHandoverID, historygrant.FieldTransferID:
+		case historygrant.FieldID, historygrant.FieldCorpID, historygrant.FieldSuccessorID, historygrant.FieldLeaverID, historygrant.FieldContactID, historygrant.FieldGroupID, historygrant.FieldHandoverID, historygrant.FieldTransferID, historygrant.FieldEndedByID:
 			values[i] = new(nid.ID)
 		case historygrant.FieldCreatedAt, historygrant.FieldFromAt, historygrant.FieldUntilAt, historygrant.FieldExpiresAt, historygrant.FieldEndedAt:
 			values[i] = new(sql.NullTime)
@@ -247,6 +262,12 @@ func (_m *HistoryGrant) assignValues(columns []string, values []any) error {
 				_m.EndedAt = new(time.Time)
 				*_m.EndedAt = value.Time
 			}
+		case historygrant.FieldEndedByID:
+			if value, ok := values[i].(*nid.ID); !ok {
+				return fmt.Errorf("unexpected type %T for field ended_by_id", values[i])
+			} else if value != nil {
+				_m.EndedByID = *value
+			}
 		default:
 			_m.selectValues.Set(columns[i], values[i])
 		}
@@ -288,6 +309,11 @@ func (_m *HistoryGrant) QueryHandover() *HandoverQuery {
 // QueryTransfer queries the "transfer" edge of the HistoryGrant entity.
 func (_m *HistoryGrant) QueryTransfer() *TransferQuery {
 	return NewHistoryGrantClient(_m.config).QueryTransfer(_m)
+}
+
+// QueryEndedBy queries the "ended_by" edge of the HistoryGrant entity.
+func (_m *HistoryGrant) QueryEndedBy() *TransferQuery {
+	return NewHistoryGrantClient(_m.config).QueryEndedBy(_m)
 }
 
 // Update returns a builder for updating this HistoryGrant.
@@ -356,6 +382,9 @@ func (_m *HistoryGrant) String() string {
 		builder.WriteString("ended_at=")
 		builder.WriteString(v.Format(time.ANSIC))
 	}
+	builder.WriteString(", ")
+	builder.WriteString("ended_by_id=")
+	builder.WriteString(fmt.Sprintf("%v", _m.EndedByID))
 	builder.WriteByte(')')
 	return builder.String()
 }

@@ -154,6 +154,20 @@ func (_c *HistoryGrantCreate) SetNillableEndedAt(v *time.Time) *HistoryGrantCrea
 	return _c
 }
 
+// SetEndedByID sets the "ended_by_id" field.
+func (_c *HistoryGrantCreate) SetEndedByID(v nid.ID) *HistoryGrantCreate {
+	_c.mutation.SetEndedByID(v)
+	return _c
+}
+
+// SetNillableEndedByID sets the "ended_by_id" field if the given value is not nil.
+func (_c *HistoryGrantCreate) SetNillableEndedByID(v *nid.ID) *HistoryGrantCreate {
+	if v != nil {
+		_c.SetEndedByID(*v)
+	}
+	return _c
+}
+
 // SetID sets the "id" field.
 func (_c *HistoryGrantCreate) SetID(v nid.ID) *HistoryGrantCreate {
 	_c.mutation.SetID(v)
@@ -196,6 +210,11 @@ func (_c *HistoryGrantCreate) SetHandover(v *Handover) *HistoryGrantCreate {
 // SetTransfer sets the "transfer" edge to the Transfer entity.
 func (_c *HistoryGrantCreate) SetTransfer(v *Transfer) *HistoryGrantCreate {
 	return _c.SetTransferID(v.ID)
+}
+
+// SetEndedBy sets the "ended_by" edge to the Transfer entity.
+func (_c *HistoryGrantCreate) SetEndedBy(v *Transfer) *HistoryGrantCreate {
+	return _c.SetEndedByID(v.ID)
 }
 
 // Mutation returns the HistoryGrantMutation object of the builder.
@@ -443,6 +462,23 @@ func (_c *HistoryGrantCreate) createSpec() (*HistoryGrant, *sqlgraph.CreateSpec)
 			edge.Target.Nodes = append(edge.Target.Nodes, k)
 		}
 		_node.TransferID = nodes[0]
+		_spec.Edges = append(_spec.Edges, edge)
+	}
+	if nodes := _c.mutation.EndedByIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   historygrant.EndedByTable,
+			Columns: []string{historygrant.EndedByColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(transfer.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_node.EndedByID = nodes[0]
 		_spec.Edges = append(_spec.Edges, edge)
 	}
 	return _node, _spec

@@ -35,6 +35,7 @@ type HistoryGrantQuery struct {
 	withGroup     *GroupQuery
 	withHandover  *HandoverQuery
 	withTransfer  *TransferQuery
+	withEndedBy   *TransferQuery
 	modifiers     []func(*sql.Selector)
 	// intermediate query (i.e. traversal path).
 	sql  *sql.Selector
@@ -197,6 +198,28 @@ func (_q *HistoryGrantQuery) QueryTransfer() *TransferQuery {
 			sqlgraph.From(historygrant.Table, historygrant.FieldID, selector),
 			sqlgraph.To(transfer.Table, transfer.FieldID),
 			sqlgraph.Edge(sqlgraph.M2O, false, historygrant.TransferTable, historygrant.TransferColumn),
+		)
+		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
+		return fromU, nil
+	}
+	return query
+}
+
+// QueryEndedBy chains the current query on the "ended_by" edge.
+func (_q *HistoryGrantQuery) QueryEndedBy() *TransferQuery {
+	query := (&TransferClient{config: _q.config}).Query()
+	query.path = func(ctx context.Context) (fromU *sql.Selector, err error) {
+		if err := _q.prepareQuery(ctx); err != nil {
+			return nil, err
+		}
+		selector := _q.sqlQuery(ctx)
+		if err := selector.Err(); err != nil {
+			return nil, err
+		}
+		step := sqlgraph.NewStep(
+			sqlgraph.From(historygrant.Table, historygrant.FieldID, selector),
+			sqlgraph.To(transfer.Table, transfer.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, historygrant.EndedByTable, historygrant.EndedByColumn),
 		)
 		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
 		return fromU, nil
@@ -402,6 +425,7 @@ func (_q *HistoryGrantQuery) Clone() *HistoryGrantQuery {
 		withGroup:     _q.withGroup.Clone(),
 		withHandover:  _q.withHandover.Clone(),
 		withTransfer:  _q.withTransfer.Clone(),
+		withEndedBy:   _q.withEndedBy.Clone(),
 		// clone intermediate query.
 		sql:  _q.sql.Clone(),
 		path: _q.path,
@@ -471,6 +495,17 @@ func (_q *HistoryGrantQuery) WithTransfer(opts ...func(*TransferQuery)) *History
 		opt(query)
 	}
 	_q.withTransfer = query
+	return _q
+}
+
+// WithEndedBy tells the query-builder to eager-load the nodes that are connected to
+// the "ended_by" edge. The optional arguments are used to configure the query builder of the edge.
+func (_q *HistoryGrantQuery) WithEndedBy(opts ...func(*TransferQuery)) *HistoryGrantQuery {
+	query := (&TransferClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	_q.withEndedBy = query
 	return _q
 }
 
@@ -552,13 +587,14 @@ func (_q *HistoryGrantQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]
 	var (
 		nodes       = []*HistoryGrant{}
 		_spec       = _q.querySpec()
-		loadedTypes = [6]bool{
+		loadedTypes = [7]bool{
 			_q.withSuccessor != nil,
 			_q.withLeaver != nil,
 			_q.withContact != nil,
 			_q.withGroup != nil,
 			_q.withHandover != nil,
 			_q.withTransfer != nil,
+			_q.withEndedBy != nil,
 		}
 	)
 	_spec.ScanValues = func(columns []string) ([]any, error) {
@@ -615,6 +651,12 @@ func (_q *HistoryGrantQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]
 	if query := _q.withTransfer; query != nil {
 		if err := _q.loadTransfer(ctx, query, nodes, nil,
 			func(n *HistoryGrant, e *Transfer) { n.Edges.Transfer = e }); err != nil {
+			return nil, err
+		}
+	}
+	if query := _q.withEndedBy; query != nil {
+		if err := _q.loadEndedBy(ctx, query, nodes, nil,
+			func(n *HistoryGrant, e *Transfer) { n.Edges.EndedBy = e }); err != nil {
 			return nil, err
 		}
 	}
@@ -795,6 +837,35 @@ func (_q *HistoryGrantQuery) loadTransfer(ctx context.Context, query *TransferQu
 	}
 	return nil
 }
+func (_q *HistoryGrantQuery) loadEndedBy(ctx context.Context, query *TransferQuery, nodes []*HistoryGrant, init func(*HistoryGrant), assign func(*HistoryGrant, *Transfer)) error {
+	ids := make([]nid.ID, 0, len(nodes))
+	nodeids := make(map[nid.ID][]*HistoryGrant)
+	for i := range nodes {
+		fk := nodes[i].EndedByID
+		if _, ok := nodeids[fk]; !ok {
+			ids = append(ids, fk)
+		}
+		nodeids[fk] = append(nodeids[fk], nodes[i])
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	query.Where(transfer.IDIn(ids...))
+	neighbors, err := query.All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range neighbors {
+		nodes, ok := nodeids[n.ID]
+		if !ok {
+			return fmt.Errorf(`unexpected foreign-key "ended_by_id" returned %v`, n.ID)
+		}
+		for i := range nodes {
+			assign(nodes[i], n)
+		}
+	}
+	return nil
+}
 
 func (_q *HistoryGrantQuery) sqlCount(ctx context.Context) (int, error) {
 	_spec := _q.querySpec()
@@ -841,6 +912,9 @@ func (_q *HistoryGrantQuery) querySpec() *sqlgraph.QuerySpec {
 		}
 		if _q.withTransfer != nil {
 			_spec.Node.AddColumnOnce(historygrant.FieldTransferID)
+		}
+		if _q.withEndedBy != nil {
+			_spec.Node.AddColumnOnce(historygrant.FieldEndedByID)
 		}
 	}
 	if ps := _q.predicates; len(ps) > 0 {

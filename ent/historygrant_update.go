@@ -210,6 +210,26 @@ func (_u *HistoryGrantUpdate) ClearEndedAt() *HistoryGrantUpdate {
 	return _u
 }
 
+// SetEndedByID sets the "ended_by_id" field.
+func (_u *HistoryGrantUpdate) SetEndedByID(v nid.ID) *HistoryGrantUpdate {
+	_u.mutation.SetEndedByID(v)
+	return _u
+}
+
+// SetNillableEndedByID sets the "ended_by_id" field if the given value is not nil.
+func (_u *HistoryGrantUpdate) SetNillableEndedByID(v *nid.ID) *HistoryGrantUpdate {
+	if v != nil {
+		_u.SetEndedByID(*v)
+	}
+	return _u
+}
+
+// ClearEndedByID clears the value of the "ended_by_id" field.
+func (_u *HistoryGrantUpdate) ClearEndedByID() *HistoryGrantUpdate {
+	_u.mutation.ClearEndedByID()
+	return _u
+}
+
 // SetSuccessor sets the "successor" edge to the Member entity.
 func (_u *HistoryGrantUpdate) SetSuccessor(v *Member) *HistoryGrantUpdate {
 	return _u.SetSuccessorID(v.ID)
@@ -238,6 +258,11 @@ func (_u *HistoryGrantUpdate) SetHandover(v *Handover) *HistoryGrantUpdate {
 // SetTransfer sets the "transfer" edge to the Transfer entity.
 func (_u *HistoryGrantUpdate) SetTransfer(v *Transfer) *HistoryGrantUpdate {
 	return _u.SetTransferID(v.ID)
+}
+
+// SetEndedBy sets the "ended_by" edge to the Transfer entity.
+func (_u *HistoryGrantUpdate) SetEndedBy(v *Transfer) *HistoryGrantUpdate {
+	return _u.SetEndedByID(v.ID)
 }
 
 // Mutation returns the HistoryGrantMutation object of the builder.
@@ -278,6 +303,12 @@ func (_u *HistoryGrantUpdate) ClearHandover() *HistoryGrantUpdate {
 // ClearTransfer clears the "transfer" edge to the Transfer entity.
 func (_u *HistoryGrantUpdate) ClearTransfer() *HistoryGrantUpdate {
 	_u.mutation.ClearTransfer()
+	return _u
+}
+
+// ClearEndedBy clears the "ended_by" edge to the Transfer entity.
+func (_u *HistoryGrantUpdate) ClearEndedBy() *HistoryGrantUpdate {
+	_u.mutation.ClearEndedBy()
 	return _u
 }
 
@@ -535,6 +566,35 @@ func (_u *HistoryGrantUpdate) sqlSave(ctx context.Context) (_node int, err error
 		}
 		_spec.Edges.Add = append(_spec.Edges.Add, edge)
 	}
+	if _u.mutation.EndedByCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   historygrant.EndedByTable,
+			Columns: []string{historygrant.EndedByColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(transfer.FieldID, field.TypeUUID),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.EndedByIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   historygrant.EndedByTable,
+			Columns: []string{historygrant.EndedByColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(transfer.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
 	if _node, err = sqlgraph.UpdateNodes(ctx, _u.driver, _spec); err != nil {
 		if _, ok := err.(*sqlgraph.NotFoundError); ok {
 			err = &NotFoundError{historygrant.Label}
@@ -731,6 +791,26 @@ func (_u *HistoryGrantUpdateOne) ClearEndedAt() *HistoryGrantUpdateOne {
 	return _u
 }
 
+// SetEndedByID sets the "ended_by_id" field.
+func (_u *HistoryGrantUpdateOne) SetEndedByID(v nid.ID) *HistoryGrantUpdateOne {
+	_u.mutation.SetEndedByID(v)
+	return _u
+}
+
+// SetNillableEndedByID sets the "ended_by_id" field if the given value is not nil.
+func (_u *HistoryGrantUpdateOne) SetNillableEndedByID(v *nid.ID) *HistoryGrantUpdateOne {
+	if v != nil {
+		_u.SetEndedByID(*v)
+	}
+	return _u
+}
+
+// ClearEndedByID clears the value of the "ended_by_id" field.
+func (_u *HistoryGrantUpdateOne) ClearEndedByID() *HistoryGrantUpdateOne {
+	_u.mutation.ClearEndedByID()
+	return _u
+}
+
 // SetSuccessor sets the "successor" edge to the Member entity.
 func (_u *HistoryGrantUpdateOne) SetSuccessor(v *Member) *HistoryGrantUpdateOne {
 	return _u.SetSuccessorID(v.ID)
@@ -759,6 +839,11 @@ func (_u *HistoryGrantUpdateOne) SetHandover(v *Handover) *HistoryGrantUpdateOne
 // SetTransfer sets the "transfer" edge to the Transfer entity.
 func (_u *HistoryGrantUpdateOne) SetTransfer(v *Transfer) *HistoryGrantUpdateOne {
 	return _u.SetTransferID(v.ID)
+}
+
+// SetEndedBy sets the "ended_by" edge to the Transfer entity.
+func (_u *HistoryGrantUpdateOne) SetEndedBy(v *Transfer) *HistoryGrantUpdateOne {
+	return _u.SetEndedByID(v.ID)
 }
 
 // Mutation returns the HistoryGrantMutation object of the builder.
@@ -799,6 +884,12 @@ func (_u *HistoryGrantUpdateOne) ClearHandover() *HistoryGrantUpdateOne {
 // ClearTransfer clears the "transfer" edge to the Transfer entity.
 func (_u *HistoryGrantUpdateOne) ClearTransfer() *HistoryGrantUpdateOne {
 	_u.mutation.ClearTransfer()
+	return _u
+}
+
+// ClearEndedBy clears the "ended_by" edge to the Transfer entity.
+func (_u *HistoryGrantUpdateOne) ClearEndedBy() *HistoryGrantUpdateOne {
+	_u.mutation.ClearEndedBy()
 	return _u
 }
 
@@ -1076,6 +1167,35 @@ func (_u *HistoryGrantUpdateOne) sqlSave(ctx context.Context) (_node *HistoryGra
 			Inverse: false,
 			Table:   historygrant.TransferTable,
 			Columns: []string{historygrant.TransferColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(transfer.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_spec.Edges.Add = append(_spec.Edges.Add, edge)
+	}
+	if _u.mutation.EndedByCleared() {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   historygrant.EndedByTable,
+			Columns: []string{historygrant.EndedByColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(transfer.FieldID, field.TypeUUID),
+			},
+		}
+		_spec.Edges.Clear = append(_spec.Edges.Clear, edge)
+	}
+	if nodes := _u.mutation.EndedByIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   historygrant.EndedByTable,
+			Columns: []string{historygrant.EndedByColumn},
 			Bidi:    false,
 			Target: &sqlgraph.EdgeTarget{
 				IDSpec: sqlgraph.NewFieldSpec(transfer.FieldID, field.TypeUUID),

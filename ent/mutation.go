@@ -17083,6 +17083,8 @@ type HistoryGrantMutation struct {
 	clearedhandover  bool
 	transfer         *nid.ID
 	clearedtransfer  bool
+	ended_by         *nid.ID
+	clearedended_by  bool
 	done             bool
 	oldValue         func(context.Context) (*HistoryGrant, error)
 	predicates       []predicate.HistoryGrant
@@ -17702,6 +17704,55 @@ func (m *HistoryGrantMutation) ResetEndedAt() {
 	delete(m.clearedFields, historygrant.FieldEndedAt)
 }
 
+// SetEndedByID sets the "ended_by_id" field.
+func (m *HistoryGrantMutation) SetEndedByID(n nid.ID) {
+	m.ended_by = &n
+}
+
+// EndedByID returns the value of the "ended_by_id" field in the mutation.
+func (m *HistoryGrantMutation) EndedByID() (r nid.ID, exists bool) {
+	v := m.ended_by
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldEndedByID returns the old "ended_by_id" field's value of the HistoryGrant entity.
+// If the HistoryGrant object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *HistoryGrantMutation) OldEndedByID(ctx context.Context) (v nid.ID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldEndedByID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldEndedByID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldEndedByID: %w", err)
+	}
+	return oldValue.EndedByID, nil
+}
+
+// ClearEndedByID clears the value of the "ended_by_id" field.
+func (m *HistoryGrantMutation) ClearEndedByID() {
+	m.ended_by = nil
+	m.clearedFields[historygrant.FieldEndedByID] = struct{}{}
+}
+
+// EndedByIDCleared returns if the "ended_by_id" field was cleared in this mutation.
+func (m *HistoryGrantMutation) EndedByIDCleared() bool {
+	_, ok := m.clearedFields[historygrant.FieldEndedByID]
+	return ok
+}
+
+// ResetEndedByID resets all changes to the "ended_by_id" field.
+func (m *HistoryGrantMutation) ResetEndedByID() {
+	m.ended_by = nil
+	delete(m.clearedFields, historygrant.FieldEndedByID)
+}
+
 // ClearSuccessor clears the "successor" edge to the Member entity.
 func (m *HistoryGrantMutation) ClearSuccessor() {
 	m.clearedsuccessor = true
@@ -17864,6 +17915,33 @@ func (m *HistoryGrantMutation) ResetTransfer() {
 	m.clearedtransfer = false
 }
 
+// ClearEndedBy clears the "ended_by" edge to the Transfer entity.
+func (m *HistoryGrantMutation) ClearEndedBy() {
+	m.clearedended_by = true
+	m.clearedFields[historygrant.FieldEndedByID] = struct{}{}
+}
+
+// EndedByCleared reports if the "ended_by" edge to the Transfer entity was cleared.
+func (m *HistoryGrantMutation) EndedByCleared() bool {
+	return m.EndedByIDCleared() || m.clearedended_by
+}
+
+// EndedByIDs returns the "ended_by" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// EndedByID instead. It exists only for internal usage by the builders.
+func (m *HistoryGrantMutation) EndedByIDs() (ids []nid.ID) {
+	if id := m.ended_by; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetEndedBy resets all changes to the "ended_by" edge.
+func (m *HistoryGrantMutation) ResetEndedBy() {
+	m.ended_by = nil
+	m.clearedended_by = false
+}
+
 // Where appends a list predicates to the HistoryGrantMutation builder.
 func (m *HistoryGrantMutation) Where(ps ...predicate.HistoryGrant) {
 	m.predicates = append(m.predicates, ps...)
@@ -17898,7 +17976,7 @@ func (m *HistoryGrantMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *HistoryGrantMutation) Fields() []string {
-	fields := make([]string, 0, 12)
+	fields := make([]string, 0, 13)
 	if m.corp_id != nil {
 		fields = append(fields, historygrant.FieldCorpID)
 	}
@@ -17935,6 +18013,9 @@ func (m *HistoryGrantMutation) Fields() []string {
 	if m.ended_at != nil {
 		fields = append(fields, historygrant.FieldEndedAt)
 	}
+	if m.ended_by != nil {
+		fields = append(fields, historygrant.FieldEndedByID)
+	}
 	return fields
 }
 
@@ -17967,6 +18048,8 @@ func (m *HistoryGrantMutation) Field(name string) (ent.Value, bool) {
 		return m.ExpiresAt()
 	case historygrant.FieldEndedAt:
 		return m.EndedAt()
+	case historygrant.FieldEndedByID:
+		return m.EndedByID()
 	}
 	return nil, false
 }
@@ -18000,6 +18083,8 @@ func (m *HistoryGrantMutation) OldField(ctx context.Context, name string) (ent.V
 		return m.OldExpiresAt(ctx)
 	case historygrant.FieldEndedAt:
 		return m.OldEndedAt(ctx)
+	case historygrant.FieldEndedByID:
+		return m.OldEndedByID(ctx)
 	}
 	return nil, fmt.Errorf("unknown HistoryGrant field %s", name)
 }
@@ -18093,6 +18178,13 @@ func (m *HistoryGrantMutation) SetField(name string, value ent.Value) error {
 		}
 		m.SetEndedAt(v)
 		return nil
+	case historygrant.FieldEndedByID:
+		v, ok := value.(nid.ID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetEndedByID(v)
+		return nil
 	}
 	return fmt.Errorf("unknown HistoryGrant field %s", name)
 }
@@ -18141,6 +18233,9 @@ func (m *HistoryGrantMutation) ClearedFields() []string {
 	if m.FieldCleared(historygrant.FieldEndedAt) {
 		fields = append(fields, historygrant.FieldEndedAt)
 	}
+	if m.FieldCleared(historygrant.FieldEndedByID) {
+		fields = append(fields, historygrant.FieldEndedByID)
+	}
 	return fields
 }
 
@@ -18172,6 +18267,9 @@ func (m *HistoryGrantMutation) ClearField(name string) error {
 		return nil
 	case historygrant.FieldEndedAt:
 		m.ClearEndedAt()
+		return nil
+	case historygrant.FieldEndedByID:
+		m.ClearEndedByID()
 		return nil
 	}
 	return fmt.Errorf("unknown HistoryGrant nullable field %s", name)
@@ -18217,13 +18315,16 @@ func (m *HistoryGrantMutation) ResetField(name string) error {
 	case historygrant.FieldEndedAt:
 		m.ResetEndedAt()
 		return nil
+	case historygrant.FieldEndedByID:
+		m.ResetEndedByID()
+		return nil
 	}
 	return fmt.Errorf("unknown HistoryGrant field %s", name)
 }
 
 // AddedEdges returns all edge names that were set/added in this mutation.
 func (m *HistoryGrantMutation) AddedEdges() []string {
-	edges := make([]string, 0, 6)
+	edges := make([]string, 0, 7)
 	if m.successor != nil {
 		edges = append(edges, historygrant.EdgeSuccessor)
 	}
@@ -18241,6 +18342,9 @@ func (m *HistoryGrantMutation) AddedEdges() []string {
 	}
 	if m.transfer != nil {
 		edges = append(edges, historygrant.EdgeTransfer)
+	}
+	if m.ended_by != nil {
+		edges = append(edges, historygrant.EdgeEndedBy)
 	}
 	return edges
 }
@@ -18273,13 +18377,17 @@ func (m *HistoryGrantMutation) AddedIDs(name string) []ent.Value {
 		if id := m.transfer; id != nil {
 			return []ent.Value{*id}
 		}
+	case historygrant.EdgeEndedBy:
+		if id := m.ended_by; id != nil {
+			return []ent.Value{*id}
+		}
 	}
 	return nil
 }
 
 // RemovedEdges returns all edge names that were removed in this mutation.
 func (m *HistoryGrantMutation) RemovedEdges() []string {
-	edges := make([]string, 0, 6)
+	edges := make([]string, 0, 7)
 	return edges
 }
 
@@ -18291,7 +18399,7 @@ func (m *HistoryGrantMutation) RemovedIDs(name string) []ent.Value {
 
 // ClearedEdges returns all edge names that were cleared in this mutation.
 func (m *HistoryGrantMutation) ClearedEdges() []string {
-	edges := make([]string, 0, 6)
+	edges := make([]string, 0, 7)
 	if m.clearedsuccessor {
 		edges = append(edges, historygrant.EdgeSuccessor)
 	}
@@ -18309,6 +18417,9 @@ func (m *HistoryGrantMutation) ClearedEdges() []string {
 	}
 	if m.clearedtransfer {
 		edges = append(edges, historygrant.EdgeTransfer)
+	}
+	if m.clearedended_by {
+		edges = append(edges, historygrant.EdgeEndedBy)
 	}
 	return edges
 }
@@ -18329,6 +18440,8 @@ func (m *HistoryGrantMutation) EdgeCleared(name string) bool {
 		return m.clearedhandover
 	case historygrant.EdgeTransfer:
 		return m.clearedtransfer
+	case historygrant.EdgeEndedBy:
+		return m.clearedended_by
 	}
 	return false
 }
@@ -18355,6 +18468,9 @@ func (m *HistoryGrantMutation) ClearEdge(name string) error {
 	case historygrant.EdgeTransfer:
 		m.ClearTransfer()
 		return nil
+	case historygrant.EdgeEndedBy:
+		m.ClearEndedBy()
+		return nil
 	}
 	return fmt.Errorf("unknown HistoryGrant unique edge %s", name)
 }
@@ -18380,6 +18496,9 @@ func (m *HistoryGrantMutation) ResetEdge(name string) error {
 		return nil
 	case historygrant.EdgeTransfer:
 		m.ResetTransfer()
+		return nil
+	case historygrant.EdgeEndedBy:
+		m.ResetEndedBy()
 		return nil
 	}
 	return fmt.Errorf("unknown HistoryGrant edge %s", name)
@@ -23911,6 +24030,8 @@ type ReviewItemMutation struct {
 	clearedgrant      bool
 	member            *nid.ID
 	clearedmember     bool
+	token             *nid.ID
+	clearedtoken      bool
 	decided_by        *nid.ID
 	cleareddecided_by bool
 	done              bool
@@ -24161,9 +24282,22 @@ func (m *ReviewItemMutation) OldGrantID(ctx context.Context) (v nid.ID, err erro
 	return oldValue.GrantID, nil
 }
 
+// ClearGrantID clears the value of the "grant_id" field.
+func (m *ReviewItemMutation) ClearGrantID() {
+	m.grant = nil
+	m.clearedFields[reviewitem.FieldGrantID] = struct{}{}
+}
+
+// GrantIDCleared returns if the "grant_id" field was cleared in this mutation.
+func (m *ReviewItemMutation) GrantIDCleared() bool {
+	_, ok := m.clearedFields[reviewitem.FieldGrantID]
+	return ok
+}
+
 // ResetGrantID resets all changes to the "grant_id" field.
 func (m *ReviewItemMutation) ResetGrantID() {
 	m.grant = nil
+	delete(m.clearedFields, reviewitem.FieldGrantID)
 }
 
 // SetMemberID sets the "member_id" field.
@@ -24197,9 +24331,71 @@ func (m *ReviewItemMutation) OldMemberID(ctx context.Context) (v nid.ID, err err
 	return oldValue.MemberID, nil
 }
 
+// ClearMemberID clears the value of the "member_id" field.
+func (m *ReviewItemMutation) ClearMemberID() {
+	m.member = nil
+	m.clearedFields[reviewitem.FieldMemberID] = struct{}{}
+}
+
+// MemberIDCleared returns if the "member_id" field was cleared in this mutation.
+func (m *ReviewItemMutation) MemberIDCleared() bool {
+	_, ok := m.clearedFields[reviewitem.FieldMemberID]
+	return ok
+}
+
 // ResetMemberID resets all changes to the "member_id" field.
 func (m *ReviewItemMutation) ResetMemberID() {
 	m.member = nil
+	delete(m.clearedFields, reviewitem.FieldMemberID)
+}
+
+// SetTokenID sets the "token_id" field.
+func (m *ReviewItemMutation) SetTokenID(n nid.ID) {
+	m.token = &n
+}
+
+// TokenID returns the value of the "token_id" field in the mutation.
+func (m *ReviewItemMutation) TokenID() (r nid.ID, exists bool) {
+	v := m.token
+	if v == nil {
+		return
+	}
+	return *v, true
+}
+
+// OldTokenID returns the old "token_id" field's value of the ReviewItem entity.
+// If the ReviewItem object wasn't provided to the builder, the object is fetched from the database.
+// An error is returned if the mutation operation is not UpdateOne, or the database query fails.
+func (m *ReviewItemMutation) OldTokenID(ctx context.Context) (v nid.ID, err error) {
+	if !m.op.Is(OpUpdateOne) {
+		return v, errors.New("OldTokenID is only allowed on UpdateOne operations")
+	}
+	if m.id == nil || m.oldValue == nil {
+		return v, errors.New("OldTokenID requires an ID field in the mutation")
+	}
+	oldValue, err := m.oldValue(ctx)
+	if err != nil {
+		return v, fmt.Errorf("querying old value for OldTokenID: %w", err)
+	}
+	return oldValue.TokenID, nil
+}
+
+// ClearTokenID clears the value of the "token_id" field.
+func (m *ReviewItemMutation) ClearTokenID() {
+	m.token = nil
+	m.clearedFields[reviewitem.FieldTokenID] = struct{}{}
+}
+
+// TokenIDCleared returns if the "token_id" field was cleared in this mutation.
+func (m *ReviewItemMutation) TokenIDCleared() bool {
+	_, ok := m.clearedFields[reviewitem.FieldTokenID]
+	return ok
+}
+
+// ResetTokenID resets all changes to the "token_id" field.
+func (m *ReviewItemMutation) ResetTokenID() {
+	m.token = nil
+	delete(m.clearedFields, reviewitem.FieldTokenID)
 }
 
 // SetRank sets the "rank" field.
@@ -24538,7 +24734,7 @@ func (m *ReviewItemMutation) ClearGrant() {
 
 // GrantCleared reports if the "grant" edge to the Grant entity was cleared.
 func (m *ReviewItemMutation) GrantCleared() bool {
-	return m.clearedgrant
+	return m.GrantIDCleared() || m.clearedgrant
 }
 
 // GrantIDs returns the "grant" edge IDs in the mutation.
@@ -24565,7 +24761,7 @@ func (m *ReviewItemMutation) ClearMember() {
 
 // MemberCleared reports if the "member" edge to the Member entity was cleared.
 func (m *ReviewItemMutation) MemberCleared() bool {
-	return m.clearedmember
+	return m.MemberIDCleared() || m.clearedmember
 }
 
 // MemberIDs returns the "member" edge IDs in the mutation.
@@ -24582,6 +24778,33 @@ func (m *ReviewItemMutation) MemberIDs() (ids []nid.ID) {
 func (m *ReviewItemMutation) ResetMember() {
 	m.member = nil
 	m.clearedmember = false
+}
+
+// ClearToken clears the "token" edge to the ServiceToken entity.
+func (m *ReviewItemMutation) ClearToken() {
+	m.clearedtoken = true
+	m.clearedFields[reviewitem.FieldTokenID] = struct{}{}
+}
+
+// TokenCleared reports if the "token" edge to the ServiceToken entity was cleared.
+func (m *ReviewItemMutation) TokenCleared() bool {
+	return m.TokenIDCleared() || m.clearedtoken
+}
+
+// TokenIDs returns the "token" edge IDs in the mutation.
+// Note that IDs always returns len(IDs) <= 1 for unique edges, and you should use
+// TokenID instead. It exists only for internal usage by the builders.
+func (m *ReviewItemMutation) TokenIDs() (ids []nid.ID) {
+	if id := m.token; id != nil {
+		ids = append(ids, *id)
+	}
+	return
+}
+
+// ResetToken resets all changes to the "token" edge.
+func (m *ReviewItemMutation) ResetToken() {
+	m.token = nil
+	m.clearedtoken = false
 }
 
 // ClearDecidedBy clears the "decided_by" edge to the Member entity.
@@ -24645,7 +24868,7 @@ func (m *ReviewItemMutation) Type() string {
 // order to get all numeric fields that were incremented/decremented, call
 // AddedFields().
 func (m *ReviewItemMutation) Fields() []string {
-	fields := make([]string, 0, 11)
+	fields := make([]string, 0, 12)
 	if m.corp_id != nil {
 		fields = append(fields, reviewitem.FieldCorpID)
 	}
@@ -24660,6 +24883,9 @@ func (m *ReviewItemMutation) Fields() []string {
 	}
 	if m.member != nil {
 		fields = append(fields, reviewitem.FieldMemberID)
+	}
+	if m.token != nil {
+		fields = append(fields, reviewitem.FieldTokenID)
 	}
 	if m.rank != nil {
 		fields = append(fields, reviewitem.FieldRank)
@@ -24697,6 +24923,8 @@ func (m *ReviewItemMutation) Field(name string) (ent.Value, bool) {
 		return m.GrantID()
 	case reviewitem.FieldMemberID:
 		return m.MemberID()
+	case reviewitem.FieldTokenID:
+		return m.TokenID()
 	case reviewitem.FieldRank:
 		return m.Rank()
 	case reviewitem.FieldDecision:
@@ -24728,6 +24956,8 @@ func (m *ReviewItemMutation) OldField(ctx context.Context, name string) (ent.Val
 		return m.OldGrantID(ctx)
 	case reviewitem.FieldMemberID:
 		return m.OldMemberID(ctx)
+	case reviewitem.FieldTokenID:
+		return m.OldTokenID(ctx)
 	case reviewitem.FieldRank:
 		return m.OldRank(ctx)
 	case reviewitem.FieldDecision:
@@ -24783,6 +25013,13 @@ func (m *ReviewItemMutation) SetField(name string, value ent.Value) error {
 			return fmt.Errorf("unexpected type %T for field %s", value, name)
 		}
 		m.SetMemberID(v)
+		return nil
+	case reviewitem.FieldTokenID:
+		v, ok := value.(nid.ID)
+		if !ok {
+			return fmt.Errorf("unexpected type %T for field %s", value, name)
+		}
+		m.SetTokenID(v)
 		return nil
 	case reviewitem.FieldRank:
 		v, ok := value.(int)
@@ -24871,6 +25108,15 @@ func (m *ReviewItemMutation) AddField(name string, value ent.Value) error {
 // mutation.
 func (m *ReviewItemMutation) ClearedFields() []string {
 	var fields []string
+	if m.FieldCleared(reviewitem.FieldGrantID) {
+		fields = append(fields, reviewitem.FieldGrantID)
+	}
+	if m.FieldCleared(reviewitem.FieldMemberID) {
+		fields = append(fields, reviewitem.FieldMemberID)
+	}
+	if m.FieldCleared(reviewitem.FieldTokenID) {
+		fields = append(fields, reviewitem.FieldTokenID)
+	}
 	if m.FieldCleared(reviewitem.FieldDecision) {
 		fields = append(fields, reviewitem.FieldDecision)
 	}
@@ -24900,6 +25146,15 @@ func (m *ReviewItemMutation) FieldCleared(name string) bool {
 // error if the field is not defined in the schema.
 func (m *ReviewItemMutation) ClearField(name string) error {
 	switch name {
+	case reviewitem.FieldGrantID:
+		m.ClearGrantID()
+		return nil
+	case reviewitem.FieldMemberID:
+		m.ClearMemberID()
+		return nil
+	case reviewitem.FieldTokenID:
+		m.ClearTokenID()
+		return nil
 	case reviewitem.FieldDecision:
 		m.ClearDecision()
 		return nil
@@ -24938,6 +25193,9 @@ func (m *ReviewItemMutation) ResetField(name string) error {
 	case reviewitem.FieldMemberID:
 		m.ResetMemberID()
 		return nil
+	case reviewitem.FieldTokenID:
+		m.ResetTokenID()
+		return nil
 	case reviewitem.FieldRank:
 		m.ResetRank()
 		return nil
@@ -24962,7 +25220,7 @@ func (m *ReviewItemMutation) ResetField(name string) error {
 
 // AddedEdges returns all edge names that were set/added in this mutation.
 func (m *ReviewItemMutation) AddedEdges() []string {
-	edges := make([]string, 0, 4)
+	edges := make([]string, 0, 5)
 	if m.review != nil {
 		edges = append(edges, reviewitem.EdgeReview)
 	}
@@ -24971,6 +25229,9 @@ func (m *ReviewItemMutation) AddedEdges() []string {
 	}
 	if m.member != nil {
 		edges = append(edges, reviewitem.EdgeMember)
+	}
+	if m.token != nil {
+		edges = append(edges, reviewitem.EdgeToken)
 	}
 	if m.decided_by != nil {
 		edges = append(edges, reviewitem.EdgeDecidedBy)
@@ -24994,6 +25255,10 @@ func (m *ReviewItemMutation) AddedIDs(name string) []ent.Value {
 		if id := m.member; id != nil {
 			return []ent.Value{*id}
 		}
+	case reviewitem.EdgeToken:
+		if id := m.token; id != nil {
+			return []ent.Value{*id}
+		}
 	case reviewitem.EdgeDecidedBy:
 		if id := m.decided_by; id != nil {
 			return []ent.Value{*id}
@@ -25004,7 +25269,7 @@ func (m *ReviewItemMutation) AddedIDs(name string) []ent.Value {
 
 // RemovedEdges returns all edge names that were removed in this mutation.
 func (m *ReviewItemMutation) RemovedEdges() []string {
-	edges := make([]string, 0, 4)
+	edges := make([]string, 0, 5)
 	return edges
 }
 
@@ -25016,7 +25281,7 @@ func (m *ReviewItemMutation) RemovedIDs(name string) []ent.Value {
 
 // ClearedEdges returns all edge names that were cleared in this mutation.
 func (m *ReviewItemMutation) ClearedEdges() []string {
-	edges := make([]string, 0, 4)
+	edges := make([]string, 0, 5)
 	if m.clearedreview {
 		edges = append(edges, reviewitem.EdgeReview)
 	}
@@ -25025,6 +25290,9 @@ func (m *ReviewItemMutation) ClearedEdges() []string {
 	}
 	if m.clearedmember {
 		edges = append(edges, reviewitem.EdgeMember)
+	}
+	if m.clearedtoken {
+		edges = append(edges, reviewitem.EdgeToken)
 	}
 	if m.cleareddecided_by {
 		edges = append(edges, reviewitem.EdgeDecidedBy)
@@ -25042,6 +25310,8 @@ func (m *ReviewItemMutation) EdgeCleared(name string) bool {
 		return m.clearedgrant
 	case reviewitem.EdgeMember:
 		return m.clearedmember
+	case reviewitem.EdgeToken:
+		return m.clearedtoken
 	case reviewitem.EdgeDecidedBy:
 		return m.cleareddecided_by
 	}
@@ -25060,6 +25330,9 @@ func (m *ReviewItemMutation) ClearEdge(name string) error {
 		return nil
 	case reviewitem.EdgeMember:
 		m.ClearMember()
+		return nil
+	case reviewitem.EdgeToken:
+		m.ClearToken()
 		return nil
 	case reviewitem.EdgeDecidedBy:
 		m.ClearDecidedBy()
@@ -25080,6 +25353,9 @@ func (m *ReviewItemMutation) ResetEdge(name string) error {
 		return nil
 	case reviewitem.EdgeMember:
 		m.ResetMember()
+		return nil
+	case reviewitem.EdgeToken:
+		m.ResetToken()
 		return nil
 	case reviewitem.EdgeDecidedBy:
 		m.ResetDecidedBy()

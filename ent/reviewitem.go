@@ -13,6 +13,7 @@ import (
 	"github.com/openhandover/openhandover/ent/grant"
 	"github.com/openhandover/openhandover/ent/member"
 	"github.com/openhandover/openhandover/ent/reviewitem"
+	"github.com/openhandover/openhandover/ent/servicetoken"
 	"github.com/openhandover/openhandover/internal/nid"
 	"github.com/openhandover/openhandover/internal/siblings"
 )
@@ -30,9 +31,11 @@ type ReviewItem struct {
 	ReviewID nid.ID `json:"review_id,omitempty"`
 	// GrantID holds the value of the "grant_id" field.
 	GrantID nid.ID `json:"grant_id,omitempty"`
-	// Whose grant it is: it says who may see the item.
+	// Whose grant it is: it says who may see the item. A token's item is seen by where the token reaches.
 	MemberID nid.ID `json:"member_id,omitempty"`
-	// 0 where the role is sensitive, 1 otherwise.
+	// TokenID holds the value of the "token_id" field.
+	TokenID nid.ID `json:"token_id,omitempty"`
+	// 0 where the role or token is sensitive, 1 otherwise.
 	Rank int `json:"rank,omitempty"`
 	// Decision holds the value of the "decision" field.
 	Decision *reviewitem.Decision `json:"decision,omitempty"`
@@ -60,11 +63,13 @@ type ReviewItemEdges struct {
 	Grant *Grant `json:"grant,omitempty"`
 	// Member holds the value of the member edge.
 	Member *Member `json:"member,omitempty"`
+	// Token holds the value of the token edge.
+	Token *ServiceToken `json:"token,omitempty"`
 	// DecidedBy holds the value of the decided_by edge.
 	DecidedBy *Member `json:"decided_by,omitempty"`
 	// loadedTypes holds the information for reporting if a
 	// type was loaded (or requested) in eager-loading or not.
-	loadedTypes [4]bool
+	loadedTypes [5]bool
 }
 
 // ReviewOrErr returns the Review value or an error if the edge
@@ -100,12 +105,23 @@ func (e ReviewItemEdges) MemberOrErr() (*Member, error) {
 	return nil, &NotLoadedError{edge: "member"}
 }
 
+// TokenOrErr returns the Token value or an error if the edge
+// was not loaded in eager-loading, or loaded but was not found.
+func (e ReviewItemEdges) TokenOrErr() (*ServiceToken, error) {
+	if e.Token != nil {
+		return e.Token, nil
+	} else if e.loadedTypes[3] {
+		return nil, &NotFoundError{label: servicetoken.Label}
+	}
+	return nil, &NotLoadedError{edge: "token"}
+}
+
 // DecidedByOrErr returns the DecidedBy value or an error if the edge
 // was not loaded in eager-loading, or loaded but was not found.
 func (e ReviewItemEdges) DecidedByOrErr() (*Member, error) {
 	if e.DecidedBy != nil {
 		return e.DecidedBy, nil
-	} else if e.loadedTypes[3] {
+	} else if e.loadedTypes[4] {
 		return nil, &NotFoundError{label: member.Label}
 	}
 	return nil, &NotLoadedError{edge: "decided_by"}
@@ -116,7 +132,7 @@ func (*ReviewItem) scanValues(columns []string) ([]any, error) {
 	values := make([]any, len(columns))
 	for i := range columns {
 		switch columns[i] {
-		case reviewitem.FieldID, reviewitem.FieldCorpID, reviewitem.FieldReviewID, reviewitem.FieldGrantID, reviewitem.FieldMemberID, reviewitem.FieldDecidedByID:
+		case reviewitem.FieldID, reviewitem.FieldCorpID, reviewitem.FieldReviewID, reviewitem.FieldGrantID, reviewitem.FieldMemberID, reviewitem.FieldTokenID, reviewitem.FieldDecidedByID:
 			values[i] = new(nid.ID)
 		case reviewitem.FieldRank:
 			values[i] = new(sql.NullInt64)
@@ -174,6 +190,12 @@ func (_m *ReviewItem) assignValues(columns []string, values []any) error {
 				return fmt.Errorf("unexpected type %T for field member_id", values[i])
 			} else if value != nil {
 				_m.MemberID = *value
+			}
+		case reviewitem.FieldTokenID:
+			if value, ok := values[i].(*nid.ID); !ok {
+				return fmt.Errorf("unexpected type %T for field token_id", values[i])
+			} else if value != nil {
+				_m.TokenID = *value
 			}
 		case reviewitem.FieldRank:
 			if value, ok := values[i].(*sql.NullInt64); !ok {
@@ -243,6 +265,11 @@ func (_m *ReviewItem) QueryMember() *MemberQuery {
 	return NewReviewItemClient(_m.config).QueryMember(_m)
 }
 
+// QueryToken queries the "token" edge of the ReviewItem entity.
+func (_m *ReviewItem) QueryToken() *ServiceTokenQuery {
+	return NewReviewItemClient(_m.config).QueryToken(_m)
+}
+
 // QueryDecidedBy queries the "decided_by" edge of the ReviewItem entity.
 func (_m *ReviewItem) QueryDecidedBy() *MemberQuery {
 	return NewReviewItemClient(_m.config).QueryDecidedBy(_m)
@@ -285,6 +312,9 @@ func (_m *ReviewItem) String() string {
 	builder.WriteString(", ")
 	builder.WriteString("member_id=")
 	builder.WriteString(fmt.Sprintf("%v", _m.MemberID))
+	builder.WriteString(", ")
+	builder.WriteString("token_id=")
+	builder.WriteString(fmt.Sprintf("%v", _m.TokenID))
 	builder.WriteString(", ")
 	builder.WriteString("rank=")
 	builder.WriteString(fmt.Sprintf("%v", _m.Rank))

@@ -14,6 +14,7 @@ import (
 	"github.com/openhandover/openhandover/ent/grant"
 	"github.com/openhandover/openhandover/ent/member"
 	"github.com/openhandover/openhandover/ent/reviewitem"
+	"github.com/openhandover/openhandover/ent/servicetoken"
 	"github.com/openhandover/openhandover/internal/nid"
 )
 
@@ -56,9 +57,39 @@ func (_c *ReviewItemCreate) SetGrantID(v nid.ID) *ReviewItemCreate {
 	return _c
 }
 
+// SetNillableGrantID sets the "grant_id" field if the given value is not nil.
+func (_c *ReviewItemCreate) SetNillableGrantID(v *nid.ID) *ReviewItemCreate {
+	if v != nil {
+		_c.SetGrantID(*v)
+	}
+	return _c
+}
+
 // SetMemberID sets the "member_id" field.
 func (_c *ReviewItemCreate) SetMemberID(v nid.ID) *ReviewItemCreate {
 	_c.mutation.SetMemberID(v)
+	return _c
+}
+
+// SetNillableMemberID sets the "member_id" field if the given value is not nil.
+func (_c *ReviewItemCreate) SetNillableMemberID(v *nid.ID) *ReviewItemCreate {
+	if v != nil {
+		_c.SetMemberID(*v)
+	}
+	return _c
+}
+
+// SetTokenID sets the "token_id" field.
+func (_c *ReviewItemCreate) SetTokenID(v nid.ID) *ReviewItemCreate {
+	_c.mutation.SetTokenID(v)
+	return _c
+}
+
+// SetNillableTokenID sets the "token_id" field if the given value is not nil.
+func (_c *ReviewItemCreate) SetNillableTokenID(v *nid.ID) *ReviewItemCreate {
+	if v != nil {
+		_c.SetTokenID(*v)
+	}
 	return _c
 }
 
@@ -167,6 +198,11 @@ func (_c *ReviewItemCreate) SetMember(v *Member) *ReviewItemCreate {
 	return _c.SetMemberID(v.ID)
 }
 
+// SetToken sets the "token" edge to the ServiceToken entity.
+func (_c *ReviewItemCreate) SetToken(v *ServiceToken) *ReviewItemCreate {
+	return _c.SetTokenID(v.ID)
+}
+
 // SetDecidedBy sets the "decided_by" edge to the Member entity.
 func (_c *ReviewItemCreate) SetDecidedBy(v *Member) *ReviewItemCreate {
 	return _c.SetDecidedByID(v.ID)
@@ -237,12 +273,6 @@ func (_c *ReviewItemCreate) check() error {
 	if _, ok := _c.mutation.ReviewID(); !ok {
 		return &ValidationError{Name: "review_id", err: errors.New(`ent: missing required field "ReviewItem.review_id"`)}
 	}
-	if _, ok := _c.mutation.GrantID(); !ok {
-		return &ValidationError{Name: "grant_id", err: errors.New(`ent: missing required field "ReviewItem.grant_id"`)}
-	}
-	if _, ok := _c.mutation.MemberID(); !ok {
-		return &ValidationError{Name: "member_id", err: errors.New(`ent: missing required field "ReviewItem.member_id"`)}
-	}
 	if _, ok := _c.mutation.Rank(); !ok {
 		return &ValidationError{Name: "rank", err: errors.New(`ent: missing required field "ReviewItem.rank"`)}
 	}
@@ -253,12 +283,6 @@ func (_c *ReviewItemCreate) check() error {
 	}
 	if len(_c.mutation.ReviewIDs()) == 0 {
 		return &ValidationError{Name: "review", err: errors.New(`ent: missing required edge "ReviewItem.review"`)}
-	}
-	if len(_c.mutation.GrantIDs()) == 0 {
-		return &ValidationError{Name: "grant", err: errors.New(`ent: missing required edge "ReviewItem.grant"`)}
-	}
-	if len(_c.mutation.MemberIDs()) == 0 {
-		return &ValidationError{Name: "member", err: errors.New(`ent: missing required edge "ReviewItem.member"`)}
 	}
 	return nil
 }
@@ -372,6 +396,23 @@ func (_c *ReviewItemCreate) createSpec() (*ReviewItem, *sqlgraph.CreateSpec) {
 			edge.Target.Nodes = append(edge.Target.Nodes, k)
 		}
 		_node.MemberID = nodes[0]
+		_spec.Edges = append(_spec.Edges, edge)
+	}
+	if nodes := _c.mutation.TokenIDs(); len(nodes) > 0 {
+		edge := &sqlgraph.EdgeSpec{
+			Rel:     sqlgraph.M2O,
+			Inverse: false,
+			Table:   reviewitem.TokenTable,
+			Columns: []string{reviewitem.TokenColumn},
+			Bidi:    false,
+			Target: &sqlgraph.EdgeTarget{
+				IDSpec: sqlgraph.NewFieldSpec(servicetoken.FieldID, field.TypeUUID),
+			},
+		}
+		for _, k := range nodes {
+			edge.Target.Nodes = append(edge.Target.Nodes, k)
+		}
+		_node.TokenID = nodes[0]
 		_spec.Edges = append(_spec.Edges, edge)
 	}
 	if nodes := _c.mutation.DecidedByIDs(); len(nodes) > 0 {

@@ -17,6 +17,7 @@ import (
 	"github.com/openhandover/openhandover/ent/member"
 	"github.com/openhandover/openhandover/ent/predicate"
 	"github.com/openhandover/openhandover/ent/reviewitem"
+	"github.com/openhandover/openhandover/ent/servicetoken"
 	"github.com/openhandover/openhandover/internal/nid"
 )
 
@@ -30,6 +31,7 @@ type ReviewItemQuery struct {
 	withReview    *AccessReviewQuery
 	withGrant     *GrantQuery
 	withMember    *MemberQuery
+	withToken     *ServiceTokenQuery
 	withDecidedBy *MemberQuery
 	modifiers     []func(*sql.Selector)
 	// intermediate query (i.e. traversal path).
@@ -127,6 +129,28 @@ func (_q *ReviewItemQuery) QueryMember() *MemberQuery {
 			sqlgraph.From(reviewitem.Table, reviewitem.FieldID, selector),
 			sqlgraph.To(member.Table, member.FieldID),
 			sqlgraph.Edge(sqlgraph.M2O, false, reviewitem.MemberTable, reviewitem.MemberColumn),
+		)
+		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
+		return fromU, nil
+	}
+	return query
+}
+
+// QueryToken chains the current query on the "token" edge.
+func (_q *ReviewItemQuery) QueryToken() *ServiceTokenQuery {
+	query := (&ServiceTokenClient{config: _q.config}).Query()
+	query.path = func(ctx context.Context) (fromU *sql.Selector, err error) {
+		if err := _q.prepareQuery(ctx); err != nil {
+			return nil, err
+		}
+		selector := _q.sqlQuery(ctx)
+		if err := selector.Err(); err != nil {
+			return nil, err
+		}
+		step := sqlgraph.NewStep(
+			sqlgraph.From(reviewitem.Table, reviewitem.FieldID, selector),
+			sqlgraph.To(servicetoken.Table, servicetoken.FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, reviewitem.TokenTable, reviewitem.TokenColumn),
 		)
 		fromU = sqlgraph.SetNeighbors(_q.driver.Dialect(), step)
 		return fromU, nil
@@ -351,6 +375,7 @@ func (_q *ReviewItemQuery) Clone() *ReviewItemQuery {
 		withReview:    _q.withReview.Clone(),
 		withGrant:     _q.withGrant.Clone(),
 		withMember:    _q.withMember.Clone(),
+		withToken:     _q.withToken.Clone(),
 		withDecidedBy: _q.withDecidedBy.Clone(),
 		// clone intermediate query.
 		sql:  _q.sql.Clone(),
@@ -388,6 +413,17 @@ func (_q *ReviewItemQuery) WithMember(opts ...func(*MemberQuery)) *ReviewItemQue
 		opt(query)
 	}
 	_q.withMember = query
+	return _q
+}
+
+// WithToken tells the query-builder to eager-load the nodes that are connected to
+// the "token" edge. The optional arguments are used to configure the query builder of the edge.
+func (_q *ReviewItemQuery) WithToken(opts ...func(*ServiceTokenQuery)) *ReviewItemQuery {
+	query := (&ServiceTokenClient{config: _q.config}).Query()
+	for _, opt := range opts {
+		opt(query)
+	}
+	_q.withToken = query
 	return _q
 }
 
@@ -480,10 +516,11 @@ func (_q *ReviewItemQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*R
 	var (
 		nodes       = []*ReviewItem{}
 		_spec       = _q.querySpec()
-		loadedTypes = [4]bool{
+		loadedTypes = [5]bool{
 			_q.withReview != nil,
 			_q.withGrant != nil,
 			_q.withMember != nil,
+			_q.withToken != nil,
 			_q.withDecidedBy != nil,
 		}
 	)
@@ -523,6 +560,12 @@ func (_q *ReviewItemQuery) sqlAll(ctx context.Context, hooks ...queryHook) ([]*R
 	if query := _q.withMember; query != nil {
 		if err := _q.loadMember(ctx, query, nodes, nil,
 			func(n *ReviewItem, e *Member) { n.Edges.Member = e }); err != nil {
+			return nil, err
+		}
+	}
+	if query := _q.withToken; query != nil {
+		if err := _q.loadToken(ctx, query, nodes, nil,
+			func(n *ReviewItem, e *ServiceToken) { n.Edges.Token = e }); err != nil {
 			return nil, err
 		}
 	}
@@ -622,6 +665,35 @@ func (_q *ReviewItemQuery) loadMember(ctx context.Context, query *MemberQuery, n
 	}
 	return nil
 }
+func (_q *ReviewItemQuery) loadToken(ctx context.Context, query *ServiceTokenQuery, nodes []*ReviewItem, init func(*ReviewItem), assign func(*ReviewItem, *ServiceToken)) error {
+	ids := make([]nid.ID, 0, len(nodes))
+	nodeids := make(map[nid.ID][]*ReviewItem)
+	for i := range nodes {
+		fk := nodes[i].TokenID
+		if _, ok := nodeids[fk]; !ok {
+			ids = append(ids, fk)
+		}
+		nodeids[fk] = append(nodeids[fk], nodes[i])
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	query.Where(servicetoken.IDIn(ids...))
+	neighbors, err := query.All(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range neighbors {
+		nodes, ok := nodeids[n.ID]
+		if !ok {
+			return fmt.Errorf(`unexpected foreign-key "token_id" returned %v`, n.ID)
+		}
+		for i := range nodes {
+			assign(nodes[i], n)
+		}
+	}
+	return nil
+}
 func (_q *ReviewItemQuery) loadDecidedBy(ctx context.Context, query *MemberQuery, nodes []*ReviewItem, init func(*ReviewItem), assign func(*ReviewItem, *Member)) error {
 	ids := make([]nid.ID, 0, len(nodes))
 	nodeids := make(map[nid.ID][]*ReviewItem)
@@ -688,6 +760,9 @@ func (_q *ReviewItemQuery) querySpec() *sqlgraph.QuerySpec {
 		}
 		if _q.withMember != nil {
 			_spec.Node.AddColumnOnce(reviewitem.FieldMemberID)
+		}
+		if _q.withToken != nil {
+			_spec.Node.AddColumnOnce(reviewitem.FieldTokenID)
 		}
 		if _q.withDecidedBy != nil {
 			_spec.Node.AddColumnOnce(reviewitem.FieldDecidedByID)

@@ -183,12 +183,6 @@ func (_u *ReviewItemUpdate) check() error {
 	if _u.mutation.ReviewCleared() && len(_u.mutation.ReviewIDs()) > 0 {
 		return errors.New(`ent: clearing a required unique edge "ReviewItem.review"`)
 	}
-	if _u.mutation.GrantCleared() && len(_u.mutation.GrantIDs()) > 0 {
-		return errors.New(`ent: clearing a required unique edge "ReviewItem.grant"`)
-	}
-	if _u.mutation.MemberCleared() && len(_u.mutation.MemberIDs()) > 0 {
-		return errors.New(`ent: clearing a required unique edge "ReviewItem.member"`)
-	}
 	return nil
 }
 
@@ -442,12 +436,6 @@ func (_u *ReviewItemUpdateOne) check() error {
 	}
 	if _u.mutation.ReviewCleared() && len(_u.mutation.ReviewIDs()) > 0 {
 		return errors.New(`ent: clearing a required unique edge "ReviewItem.review"`)
-	}
-	if _u.mutation.GrantCleared() && len(_u.mutation.GrantIDs()) > 0 {
-		return errors.New(`ent: clearing a required unique edge "ReviewItem.grant"`)
-	}
-	if _u.mutation.MemberCleared() && len(_u.mutation.MemberIDs()) > 0 {
-		return errors.New(`ent: clearing a required unique edge "ReviewItem.member"`)
 	}
 	return nil
 }

@@ -101,6 +101,27 @@ func (r *queryResolver) Grants(ctx context.Context, filter *model.GrantFilter, f
 	return r.listGrants(ctx, filter, span{first: first, after: after, offset: offset})
 }
 
+func (r *queryResolver) ServiceTokens(ctx context.Context, filter *model.ServiceTokenFilter, first *int, after *string, offset *int) (*model.Connection[*ent.ServiceToken], error) {
+	return r.listTokens(ctx, filter, span{first: first, after: after, offset: offset})
+}
+
+func (r *serviceTokenResolver) EffectivePermissions(ctx context.Context, obj *ent.ServiceToken) ([]access.Permission, error) {
+	t, err := effective(ctx, obj)
+	if err != nil {
+		return nil, err
+	}
+	return t.Effective(), nil
+}
+
+func (r *serviceTokenResolver) Reduced(ctx context.Context, obj *ent.ServiceToken) (bool, error) {
+	t, err := effective(ctx, obj)
+	return t != nil && t.Reduced(), err
+}
+
+func (r *serviceTokenResolver) CreatedBy(ctx context.Context, obj *ent.ServiceToken) (*ent.Member, error) {
+	return one(ctx, obj, "createdBy", members, func(t *ent.ServiceToken) nid.ID { return t.CreatedByID })
+}
+
 func (r *serviceTokenResolver) Department(ctx context.Context, obj *ent.ServiceToken) (*ent.Department, error) {
 	return one(ctx, obj, "department", departments, func(t *ent.ServiceToken) nid.ID { return t.DepartmentID })
 }

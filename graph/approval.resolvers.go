@@ -19,6 +19,10 @@ func (r *approvalResolver) Approver(ctx context.Context, obj *ent.Approval) (*en
 	return one(ctx, obj, "approver", members, func(a *ent.Approval) nid.ID { return a.ApproverID })
 }
 
+func (r *approvalResolver) Comment(ctx context.Context, obj *ent.Approval) (*string, error) {
+	return commentOf(ctx, obj)
+}
+
 func (r *mutationResolver) ApproveHandover(ctx context.Context, input model.ApproveHandoverInput) (*model.ApproveHandoverPayload, error) {
 	vote, err := r.Use.Handover.Approve(ctx, input.ID, input.Digest, input.Comment)
 	h, _, err := handoverPayload(ctx, input.ID, err)

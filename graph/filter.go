@@ -165,7 +165,7 @@ func (n *narrow) groups(f *group.Filter) {
 	f.Where(n.db, &n.Where)
 }
 
-func (n *narrow) handovers(f *model.HandoverFilter) {
+func (n *narrow) handovers(ctx context.Context, f *model.HandoverFilter) {
 	if f == nil {
 		return
 	}
@@ -173,7 +173,12 @@ func (n *narrow) handovers(f *model.HandoverFilter) {
 	n.id("handovers.leaver_id", f.LeaverID)
 	n.id("handovers.requested_by_id", f.RequestedByID)
 	if f.SuccessorID != nil {
-		n.And(`EXISTS (SELECT 1 FROM transfers AS ft WHERE ft.corp_id = handovers.corp_id AND ft.handover_id = handovers.id AND ft.to_id = ?)`, *f.SuccessorID)
+		// Of the transfers that the viewer may see: a filter tells no more than the list.
+		condition, args := `transfers.corp_id = handovers.corp_id AND transfers.handover_id = handovers.id AND transfers.to_id = ?`, []any{*f.SuccessorID}
+		if visible, more := rule.Visible(access.From(ctx), "transfers"); visible != "" {
+			condition, args = condition+" AND ("+visible+")", append(args, more...)
+		}
+		n.And("EXISTS (SELECT 1 FROM transfers WHERE "+condition+")", args...)
 	}
 	words(n, "handovers.state", "filter.states", f.States)
 	words(n, "handovers.kind", "filter.kinds", f.Kinds)
@@ -219,6 +224,9 @@ func (n *narrow) entries(f *model.AuditFilter) {
 	n.id("audit_entries.actor_id", f.ActorID)
 	n.id("audit_entries.subject_id", f.SubjectID)
 	n.id("audit_entries.handover_id", f.HandoverID)
+	if f.ChatOf != nil {
+		n.And("audit_entries.subject_id = ? AND audit_entries.action IN (?, ?)", *f.ChatOf, string(access.HistoryRead), string(access.ChatSearch))
+	}
 	words(n, "audit_entries.action", "filter.actions", f.Actions)
 	n.between("audit_entries.at", f.From, f.Until)
 }

@@ -7,6 +7,7 @@ package graph
 
 import (
 	"context"
+	"encoding/json"
 	"slices"
 
 	"github.com/openhandover/openhandover/ent"
@@ -34,6 +35,10 @@ func (r *handoverResolver) History(ctx context.Context, obj *ent.Handover) (*mod
 	return &model.HistoryScope{Mode: obj.HistoryMode, From: obj.HistoryFrom, Until: obj.HistoryUntil, ExpiresAt: obj.HistoryExpiresAt}, nil
 }
 
+func (r *handoverResolver) Reason(ctx context.Context, obj *ent.Handover) (*string, error) {
+	return ofCase(ctx, obj, obj.Reason)
+}
+
 func (r *handoverResolver) RequestedBy(ctx context.Context, obj *ent.Handover) (*ent.Member, error) {
 	return one(ctx, obj, "requestedBy", members, func(h *ent.Handover) nid.ID { return h.RequestedByID })
 }
@@ -50,8 +55,16 @@ func (r *handoverResolver) FormerKeyContacts(ctx context.Context, obj *ent.Hando
 	return formerKeys(ctx, obj)
 }
 
+func (r *handoverResolver) ApprovalReasons(ctx context.Context, obj *ent.Handover) ([]string, error) {
+	return reasonsOf(ctx, obj)
+}
+
+func (r *handoverResolver) Plan(ctx context.Context, obj *ent.Handover) (json.RawMessage, error) {
+	return planOf(ctx, obj)
+}
+
 func (r *handoverResolver) Progress(ctx context.Context, obj *ent.Handover) (*ent.Handover, error) {
-	return obj, nil
+	return progressFor(ctx, obj)
 }
 
 func (r *handoverResolver) Outcomes(ctx context.Context, obj *ent.Handover) ([]*model.TransferOutcome, error) {
@@ -69,7 +82,7 @@ func (r *handoverResolver) ExecutedBy(ctx context.Context, obj *ent.Handover) (*
 }
 
 func (r *handoverResolver) HoldReason(ctx context.Context, obj *ent.Handover) (*string, error) {
-	return heldBecause(ctx, obj), nil
+	return heldBecause(ctx, obj)
 }
 
 func (r *handoverResolver) RevertedBy(ctx context.Context, obj *ent.Handover) (*ent.Handover, error) {

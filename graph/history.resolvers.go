@@ -18,6 +18,10 @@ func (r *historyGrantResolver) Successor(ctx context.Context, obj *ent.HistoryGr
 	return one(ctx, obj, "successor", members, func(g *ent.HistoryGrant) nid.ID { return g.SuccessorID })
 }
 
+func (r *historyGrantResolver) Leaver(ctx context.Context, obj *ent.HistoryGrant) (*ent.Member, error) {
+	return one(ctx, obj, "leaver", members, func(g *ent.HistoryGrant) nid.ID { return g.LeaverID })
+}
+
 func (r *historyGrantResolver) Contact(ctx context.Context, obj *ent.HistoryGrant) (*ent.Contact, error) {
 	return one(ctx, obj, "contact", contacts, func(g *ent.HistoryGrant) nid.ID { return g.ContactID })
 }
@@ -51,15 +55,50 @@ func (r *messageResolver) Group(ctx context.Context, obj *model.Message) (*ent.G
 	return one(ctx, obj, "group", groups, func(m *model.Message) nid.ID { return m.GroupID })
 }
 
+func (r *mutationResolver) RevokeHistoryGrant(ctx context.Context, input model.RevokeHistoryGrantInput) (*model.RevokeHistoryGrantPayload, error) {
+	g, err := r.revokeHistory(ctx, input)
+	if err != nil {
+		return nil, err
+	}
+	return &model.RevokeHistoryGrantPayload{HistoryGrant: g}, nil
+}
+
 func (r *queryResolver) Messages(ctx context.Context, filter model.MessageFilter, search *string, first *int, after *string, last *int, before *string) (*model.Connection[*model.Message], error) {
 	return r.listMessages(ctx, filter, search, span{first: first, after: after, last: last, before: before})
+}
+
+func (r *queryResolver) HistoryGrants(ctx context.Context, filter *model.HistoryGrantFilter, first *int, after *string, offset *int) (*model.Connection[*ent.HistoryGrant], error) {
+	return r.listHistoryGrants(ctx, filter, span{first: first, after: after, offset: offset})
+}
+
+func (r *readReceiptResolver) Reader(ctx context.Context, obj *model.ReadReceipt) (*ent.Member, error) {
+	return one(ctx, obj, "reader", members, func(v *model.ReadReceipt) nid.ID { return v.ReaderID })
+}
+
+func (r *readReceiptResolver) Contact(ctx context.Context, obj *model.ReadReceipt) (*ent.Contact, error) {
+	return one(ctx, obj, "contact", contacts, func(v *model.ReadReceipt) nid.ID { return orZero(v.ContactID) })
+}
+
+func (r *readReceiptResolver) Group(ctx context.Context, obj *model.ReadReceipt) (*ent.Group, error) {
+	return one(ctx, obj, "group", groups, func(v *model.ReadReceipt) nid.ID { return orZero(v.GroupID) })
+}
+
+func (r *viewerResolver) HistoryGrants(ctx context.Context, obj *model.Viewer, first *int, after *string, offset *int) (*model.Connection[*ent.HistoryGrant], error) {
+	return r.myHistory(ctx, obj, span{first: first, after: after, offset: offset})
+}
+
+func (r *viewerResolver) ReadReceipts(ctx context.Context, obj *model.Viewer, first *int, after *string, offset *int) (*model.Connection[*model.ReadReceipt], error) {
+	return myReceipts(ctx, obj, span{first: first, after: after, offset: offset})
 }
 
 func (r *Resolver) HistoryGrant() generated.HistoryGrantResolver { return &historyGrantResolver{r} }
 
 func (r *Resolver) Message() generated.MessageResolver { return &messageResolver{r} }
 
+func (r *Resolver) ReadReceipt() generated.ReadReceiptResolver { return &readReceiptResolver{r} }
+
 type (
 	historyGrantResolver struct{ *Resolver }
 	messageResolver      struct{ *Resolver }
+	readReceiptResolver  struct{ *Resolver }
 )

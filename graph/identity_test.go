@@ -19,7 +19,10 @@ import (
 	"github.com/openhandover/openhandover/internal/access"
 	"github.com/openhandover/openhandover/internal/identity"
 	"github.com/openhandover/openhandover/internal/identity/secret"
+	"github.com/openhandover/openhandover/internal/member"
 	"github.com/openhandover/openhandover/internal/nid"
+	"github.com/openhandover/openhandover/internal/provision"
+	"github.com/openhandover/openhandover/internal/scim"
 	"github.com/openhandover/openhandover/internal/store"
 	"github.com/openhandover/openhandover/internal/store/storetest"
 	"github.com/openhandover/openhandover/internal/testcorp"
@@ -46,7 +49,8 @@ func newSite(t testing.TB, db *store.DB, clock *storetest.Clock) *site {
 	t.Helper()
 	c := testcorp.New(t, db, clock, "acme")
 	s := &site{Corp: c, t: t, id: &identity.Service{DB: db, Log: c.Log, Demo: true}}
-	w, err := web.New(web.Options{GraphQL: newAPI(t, db, c).h, Authenticator: door{s.id}, Limits: web.Limits{Rate: -1, AccountRate: -1, CorpRate: -1, Answer: time.Minute}, Log: slog.New(slog.DiscardHandler)})
+	w, err := web.New(web.Options{GraphQL: newAPI(t, db, c).h, Authenticator: door{s.id}, Limits: web.Limits{Rate: -1, AccountRate: -1, CorpRate: -1, Answer: time.Minute}, Log: slog.New(slog.DiscardHandler),
+		SCIM: scim.New(&provision.Service{DB: db, Log: c.Log, Member: &member.Service{DB: db, Log: c.Log}}, nil)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -90,7 +90,7 @@ func (r *Resolver) listGroups(ctx context.Context, f *group.Filter, search *stri
 
 func (r *Resolver) listHandovers(ctx context.Context, f *model.HandoverFilter, by *model.HandoverOrder, s span) (*model.HandoverConnection, error) {
 	n, o := r.narrow(), newest
-	n.handovers(f)
+	n.handovers(ctx, f)
 	if by != nil {
 		o = order[*ent.Handover]{handoverKeys[by.Field], by.Direction == model.OrderDirectionDesc}
 	}

@@ -18,6 +18,16 @@ import (
 type matrix struct {
 	Columns    map[string][]string   `yaml:"columns"`
 	Operations map[string]*operation `yaml:"operations"`
+	// Tokens are rows of cells with the entries that have them.
+	Tokens struct {
+		Columns []string            `yaml:"columns"`
+		Rows    map[string][]string `yaml:"rows"`
+	} `yaml:"tokens"`
+	// SCIM are cells by "request token".
+	SCIM struct {
+		Columns []string          `yaml:"columns"`
+		Rows    map[string]string `yaml:"rows"`
+	} `yaml:"scim"`
 }
 
 // operation is one entry: an operation of the schema with one kind of target.

@@ -105,6 +105,20 @@ var targets = map[string]maker{
 		return of("id", idOf(at, `SELECT id FROM review_items WHERE corp_id = $1 AND grant_id = $2 AND review_id = $3`, grant, review))
 	}),
 
+	"token review item": people(func(g *ground, at seat) target {
+		token := g.as(at, `createServiceToken(input: {name: "%s", permissions: [VIEW_CONTACTS], departmentId: "%s", expiresAt: "%s"}) { serviceToken { id } }`, g.name("token"), at.department, g.in(24))
+		review := g.review(at)
+		return of("id", idOf(at, `SELECT id FROM review_items WHERE corp_id = $1 AND token_id = $2 AND review_id = $3`, token, review))
+	}),
+	"history grant": people(func(g *ground, at seat) target {
+		handed := g.done(at).ids["id"]
+		transfer := idOf(at, `SELECT id FROM transfers WHERE corp_id = $1 AND handover_id = $2`, handed)
+		id := nid.New(nid.HistoryGrant)
+		g.insert(at, "history_grants", `INSERT INTO history_grants (id, corp_id, created_at, successor_id, leaver_id, contact_id, handover_id, transfer_id)
+			SELECT $2, corp_id, $3, to_id, from_id, contact_id, handover_id, id FROM transfers WHERE corp_id = $1 AND id = $4 RETURNING id`, at.corp.ID, id, g.DB.Now(), transfer)
+		return of("id", id).with("leaver", idText(at.owner))
+	}),
+
 	// Plans and handovers are ON_JOB, of one contact, from the owner to the partner,
 	// planned by the corp's administrator.
 	"plan": people(func(g *ground, at seat) target {

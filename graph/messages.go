@@ -39,9 +39,6 @@ var messages = &table[*model.Message]{
 	},
 }
 
-var historyGrants = tableOf("history_grants", nid.HistoryGrant, func(v *ent.HistoryGrant) nid.ID { return v.ID },
-	func(c *ent.Client) *ent.HistoryGrantQuery { return c.HistoryGrant.Query() })
-
 // bySending is oldest first.
 var bySending = order[*model.Message]{key: timeKey("SENT_AT", "messages.sent_at", func(m *model.Message) time.Time { return m.SentAt })}
 
@@ -79,21 +76,34 @@ func (r *Resolver) listMessages(ctx context.Context, f model.MessageFilter, sear
 		}
 		return messages.count(ctx, q.Ent(), n.Apply)
 	}
-	of := f.MemberID
-	for _, id := range []*nid.ID{f.GroupID, f.ContactID} {
-		if id != nil {
-			of = id
-		}
-	}
-	look := history.Reading{Of: *of, Search: orZero(search)}
-	if err := present(reading, r.DB.Now(), found.Nodes, &look); err != nil {
+	looks, err := present(reading, r.DB.Now(), found.Nodes)
+	if err != nil {
 		return nil, err
 	}
 	done()
-	if len(look.Through) == 0 && search == nil {
-		return found, nil
+	return found, r.record(ctx, looks, f, search)
+}
+
+// record writes down the looks at messages by a grant, and all of a search.
+func (r *Resolver) record(ctx context.Context, looks []history.Reading, f model.MessageFilter, search *string) error {
+	if search == nil {
+		looks = slices.DeleteFunc(looks, func(l history.Reading) bool { return len(l.Through) == 0 })
+	} else if len(looks) == 0 {
+		of := f.MemberID
+		for _, id := range []*nid.ID{f.GroupID, f.ContactID} {
+			if id != nil {
+				of = id
+			}
+		}
+		looks = []history.Reading{{Of: *of}}
 	}
-	return found, r.readings().Record(ctx, look)
+	if len(looks) == 0 {
+		return nil
+	}
+	for i := range looks {
+		looks[i].Search = orZero(search)
+	}
+	return (&history.Readings{DB: r.DB, Log: r.Use.Handover.Log}).Record(ctx, looks...)
 }
 
 // numeric reports whether a text could find part of a number, however that is written:
@@ -108,10 +118,6 @@ func numeric(s string) bool {
 		before = numeral
 	}
 	return false
-}
-
-func (r *Resolver) readings() *history.Readings {
-	return &history.Readings{DB: r.DB, Log: r.Use.Handover.Log}
 }
 
 // messages narrows to what the filter asks for and the viewer may read.
@@ -147,64 +153,86 @@ func (n *narrow) contains(column, term string) {
 	n.And(column+" "+like+` ? ESCAPE '\'`, "%"+strings.NewReplacer(`\`, `\\`, "%", `\%`, "_", `\_`).Replace(term)+"%")
 }
 
-// present says by what each message may be read, hides what the corp's settings
-// hide in those read by a grant, and notes the look.
-func present(ctx context.Context, now time.Time, rows []*model.Message, look *history.Reading) error {
-	look.Messages = len(rows)
+// present says by what each message may be read, hides what the corp's settings hide in
+// those read by a grant, and gives the look at each contact's or group's messages.
+func present(ctx context.Context, now time.Time, rows []*model.Message) ([]history.Reading, error) {
 	if len(rows) == 0 {
-		return nil
+		return nil, nil
 	}
 	q, err := store.Reader(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	stored := make([]*ent.Message, len(rows))
-	look.First, look.Last = rows[0].SentAt, rows[0].SentAt
 	for i, m := range rows {
 		stored[i] = m.Message
-		if m.SentAt.Before(look.First) {
-			look.First = m.SentAt
-		}
-		if m.SentAt.After(look.Last) {
-			look.Last = m.SentAt
-		}
 	}
 	through, err := history.Through(ctx, q, now, stored)
-	if err != nil || len(through) == 0 {
-		return err
-	}
-	policy, err := hidden(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	seen := map[nid.ID]bool{}
-	for _, m := range rows {
-		g := through[m.ID]
-		if g == nil {
-			continue
-		}
-		m.Through = g
-		if m.Text != nil {
-			text, _ := detect.Mask(*m.Text, policy)
-			m.Text = &text
-		}
-		if !seen[g.ID] {
-			seen[g.ID] = true
-			look.Through = append(look.Through, g.ID)
-			if look.Handover.IsZero() {
-				look.Handover = g.HandoverID
-			}
+	var policy detect.Policy
+	if len(through) > 0 {
+		if policy, err = hidden(ctx); err != nil {
+			return nil, err
 		}
 	}
+	var looks []history.Reading
 	var grants []*ent.HistoryGrant
 	for _, m := range rows {
-		if m.Through != nil && seen[m.Through.ID] {
-			seen[m.Through.ID] = false
-			grants = append(grants, m.Through)
+		g := through[m.ID]
+		if m.Through = g; g != nil {
+			if m.Text != nil {
+				text, _ := detect.Mask(*m.Text, policy)
+				m.Text = &text
+			}
+			if !slices.Contains(grants, g) {
+				grants = append(grants, g)
+			}
 		}
+		looks = note(looks, m)
 	}
 	siblings.Join(grants)
-	return nil
+	return looks, nil
+}
+
+// note adds a message to the look at its contact's or group's messages.
+func note(looks []history.Reading, m *model.Message) []history.Reading {
+	of, whose := m.ContactID, m.MemberID
+	if of.IsZero() {
+		of, whose = m.GroupID, nid.ID{}
+		if !m.FromContact {
+			whose = m.AuthorID
+		}
+	}
+	i := slices.IndexFunc(looks, func(l history.Reading) bool { return l.Of == of })
+	if i < 0 {
+		i, looks = len(looks), append(looks, history.Reading{Of: of, First: m.SentAt, Last: m.SentAt})
+	}
+	l := &looks[i]
+	l.Messages++
+	if m.SentAt.Before(l.First) {
+		l.First = m.SentAt
+	}
+	if m.SentAt.After(l.Last) {
+		l.Last = m.SentAt
+	}
+	if m.Through == nil {
+		return looks
+	}
+	if !slices.Contains(l.Through, m.Through.ID) {
+		l.Through = append(l.Through, m.Through.ID)
+	}
+	if l.Handover.IsZero() {
+		l.Handover = m.Through.HandoverID
+	}
+	if !whose.IsZero() {
+		if l.Whose == nil {
+			l.Whose = map[nid.ID]int{}
+		}
+		l.Whose[whose]++
+	}
+	return looks
 }
 
 // hidden is what the corp's settings hide in messages that are read by a grant.
@@ -217,8 +245,7 @@ func hidden(ctx context.Context) (detect.Policy, error) {
 	return detect.Policy{Phones: s.MaskPhones, IDCards: s.MaskIDCards, BankCards: s.MaskBankCards}, err
 }
 
-// addMessages is what node gives of messages: a look like any other, one for each
-// conversation.
+// addMessages is what node gives of messages: a look like any other.
 func (r *Resolver) addMessages(ctx context.Context, ids []nid.ID, out map[nid.ID]siblings.Entity) error {
 	ids = slices.DeleteFunc(slices.Clone(ids), func(id nid.ID) bool { return id.Kind() != nid.Message })
 	if len(ids) == 0 {
@@ -236,49 +263,15 @@ func (r *Resolver) addMessages(ctx context.Context, ids []nid.ID, out map[nid.ID
 	if err != nil {
 		return err
 	}
-	conversations := map[nid.ID][]*model.Message{}
 	for _, m := range rows {
-		of := m.ContactID
-		if of.IsZero() {
-			of = m.GroupID
-		}
-		conversations[of] = append(conversations[of], m)
 		out[m.ID] = m
 	}
-	var looks []history.Reading
-	for of, rows := range conversations {
-		look := history.Reading{Of: of}
-		if err := present(reading, now, rows, &look); err != nil {
-			return err
-		}
-		if len(look.Through) > 0 {
-			looks = append(looks, look)
-		}
+	looks, err := present(reading, now, rows)
+	if err != nil {
+		return err
 	}
 	done()
-	for _, look := range looks {
-		if err := r.readings().Record(ctx, look); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// findHistoryGrants gives grants to their successors, and to who may read the log.
-func findHistoryGrants(ctx context.Context, ids []nid.ID) (map[nid.ID]siblings.Entity, error) {
-	var w store.Where
-	if err := in(ctx, &w, "history_grants.id", ids); err != nil {
-		return nil, err
-	}
-	if a := access.From(ctx); !a.Scope(access.ReadAuditLog).All {
-		w.And("history_grants.successor_id = ?", a.ID)
-	}
-	rows, err := historyGrants.load(ctx, &w)
-	out := make(map[nid.ID]siblings.Entity, len(rows))
-	for _, g := range rows {
-		out[g.ID] = g
-	}
-	return out, err
+	return r.record(ctx, looks, model.MessageFilter{}, nil)
 }
 
 // attachment gives what came with a message.

@@ -16,8 +16,8 @@ var finders = map[nid.Kind]finder{
 	nid.Corp: find(corps), nid.Department: find(departments), nid.Member: find(members), nid.Contact: find(contacts),
 	nid.Follow: findFollow, nid.Group: find(groups), nid.Handover: find(handovers), nid.Transfer: find(transfers),
 	nid.Approval: find(approvals), nid.Role: find(roles), nid.RuleSet: find(ruleSets), nid.Grant: find(grants), nid.Token: find(tokens), nid.Audit: find(entries),
-	nid.Webhook: ofManagers(find(webhooks)), nid.HistoryGrant: findHistoryGrants, nid.Export: find(exports),
-	nid.Review: find(accessReviews), nid.ReviewItem: find(reviewItems), nid.Policy: find(dataPolicies),
+	nid.Webhook: ofManagers(find(webhooks)), nid.HistoryGrant: find(historyGrants), nid.Export: find(exports),
+	nid.Review: find(accessReviews), nid.ReviewItem: findReviewItems, nid.Policy: find(dataPolicies),
 }
 
 func find[T interface {

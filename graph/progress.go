@@ -53,10 +53,15 @@ func (r *Resolver) seen(ctx context.Context, id nid.ID) (h *ent.Handover, err er
 		if err != nil {
 			return err
 		}
-		found, err := handovers.byID(access.With(ctx, actor), id)
-		if h = found[id]; err == nil && h == nil {
-			err = fault.Missing("id")
+		ctx = access.With(ctx, actor)
+		found, err := handovers.byID(ctx, id)
+		if err != nil {
+			return err
 		}
+		if found[id] == nil {
+			return fault.Missing("id")
+		}
+		h, err = progressFor(ctx, found[id])
 		return err
 	})
 	return h, err

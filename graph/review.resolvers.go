@@ -30,6 +30,10 @@ func (r *accessReviewResolver) Items(ctx context.Context, obj *ent.AccessReview,
 	return itemsOf(ctx, obj, span{first: first, after: after, offset: offset})
 }
 
+func (r *accessReviewResolver) TokenItems(ctx context.Context, obj *ent.AccessReview, first *int, after *string, offset *int) (*model.Connection[*model.TokenReviewItem], error) {
+	return tokenItemsOf(ctx, obj, span{first: first, after: after, offset: offset})
+}
+
 func (r *mutationResolver) StartAccessReview(ctx context.Context, input model.StartAccessReviewInput) (*model.StartAccessReviewPayload, error) {
 	id, err := r.Use.Review.Start(ctx, input.DueAt)
 	if err != nil {
@@ -43,8 +47,7 @@ func (r *mutationResolver) DecideReviewItem(ctx context.Context, input model.Dec
 	if err := r.Use.Review.Decide(ctx, decision(input)); err != nil {
 		return nil, err
 	}
-	i, err := reviewItemOf(ctx, input.ID)
-	return &model.DecideReviewItemPayload{Item: i}, err
+	return decided(ctx, input.ID)
 }
 
 func (r *queryResolver) AccessReviews(ctx context.Context, first *int, after *string, offset *int) (*model.Connection[*ent.AccessReview], error) {
@@ -59,11 +62,24 @@ func (r *reviewItemResolver) DecidedBy(ctx context.Context, obj *ent.ReviewItem)
 	return one(ctx, obj, "decidedBy", members, func(i *ent.ReviewItem) nid.ID { return i.DecidedByID })
 }
 
+func (r *tokenReviewItemResolver) Token(ctx context.Context, obj *model.TokenReviewItem) (*ent.ServiceToken, error) {
+	return one(ctx, obj, "token", tokens, func(i *model.TokenReviewItem) nid.ID { return i.TokenID })
+}
+
+func (r *tokenReviewItemResolver) DecidedBy(ctx context.Context, obj *model.TokenReviewItem) (*ent.Member, error) {
+	return one(ctx, obj, "decidedBy", members, func(i *model.TokenReviewItem) nid.ID { return i.DecidedByID })
+}
+
 func (r *Resolver) AccessReview() generated.AccessReviewResolver { return &accessReviewResolver{r} }
 
 func (r *Resolver) ReviewItem() generated.ReviewItemResolver { return &reviewItemResolver{r} }
 
+func (r *Resolver) TokenReviewItem() generated.TokenReviewItemResolver {
+	return &tokenReviewItemResolver{r}
+}
+
 type (
-	accessReviewResolver struct{ *Resolver }
-	reviewItemResolver   struct{ *Resolver }
+	accessReviewResolver    struct{ *Resolver }
+	reviewItemResolver      struct{ *Resolver }
+	tokenReviewItemResolver struct{ *Resolver }
 )

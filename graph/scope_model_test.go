@@ -18,6 +18,13 @@ type scopeModel struct {
 	grants  map[nid.ID]*modelGrant
 	follows map[nid.ID][]nid.ID // contact to its followers
 	owners  map[nid.ID]nid.ID   // group to its owner
+	cases   map[nid.ID]*modelCase
+}
+
+// modelCase is a handover: each successor gets some of the leaver's contacts.
+type modelCase struct {
+	leaver, requester, voter nid.ID         // zero: nobody
+	to                       map[nid.ID]int // successor to how many contacts
 }
 
 type modelRole struct {
@@ -35,6 +42,7 @@ func newScopeModel(root nid.ID) *scopeModel {
 	return &scopeModel{
 		parents: map[nid.ID]nid.ID{root: {}}, homes: map[nid.ID][]nid.ID{}, gone: map[nid.ID]bool{}, roles: map[nid.ID]*modelRole{},
 		grants: map[nid.ID]*modelGrant{}, follows: map[nid.ID][]nid.ID{}, owners: map[nid.ID]nid.ID{},
+		cases: map[nid.ID]*modelCase{},
 	}
 }
 
@@ -107,4 +115,33 @@ func (m *scopeModel) seesGrant(actor nid.ID, g *modelGrant, now time.Time) bool 
 
 func (m *scopeModel) plans(actor, leaver nid.ID, now time.Time) bool {
 	return m.reaches(actor, leaver, now, "PLAN_HANDOVER")
+}
+
+// deals: the actor may deal with handovers of the member.
+func (m *scopeModel) deals(actor, member nid.ID, now time.Time) bool {
+	return m.reaches(actor, member, now, "PLAN_HANDOVER", "APPROVE_HANDOVER", "READ_AUDIT_LOG")
+}
+
+// seesMoves gives how many of the case's transfers to a successor the actor sees.
+func (m *scopeModel) seesMoves(actor nid.ID, h *modelCase, successor nid.ID, now time.Time) int {
+	if actor == h.requester || actor == successor || m.deals(actor, h.leaver, now) || m.deals(actor, successor, now) {
+		return h.to[successor]
+	}
+	return 0
+}
+
+func (m *scopeModel) seesAllMoves(actor nid.ID, h *modelCase, now time.Time) (n int) {
+	for successor := range h.to {
+		n += m.seesMoves(actor, h, successor, now)
+	}
+	return n
+}
+
+func (m *scopeModel) seesCase(actor nid.ID, h *modelCase, now time.Time) bool {
+	return actor == h.requester || m.deals(actor, h.leaver, now) || m.seesAllMoves(actor, h, now) > 0
+}
+
+// reasons: the actor sees what is said of a case, beside that it is there.
+func (m *scopeModel) reasons(actor nid.ID, h *modelCase, now time.Time) bool {
+	return m.seesCase(actor, h, now) && (actor == h.requester || actor == h.voter || m.deals(actor, h.leaver, now))
 }

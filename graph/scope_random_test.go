@@ -63,9 +63,9 @@ type chance struct {
 	m     *scopeModel
 	log   []string // what happened, to be shown where something differs
 
-	departments, members, contacts, groups, roles, grants []nid.ID // in the order in which they were made
-	tokens                                                map[nid.ID]string
-	compared, yes, n                                      int
+	departments, members, contacts, groups, roles, grants, cases []nid.ID // in the order in which they were made
+	tokens                                                       map[nid.ID]string
+	compared, yes, n                                             int
 }
 
 var drawn = []string{
@@ -111,6 +111,9 @@ func (c *chance) found() {
 	}
 	for range 8 {
 		c.grant()
+	}
+	for range 5 {
+		c.handover()
 	}
 }
 
@@ -268,6 +271,7 @@ func (c *chance) compare() {
 			continue
 		}
 		c.reads(a)
+		c.readsCases(a)
 		c.acts(a)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"entgo.io/ent/dialect/sql"
 
 	"github.com/openhandover/openhandover/ent"
+	"github.com/openhandover/openhandover/ent/rule"
 	"github.com/openhandover/openhandover/graph/model"
 	"github.com/openhandover/openhandover/internal/access"
 	"github.com/openhandover/openhandover/internal/approval"
@@ -103,18 +104,24 @@ func firstTransfers(ctx context.Context, h *ent.Handover, first *int) ([]*ent.Tr
 	return transfers.load(ctx, &w, func(q *sql.Selector) { q.OrderBy(q.C("position")).Limit(s.limit) })
 }
 
-// outcomes counts what became of a handover's transfers.
+// outcomes counts what became of those of a handover's transfers that the viewer may see.
 func outcomes(ctx context.Context, h *ent.Handover) ([]*model.TransferOutcome, error) {
 	return many(ctx, h, "outcomes", handovers.id, maxOutcomes, func(o *model.TransferOutcome) nid.ID { return o.HandoverID }, func(ctx context.Context, ids []nid.ID) ([]*model.TransferOutcome, error) {
 		q, err := store.Reader(ctx)
 		if err != nil {
 			return nil, err
 		}
-		db := store.EngineOf(q)
+		var w store.Where
+		w.And("transfers.corp_id = ?", corpOf(ctx))
+		w.And("transfers.handover_id "+q.DB().InList(), q.DB().IDs(ids))
+		if condition, args := rule.Visible(access.From(ctx), "transfers"); condition != "" {
+			w.And(condition, args...)
+		}
+		where, args := w.SQL(1)
 		found, err := store.Select(ctx, q, func(o *model.TransferOutcome) []any {
 			return []any{&o.HandoverID, &o.Status, &o.Reason, &o.Transfers}
-		}, `SELECT handover_id, status, reason, count(*) FROM transfers WHERE corp_id = $1 AND handover_id `+db.In(2)+`
-			GROUP BY handover_id, status, reason ORDER BY handover_id, status, reason`, corpOf(ctx), db.IDs(ids))
+		}, `SELECT transfers.handover_id, transfers.status, transfers.reason, count(*) FROM transfers WHERE `+where+`
+			GROUP BY transfers.handover_id, transfers.status, transfers.reason ORDER BY 1, 2, 3`, args...)
 		out := make([]*model.TransferOutcome, len(found))
 		for i := range found {
 			out[i] = &found[i]
@@ -141,13 +148,13 @@ func reasoned(ctx context.Context, code string) *string {
 }
 
 // heldBecause says why a handover did not begin by itself, in the viewer's language.
-func heldBecause(ctx context.Context, h *ent.Handover) *string {
+func heldBecause(ctx context.Context, h *ent.Handover) (*string, error) {
 	t, ok := handover.HeldBecause(h.HoldReason)
 	if !ok {
-		return nil
+		return nil, nil
 	}
 	s := said(ctx, t)
-	return &s
+	return ofCase(ctx, h, &s)
 }
 
 // firstOf gives the first of a list; nil for an empty one.

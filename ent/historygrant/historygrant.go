@@ -40,6 +40,8 @@ const (
 	FieldExpiresAt = "expires_at"
 	// FieldEndedAt holds the string denoting the ended_at field in the database.
 	FieldEndedAt = "ended_at"
+	// FieldEndedByID holds the string denoting the ended_by_id field in the database.
+	FieldEndedByID = "ended_by_id"
 	// EdgeSuccessor holds the string denoting the successor edge name in mutations.
 	EdgeSuccessor = "successor"
 	// EdgeLeaver holds the string denoting the leaver edge name in mutations.
@@ -52,6 +54,8 @@ const (
 	EdgeHandover = "handover"
 	// EdgeTransfer holds the string denoting the transfer edge name in mutations.
 	EdgeTransfer = "transfer"
+	// EdgeEndedBy holds the string denoting the ended_by edge name in mutations.
+	EdgeEndedBy = "ended_by"
 	// Table holds the table name of the historygrant in the database.
 	Table = "history_grants"
 	// SuccessorTable is the table that holds the successor relation/edge.
@@ -96,6 +100,13 @@ const (
 	TransferInverseTable = "transfers"
 	// TransferColumn is the table column denoting the transfer relation/edge.
 	TransferColumn = "transfer_id"
+	// EndedByTable is the table that holds the ended_by relation/edge.
+	EndedByTable = "history_grants"
+	// EndedByInverseTable is the table name for the Transfer entity.
+	// It exists in this package in order to avoid circular dependency with the "transfer" package.
+	EndedByInverseTable = "transfers"
+	// EndedByColumn is the table column denoting the ended_by relation/edge.
+	EndedByColumn = "ended_by_id"
 )
 
 // Columns holds all SQL columns for historygrant fields.
@@ -113,6 +124,7 @@ var Columns = []string{
 	FieldUntilAt,
 	FieldExpiresAt,
 	FieldEndedAt,
+	FieldEndedByID,
 }
 
 // ValidColumn reports if the column name is valid (part of the table columns).
@@ -132,7 +144,7 @@ func ValidColumn(column string) bool {
 //	import _ "github.com/openhandover/openhandover/ent/runtime"
 var (
 	Hooks        [1]ent.Hook
-	Interceptors [1]ent.Interceptor
+	Interceptors [2]ent.Interceptor
 	// DefaultCreatedAt holds the default value on creation for the "created_at" field.
 	DefaultCreatedAt func() time.Time
 	// DefaultID holds the default value on creation for the "id" field.
@@ -207,6 +219,11 @@ func ByEndedAt(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldEndedAt, opts...).ToFunc()
 }
 
+// ByEndedByID orders the results by the ended_by_id field.
+func ByEndedByID(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldEndedByID, opts...).ToFunc()
+}
+
 // BySuccessorField orders the results by successor field.
 func BySuccessorField(field string, opts ...sql.OrderTermOption) OrderOption {
 	return func(s *sql.Selector) {
@@ -246,6 +263,13 @@ func ByHandoverField(field string, opts ...sql.OrderTermOption) OrderOption {
 func ByTransferField(field string, opts ...sql.OrderTermOption) OrderOption {
 	return func(s *sql.Selector) {
 		sqlgraph.OrderByNeighborTerms(s, newTransferStep(), sql.OrderByField(field, opts...))
+	}
+}
+
+// ByEndedByField orders the results by ended_by field.
+func ByEndedByField(field string, opts ...sql.OrderTermOption) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborTerms(s, newEndedByStep(), sql.OrderByField(field, opts...))
 	}
 }
 func newSuccessorStep() *sqlgraph.Step {
@@ -288,5 +312,12 @@ func newTransferStep() *sqlgraph.Step {
 		sqlgraph.From(Table, FieldID),
 		sqlgraph.To(TransferInverseTable, FieldID),
 		sqlgraph.Edge(sqlgraph.M2O, false, TransferTable, TransferColumn),
+	)
+}
+func newEndedByStep() *sqlgraph.Step {
+	return sqlgraph.NewStep(
+		sqlgraph.From(Table, FieldID),
+		sqlgraph.To(EndedByInverseTable, FieldID),
+		sqlgraph.Edge(sqlgraph.M2O, false, EndedByTable, EndedByColumn),
 	)
 }

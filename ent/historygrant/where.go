@@ -116,6 +116,11 @@ func EndedAt(v time.Time) predicate.HistoryGrant {
 	return predicate.HistoryGrant(sql.FieldEQ(FieldEndedAt, v))
 }
 
+// EndedByID applies equality check predicate on the "ended_by_id" field. It's identical to EndedByIDEQ.
+func EndedByID(v nid.ID) predicate.HistoryGrant {
+	return predicate.HistoryGrant(sql.FieldEQ(FieldEndedByID, v))
+}
+
 // CorpIDEQ applies the EQ predicate on the "corp_id" field.
 func CorpIDEQ(v nid.ID) predicate.HistoryGrant {
 	return predicate.HistoryGrant(sql.FieldEQ(FieldCorpID, v))
@@ -536,6 +541,36 @@ func EndedAtNotNil() predicate.HistoryGrant {
 	return predicate.HistoryGrant(sql.FieldNotNull(FieldEndedAt))
 }
 
+// EndedByIDEQ applies the EQ predicate on the "ended_by_id" field.
+func EndedByIDEQ(v nid.ID) predicate.HistoryGrant {
+	return predicate.HistoryGrant(sql.FieldEQ(FieldEndedByID, v))
+}
+
+// EndedByIDNEQ applies the NEQ predicate on the "ended_by_id" field.
+func EndedByIDNEQ(v nid.ID) predicate.HistoryGrant {
+	return predicate.HistoryGrant(sql.FieldNEQ(FieldEndedByID, v))
+}
+
+// EndedByIDIn applies the In predicate on the "ended_by_id" field.
+func EndedByIDIn(vs ...nid.ID) predicate.HistoryGrant {
+	return predicate.HistoryGrant(sql.FieldIn(FieldEndedByID, vs...))
+}
+
+// EndedByIDNotIn applies the NotIn predicate on the "ended_by_id" field.
+func EndedByIDNotIn(vs ...nid.ID) predicate.HistoryGrant {
+	return predicate.HistoryGrant(sql.FieldNotIn(FieldEndedByID, vs...))
+}
+
+// EndedByIDIsNil applies the IsNil predicate on the "ended_by_id" field.
+func EndedByIDIsNil() predicate.HistoryGrant {
+	return predicate.HistoryGrant(sql.FieldIsNull(FieldEndedByID))
+}
+
+// EndedByIDNotNil applies the NotNil predicate on the "ended_by_id" field.
+func EndedByIDNotNil() predicate.HistoryGrant {
+	return predicate.HistoryGrant(sql.FieldNotNull(FieldEndedByID))
+}
+
 // HasSuccessor applies the HasEdge predicate on the "successor" edge.
 func HasSuccessor() predicate.HistoryGrant {
 	return predicate.HistoryGrant(func(s *sql.Selector) {
@@ -666,6 +701,29 @@ func HasTransfer() predicate.HistoryGrant {
 func HasTransferWith(preds ...predicate.Transfer) predicate.HistoryGrant {
 	return predicate.HistoryGrant(func(s *sql.Selector) {
 		step := newTransferStep()
+		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
+			for _, p := range preds {
+				p(s)
+			}
+		})
+	})
+}
+
+// HasEndedBy applies the HasEdge predicate on the "ended_by" edge.
+func HasEndedBy() predicate.HistoryGrant {
+	return predicate.HistoryGrant(func(s *sql.Selector) {
+		step := sqlgraph.NewStep(
+			sqlgraph.From(Table, FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, EndedByTable, EndedByColumn),
+		)
+		sqlgraph.HasNeighbors(s, step)
+	})
+}
+
+// HasEndedByWith applies the HasEdge predicate on the "ended_by" edge with a given conditions (other predicates).
+func HasEndedByWith(preds ...predicate.Transfer) predicate.HistoryGrant {
+	return predicate.HistoryGrant(func(s *sql.Selector) {
+		step := newEndedByStep()
 		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
 			for _, p := range preds {
 				p(s)

@@ -27,6 +27,8 @@ const (
 	FieldGrantID = "grant_id"
 	// FieldMemberID holds the string denoting the member_id field in the database.
 	FieldMemberID = "member_id"
+	// FieldTokenID holds the string denoting the token_id field in the database.
+	FieldTokenID = "token_id"
 	// FieldRank holds the string denoting the rank field in the database.
 	FieldRank = "rank"
 	// FieldDecision holds the string denoting the decision field in the database.
@@ -45,6 +47,8 @@ const (
 	EdgeGrant = "grant"
 	// EdgeMember holds the string denoting the member edge name in mutations.
 	EdgeMember = "member"
+	// EdgeToken holds the string denoting the token edge name in mutations.
+	EdgeToken = "token"
 	// EdgeDecidedBy holds the string denoting the decided_by edge name in mutations.
 	EdgeDecidedBy = "decided_by"
 	// Table holds the table name of the reviewitem in the database.
@@ -70,6 +74,13 @@ const (
 	MemberInverseTable = "members"
 	// MemberColumn is the table column denoting the member relation/edge.
 	MemberColumn = "member_id"
+	// TokenTable is the table that holds the token relation/edge.
+	TokenTable = "review_items"
+	// TokenInverseTable is the table name for the ServiceToken entity.
+	// It exists in this package in order to avoid circular dependency with the "servicetoken" package.
+	TokenInverseTable = "service_tokens"
+	// TokenColumn is the table column denoting the token relation/edge.
+	TokenColumn = "token_id"
 	// DecidedByTable is the table that holds the decided_by relation/edge.
 	DecidedByTable = "review_items"
 	// DecidedByInverseTable is the table name for the Member entity.
@@ -87,6 +98,7 @@ var Columns = []string{
 	FieldReviewID,
 	FieldGrantID,
 	FieldMemberID,
+	FieldTokenID,
 	FieldRank,
 	FieldDecision,
 	FieldDecidedByID,
@@ -175,6 +187,11 @@ func ByMemberID(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldMemberID, opts...).ToFunc()
 }
 
+// ByTokenID orders the results by the token_id field.
+func ByTokenID(opts ...sql.OrderTermOption) OrderOption {
+	return sql.OrderByField(FieldTokenID, opts...).ToFunc()
+}
+
 // ByRank orders the results by the rank field.
 func ByRank(opts ...sql.OrderTermOption) OrderOption {
 	return sql.OrderByField(FieldRank, opts...).ToFunc()
@@ -226,6 +243,13 @@ func ByMemberField(field string, opts ...sql.OrderTermOption) OrderOption {
 	}
 }
 
+// ByTokenField orders the results by token field.
+func ByTokenField(field string, opts ...sql.OrderTermOption) OrderOption {
+	return func(s *sql.Selector) {
+		sqlgraph.OrderByNeighborTerms(s, newTokenStep(), sql.OrderByField(field, opts...))
+	}
+}
+
 // ByDecidedByField orders the results by decided_by field.
 func ByDecidedByField(field string, opts ...sql.OrderTermOption) OrderOption {
 	return func(s *sql.Selector) {
@@ -251,6 +275,13 @@ func newMemberStep() *sqlgraph.Step {
 		sqlgraph.From(Table, FieldID),
 		sqlgraph.To(MemberInverseTable, FieldID),
 		sqlgraph.Edge(sqlgraph.M2O, false, MemberTable, MemberColumn),
+	)
+}
+func newTokenStep() *sqlgraph.Step {
+	return sqlgraph.NewStep(
+		sqlgraph.From(Table, FieldID),
+		sqlgraph.To(TokenInverseTable, FieldID),
+		sqlgraph.Edge(sqlgraph.M2O, false, TokenTable, TokenColumn),
 	)
 }
 func newDecidedByStep() *sqlgraph.Step {

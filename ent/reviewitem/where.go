@@ -81,6 +81,11 @@ func MemberID(v nid.ID) predicate.ReviewItem {
 	return predicate.ReviewItem(sql.FieldEQ(FieldMemberID, v))
 }
 
+// TokenID applies equality check predicate on the "token_id" field. It's identical to TokenIDEQ.
+func TokenID(v nid.ID) predicate.ReviewItem {
+	return predicate.ReviewItem(sql.FieldEQ(FieldTokenID, v))
+}
+
 // Rank applies equality check predicate on the "rank" field. It's identical to RankEQ.
 func Rank(v int) predicate.ReviewItem {
 	return predicate.ReviewItem(sql.FieldEQ(FieldRank, v))
@@ -226,6 +231,16 @@ func GrantIDNotIn(vs ...nid.ID) predicate.ReviewItem {
 	return predicate.ReviewItem(sql.FieldNotIn(FieldGrantID, vs...))
 }
 
+// GrantIDIsNil applies the IsNil predicate on the "grant_id" field.
+func GrantIDIsNil() predicate.ReviewItem {
+	return predicate.ReviewItem(sql.FieldIsNull(FieldGrantID))
+}
+
+// GrantIDNotNil applies the NotNil predicate on the "grant_id" field.
+func GrantIDNotNil() predicate.ReviewItem {
+	return predicate.ReviewItem(sql.FieldNotNull(FieldGrantID))
+}
+
 // MemberIDEQ applies the EQ predicate on the "member_id" field.
 func MemberIDEQ(v nid.ID) predicate.ReviewItem {
 	return predicate.ReviewItem(sql.FieldEQ(FieldMemberID, v))
@@ -244,6 +259,46 @@ func MemberIDIn(vs ...nid.ID) predicate.ReviewItem {
 // MemberIDNotIn applies the NotIn predicate on the "member_id" field.
 func MemberIDNotIn(vs ...nid.ID) predicate.ReviewItem {
 	return predicate.ReviewItem(sql.FieldNotIn(FieldMemberID, vs...))
+}
+
+// MemberIDIsNil applies the IsNil predicate on the "member_id" field.
+func MemberIDIsNil() predicate.ReviewItem {
+	return predicate.ReviewItem(sql.FieldIsNull(FieldMemberID))
+}
+
+// MemberIDNotNil applies the NotNil predicate on the "member_id" field.
+func MemberIDNotNil() predicate.ReviewItem {
+	return predicate.ReviewItem(sql.FieldNotNull(FieldMemberID))
+}
+
+// TokenIDEQ applies the EQ predicate on the "token_id" field.
+func TokenIDEQ(v nid.ID) predicate.ReviewItem {
+	return predicate.ReviewItem(sql.FieldEQ(FieldTokenID, v))
+}
+
+// TokenIDNEQ applies the NEQ predicate on the "token_id" field.
+func TokenIDNEQ(v nid.ID) predicate.ReviewItem {
+	return predicate.ReviewItem(sql.FieldNEQ(FieldTokenID, v))
+}
+
+// TokenIDIn applies the In predicate on the "token_id" field.
+func TokenIDIn(vs ...nid.ID) predicate.ReviewItem {
+	return predicate.ReviewItem(sql.FieldIn(FieldTokenID, vs...))
+}
+
+// TokenIDNotIn applies the NotIn predicate on the "token_id" field.
+func TokenIDNotIn(vs ...nid.ID) predicate.ReviewItem {
+	return predicate.ReviewItem(sql.FieldNotIn(FieldTokenID, vs...))
+}
+
+// TokenIDIsNil applies the IsNil predicate on the "token_id" field.
+func TokenIDIsNil() predicate.ReviewItem {
+	return predicate.ReviewItem(sql.FieldIsNull(FieldTokenID))
+}
+
+// TokenIDNotNil applies the NotNil predicate on the "token_id" field.
+func TokenIDNotNil() predicate.ReviewItem {
+	return predicate.ReviewItem(sql.FieldNotNull(FieldTokenID))
 }
 
 // RankEQ applies the EQ predicate on the "rank" field.
@@ -582,6 +637,29 @@ func HasMember() predicate.ReviewItem {
 func HasMemberWith(preds ...predicate.Member) predicate.ReviewItem {
 	return predicate.ReviewItem(func(s *sql.Selector) {
 		step := newMemberStep()
+		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
+			for _, p := range preds {
+				p(s)
+			}
+		})
+	})
+}
+
+// HasToken applies the HasEdge predicate on the "token" edge.
+func HasToken() predicate.ReviewItem {
+	return predicate.ReviewItem(func(s *sql.Selector) {
+		step := sqlgraph.NewStep(
+			sqlgraph.From(Table, FieldID),
+			sqlgraph.Edge(sqlgraph.M2O, false, TokenTable, TokenColumn),
+		)
+		sqlgraph.HasNeighbors(s, step)
+	})
+}
+
+// HasTokenWith applies the HasEdge predicate on the "token" edge with a given conditions (other predicates).
+func HasTokenWith(preds ...predicate.ServiceToken) predicate.ReviewItem {
+	return predicate.ReviewItem(func(s *sql.Selector) {
+		step := newTokenStep()
 		sqlgraph.HasNeighborsWith(s, step, func(s *sql.Selector) {
 			for _, p := range preds {
 				p(s)

@@ -32,6 +32,12 @@ var cases = []access.Permission{
 	access.ApproveHandover, access.RevertHandover, access.ReadAuditLog,
 }
 
+// tokens are the permissions that let an actor see service tokens that reach within their scope.
+var tokens = []access.Permission{access.ManageTokens, access.ReviewAccess, access.ReadAuditLog}
+
+// histories are the permissions that let an actor see who may read whose chats within their scope.
+var histories = []access.Permission{access.ReadAuditLog, access.AuditChats, access.ManageRoles}
+
 // Visible is the condition under which the actor may see a row of the table
 // (semantics.md "Visibility"), with ? for its arguments, naming the table by its
 // full name; empty where every row of the corp is visible. The corp itself is no
@@ -82,18 +88,48 @@ func Visible(a *access.Actor, table string) (condition string, args []any) {
 		s.member(a.Scope(access.ManageRoles, access.ReviewAccess, access.ReadAuditLog), "grants.corp_id", "grants.member_id")
 	case "access_reviews":
 		s.all = a.Can(access.ReviewAccess, access.ReadAuditLog)
-	case "review_items":
-		s.member(a.Scope(access.ReviewAccess, access.ReadAuditLog), "review_items.corp_id", "review_items.member_id")
-	case "service_tokens":
-		if scope := a.Scope(access.ManageTokens); scope.All {
-			s.all = true
-		} else if !scope.Empty() {
-			s.or("EXISTS (SELECT 1 FROM department_closure AS vc WHERE vc.corp_id = service_tokens.corp_id AND vc.descendant_id = service_tokens.department_id AND vc.ancestor_id IN ("+
-				marks(len(scope.Departments))+"))", anys(scope.Departments)...)
+	case "review_items": // of a member's grant, or of a token
+		scope := a.Scope(access.ReviewAccess, access.ReadAuditLog)
+		s.member(scope, "review_items.corp_id", "review_items.member_id")
+		if !scope.All && !scope.Empty() {
+			token := &sight{actor: a}
+			token.department(scope, "vk.corp_id", "vk.department_id")
+			condition, args := token.condition()
+			s.or("EXISTS (SELECT 1 FROM service_tokens AS vk WHERE vk.corp_id = review_items.corp_id AND vk.id = review_items.token_id AND "+condition+")", args...)
 		}
+	case "service_tokens":
+		s.department(a.Scope(tokens...), "service_tokens.corp_id", "service_tokens.department_id")
+	case "history_grants": // of the leaver's messages, for the successor
+		scope := a.Scope(histories...)
+		s.self("history_grants.successor_id")
+		s.member(scope, "history_grants.corp_id", "history_grants.leaver_id")
+		s.member(scope, "history_grants.corp_id", "history_grants.successor_id")
 	default:
 		return "", nil
 	}
+	return s.condition()
+}
+
+// OfCase is the condition under which the actor may see what is said of a visible row of
+// handovers: its reason, plan and comments. It is for who holds a case permission over
+// the leaver, and for who requested, executes or voted. Empty where all may. Everybody
+// else who sees the row is a successor, or in charge of one.
+func OfCase(a *access.Actor) (condition string, args []any) {
+	s := &sight{actor: a}
+	s.self("handovers.executed_by_id")
+	if a.Kind == access.Person {
+		s.or("EXISTS (SELECT 1 FROM approvals AS va WHERE va.corp_id = handovers.corp_id AND va.handover_id = handovers.id AND va.approver_id = ?)", a.ID)
+	}
+	return s.wholeCase()
+}
+
+// WholeCase is the condition under which the actor may see every transfer of a row of
+// handovers, and so its counts; empty where all may.
+func WholeCase(a *access.Actor) (condition string, args []any) { return (&sight{actor: a}).wholeCase() }
+
+func (s *sight) wholeCase() (string, []any) {
+	s.self("handovers.requested_by_id")
+	s.member(s.actor.Scope(cases...), "handovers.corp_id", "handovers.leaver_id")
 	return s.condition()
 }
 
@@ -134,6 +170,18 @@ func (s *sight) member(scope access.Scope, corp, column string) {
 		s.all = true
 	case !scope.Empty():
 		s.or(fmt.Sprintf(`EXISTS (SELECT 1 FROM member_departments AS vm JOIN department_closure AS vc ON vc.corp_id = vm.corp_id AND vc.descendant_id = vm.department_id WHERE vm.corp_id = %s AND vm.member_id = %s AND vc.ancestor_id IN (%s))`,
+			corp, column, marks(len(scope.Departments))), anys(scope.Departments)...)
+	}
+}
+
+// department: the column is a department within the scope; NULL is the whole corp, which
+// only a scope of the whole corp reaches.
+func (s *sight) department(scope access.Scope, corp, column string) {
+	switch {
+	case scope.All:
+		s.all = true
+	case !scope.Empty():
+		s.or(fmt.Sprintf("EXISTS (SELECT 1 FROM department_closure AS vc WHERE vc.corp_id = %s AND vc.descendant_id = %s AND vc.ancestor_id IN (%s))",
 			corp, column, marks(len(scope.Departments))), anys(scope.Departments)...)
 	}
 }

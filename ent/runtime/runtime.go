@@ -415,7 +415,9 @@ func init() {
 	historygrantMixinHooks0 := historygrantMixin[0].Hooks()
 	historygrant.Hooks[0] = historygrantMixinHooks0[0]
 	historygrantMixinInters0 := historygrantMixin[0].Interceptors()
+	historygrantMixinInters1 := historygrantMixin[1].Interceptors()
 	historygrant.Interceptors[0] = historygrantMixinInters0[0]
+	historygrant.Interceptors[1] = historygrantMixinInters1[0]
 	historygrantMixinFields0 := historygrantMixin[0].Fields()
 	_ = historygrantMixinFields0
 	historygrantFields := schema.HistoryGrant{}.Fields()

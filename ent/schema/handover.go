@@ -126,7 +126,7 @@ func (Transfer) Fields() []ent.Field {
 		field.UUID("from_id", nid.ID{}),
 		field.UUID("to_id", nid.ID{}),
 		field.Enum("status").Values("PLANNED", "WAITING", "COMPLETED", "REFUSED", "LIMIT_REACHED", "SKIPPED", "FAILED", "CANCELLED", "REVERTED").Default("PLANNED"),
-		field.Enum("reason").Values("OWNER_CHANGED", "NOT_FOLLOWED", "SUCCESSOR_INELIGIBLE", "SUCCESSOR_FULL", "CUSTOMER_REFUSED", "COOL_DOWN", "IN_PROGRESS", "WINDOW_CLOSED", "PLATFORM_ERROR", "CHANGED_SINCE", "SUCCESSOR_NOT_ACTIVE", "SUCCESSOR_CONTACT_DISABLED", "SUCCESSOR_OUT_OF_SCOPE", "NO_SUCCESSOR", "LEAVER_STATUS", "GROUP_FULL", "NEEDS_APPROVAL", "NOT_PERMITTED", "UNEXPECTED").Optional().Nillable(),
+		field.Enum("reason").Values("OWNER_CHANGED", "NOT_FOLLOWED", "SUCCESSOR_INELIGIBLE", "SUCCESSOR_FULL", "CUSTOMER_REFUSED", "COOL_DOWN", "IN_PROGRESS", "WINDOW_CLOSED", "PLATFORM_ERROR", "CHANGED_SINCE", "SUCCESSOR_NOT_ACTIVE", "SUCCESSOR_CONTACT_DISABLED", "SUCCESSOR_OUT_OF_SCOPE", "NO_SUCCESSOR", "LEAVER_STATUS", "SUCCESSOR_CANNOT_READ", "GROUP_FULL", "NEEDS_APPROVAL", "NOT_PERMITTED", "UNEXPECTED").Optional().Nillable(),
 		field.String("detail").Optional().Nillable(),
 		field.String("because").Optional().Nillable(),
 		field.Bool("merged").Default(false),
@@ -232,7 +232,9 @@ func (Approval) Indexes() []ent.Index {
 type HistoryGrant struct{ ent.Schema }
 
 // Mixin is what the entity shares with others.
-func (HistoryGrant) Mixin() []ent.Mixin { return []ent.Mixin{row{kind: nid.HistoryGrant}} }
+func (HistoryGrant) Mixin() []ent.Mixin {
+	return []ent.Mixin{row{kind: nid.HistoryGrant}, scoped{table: "history_grants"}}
+}
 
 // Fields are the stored columns.
 func (HistoryGrant) Fields() []ent.Field {
@@ -247,6 +249,7 @@ func (HistoryGrant) Fields() []ent.Field {
 		moment("until_at"),
 		moment("expires_at"),
 		moment("ended_at"),
+		maybeID("ended_by_id"),
 	}
 }
 
@@ -259,6 +262,7 @@ func (HistoryGrant) Edges() []ent.Edge {
 		edge.To("group", Group.Type).Unique().Field("group_id"),
 		edge.To("handover", Handover.Type).Unique().Required().Field("handover_id"),
 		edge.To("transfer", Transfer.Type).Unique().Required().Field("transfer_id"),
+		edge.To("ended_by", Transfer.Type).Unique().Field("ended_by_id"),
 	}
 }
 
@@ -279,6 +283,7 @@ func (HistoryGrant) Indexes() []ent.Index {
 		index.Fields("corp_id", "group_id"),
 		index.Fields("corp_id", "handover_id"),
 		index.Fields("corp_id", "transfer_id"),
+		index.Fields("corp_id", "ended_by_id"),
 	}
 }
 

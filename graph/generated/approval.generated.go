@@ -23,6 +23,8 @@ import (
 
 type ApprovalResolver interface {
 	Approver(ctx context.Context, obj *ent.Approval) (*ent.Member, error)
+
+	Comment(ctx context.Context, obj *ent.Approval) (*string, error)
 }
 
 // endregion ************************** generated!.gotpl **************************
@@ -143,7 +145,7 @@ func (ec *executionContext) _Approval_comment(ctx context.Context, field graphql
 			return ec.fieldContext_Approval_comment(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return obj.Comment, nil
+			return ec.Resolvers.Approval().Comment(ctx, obj)
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v *string) graphql.Marshaler {
@@ -154,7 +156,7 @@ func (ec *executionContext) _Approval_comment(ctx context.Context, field graphql
 	)
 }
 func (ec *executionContext) fieldContext_Approval_comment(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
-	return graphql.NewScalarFieldContext("Approval", field, false, false, errors.New("field of type String does not have child fields"))
+	return graphql.NewScalarFieldContext("Approval", field, true, true, errors.New("field of type String does not have child fields"))
 }
 
 func (ec *executionContext) _Approval_decidedAt(ctx context.Context, field graphql.CollectedField, obj *ent.Approval) (ret graphql.Marshaler) {
@@ -914,10 +916,43 @@ func (ec *executionContext) _Approval(ctx context.Context, sel ast.SelectionSet,
 				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "comment":
-			out.Values[i] = ec._Approval_comment(ctx, field, obj)
-			if out.Values[i] == graphql.RequiredNull {
-				atomic.AddUint32(&out.Invalids, 1)
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Approval_comment(ctx, field, obj)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
 			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		case "decidedAt":
 			out.Values[i] = ec._Approval_decidedAt(ctx, field, obj)
 			if out.Values[i] == graphql.Null {

@@ -820,7 +820,7 @@ func (ec *executionContext) unmarshalInputAuditFilter(ctx context.Context, obj a
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"actorId", "subjectId", "handoverId", "actions", "from", "until"}
+	fieldsInOrder := [...]string{"actorId", "subjectId", "handoverId", "chatOf", "actions", "from", "until"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -848,6 +848,13 @@ func (ec *executionContext) unmarshalInputAuditFilter(ctx context.Context, obj a
 				return it, err
 			}
 			it.HandoverID = data
+		case "chatOf":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("chatOf"))
+			data, err := ec.unmarshalOID2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋnidᚐID(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.ChatOf = data
 		case "actions":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("actions"))
 			data, err := ec.unmarshalOString2ᚕstringᚄ(ctx, v)

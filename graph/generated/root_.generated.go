@@ -47,7 +47,6 @@ type ResolverRoot interface {
 	DualControlOff() DualControlOffResolver
 	Export() ExportResolver
 	Follow() FollowResolver
-	FormerKeyContact() FormerKeyContactResolver
 	Grant() GrantResolver
 	Group() GroupResolver
 	Handover() HandoverResolver
@@ -59,12 +58,12 @@ type ResolverRoot interface {
 	Member() MemberResolver
 	Message() MessageResolver
 	Mutation() MutationResolver
-	NoticeChange() NoticeChangeResolver
 	OwnershipPeriod() OwnershipPeriodResolver
 	PendingGrant() PendingGrantResolver
 	PlanItem() PlanItemResolver
 	PlanProblem() PlanProblemResolver
 	Query() QueryResolver
+	ReadReceipt() ReadReceiptResolver
 	RetryTransfersPayload() RetryTransfersPayloadResolver
 	ReviewItem() ReviewItemResolver
 	Rule() RuleResolver
@@ -74,6 +73,7 @@ type ResolverRoot interface {
 	Session() SessionResolver
 	Subscription() SubscriptionResolver
 	SuccessorLoad() SuccessorLoadResolver
+	TokenReviewItem() TokenReviewItemResolver
 	Transfer() TransferResolver
 	TransferItem() TransferItemResolver
 	TransferOutcome() TransferOutcomeResolver
@@ -86,15 +86,16 @@ type DirectiveRoot struct {
 
 type ComplexityRoot struct {
 	AccessReview struct {
-		ClosedAt  func(childComplexity int) int
-		CreatedAt func(childComplexity int) int
-		DueAt     func(childComplexity int) int
-		ID        func(childComplexity int) int
-		Items     func(childComplexity int, first *int, after *string, offset *int) int
-		Month     func(childComplexity int) int
-		Overdue   func(childComplexity int) int
-		StartedBy func(childComplexity int) int
-		Undecided func(childComplexity int) int
+		ClosedAt   func(childComplexity int) int
+		CreatedAt  func(childComplexity int) int
+		DueAt      func(childComplexity int) int
+		ID         func(childComplexity int) int
+		Items      func(childComplexity int, first *int, after *string, offset *int) int
+		Month      func(childComplexity int) int
+		Overdue    func(childComplexity int) int
+		StartedBy  func(childComplexity int) int
+		TokenItems func(childComplexity int, first *int, after *string, offset *int) int
+		Undecided  func(childComplexity int) int
 	}
 
 	AccessReviewConnection struct {
@@ -294,7 +295,6 @@ type ComplexityRoot struct {
 	}
 
 	DeactivateMemberPayload struct {
-		Held              func(childComplexity int) int
 		Member            func(childComplexity int) int
 		ProtectedContacts func(childComplexity int) int
 		ProtectedGroups   func(childComplexity int) int
@@ -302,12 +302,9 @@ type ComplexityRoot struct {
 		RevokedSessions   func(childComplexity int) int
 	}
 
-	DecideDeparturesPayload struct {
-		Results func(childComplexity int) int
-	}
-
 	DecideReviewItemPayload struct {
-		Item func(childComplexity int) int
+		Item      func(childComplexity int) int
+		TokenItem func(childComplexity int) int
 	}
 
 	DeleteIdentityProviderPayload struct {
@@ -342,14 +339,6 @@ type ComplexityRoot struct {
 	DepartmentEdge struct {
 		Cursor func(childComplexity int) int
 		Node   func(childComplexity int) int
-	}
-
-	DepartureDecision struct {
-		Code     func(childComplexity int) int
-		Member   func(childComplexity int) int
-		MemberID func(childComplexity int) int
-		Message  func(childComplexity int) int
-		Outcome  func(childComplexity int) int
 	}
 
 	DualControlOff struct {
@@ -419,17 +408,6 @@ type ComplexityRoot struct {
 	ForecastShare struct {
 		Contacts func(childComplexity int) int
 		Groups   func(childComplexity int) int
-	}
-
-	FormerKeyContact struct {
-		ChangedBy func(childComplexity int) int
-		Contact   func(childComplexity int) int
-		Until     func(childComplexity int) int
-	}
-
-	FormerKeyContacts struct {
-		Contacts func(childComplexity int) int
-		Total    func(childComplexity int) int
 	}
 
 	Grant struct {
@@ -508,7 +486,6 @@ type ComplexityRoot struct {
 		ExecutedBy        func(childComplexity int) int
 		FinishedAt        func(childComplexity int) int
 		FollowUpOf        func(childComplexity int) int
-		FormerKeyContacts func(childComplexity int) int
 		History           func(childComplexity int) int
 		HoldReason        func(childComplexity int) int
 		ID                func(childComplexity int) int
@@ -550,13 +527,11 @@ type ComplexityRoot struct {
 		Contacts          func(childComplexity int) int
 		Digest            func(childComplexity int) int
 		Forecast          func(childComplexity int) int
-		FormerKeyContacts func(childComplexity int) int
 		Groups            func(childComplexity int) int
-		History           func(childComplexity int) int
+		HistoryUntil      func(childComplexity int) int
 		Immediate         func(childComplexity int) int
 		Items             func(childComplexity int, first *int, after *string, offset *int) int
 		Problems          func(childComplexity int) int
-		StartAt           func(childComplexity int) int
 		Successors        func(childComplexity int) int
 		Total             func(childComplexity int) int
 	}
@@ -586,8 +561,21 @@ type ComplexityRoot struct {
 		Group     func(childComplexity int) int
 		Handover  func(childComplexity int) int
 		ID        func(childComplexity int) int
+		Leaver    func(childComplexity int) int
 		Successor func(childComplexity int) int
 		UntilAt   func(childComplexity int) int
+	}
+
+	HistoryGrantConnection struct {
+		Edges      func(childComplexity int) int
+		Nodes      func(childComplexity int) int
+		PageInfo   func(childComplexity int) int
+		TotalCount func(childComplexity int) int
+	}
+
+	HistoryGrantEdge struct {
+		Cursor func(childComplexity int) int
+		Node   func(childComplexity int) int
 	}
 
 	HistoryScope struct {
@@ -660,7 +648,6 @@ type ComplexityRoot struct {
 		CustomerContactEnabled func(childComplexity int) int
 		DepartedAt             func(childComplexity int) int
 		Departments            func(childComplexity int) int
-		DepartureBy            func(childComplexity int) int
 		DepartureHeldAt        func(childComplexity int) int
 		Grants                 func(childComplexity int) int
 		GroupCount             func(childComplexity int) int
@@ -718,7 +705,6 @@ type ComplexityRoot struct {
 		ApproveHandover        func(childComplexity int, input model.ApproveHandoverInput) int
 		CancelHandover         func(childComplexity int, input model.CancelHandoverInput) int
 		ChangePassword         func(childComplexity int, input model.ChangePasswordInput) int
-		ConfirmDepartures      func(childComplexity int, input model.ConfirmDeparturesInput) int
 		ConfirmTotp            func(childComplexity int, input model.ConfirmTotpInput) int
 		CreateExport           func(childComplexity int, input model.CreateExportInput) int
 		CreateHandover         func(childComplexity int, input model.CreateHandoverInput) int
@@ -728,7 +714,6 @@ type ComplexityRoot struct {
 		DeleteIdentityProvider func(childComplexity int, input model.DeleteIdentityProviderInput) int
 		DeleteRole             func(childComplexity int, input model.DeleteRoleInput) int
 		DeleteWebhook          func(childComplexity int, input model.DeleteWebhookInput) int
-		DismissDepartures      func(childComplexity int, input model.DismissDeparturesInput) int
 		EnrolTotp              func(childComplexity int, input model.EnrolTotpInput) int
 		ExecuteHandover        func(childComplexity int, input model.ExecuteHandoverInput) int
 		GrantRole              func(childComplexity int, input model.GrantRoleInput) int
@@ -743,11 +728,11 @@ type ComplexityRoot struct {
 		ReplayDelivery         func(childComplexity int, input model.ReplayDeliveryInput) int
 		ResetAuthenticators    func(childComplexity int, input model.ResetAuthenticatorsInput) int
 		ResetPassword          func(childComplexity int, input model.ResetPasswordInput) int
-		RestoreBaseline        func(childComplexity int, input model.RestoreBaselineInput) int
 		RetryTransfers         func(childComplexity int, input model.RetryTransfersInput) int
 		RevertHandover         func(childComplexity int, input model.RevertHandoverInput) int
 		ReviewLeakFinding      func(childComplexity int, input leak.ReviewInput) int
 		RevokeGrant            func(childComplexity int, input model.RevokeGrantInput) int
+		RevokeHistoryGrant     func(childComplexity int, input model.RevokeHistoryGrantInput) int
 		RevokeServiceToken     func(childComplexity int, input model.RevokeServiceTokenInput) int
 		RevokeSession          func(childComplexity int, input model.RevokeSessionInput) int
 		RevokeSessions         func(childComplexity int, input model.RevokeSessionsInput) int
@@ -769,35 +754,6 @@ type ComplexityRoot struct {
 		UpdateGroup            func(childComplexity int, input model.UpdateGroupInput) int
 		VerifyIdentity         func(childComplexity int, input model.VerifyIdentityInput) int
 		WithdrawDataPolicy     func(childComplexity int, input model.WithdrawDataPolicyInput) int
-	}
-
-	NoticeChange struct {
-		ChangedAt func(childComplexity int) int
-		ChangedBy func(childComplexity int) int
-		Contact   func(childComplexity int) int
-		Field     func(childComplexity int) int
-		FollowID  func(childComplexity int) int
-		Is        func(childComplexity int) int
-		Version   func(childComplexity int) int
-		Was       func(childComplexity int) int
-	}
-
-	NoticeChangeConnection struct {
-		Edges      func(childComplexity int) int
-		Nodes      func(childComplexity int) int
-		PageInfo   func(childComplexity int) int
-		TotalCount func(childComplexity int) int
-	}
-
-	NoticeChangeEdge struct {
-		Cursor func(childComplexity int) int
-		Node   func(childComplexity int) int
-	}
-
-	NoticeRestored struct {
-		Field    func(childComplexity int) int
-		FollowID func(childComplexity int) int
-		Outcome  func(childComplexity int) int
 	}
 
 	OwnershipPeriod struct {
@@ -862,13 +818,12 @@ type ComplexityRoot struct {
 	}
 
 	PlanProblem struct {
-		Blocking       func(childComplexity int) int
-		ExecutableFrom func(childComplexity int) int
-		Items          func(childComplexity int) int
-		Kind           func(childComplexity int) int
-		Message        func(childComplexity int) int
-		Reason         func(childComplexity int) int
-		Successor      func(childComplexity int) int
+		Blocking  func(childComplexity int) int
+		Items     func(childComplexity int) int
+		Kind      func(childComplexity int) int
+		Message   func(childComplexity int) int
+		Reason    func(childComplexity int) int
+		Successor func(childComplexity int) int
 	}
 
 	PublishDataPolicyPayload struct {
@@ -887,18 +842,19 @@ type ComplexityRoot struct {
 		Grants             func(childComplexity int, filter *model.GrantFilter, first *int, after *string, offset *int) int
 		Groups             func(childComplexity int, filter *group.Filter, search *string, orderBy *model.GroupOrder, first *int, after *string, last *int, before *string, offset *int) int
 		Handovers          func(childComplexity int, filter *model.HandoverFilter, orderBy *model.HandoverOrder, first *int, after *string, last *int, before *string, offset *int) int
+		HistoryGrants      func(childComplexity int, filter *model.HistoryGrantFilter, first *int, after *string, offset *int) int
 		IdentityProviders  func(childComplexity int) int
 		LeakFindings       func(childComplexity int, filter *model.LeakFindingFilter, first *int, after *string, offset *int) int
 		Members            func(childComplexity int, filter *model.MemberFilter, search *string, orderBy *model.MemberOrder, first *int, after *string, last *int, before *string, offset *int) int
 		Messages           func(childComplexity int, filter model.MessageFilter, search *string, first *int, after *string, last *int, before *string) int
 		Node               func(childComplexity int, id nid.ID) int
 		Nodes              func(childComplexity int, ids []nid.ID) int
-		NoticeChanges      func(childComplexity int, memberID nid.ID, first *int, after *string) int
 		PasskeyChallenge   func(childComplexity int, purpose identity.Purpose) int
 		PendingGrants      func(childComplexity int) int
 		PreviewHandover    func(childComplexity int, input handover.Input) int
 		Roles              func(childComplexity int, first *int, after *string, offset *int) int
 		RuleSets           func(childComplexity int, first *int, after *string, offset *int) int
+		ServiceTokens      func(childComplexity int, filter *model.ServiceTokenFilter, first *int, after *string, offset *int) int
 		Sessions           func(childComplexity int, filter *model.SessionFilter, first *int, after *string, offset *int) int
 		Settings           func(childComplexity int) int
 		SignInOptions      func(childComplexity int, corp *string) int
@@ -907,6 +863,28 @@ type ComplexityRoot struct {
 		Transfers          func(childComplexity int, filter *model.TransferFilter, orderBy *model.TransferOrder, first *int, after *string, last *int, before *string, offset *int) int
 		Viewer             func(childComplexity int) int
 		Webhooks           func(childComplexity int, first *int, after *string, offset *int) int
+	}
+
+	ReadReceipt struct {
+		At        func(childComplexity int) int
+		Contact   func(childComplexity int) int
+		ContactID func(childComplexity int) int
+		Group     func(childComplexity int) int
+		GroupID   func(childComplexity int) int
+		Messages  func(childComplexity int) int
+		Reader    func(childComplexity int) int
+	}
+
+	ReadReceiptConnection struct {
+		Edges      func(childComplexity int) int
+		Nodes      func(childComplexity int) int
+		PageInfo   func(childComplexity int) int
+		TotalCount func(childComplexity int) int
+	}
+
+	ReadReceiptEdge struct {
+		Cursor func(childComplexity int) int
+		Node   func(childComplexity int) int
 	}
 
 	ReinstateMemberPayload struct {
@@ -949,11 +927,6 @@ type ComplexityRoot struct {
 		Password  func(childComplexity int) int
 	}
 
-	RestoreBaselinePayload struct {
-		Remaining func(childComplexity int) int
-		Results   func(childComplexity int) int
-	}
-
 	RetryTransfersPayload struct {
 		Handover  func(childComplexity int) int
 		Transfers func(childComplexity int, first *int) int
@@ -991,6 +964,10 @@ type ComplexityRoot struct {
 
 	RevokeGrantPayload struct {
 		RevokedGrantID func(childComplexity int) int
+	}
+
+	RevokeHistoryGrantPayload struct {
+		HistoryGrant func(childComplexity int) int
 	}
 
 	RevokeServiceTokenPayload struct {
@@ -1042,16 +1019,14 @@ type ComplexityRoot struct {
 	}
 
 	RuleSet struct {
-		Automatic  func(childComplexity int) int
-		CreatedAt  func(childComplexity int) int
-		Department func(childComplexity int) int
-		Fallback   func(childComplexity int) int
-		History    func(childComplexity int) int
-		ID         func(childComplexity int) int
-		Name       func(childComplexity int) int
-		Rules      func(childComplexity int) int
-		UpdatedAt  func(childComplexity int) int
-		Version    func(childComplexity int) int
+		Automatic func(childComplexity int) int
+		CreatedAt func(childComplexity int) int
+		Fallback  func(childComplexity int) int
+		ID        func(childComplexity int) int
+		Name      func(childComplexity int) int
+		Rules     func(childComplexity int) int
+		UpdatedAt func(childComplexity int) int
+		Version   func(childComplexity int) int
 	}
 
 	RuleSetConnection struct {
@@ -1064,12 +1039,6 @@ type ComplexityRoot struct {
 	RuleSetEdge struct {
 		Cursor func(childComplexity int) int
 		Node   func(childComplexity int) int
-	}
-
-	RuleSetHistory struct {
-		Days             func(childComplexity int) int
-		ExpiresAfterDays func(childComplexity int) int
-		Mode             func(childComplexity int) int
 	}
 
 	SaveApprovalPolicyPayload struct {
@@ -1107,13 +1076,29 @@ type ComplexityRoot struct {
 	}
 
 	ServiceToken struct {
-		Department  func(childComplexity int) int
-		ExpiresAt   func(childComplexity int) int
-		ID          func(childComplexity int) int
-		LastUsedAt  func(childComplexity int) int
-		Name        func(childComplexity int) int
-		Permissions func(childComplexity int) int
-		RevokedAt   func(childComplexity int) int
+		CreatedAt            func(childComplexity int) int
+		CreatedBy            func(childComplexity int) int
+		Department           func(childComplexity int) int
+		EffectivePermissions func(childComplexity int) int
+		ExpiresAt            func(childComplexity int) int
+		ID                   func(childComplexity int) int
+		LastUsedAt           func(childComplexity int) int
+		Name                 func(childComplexity int) int
+		Permissions          func(childComplexity int) int
+		Reduced              func(childComplexity int) int
+		RevokedAt            func(childComplexity int) int
+	}
+
+	ServiceTokenConnection struct {
+		Edges      func(childComplexity int) int
+		Nodes      func(childComplexity int) int
+		PageInfo   func(childComplexity int) int
+		TotalCount func(childComplexity int) int
+	}
+
+	ServiceTokenEdge struct {
+		Cursor func(childComplexity int) int
+		Node   func(childComplexity int) int
 	}
 
 	Session struct {
@@ -1146,16 +1131,16 @@ type ComplexityRoot struct {
 		DualControl          func(childComplexity int) int
 		DualControlOff       func(childComplexity int) int
 		GroupsPerDay         func(childComplexity int) int
+		HistoryForSuccessors func(childComplexity int) int
+		HistoryMaxDays       func(childComplexity int) int
 		MaskBankCards        func(childComplexity int) int
 		MaskIDCards          func(childComplexity int) int
 		MaskPhones           func(childComplexity int) int
 		MessagesKeptDays     func(childComplexity int) int
 		MovesPerContact      func(childComplexity int) int
 		MovesWithinDays      func(childComplexity int) int
-		NoticeMessagesPerDay func(childComplexity int) int
-		NoticeReadsPerDay    func(childComplexity int) int
-		NoticeReadsRefused   func(childComplexity int) int
 		Own                  func(childComplexity int) int
+		ReadReceipts         func(childComplexity int) int
 		RevertibleDays       func(childComplexity int) int
 		Version              func(childComplexity int) int
 	}
@@ -1200,7 +1185,27 @@ type ComplexityRoot struct {
 		Groups   func(childComplexity int) int
 		Limit    func(childComplexity int) int
 		Member   func(childComplexity int) int
-		Promised func(childComplexity int) int
+	}
+
+	TokenReviewItem struct {
+		DecidedAt func(childComplexity int) int
+		DecidedBy func(childComplexity int) int
+		Decision  func(childComplexity int) int
+		ID        func(childComplexity int) int
+		Note      func(childComplexity int) int
+		Token     func(childComplexity int) int
+	}
+
+	TokenReviewItemConnection struct {
+		Edges      func(childComplexity int) int
+		Nodes      func(childComplexity int) int
+		PageInfo   func(childComplexity int) int
+		TotalCount func(childComplexity int) int
+	}
+
+	TokenReviewItemEdge struct {
+		Cursor func(childComplexity int) int
+		Node   func(childComplexity int) int
 	}
 
 	Transfer struct {
@@ -1347,8 +1352,10 @@ type ComplexityRoot struct {
 	Viewer struct {
 		Corp          func(childComplexity int) int
 		Credentials   func(childComplexity int) int
+		HistoryGrants func(childComplexity int, first *int, after *string, offset *int) int
 		Member        func(childComplexity int) int
 		Permissions   func(childComplexity int) int
+		ReadReceipts  func(childComplexity int, first *int, after *string, offset *int) int
 		ScopeOf       func(childComplexity int, permission access.Permission) int
 		VerifiedUntil func(childComplexity int) int
 	}
@@ -1474,6 +1481,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.AccessReview.StartedBy(childComplexity), true
+	case "AccessReview.tokenItems":
+		if e.ComplexityRoot.AccessReview.TokenItems == nil {
+			break
+		}
+
+		args, err := ec.field_AccessReview_tokenItems_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.AccessReview.TokenItems(childComplexity, args["first"].(*int), args["after"].(*string), args["offset"].(*int)), true
 	case "AccessReview.undecided":
 		if e.ComplexityRoot.AccessReview.Undecided == nil {
 			break
@@ -2223,12 +2241,6 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.DataPolicyEdge.Node(childComplexity), true
 
-	case "DeactivateMemberPayload.held":
-		if e.ComplexityRoot.DeactivateMemberPayload.Held == nil {
-			break
-		}
-
-		return e.ComplexityRoot.DeactivateMemberPayload.Held(childComplexity), true
 	case "DeactivateMemberPayload.member":
 		if e.ComplexityRoot.DeactivateMemberPayload.Member == nil {
 			break
@@ -2260,19 +2272,18 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.DeactivateMemberPayload.RevokedSessions(childComplexity), true
 
-	case "DecideDeparturesPayload.results":
-		if e.ComplexityRoot.DecideDeparturesPayload.Results == nil {
-			break
-		}
-
-		return e.ComplexityRoot.DecideDeparturesPayload.Results(childComplexity), true
-
 	case "DecideReviewItemPayload.item":
 		if e.ComplexityRoot.DecideReviewItemPayload.Item == nil {
 			break
 		}
 
 		return e.ComplexityRoot.DecideReviewItemPayload.Item(childComplexity), true
+	case "DecideReviewItemPayload.tokenItem":
+		if e.ComplexityRoot.DecideReviewItemPayload.TokenItem == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DecideReviewItemPayload.TokenItem(childComplexity), true
 
 	case "DeleteIdentityProviderPayload.deletedIdentityProviderId":
 		if e.ComplexityRoot.DeleteIdentityProviderPayload.DeletedIdentityProviderID == nil {
@@ -2375,37 +2386,6 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.DepartmentEdge.Node(childComplexity), true
-
-	case "DepartureDecision.code":
-		if e.ComplexityRoot.DepartureDecision.Code == nil {
-			break
-		}
-
-		return e.ComplexityRoot.DepartureDecision.Code(childComplexity), true
-	case "DepartureDecision.member":
-		if e.ComplexityRoot.DepartureDecision.Member == nil {
-			break
-		}
-
-		return e.ComplexityRoot.DepartureDecision.Member(childComplexity), true
-	case "DepartureDecision.memberId":
-		if e.ComplexityRoot.DepartureDecision.MemberID == nil {
-			break
-		}
-
-		return e.ComplexityRoot.DepartureDecision.MemberID(childComplexity), true
-	case "DepartureDecision.message":
-		if e.ComplexityRoot.DepartureDecision.Message == nil {
-			break
-		}
-
-		return e.ComplexityRoot.DepartureDecision.Message(childComplexity), true
-	case "DepartureDecision.outcome":
-		if e.ComplexityRoot.DepartureDecision.Outcome == nil {
-			break
-		}
-
-		return e.ComplexityRoot.DepartureDecision.Outcome(childComplexity), true
 
 	case "DualControlOff.lapsesAt":
 		if e.ComplexityRoot.DualControlOff.LapsesAt == nil {
@@ -2667,38 +2647,6 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.ForecastShare.Groups(childComplexity), true
-
-	case "FormerKeyContact.changedBy":
-		if e.ComplexityRoot.FormerKeyContact.ChangedBy == nil {
-			break
-		}
-
-		return e.ComplexityRoot.FormerKeyContact.ChangedBy(childComplexity), true
-	case "FormerKeyContact.contact":
-		if e.ComplexityRoot.FormerKeyContact.Contact == nil {
-			break
-		}
-
-		return e.ComplexityRoot.FormerKeyContact.Contact(childComplexity), true
-	case "FormerKeyContact.until":
-		if e.ComplexityRoot.FormerKeyContact.Until == nil {
-			break
-		}
-
-		return e.ComplexityRoot.FormerKeyContact.Until(childComplexity), true
-
-	case "FormerKeyContacts.contacts":
-		if e.ComplexityRoot.FormerKeyContacts.Contacts == nil {
-			break
-		}
-
-		return e.ComplexityRoot.FormerKeyContacts.Contacts(childComplexity), true
-	case "FormerKeyContacts.total":
-		if e.ComplexityRoot.FormerKeyContacts.Total == nil {
-			break
-		}
-
-		return e.ComplexityRoot.FormerKeyContacts.Total(childComplexity), true
 
 	case "Grant.createdAt":
 		if e.ComplexityRoot.Grant.CreatedAt == nil {
@@ -3029,12 +2977,6 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Handover.FollowUpOf(childComplexity), true
-	case "Handover.formerKeyContacts":
-		if e.ComplexityRoot.Handover.FormerKeyContacts == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Handover.FormerKeyContacts(childComplexity), true
 	case "Handover.history":
 		if e.ComplexityRoot.Handover.History == nil {
 			break
@@ -3235,24 +3177,18 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.HandoverPreview.Forecast(childComplexity), true
-	case "HandoverPreview.formerKeyContacts":
-		if e.ComplexityRoot.HandoverPreview.FormerKeyContacts == nil {
-			break
-		}
-
-		return e.ComplexityRoot.HandoverPreview.FormerKeyContacts(childComplexity), true
 	case "HandoverPreview.groups":
 		if e.ComplexityRoot.HandoverPreview.Groups == nil {
 			break
 		}
 
 		return e.ComplexityRoot.HandoverPreview.Groups(childComplexity), true
-	case "HandoverPreview.history":
-		if e.ComplexityRoot.HandoverPreview.History == nil {
+	case "HandoverPreview.historyUntil":
+		if e.ComplexityRoot.HandoverPreview.HistoryUntil == nil {
 			break
 		}
 
-		return e.ComplexityRoot.HandoverPreview.History(childComplexity), true
+		return e.ComplexityRoot.HandoverPreview.HistoryUntil(childComplexity), true
 	case "HandoverPreview.immediate":
 		if e.ComplexityRoot.HandoverPreview.Immediate == nil {
 			break
@@ -3276,12 +3212,6 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.HandoverPreview.Problems(childComplexity), true
-	case "HandoverPreview.startAt":
-		if e.ComplexityRoot.HandoverPreview.StartAt == nil {
-			break
-		}
-
-		return e.ComplexityRoot.HandoverPreview.StartAt(childComplexity), true
 	case "HandoverPreview.successors":
 		if e.ComplexityRoot.HandoverPreview.Successors == nil {
 			break
@@ -3422,6 +3352,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.HistoryGrant.ID(childComplexity), true
+	case "HistoryGrant.leaver":
+		if e.ComplexityRoot.HistoryGrant.Leaver == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HistoryGrant.Leaver(childComplexity), true
 	case "HistoryGrant.successor":
 		if e.ComplexityRoot.HistoryGrant.Successor == nil {
 			break
@@ -3434,6 +3370,44 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.HistoryGrant.UntilAt(childComplexity), true
+
+	case "HistoryGrantConnection.edges":
+		if e.ComplexityRoot.HistoryGrantConnection.Edges == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HistoryGrantConnection.Edges(childComplexity), true
+	case "HistoryGrantConnection.nodes":
+		if e.ComplexityRoot.HistoryGrantConnection.Nodes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HistoryGrantConnection.Nodes(childComplexity), true
+	case "HistoryGrantConnection.pageInfo":
+		if e.ComplexityRoot.HistoryGrantConnection.PageInfo == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HistoryGrantConnection.PageInfo(childComplexity), true
+	case "HistoryGrantConnection.totalCount":
+		if e.ComplexityRoot.HistoryGrantConnection.TotalCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HistoryGrantConnection.TotalCount(childComplexity), true
+
+	case "HistoryGrantEdge.cursor":
+		if e.ComplexityRoot.HistoryGrantEdge.Cursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HistoryGrantEdge.Cursor(childComplexity), true
+	case "HistoryGrantEdge.node":
+		if e.ComplexityRoot.HistoryGrantEdge.Node == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HistoryGrantEdge.Node(childComplexity), true
 
 	case "HistoryScope.expiresAt":
 		if e.ComplexityRoot.HistoryScope.ExpiresAt == nil {
@@ -3752,12 +3726,6 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Member.Departments(childComplexity), true
-	case "Member.departureBy":
-		if e.ComplexityRoot.Member.DepartureBy == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Member.DepartureBy(childComplexity), true
 	case "Member.departureHeldAt":
 		if e.ComplexityRoot.Member.DepartureHeldAt == nil {
 			break
@@ -4023,17 +3991,6 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.ChangePassword(childComplexity, args["input"].(model.ChangePasswordInput)), true
-	case "Mutation.confirmDepartures":
-		if e.ComplexityRoot.Mutation.ConfirmDepartures == nil {
-			break
-		}
-
-		args, err := ec.field_Mutation_confirmDepartures_args(ctx, rawArgs)
-		if err != nil {
-			return 0, false
-		}
-
-		return e.ComplexityRoot.Mutation.ConfirmDepartures(childComplexity, args["input"].(model.ConfirmDeparturesInput)), true
 	case "Mutation.confirmTotp":
 		if e.ComplexityRoot.Mutation.ConfirmTotp == nil {
 			break
@@ -4133,17 +4090,6 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.DeleteWebhook(childComplexity, args["input"].(model.DeleteWebhookInput)), true
-	case "Mutation.dismissDepartures":
-		if e.ComplexityRoot.Mutation.DismissDepartures == nil {
-			break
-		}
-
-		args, err := ec.field_Mutation_dismissDepartures_args(ctx, rawArgs)
-		if err != nil {
-			return 0, false
-		}
-
-		return e.ComplexityRoot.Mutation.DismissDepartures(childComplexity, args["input"].(model.DismissDeparturesInput)), true
 	case "Mutation.enrolTotp":
 		if e.ComplexityRoot.Mutation.EnrolTotp == nil {
 			break
@@ -4288,17 +4234,6 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.ResetPassword(childComplexity, args["input"].(model.ResetPasswordInput)), true
-	case "Mutation.restoreBaseline":
-		if e.ComplexityRoot.Mutation.RestoreBaseline == nil {
-			break
-		}
-
-		args, err := ec.field_Mutation_restoreBaseline_args(ctx, rawArgs)
-		if err != nil {
-			return 0, false
-		}
-
-		return e.ComplexityRoot.Mutation.RestoreBaseline(childComplexity, args["input"].(model.RestoreBaselineInput)), true
 	case "Mutation.retryTransfers":
 		if e.ComplexityRoot.Mutation.RetryTransfers == nil {
 			break
@@ -4343,6 +4278,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.RevokeGrant(childComplexity, args["input"].(model.RevokeGrantInput)), true
+	case "Mutation.revokeHistoryGrant":
+		if e.ComplexityRoot.Mutation.RevokeHistoryGrant == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_revokeHistoryGrant_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.RevokeHistoryGrant(childComplexity, args["input"].(model.RevokeHistoryGrantInput)), true
 	case "Mutation.revokeServiceToken":
 		if e.ComplexityRoot.Mutation.RevokeServiceToken == nil {
 			break
@@ -4569,112 +4515,6 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.WithdrawDataPolicy(childComplexity, args["input"].(model.WithdrawDataPolicyInput)), true
-
-	case "NoticeChange.changedAt":
-		if e.ComplexityRoot.NoticeChange.ChangedAt == nil {
-			break
-		}
-
-		return e.ComplexityRoot.NoticeChange.ChangedAt(childComplexity), true
-	case "NoticeChange.changedBy":
-		if e.ComplexityRoot.NoticeChange.ChangedBy == nil {
-			break
-		}
-
-		return e.ComplexityRoot.NoticeChange.ChangedBy(childComplexity), true
-	case "NoticeChange.contact":
-		if e.ComplexityRoot.NoticeChange.Contact == nil {
-			break
-		}
-
-		return e.ComplexityRoot.NoticeChange.Contact(childComplexity), true
-	case "NoticeChange.field":
-		if e.ComplexityRoot.NoticeChange.Field == nil {
-			break
-		}
-
-		return e.ComplexityRoot.NoticeChange.Field(childComplexity), true
-	case "NoticeChange.followId":
-		if e.ComplexityRoot.NoticeChange.FollowID == nil {
-			break
-		}
-
-		return e.ComplexityRoot.NoticeChange.FollowID(childComplexity), true
-	case "NoticeChange.is":
-		if e.ComplexityRoot.NoticeChange.Is == nil {
-			break
-		}
-
-		return e.ComplexityRoot.NoticeChange.Is(childComplexity), true
-	case "NoticeChange.version":
-		if e.ComplexityRoot.NoticeChange.Version == nil {
-			break
-		}
-
-		return e.ComplexityRoot.NoticeChange.Version(childComplexity), true
-	case "NoticeChange.was":
-		if e.ComplexityRoot.NoticeChange.Was == nil {
-			break
-		}
-
-		return e.ComplexityRoot.NoticeChange.Was(childComplexity), true
-
-	case "NoticeChangeConnection.edges":
-		if e.ComplexityRoot.NoticeChangeConnection.Edges == nil {
-			break
-		}
-
-		return e.ComplexityRoot.NoticeChangeConnection.Edges(childComplexity), true
-	case "NoticeChangeConnection.nodes":
-		if e.ComplexityRoot.NoticeChangeConnection.Nodes == nil {
-			break
-		}
-
-		return e.ComplexityRoot.NoticeChangeConnection.Nodes(childComplexity), true
-	case "NoticeChangeConnection.pageInfo":
-		if e.ComplexityRoot.NoticeChangeConnection.PageInfo == nil {
-			break
-		}
-
-		return e.ComplexityRoot.NoticeChangeConnection.PageInfo(childComplexity), true
-	case "NoticeChangeConnection.totalCount":
-		if e.ComplexityRoot.NoticeChangeConnection.TotalCount == nil {
-			break
-		}
-
-		return e.ComplexityRoot.NoticeChangeConnection.TotalCount(childComplexity), true
-
-	case "NoticeChangeEdge.cursor":
-		if e.ComplexityRoot.NoticeChangeEdge.Cursor == nil {
-			break
-		}
-
-		return e.ComplexityRoot.NoticeChangeEdge.Cursor(childComplexity), true
-	case "NoticeChangeEdge.node":
-		if e.ComplexityRoot.NoticeChangeEdge.Node == nil {
-			break
-		}
-
-		return e.ComplexityRoot.NoticeChangeEdge.Node(childComplexity), true
-
-	case "NoticeRestored.field":
-		if e.ComplexityRoot.NoticeRestored.Field == nil {
-			break
-		}
-
-		return e.ComplexityRoot.NoticeRestored.Field(childComplexity), true
-	case "NoticeRestored.followId":
-		if e.ComplexityRoot.NoticeRestored.FollowID == nil {
-			break
-		}
-
-		return e.ComplexityRoot.NoticeRestored.FollowID(childComplexity), true
-	case "NoticeRestored.outcome":
-		if e.ComplexityRoot.NoticeRestored.Outcome == nil {
-			break
-		}
-
-		return e.ComplexityRoot.NoticeRestored.Outcome(childComplexity), true
 
 	case "OwnershipPeriod.from":
 		if e.ComplexityRoot.OwnershipPeriod.FromAt == nil {
@@ -4912,12 +4752,6 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.PlanProblem.Blocking(childComplexity), true
-	case "PlanProblem.executableFrom":
-		if e.ComplexityRoot.PlanProblem.ExecutableFrom == nil {
-			break
-		}
-
-		return e.ComplexityRoot.PlanProblem.ExecutableFrom(childComplexity), true
 	case "PlanProblem.items":
 		if e.ComplexityRoot.PlanProblem.Items == nil {
 			break
@@ -5067,6 +4901,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Handovers(childComplexity, args["filter"].(*model.HandoverFilter), args["orderBy"].(*model.HandoverOrder), args["first"].(*int), args["after"].(*string), args["last"].(*int), args["before"].(*string), args["offset"].(*int)), true
+	case "Query.historyGrants":
+		if e.ComplexityRoot.Query.HistoryGrants == nil {
+			break
+		}
+
+		args, err := ec.field_Query_historyGrants_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.HistoryGrants(childComplexity, args["filter"].(*model.HistoryGrantFilter), args["first"].(*int), args["after"].(*string), args["offset"].(*int)), true
 	case "Query.identityProviders":
 		if e.ComplexityRoot.Query.IdentityProviders == nil {
 			break
@@ -5129,17 +4974,6 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Nodes(childComplexity, args["ids"].([]nid.ID)), true
-	case "Query.noticeChanges":
-		if e.ComplexityRoot.Query.NoticeChanges == nil {
-			break
-		}
-
-		args, err := ec.field_Query_noticeChanges_args(ctx, rawArgs)
-		if err != nil {
-			return 0, false
-		}
-
-		return e.ComplexityRoot.Query.NoticeChanges(childComplexity, args["memberId"].(nid.ID), args["first"].(*int), args["after"].(*string)), true
 	case "Query.passkeyChallenge":
 		if e.ComplexityRoot.Query.PasskeyChallenge == nil {
 			break
@@ -5190,6 +5024,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.RuleSets(childComplexity, args["first"].(*int), args["after"].(*string), args["offset"].(*int)), true
+	case "Query.serviceTokens":
+		if e.ComplexityRoot.Query.ServiceTokens == nil {
+			break
+		}
+
+		args, err := ec.field_Query_serviceTokens_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.ServiceTokens(childComplexity, args["filter"].(*model.ServiceTokenFilter), args["first"].(*int), args["after"].(*string), args["offset"].(*int)), true
 	case "Query.sessions":
 		if e.ComplexityRoot.Query.Sessions == nil {
 			break
@@ -5268,6 +5113,87 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Webhooks(childComplexity, args["first"].(*int), args["after"].(*string), args["offset"].(*int)), true
+
+	case "ReadReceipt.at":
+		if e.ComplexityRoot.ReadReceipt.At == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReadReceipt.At(childComplexity), true
+	case "ReadReceipt.contact":
+		if e.ComplexityRoot.ReadReceipt.Contact == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReadReceipt.Contact(childComplexity), true
+	case "ReadReceipt.contactId":
+		if e.ComplexityRoot.ReadReceipt.ContactID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReadReceipt.ContactID(childComplexity), true
+	case "ReadReceipt.group":
+		if e.ComplexityRoot.ReadReceipt.Group == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReadReceipt.Group(childComplexity), true
+	case "ReadReceipt.groupId":
+		if e.ComplexityRoot.ReadReceipt.GroupID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReadReceipt.GroupID(childComplexity), true
+	case "ReadReceipt.messages":
+		if e.ComplexityRoot.ReadReceipt.Messages == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReadReceipt.Messages(childComplexity), true
+	case "ReadReceipt.reader":
+		if e.ComplexityRoot.ReadReceipt.Reader == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReadReceipt.Reader(childComplexity), true
+
+	case "ReadReceiptConnection.edges":
+		if e.ComplexityRoot.ReadReceiptConnection.Edges == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReadReceiptConnection.Edges(childComplexity), true
+	case "ReadReceiptConnection.nodes":
+		if e.ComplexityRoot.ReadReceiptConnection.Nodes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReadReceiptConnection.Nodes(childComplexity), true
+	case "ReadReceiptConnection.pageInfo":
+		if e.ComplexityRoot.ReadReceiptConnection.PageInfo == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReadReceiptConnection.PageInfo(childComplexity), true
+	case "ReadReceiptConnection.totalCount":
+		if e.ComplexityRoot.ReadReceiptConnection.TotalCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReadReceiptConnection.TotalCount(childComplexity), true
+
+	case "ReadReceiptEdge.cursor":
+		if e.ComplexityRoot.ReadReceiptEdge.Cursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReadReceiptEdge.Cursor(childComplexity), true
+	case "ReadReceiptEdge.node":
+		if e.ComplexityRoot.ReadReceiptEdge.Node == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ReadReceiptEdge.Node(childComplexity), true
 
 	case "ReinstateMemberPayload.member":
 		if e.ComplexityRoot.ReinstateMemberPayload.Member == nil {
@@ -5355,19 +5281,6 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.ResetPasswordPayload.Password(childComplexity), true
-
-	case "RestoreBaselinePayload.remaining":
-		if e.ComplexityRoot.RestoreBaselinePayload.Remaining == nil {
-			break
-		}
-
-		return e.ComplexityRoot.RestoreBaselinePayload.Remaining(childComplexity), true
-	case "RestoreBaselinePayload.results":
-		if e.ComplexityRoot.RestoreBaselinePayload.Results == nil {
-			break
-		}
-
-		return e.ComplexityRoot.RestoreBaselinePayload.Results(childComplexity), true
 
 	case "RetryTransfersPayload.handover":
 		if e.ComplexityRoot.RetryTransfersPayload.Handover == nil {
@@ -5488,6 +5401,13 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.RevokeGrantPayload.RevokedGrantID(childComplexity), true
+
+	case "RevokeHistoryGrantPayload.historyGrant":
+		if e.ComplexityRoot.RevokeHistoryGrantPayload.HistoryGrant == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RevokeHistoryGrantPayload.HistoryGrant(childComplexity), true
 
 	case "RevokeServiceTokenPayload.revokedServiceTokenId":
 		if e.ComplexityRoot.RevokeServiceTokenPayload.RevokedServiceTokenID == nil {
@@ -5653,24 +5573,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.RuleSet.CreatedAt(childComplexity), true
-	case "RuleSet.department":
-		if e.ComplexityRoot.RuleSet.Department == nil {
-			break
-		}
-
-		return e.ComplexityRoot.RuleSet.Department(childComplexity), true
 	case "RuleSet.fallback":
 		if e.ComplexityRoot.RuleSet.Fallback == nil {
 			break
 		}
 
 		return e.ComplexityRoot.RuleSet.Fallback(childComplexity), true
-	case "RuleSet.history":
-		if e.ComplexityRoot.RuleSet.History == nil {
-			break
-		}
-
-		return e.ComplexityRoot.RuleSet.History(childComplexity), true
 	case "RuleSet.id":
 		if e.ComplexityRoot.RuleSet.ID == nil {
 			break
@@ -5740,25 +5648,6 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.RuleSetEdge.Node(childComplexity), true
 
-	case "RuleSetHistory.days":
-		if e.ComplexityRoot.RuleSetHistory.Days == nil {
-			break
-		}
-
-		return e.ComplexityRoot.RuleSetHistory.Days(childComplexity), true
-	case "RuleSetHistory.expiresAfterDays":
-		if e.ComplexityRoot.RuleSetHistory.ExpiresAfterDays == nil {
-			break
-		}
-
-		return e.ComplexityRoot.RuleSetHistory.ExpiresAfterDays(childComplexity), true
-	case "RuleSetHistory.mode":
-		if e.ComplexityRoot.RuleSetHistory.Mode == nil {
-			break
-		}
-
-		return e.ComplexityRoot.RuleSetHistory.Mode(childComplexity), true
-
 	case "SaveApprovalPolicyPayload.policy":
 		if e.ComplexityRoot.SaveApprovalPolicyPayload.Policy == nil {
 			break
@@ -5827,12 +5716,30 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.ScheduleDeparturePayload.Member(childComplexity), true
 
+	case "ServiceToken.createdAt":
+		if e.ComplexityRoot.ServiceToken.CreatedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ServiceToken.CreatedAt(childComplexity), true
+	case "ServiceToken.createdBy":
+		if e.ComplexityRoot.ServiceToken.CreatedBy == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ServiceToken.CreatedBy(childComplexity), true
 	case "ServiceToken.department":
 		if e.ComplexityRoot.ServiceToken.Department == nil {
 			break
 		}
 
 		return e.ComplexityRoot.ServiceToken.Department(childComplexity), true
+	case "ServiceToken.effectivePermissions":
+		if e.ComplexityRoot.ServiceToken.EffectivePermissions == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ServiceToken.EffectivePermissions(childComplexity), true
 	case "ServiceToken.expiresAt":
 		if e.ComplexityRoot.ServiceToken.ExpiresAt == nil {
 			break
@@ -5863,12 +5770,56 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.ServiceToken.Permissions(childComplexity), true
+	case "ServiceToken.reduced":
+		if e.ComplexityRoot.ServiceToken.Reduced == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ServiceToken.Reduced(childComplexity), true
 	case "ServiceToken.revokedAt":
 		if e.ComplexityRoot.ServiceToken.RevokedAt == nil {
 			break
 		}
 
 		return e.ComplexityRoot.ServiceToken.RevokedAt(childComplexity), true
+
+	case "ServiceTokenConnection.edges":
+		if e.ComplexityRoot.ServiceTokenConnection.Edges == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ServiceTokenConnection.Edges(childComplexity), true
+	case "ServiceTokenConnection.nodes":
+		if e.ComplexityRoot.ServiceTokenConnection.Nodes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ServiceTokenConnection.Nodes(childComplexity), true
+	case "ServiceTokenConnection.pageInfo":
+		if e.ComplexityRoot.ServiceTokenConnection.PageInfo == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ServiceTokenConnection.PageInfo(childComplexity), true
+	case "ServiceTokenConnection.totalCount":
+		if e.ComplexityRoot.ServiceTokenConnection.TotalCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ServiceTokenConnection.TotalCount(childComplexity), true
+
+	case "ServiceTokenEdge.cursor":
+		if e.ComplexityRoot.ServiceTokenEdge.Cursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ServiceTokenEdge.Cursor(childComplexity), true
+	case "ServiceTokenEdge.node":
+		if e.ComplexityRoot.ServiceTokenEdge.Node == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ServiceTokenEdge.Node(childComplexity), true
 
 	case "Session.address":
 		if e.ComplexityRoot.Session.Address == nil {
@@ -5993,6 +5944,18 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Settings.GroupsPerDay(childComplexity), true
+	case "Settings.historyForSuccessors":
+		if e.ComplexityRoot.Settings.HistoryForSuccessors == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Settings.HistoryForSuccessors(childComplexity), true
+	case "Settings.historyMaxDays":
+		if e.ComplexityRoot.Settings.HistoryMaxDays == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Settings.HistoryMaxDays(childComplexity), true
 	case "Settings.maskBankCards":
 		if e.ComplexityRoot.Settings.MaskBankCards == nil {
 			break
@@ -6029,30 +5992,18 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Settings.MovesWithinDays(childComplexity), true
-	case "Settings.noticeMessagesPerDay":
-		if e.ComplexityRoot.Settings.NoticeMessagesPerDay == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Settings.NoticeMessagesPerDay(childComplexity), true
-	case "Settings.noticeReadsPerDay":
-		if e.ComplexityRoot.Settings.NoticeReadsPerDay == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Settings.NoticeReadsPerDay(childComplexity), true
-	case "Settings.noticeReadsRefused":
-		if e.ComplexityRoot.Settings.NoticeReadsRefused == nil {
-			break
-		}
-
-		return e.ComplexityRoot.Settings.NoticeReadsRefused(childComplexity), true
 	case "Settings.own":
 		if e.ComplexityRoot.Settings.Own == nil {
 			break
 		}
 
 		return e.ComplexityRoot.Settings.Own(childComplexity), true
+	case "Settings.readReceipts":
+		if e.ComplexityRoot.Settings.ReadReceipts == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Settings.ReadReceipts(childComplexity), true
 	case "Settings.revertibleDays":
 		if e.ComplexityRoot.Settings.RevertibleDays == nil {
 			break
@@ -6186,12 +6137,81 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.SuccessorLoad.Member(childComplexity), true
-	case "SuccessorLoad.promised":
-		if e.ComplexityRoot.SuccessorLoad.Promised == nil {
+
+	case "TokenReviewItem.decidedAt":
+		if e.ComplexityRoot.TokenReviewItem.DecidedAt == nil {
 			break
 		}
 
-		return e.ComplexityRoot.SuccessorLoad.Promised(childComplexity), true
+		return e.ComplexityRoot.TokenReviewItem.DecidedAt(childComplexity), true
+	case "TokenReviewItem.decidedBy":
+		if e.ComplexityRoot.TokenReviewItem.DecidedBy == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TokenReviewItem.DecidedBy(childComplexity), true
+	case "TokenReviewItem.decision":
+		if e.ComplexityRoot.TokenReviewItem.Decision == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TokenReviewItem.Decision(childComplexity), true
+	case "TokenReviewItem.id":
+		if e.ComplexityRoot.TokenReviewItem.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TokenReviewItem.ID(childComplexity), true
+	case "TokenReviewItem.note":
+		if e.ComplexityRoot.TokenReviewItem.Note == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TokenReviewItem.Note(childComplexity), true
+	case "TokenReviewItem.token":
+		if e.ComplexityRoot.TokenReviewItem.Token == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TokenReviewItem.Token(childComplexity), true
+
+	case "TokenReviewItemConnection.edges":
+		if e.ComplexityRoot.TokenReviewItemConnection.Edges == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TokenReviewItemConnection.Edges(childComplexity), true
+	case "TokenReviewItemConnection.nodes":
+		if e.ComplexityRoot.TokenReviewItemConnection.Nodes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TokenReviewItemConnection.Nodes(childComplexity), true
+	case "TokenReviewItemConnection.pageInfo":
+		if e.ComplexityRoot.TokenReviewItemConnection.PageInfo == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TokenReviewItemConnection.PageInfo(childComplexity), true
+	case "TokenReviewItemConnection.totalCount":
+		if e.ComplexityRoot.TokenReviewItemConnection.TotalCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TokenReviewItemConnection.TotalCount(childComplexity), true
+
+	case "TokenReviewItemEdge.cursor":
+		if e.ComplexityRoot.TokenReviewItemEdge.Cursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TokenReviewItemEdge.Cursor(childComplexity), true
+	case "TokenReviewItemEdge.node":
+		if e.ComplexityRoot.TokenReviewItemEdge.Node == nil {
+			break
+		}
+
+		return e.ComplexityRoot.TokenReviewItemEdge.Node(childComplexity), true
 
 	case "Transfer.assignedAt":
 		if e.ComplexityRoot.Transfer.AssignedAt == nil {
@@ -6813,6 +6833,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Viewer.Credentials(childComplexity), true
+	case "Viewer.historyGrants":
+		if e.ComplexityRoot.Viewer.HistoryGrants == nil {
+			break
+		}
+
+		args, err := ec.field_Viewer_historyGrants_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Viewer.HistoryGrants(childComplexity, args["first"].(*int), args["after"].(*string), args["offset"].(*int)), true
 	case "Viewer.member":
 		if e.ComplexityRoot.Viewer.Member == nil {
 			break
@@ -6825,6 +6856,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Viewer.Permissions(childComplexity), true
+	case "Viewer.readReceipts":
+		if e.ComplexityRoot.Viewer.ReadReceipts == nil {
+			break
+		}
+
+		args, err := ec.field_Viewer_readReceipts_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Viewer.ReadReceipts(childComplexity, args["first"].(*int), args["after"].(*string), args["offset"].(*int)), true
 	case "Viewer.scopeOf":
 		if e.ComplexityRoot.Viewer.ScopeOf == nil {
 			break
@@ -7063,7 +7105,6 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputCancelHandoverInput,
 		ec.unmarshalInputChangePasswordInput,
 		ec.unmarshalInputCompanyOwnInput,
-		ec.unmarshalInputConfirmDeparturesInput,
 		ec.unmarshalInputConfirmTotpInput,
 		ec.unmarshalInputContactFilter,
 		ec.unmarshalInputContactOrder,
@@ -7076,7 +7117,6 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputDeleteRoleInput,
 		ec.unmarshalInputDeleteWebhookInput,
 		ec.unmarshalInputDepartmentFilter,
-		ec.unmarshalInputDismissDeparturesInput,
 		ec.unmarshalInputEnrolTotpInput,
 		ec.unmarshalInputExecuteHandoverInput,
 		ec.unmarshalInputGrantFilter,
@@ -7088,12 +7128,12 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputHandoverOrder,
 		ec.unmarshalInputHandoverPlanInput,
 		ec.unmarshalInputHandoverSelection,
+		ec.unmarshalInputHistoryGrantFilter,
 		ec.unmarshalInputHistoryScopeInput,
 		ec.unmarshalInputLeakFindingFilter,
 		ec.unmarshalInputMemberFilter,
 		ec.unmarshalInputMemberOrder,
 		ec.unmarshalInputMessageFilter,
-		ec.unmarshalInputNoticeChangeInput,
 		ec.unmarshalInputPasskeyAnswerInput,
 		ec.unmarshalInputPublishDataPolicyInput,
 		ec.unmarshalInputReinstateMemberInput,
@@ -7103,16 +7143,15 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputReplayDeliveryInput,
 		ec.unmarshalInputResetAuthenticatorsInput,
 		ec.unmarshalInputResetPasswordInput,
-		ec.unmarshalInputRestoreBaselineInput,
 		ec.unmarshalInputRetryTransfersInput,
 		ec.unmarshalInputRevertHandoverInput,
 		ec.unmarshalInputReviewLeakFindingInput,
 		ec.unmarshalInputRevokeGrantInput,
+		ec.unmarshalInputRevokeHistoryGrantInput,
 		ec.unmarshalInputRevokeServiceTokenInput,
 		ec.unmarshalInputRevokeSessionInput,
 		ec.unmarshalInputRevokeSessionsInput,
 		ec.unmarshalInputRuleInput,
-		ec.unmarshalInputRuleSetHistoryInput,
 		ec.unmarshalInputSaveApprovalPolicyInput,
 		ec.unmarshalInputSaveDepartmentInput,
 		ec.unmarshalInputSaveIdentityProviderInput,
@@ -7121,6 +7160,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputSaveSettingsInput,
 		ec.unmarshalInputSaveWebhookInput,
 		ec.unmarshalInputScheduleDepartureInput,
+		ec.unmarshalInputServiceTokenFilter,
 		ec.unmarshalInputSessionFilter,
 		ec.unmarshalInputSignInInput,
 		ec.unmarshalInputSignInWithPasskeyInput,
@@ -7249,6 +7289,17 @@ var sources = []*ast.Source{
     "How many to leave out, instead of a cursor; 10,000 at most."
     offset: Int
   ): GrantConnection!
+  "The service tokens that the viewer may see, oldest first, revoked and expired ones too. Needs MANAGE_TOKENS, REVIEW_ACCESS or READ_AUDIT_LOG where the token reaches."
+  serviceTokens(
+    "Which tokens; absent: all."
+    filter: ServiceTokenFilter
+    "How many, 100 at most; 25 if absent."
+    first: Int
+    "Only what comes after this cursor."
+    after: Cursor
+    "How many to leave out, instead of a cursor; 10,000 at most."
+    offset: Int
+  ): ServiceTokenConnection!
 }
 
 extend type Mutation {
@@ -7274,7 +7325,7 @@ extend type Mutation {
     "Which grant, and why."
     input: RevokeGrantInput!
   ): RevokeGrantPayload
-  "Let a program in. It can never do what needs a proof of identity. Needs MANAGE_TOKENS and a fresh proof of identity."
+  "Let a program in. It can never do what needs a proof of identity, and never more than its maker may do at the time. Needs MANAGE_TOKENS and a fresh proof of identity."
   createServiceToken(
     "What the program may do, and until when."
     input: CreateServiceTokenInput!
@@ -7316,8 +7367,8 @@ enum Permission {
   REVERT_HANDOVER
   "Deactivate and reinstate members."
   DEACTIVATE_MEMBER
-  "Read the chat history that came with a handover."
-  READ_INHERITED_HISTORY
+  "Allows nothing by itself: a history grant is the right to read what it covers. Kept for roles that name it."
+  READ_INHERITED_HISTORY @deprecated(reason: "A history grant needs no permission.")
   "Search chats for customers being moved away."
   AUDIT_CHATS
   "See statistics."
@@ -7384,8 +7435,16 @@ type ServiceToken implements Node {
   id: ID!
   "What it is called."
   name: String!
-  "What the program may do."
+  "What the program was made for. What it may do now is effectivePermissions."
   permissions: [Permission!]!
+  "What the program may do now in at least a part of department: those of permissions that its maker holds there now. A token made at the machine has no maker and keeps all."
+  effectivePermissions: [Permission!]!
+  "Whether the program may do less than it was made for: its maker lost a permission, holds it in a part of department only, or is not at work."
+  reduced: Boolean!
+  "Who made it; null: it was made at the machine."
+  createdBy: Member
+  "When it was made."
+  createdAt: Time!
   "Where; null: in the whole corp."
   department: Department
   "Until when."
@@ -7406,6 +7465,14 @@ input GrantFilter {
   departmentId: ID
   "Whether the role is sensitive."
   sensitive: Boolean
+}
+
+"Narrows a list of service tokens. Every part that is given must hold."
+input ServiceTokenFilter {
+  "Made by this member."
+  createdById: ID
+  "Whether it lets a program in: not revoked and not expired."
+  active: Boolean
 }
 
 "What signIn is told."
@@ -7563,6 +7630,26 @@ type GrantEdge {
   "Its place in the list."
   cursor: Cursor!
 }
+
+"A page of service tokens."
+type ServiceTokenConnection {
+  "The rows with their cursors."
+  edges: [ServiceTokenEdge]
+  "The rows without their cursors."
+  nodes: [ServiceToken!]!
+  "Where the page stands in the list."
+  pageInfo: PageInfo!
+  "How many rows the whole list has; counted only when asked for."
+  totalCount: Int!
+}
+
+"One row of a page of service tokens."
+type ServiceTokenEdge {
+  "The token."
+  node: ServiceToken
+  "Its place in the list."
+  cursor: Cursor!
+}
 `, BuiltIn: false},
 	{Name: "../approval.graphqls", Input: `extend type Query {
   "Which plans need somebody else's approval."
@@ -7641,7 +7728,7 @@ type Approval implements Node {
   decision: ApprovalDecision!
   "The digest of the plan that was decided on; a plan changed since has another."
   digest: String!
-  "What the approver said."
+  "What the approver said. Null for who may not see the handover's reason."
   comment: String
   "When it was decided."
   decidedAt: Time!
@@ -7767,6 +7854,8 @@ input AuditFilter {
   subjectId: ID
   "Belonging to this handover."
   handoverId: ID
+  "Readings and searches of this contact's or group's chats: who read them, by a grant or in a search."
+  chatOf: ID
   "One of these actions; an empty list selects nothing. 100 at most."
   actions: [String!]
   "At this moment or later."
@@ -8048,12 +8137,12 @@ type SaveDepartmentPayload {
 }
 
 extend type Mutation {
-  "Set a member's last day: at work until its end in the corp's time zone, then the member departs without anybody's doing. Set it again to move it; reinstateMember takes it back. From then on a baseline of their remarks, tags and key marks is kept (noticeChanges). Needs DEACTIVATE_MEMBER over the member, and a fresh proof of identity where the day is today or the departure is held back."
+  "Set a member's last day: at work until its end in the corp's time zone, then the member departs without anybody's doing. Set it again to move it; reinstateMember takes it back. Needs DEACTIVATE_MEMBER over the member."
   scheduleDeparture(
     "Whose, and which day."
     input: ScheduleDepartureInput!
   ): ScheduleDeparturePayload
-  "Disable or depart a member: sessions and grants are revoked, contacts and groups protected and given a caretaker, in one transaction. Needs DEACTIVATE_MEMBER over the member, and a fresh proof of identity for a member who holds a grant and with confirmMassDeparture."
+  "Disable or depart a member: sessions and grants are revoked, contacts and groups protected and given a caretaker, in one transaction. Needs DEACTIVATE_MEMBER over the member."
   deactivateMember(
     "Whom, and how."
     input: DeactivateMemberInput!
@@ -8130,10 +8219,8 @@ type Member implements Node {
   lastDay: Date
   "When the member departed."
   departedAt: Time
-  "When the departure was held back, until a person decides (confirmDepartures, dismissDepartures); null: it was not. The member has no access meanwhile, unless nobody else administers the corp."
+  "When the departure that was due was held back, until a person decides; null: it was not."
   departureHeldAt: Time
-  "Who asked for the departure: for one that is held back and beyond what is plausible, somebody else confirms it. Null: the operator, or nobody has."
-  departureBy: Member
   "When the member left the lists."
   archivedAt: Time
   "Whether the member may look after contacts at all."
@@ -8355,7 +8442,7 @@ input MemberFilter {
   status: [MemberStatus!]
   "Whether something of theirs still waits for a successor. Only members within the viewer's scope are counted as having any."
   hasUnassigned: Boolean
-  "Whether their departure is held back until a person decides."
+  "Whether their departure was due and is held back until a person decides."
   departureHeld: Boolean
 }
 
@@ -8375,9 +8462,9 @@ input ContactFilter {
   unassigned: Boolean
   "Whether a leaver follows it."
   protected: Boolean
-  "The follower of followerId, else somebody in departmentId, else anybody has looked after it since this moment or later."
+  "Somebody has looked after it since this moment or later."
   addedFrom: Time
-  "The same follower has looked after it since before this moment."
+  "Somebody has looked after it since before this moment."
   addedUntil: Time
 }
 
@@ -8479,7 +8566,7 @@ input DeactivateMemberInput {
   caretakerId: ID
   "Why, for the audit log."
   reason: String
-  "Whether so many departures within an hour are meant: past the limit in the settings it is a CONFLICT without. With it the member loses access at once and the departure is held back until another person confirms it: by the same call, or confirmDepartures."
+  "Whether so many departures within an hour are meant: past the limit in the settings it is a CONFLICT without."
   confirmMassDeparture: Boolean! = false
 }
 
@@ -8495,8 +8582,6 @@ type DeactivateMemberPayload {
   revokedSessions: Int!
   "How many grants were revoked."
   revokedGrants: Int!
-  "Whether the departure is held back until another person confirms it; nothing is protected or revoked yet but the member's access."
-  held: Boolean!
 }
 
 "What reinstateMember is told."
@@ -8523,7 +8608,7 @@ input UpdateContactInput {
   name: String
   "The new company; empty text takes it away."
   company: String
-  "The new importance. Taking KEY off needs MANAGE_CONTACTS over a follower and a fresh proof of identity; for approval the contact counts as KEY for 30 days more."
+  "The new importance."
   importance: Importance
   "The names of all tags the contact shall have; an empty list takes all away."
   tags: [String!]
@@ -8926,7 +9011,7 @@ type Handover implements Node {
   leaver: Member!
   "What of the leaver's chat history the successors may read."
   history: HistoryScope!
-  "The requester's reason."
+  "The requester's reason. Null for who has no case permission over the leaver and did not request, execute or vote on the handover."
   reason: String
   "SHA-256 of the canonical plan; what approvers approve and execution must match."
   digest: String!
@@ -8936,17 +9021,15 @@ type Handover implements Node {
   approvals: [Approval!]!
   "How many approvals the plan needs."
   approvalsRequired: Int!
-  "Why it needs them: codes like key:9 (nine contacts that are KEY, or were within 30 days) and above:100 (more than a hundred transfers)."
+  "Why it needs them: codes like key:9 (nine key contacts), above:100 (more than a hundred transfers), history_active (chats of a leaver at work) and history_self (chats for who requests or executes it). Empty where reason is null for want of permission."
   approvalReasons: [String!]!
-  "The contacts of what is still to be carried out that count as KEY for approval though they are not KEY any more, with who took the mark off."
-  formerKeyContacts: FormerKeyContacts!
-  "What the customers are told, where a platform carries it; none does yet."
+  "What the customers are told; in-service handovers only."
   message: String
-  "The plan as last given, for replanning."
-  plan: JSON!
-  "How far it has come."
+  "The plan as last given, for replanning. Null for who may not see the reason."
+  plan: JSON
+  "How far it has come: of the transfers that the viewer may see."
   progress: HandoverProgress!
-  "What became of its transfers and why: how many of each. It tells why nothing could be moved where a handover is FAILED."
+  "What became of the transfers that the viewer may see and why: how many of each. It tells why nothing could be moved where a handover is FAILED."
   outcomes: [TransferOutcome!]!
   "What moves, in the order of the plan."
   transfers(
@@ -8965,7 +9048,7 @@ type Handover implements Node {
   startAt: Time
   "Who executed or scheduled it."
   executedBy: Member
-  "Why it did not begin by itself at its time."
+  "Why it did not begin by itself at its time. Null for who may not see the reason."
   holdReason: String
   "When it goes on, where a daily limit has been reached."
   resumeAt: Time
@@ -9102,8 +9185,8 @@ enum TransferReason {
   SUCCESSOR_OUT_OF_SCOPE
   "Nobody was chosen."
   NO_SUCCESSOR
-  "The leaver is still at work: a RESIGNED handover can be planned, put forward and scheduled, and executed once the leaver has left."
-  LEAVER_STATUS
+  "The corp's settings let no successor read a leaver's chats."
+  SUCCESSOR_CANNOT_READ
   "The group has no room."
   GROUP_FULL
   "Somebody else has to approve first."
@@ -9196,9 +9279,9 @@ input HandoverPlanInput {
   select: HandoverSelection
   "Exactly one of the ways."
   successors: SuccessorChoice!
-  "Absent: what the rule set of ruleSetId says, else nothing of the chat history."
+  "Absent: nothing of the chat history."
   history: HistoryScopeInput
-  "What the customers are told. INVALID until a platform is connected that can carry it."
+  "Shown to the customer; in-service handovers only, 200 characters at most."
   message: String
   "For the audit log and the approvers."
   reason: String
@@ -9272,20 +9355,16 @@ type HandoverPreview {
   groups: Int!
   "How many approvals the plan needs."
   approvalsRequired: Int!
-  "The contacts that count as KEY for approval though they are not KEY any more, with who took the mark off."
-  formerKeyContacts: FormerKeyContacts!
-  "What of the leaver's chat history the successors could read."
-  history: HistoryScope!
   "Whether handOver would do it at once: it needs no approval and nothing blocks it."
   immediate: Boolean!
-  "A start that createHandover takes, where the plan cannot be executed yet and it is known when it can; null otherwise."
-  startAt: Time
   "What each successor would get."
   successors: [SuccessorLoad!]!
   "What stands in the way; 100 at most are given."
   problems: [PlanProblem!]!
-  "What would pass today, tomorrow and later, if it were executed now, or at startAt."
+  "What would pass today, tomorrow and later, if it were executed now."
   forecast: Forecast!
+  "When the last of the history grants would expire, if it were executed now; null: it gives none, or one that does not expire by itself."
+  historyUntil: Time
   "What would go to whom, in the order of the plan."
   items(
     "How many, 100 at most; 25 if absent."
@@ -9295,24 +9374,6 @@ type HandoverPreview {
     "How many to leave out, instead of a cursor; 10,000 at most."
     offset: Int
   ): PlanItemConnection!
-}
-
-"The contacts of a plan that count as KEY for approval, because they were KEY within 30 days, though they are not KEY any more."
-type FormerKeyContacts {
-  "How many."
-  total: Int!
-  "The first of them, in the order of the plan; 100 at most are given."
-  contacts: [FormerKeyContact!]!
-}
-
-"A contact that was KEY within 30 days."
-type FormerKeyContact {
-  "The contact; null where the viewer may not see it."
-  contact: Contact
-  "When it stopped being KEY."
-  until: Time!
-  "Who took the mark off; null where an imported file did."
-  changedBy: Member
 }
 
 "When a plan's transfers would pass, as far as the limits of a day and cool-downs go. What a problem blocks is left out."
@@ -9343,10 +9404,8 @@ type SuccessorLoad {
   contacts: Int!
   "How many groups they would get."
   groups: Int!
-  "How many contacts they will look after without this plan: those of now and those promised."
+  "How many contacts they look after now."
   before: Int!
-  "How many of these other plans bring, that are put forward and not carried out yet. Drafts promise nothing, and executing goes by what is there."
-  promised: Int!
   "How many contacts they would look after."
   after: Int!
   "How many contacts they may look after."
@@ -9377,10 +9436,8 @@ type PlanProblem {
   reason: TransferReason!
   "The same in the viewer's language."
   message: String!
-  "Whether the plan cannot be put forward because of it, or with LEAVER_STATUS not executed yet; otherwise only these items will not move."
+  "Whether the plan cannot be put forward because of it; otherwise only these items will not move."
   blocking: Boolean!
-  "With LEAVER_STATUS: when the leaver has left, at the end of the last day in the corp's time zone; null where somebody has to decide on the departure."
-  executableFrom: Time
   "How many items it is about."
   items: Int!
   "The successor it is about."
@@ -9489,7 +9546,7 @@ input CreateHandoverInput {
   plan: HandoverPlanInput!
   "As previewed; a plan that has changed since is a CONFLICT."
   digest: String
-  "Absent: as soon as it is executed. Otherwise executing it schedules it, and it begins by itself. A RESIGNED handover of somebody still at work begins after the last day."
+  "Absent: as soon as it is executed. Otherwise executing it schedules it, and it begins by itself."
   startAt: Time
   "Any text of 1 to 200 characters, new for each thing you do: the same key and input give the same handover, however often they are sent."
   idempotencyKey: String!
@@ -9665,7 +9722,7 @@ type RevertHandoverPayload {
 }
 `, BuiltIn: false},
 	{Name: "../history.graphqls", Input: `extend type Query {
-  "What the viewer may read of a contact's or group's archived messages, oldest first: own conversations and granted history, of contacts who agreed to the archive. Reading by a grant and searching are recorded. Needs READ_INHERITED_HISTORY for granted history."
+  "What the viewer may read of a contact's or group's archived messages, oldest first: own conversations and granted history, of contacts who agreed to the archive. A grant needs no role; it holds while its successor owns the contact or group. Reading by a grant and searching are recorded, with an entry for each contact or group."
   messages(
     "Whose messages; at least one of contactId, groupId and memberId."
     filter: MessageFilter!
@@ -9680,6 +9737,46 @@ type RevertHandoverPayload {
     "Only what comes before this cursor."
     before: Cursor
   ): MessageConnection!
+  "Who may read whose chats by a handover, oldest first, ended grants too: the viewer's own, and those whose leaver or successor is within the scope of READ_AUDIT_LOG, AUDIT_CHATS or MANAGE_ROLES."
+  historyGrants(
+    "Which grants; absent: all."
+    filter: HistoryGrantFilter
+    "How many, 100 at most; 25 if absent."
+    first: Int
+    "Only what comes after this cursor."
+    after: Cursor
+    "How many to leave out, instead of a cursor; 10,000 at most."
+    offset: Int
+  ): HistoryGrantConnection!
+}
+
+extend type Mutation {
+  "End what a successor may read of a leaver's chats. Needs AUDIT_CHATS or MANAGE_ROLES over the leaver or the successor and a fresh proof of identity."
+  revokeHistoryGrant(
+    "Which grant, and why."
+    input: RevokeHistoryGrantInput!
+  ): RevokeHistoryGrantPayload
+}
+
+extend type Viewer {
+  "What the viewer may read of others' chats now, oldest first. Empty for a service token."
+  historyGrants(
+    "How many, 100 at most; 25 if absent."
+    first: Int
+    "Only what comes after this cursor."
+    after: Cursor
+    "How many to leave out, instead of a cursor; 10,000 at most."
+    offset: Int
+  ): HistoryGrantConnection!
+  "Who read the viewer's messages by a grant, the newest first; empty where the corp's settings keep no receipts, and for a service token."
+  readReceipts(
+    "How many, 100 at most; 25 if absent."
+    first: Int
+    "Only what comes after this cursor."
+    after: Cursor
+    "How many to leave out, instead of a cursor; 10,000 at most."
+    offset: Int
+  ): ReadReceiptConnection!
 }
 
 "What a message is."
@@ -9738,12 +9835,14 @@ type Attachment {
   size: Int
 }
 
-"What of a leaver's chat history a successor may read."
+"What of a leaver's chat history a successor may read while they own the contact or group."
 type HistoryGrant implements Node {
   "The grant's id."
   id: ID!
   "Who may read it."
   successor: Member!
+  "Whose conversations with the contact they are; for a group, who handed it over."
+  leaver: Member!
   "The contact whose conversation with the leaver it is; null for a group."
   contact: Contact
   "The group whose messages it is; null for a contact."
@@ -9754,7 +9853,7 @@ type HistoryGrant implements Node {
   until: Time
   "When it runs out by itself; null: never."
   expiresAt: Time
-  "When it was ended, by taking the handover back or by the successor's departure."
+  "When it was ended: the contact or group went to somebody else, the successor departed, or somebody revoked it."
   endedAt: Time
   "The handover that gave it."
   handover: Handover!
@@ -9790,6 +9889,94 @@ type MessageConnection {
 type MessageEdge {
   "The message."
   node: Message
+  "Its place in the list."
+  cursor: Cursor!
+}
+
+"Narrows a list of history grants. Every part that is given must hold."
+input HistoryGrantFilter {
+  "Who reads."
+  successorId: ID
+  "Whose messages."
+  leaverId: ID
+  "Of this contact."
+  contactId: ID
+  "Of this group."
+  groupId: ID
+  "Given by this handover."
+  handoverId: ID
+  "Whether something can be read by it now: not ended and not expired."
+  active: Boolean
+}
+
+"A page of history grants."
+type HistoryGrantConnection {
+  "The rows with their cursors."
+  edges: [HistoryGrantEdge]
+  "The rows without their cursors."
+  nodes: [HistoryGrant!]!
+  "Where the page stands in the list."
+  pageInfo: PageInfo!
+  "How many rows the whole list has; counted only when asked for."
+  totalCount: Int!
+}
+
+"One row of a page of history grants."
+type HistoryGrantEdge {
+  "The grant."
+  node: HistoryGrant
+  "Its place in the list."
+  cursor: Cursor!
+}
+
+"What revokeHistoryGrant is told."
+input RevokeHistoryGrantInput {
+  "The grant."
+  id: ID!
+  "Why, for the audit log; 500 characters at most."
+  reason: String
+}
+
+"What revokeHistoryGrant did."
+type RevokeHistoryGrantPayload {
+  "The grant, which has ended."
+  historyGrant: HistoryGrant
+}
+
+"That somebody read messages of the viewer's by a grant."
+type ReadReceipt {
+  "When."
+  at: Time!
+  "Who read them."
+  reader: Member!
+  "The id of the contact in whose conversation with the viewer they are; null in a group."
+  contactId: ID
+  "The contact, where the viewer may still see them."
+  contact: Contact
+  "The id of the group in which they are; null in a conversation with a contact."
+  groupId: ID
+  "The group, where the viewer may still see it."
+  group: Group
+  "How many messages: of a conversation all that were shown, of a group those that the viewer wrote."
+  messages: Int!
+}
+
+"A page of read receipts."
+type ReadReceiptConnection {
+  "The rows with their cursors."
+  edges: [ReadReceiptEdge]
+  "The rows without their cursors."
+  nodes: [ReadReceipt!]!
+  "Where the page stands in the list."
+  pageInfo: PageInfo!
+  "How many rows the whole list has; counted only when asked for."
+  totalCount: Int!
+}
+
+"One row of a page of read receipts."
+type ReadReceiptEdge {
+  "The receipt."
+  node: ReadReceipt
   "Its place in the list."
   cursor: Cursor!
 }
@@ -10152,7 +10339,7 @@ type SessionEdge {
 }
 `, BuiltIn: false},
 	{Name: "../leak.graphqls", Input: `extend type Query {
-  "Findings of the chat audit: customers moved to private accounts, exports and much reading before leaving. Newest first; never those about the viewer. Each look is recorded. Needs AUDIT_CHATS, and shows members in its scope."
+  "Findings of the chat audit: customers moved to private accounts, exports before leaving. Newest first; never those about the viewer. Each look is recorded. Needs AUDIT_CHATS, and shows members in its scope."
   leakFindings(
     "Which findings; all if absent."
     filter: LeakFindingFilter
@@ -10187,8 +10374,6 @@ enum LeakKind {
   OUTSIDE_LINK
   "Unusually much exported or read in the time before leaving."
   EXPORT_BEFORE_LEAVING
-  "More contacts, groups or messages read on one day of the notice period than the settings' budget."
-  READING_BEFORE_LEAVING
 }
 
 "What a person says of a finding."
@@ -10345,190 +10530,6 @@ type Corp implements Node {
   name: String!
   "The IANA time zone in which its days begin."
   timeZone: String!
-}
-`, BuiltIn: false},
-	{Name: "../notice.graphqls", Input: `extend type Query {
-  "What has changed of a member's contacts since their notice began: remarks, descriptions, tags, key marks, names and companies that differ from the baseline, by whomever. Listed while the member is LEAVING and until the handover. Needs VIEW_CONTACTS over the member."
-  noticeChanges(
-    "Whose."
-    memberId: ID!
-    "How many, 100 at most; 25 if absent."
-    first: Int
-    "Only what comes after this cursor."
-    after: Cursor
-  ): NoticeChangeConnection!
-}
-
-extend type Mutation {
-  "Put back what has changed since a member's notice began, while they are LEAVING and until the handover. Key marks are put back and never taken away. Each follow and contact that changes has an entry in the log. Needs MANAGE_CONTACTS over the member and a fresh proof of identity; not for somebody who is LEAVING themselves."
-  restoreBaseline(
-    "Whose, and what."
-    input: RestoreBaselineInput!
-  ): RestoreBaselinePayload
-  "Let departures go on that are held back. Beyond the number that the settings take for plausible within an hour it takes somebody else than the person who asked for the departure, and another pair of hands. Repeating it is safe. Needs DEACTIVATE_MEMBER over the members and a fresh proof of identity."
-  confirmDepartures(
-    "Whose."
-    input: ConfirmDeparturesInput!
-  ): DecideDeparturesPayload
-  "Take departures back that are held back: the members are ACTIVE and can sign in again; their grants have stayed, their sessions have not. Repeating it is safe. Needs DEACTIVATE_MEMBER over the members and a fresh proof of identity."
-  dismissDepartures(
-    "Whose, and why."
-    input: DismissDeparturesInput!
-  ): DecideDeparturesPayload
-}
-
-"A part of what is known about a contact, of which a notice keeps a baseline."
-enum NoticeField {
-  "What the member called the contact."
-  REMARK
-  "What the member noted about the contact."
-  DESCRIPTION
-  "The tags that the member gave the contact."
-  TAGS
-  "The contact's importance."
-  IMPORTANCE
-  "The contact's own tags."
-  CONTACT_TAGS
-  "The contact's name."
-  NAME
-  "The contact's company."
-  COMPANY
-}
-
-"One field that differs from what it was when the notice began."
-type NoticeChange {
-  "What the member follows the contact by."
-  followId: ID!
-  "The contact; null where the viewer may not see it."
-  contact: Contact
-  "Which field."
-  field: NoticeField!
-  "What it was: one text, or the names of the tags; empty where there was nothing."
-  was: [String!]!
-  "What it is now, likewise."
-  is: [String!]!
-  "The version of the follow, or of the contact for what is the contact's own: restoreBaseline compares it."
-  version: Int!
-  "When it was changed last."
-  changedAt: Time!
-  "Who changed it last; null where an import or a program did."
-  changedBy: Member
-}
-
-"A page of changes since a notice began."
-type NoticeChangeConnection {
-  "The changes with their cursors."
-  edges: [NoticeChangeEdge]
-  "The changes."
-  nodes: [NoticeChange!]!
-  "Where the page is."
-  pageInfo: PageInfo!
-  "How many there are in all."
-  totalCount: Int!
-}
-
-"A change in a list."
-type NoticeChangeEdge {
-  "The change."
-  node: NoticeChange
-  "Its place in the list."
-  cursor: Cursor!
-}
-
-"What restoreBaseline is told."
-input RestoreBaselineInput {
-  "Whose contacts."
-  memberId: ID!
-  "What to put back, 1,000 at most; null or absent: everything that differs, the first 1,000."
-  changes: [NoticeChangeInput!]
-}
-
-"One change to put back."
-input NoticeChangeInput {
-  "The follow."
-  followId: ID!
-  "The field."
-  field: NoticeField!
-  "The version in which the change was seen; what has been changed since is not put back."
-  version: Int!
-}
-
-"What became of one change."
-enum NoticeOutcome {
-  "It is as it was when the notice began."
-  RESTORED
-  "There was nothing to do: it did not differ, has been handed over, or has no baseline."
-  UNCHANGED
-  "It has been changed since it was seen: look again."
-  STALE
-  "A contact that has become KEY since stays KEY."
-  KEPT
-}
-
-"One change and what became of it."
-type NoticeRestored {
-  "The follow."
-  followId: ID!
-  "The field."
-  field: NoticeField!
-  "What became of it."
-  outcome: NoticeOutcome!
-}
-
-"What restoreBaseline did."
-type RestoreBaselinePayload {
-  "What became of each change."
-  results: [NoticeRestored!]!
-  "How many changes there are still."
-  remaining: Int!
-}
-
-"What confirmDepartures is told."
-input ConfirmDeparturesInput {
-  "The members, 1,000 at most."
-  memberIds: [ID!]!
-  "Whether they have left or are shut out for now."
-  mode: DeactivationMode! = DEPART
-  "Why, for the audit log."
-  reason: String
-}
-
-"What dismissDepartures is told."
-input DismissDeparturesInput {
-  "The members, 1,000 at most."
-  memberIds: [ID!]!
-  "Why, for the audit log."
-  reason: String!
-}
-
-"What became of one departure."
-enum DepartureOutcome {
-  "It is decided as was asked."
-  DONE
-  "It does not wait for a decision, or not any more: nothing was done."
-  NOT_HELD
-  "Nothing was done, for the reason given."
-  REFUSED
-}
-
-"One departure and what became of it."
-type DepartureDecision {
-  "The member's id, as given."
-  memberId: ID!
-  "The member as they are now; null for an unknown id."
-  member: Member
-  "What became of it."
-  outcome: DepartureOutcome!
-  "The code of an error, where it was refused."
-  code: String
-  "Why it was refused, in the viewer's language."
-  message: String
-}
-
-"What confirmDepartures or dismissDepartures did."
-type DecideDeparturesPayload {
-  "One for each member, in the order given."
-  results: [DepartureDecision!]!
 }
 `, BuiltIn: false},
 	{Name: "../progress.graphqls", Input: `"What is told as it happens, over server-sent events or Apollo's multipart protocol."
@@ -10895,19 +10896,19 @@ type TransferItemEdge {
 }
 
 extend type Mutation {
-  "Open a review of the grants within the viewer's scope. What nobody has decided when it is due is revoked. One opens by itself on the first of each month. Needs REVIEW_ACCESS and a fresh proof of identity."
+  "Open a review of the grants and service tokens within the viewer's scope. What nobody has decided when it is due is revoked. One opens by itself on the first of each month. Needs REVIEW_ACCESS and a fresh proof of identity."
   startAccessReview(
     "Until when to decide."
     input: StartAccessReviewInput!
   ): StartAccessReviewPayload
-  "Keep or revoke one grant, never one's own. Other open reviews that ask about the grant are answered too. Needs REVIEW_ACCESS over the grant and a fresh proof of identity."
+  "Keep or revoke one grant or service token, never one's own. Other open reviews that ask about it are answered too. Needs REVIEW_ACCESS over it and a fresh proof of identity."
   decideReviewItem(
-    "Which item, and what becomes of its grant."
+    "Which item, and what becomes of its grant or token."
     input: DecideReviewItemInput!
   ): DecideReviewItemPayload
 }
 
-"Asks whether people still need the roles they had when it was opened."
+"Asks whether people still need the roles, and programs the service tokens, that they had when it was opened."
 type AccessReview implements Node {
   "The review's id."
   id: ID!
@@ -10934,9 +10935,18 @@ type AccessReview implements Node {
     "How many to leave out, instead of a cursor; 10,000 at most."
     offset: Int
   ): ReviewItemConnection!
+  "The service tokens that reach within the viewer's scope, the sensitive ones first."
+  tokenItems(
+    "How many, 100 at most; 25 if absent."
+    first: Int
+    "Only what comes after this cursor."
+    after: Cursor
+    "How many to leave out, instead of a cursor; 10,000 at most."
+    offset: Int
+  ): TokenReviewItemConnection!
 }
 
-"What can become of a grant."
+"What can become of a grant or service token."
 enum ReviewDecision {
   "It stays."
   KEEP
@@ -10962,6 +10972,22 @@ type ReviewItem implements Node {
   overdueAt: Time
 }
 
+"One service token of a review."
+type TokenReviewItem implements Node {
+  "The item's id."
+  id: ID!
+  "The token."
+  token: ServiceToken!
+  "What was decided; null: nothing yet, or the token ended otherwise."
+  decision: ReviewDecision
+  "Who decided; null where silence did."
+  decidedBy: Member
+  "When it was decided."
+  decidedAt: Time
+  "Why."
+  note: String
+}
+
 "What startAccessReview is told."
 input StartAccessReviewInput {
   "Until when to decide: 7 to 90 days from now."
@@ -10978,7 +11004,7 @@ type StartAccessReviewPayload {
 input DecideReviewItemInput {
   "The item."
   id: ID!
-  "What becomes of the grant."
+  "What becomes of the grant or token."
   decision: ReviewDecision!
   "Why, 500 characters at most."
   note: String
@@ -10986,8 +11012,10 @@ input DecideReviewItemInput {
 
 "What decideReviewItem did."
 type DecideReviewItemPayload {
-  "The item."
+  "The item; null where it is about a token."
   item: ReviewItem
+  "The item, where it is about a token."
+  tokenItem: TokenReviewItem
 }
 
 "One page of reviews."
@@ -11026,6 +11054,26 @@ type ReviewItemConnection {
 type ReviewItemEdge {
   "The item."
   node: ReviewItem
+  "Its place in the list."
+  cursor: Cursor!
+}
+
+"One page of tokens' items."
+type TokenReviewItemConnection {
+  "The rows with their cursors."
+  edges: [TokenReviewItemEdge]
+  "The rows without their cursors."
+  nodes: [TokenReviewItem!]!
+  "Where the page stands in the list."
+  pageInfo: PageInfo!
+  "How many rows the whole list has; counted only when asked for."
+  totalCount: Int!
+}
+
+"One row of a page of tokens' items."
+type TokenReviewItemEdge {
+  "The item."
+  node: TokenReviewItem
   "Its place in the list."
   cursor: Cursor!
 }
@@ -11120,7 +11168,7 @@ extend type Mutation {
   ): SaveRuleSetPayload
 }
 
-"Preset rules that choose the successor of each contact and group. They are tried in order, and the first decides that matches and finds somebody who can take it."
+"Preset rules that choose the successor of each contact and group. They are tried in order, and the first that matches decides."
 type RuleSet implements Node {
   "The rule set's id."
   id: ID!
@@ -11130,38 +11178,14 @@ type RuleSet implements Node {
   rules: [Rule!]!
   "Who gets what no rule finds anybody for."
   fallback: Member
-  "Plans by itself when a member departs: of several the one of the leaver's nearest department, then one for the whole corp, then the oldest."
+  "Plans by itself when a member departs. Of several, the oldest does."
   automatic: Boolean!
-  "Whose leavers it plans for by itself, with the departments below; null: the whole corp's."
-  department: Department
-  "What of the leaver's chat history the successors may read, in plans that say nothing else; null: nothing."
-  history: RuleSetHistory
   "When it was made."
   createdAt: Time!
   "When it last changed."
   updatedAt: Time!
   "Raised by every change; a change names the version it was made from."
   version: Int!
-}
-
-"What of the leaver's chat history a rule set lets the successors read. Days count from the one on which the plan is made, in the corp's time zone."
-type RuleSetHistory {
-  "How much."
-  mode: HistoryMode!
-  "How many days back a WINDOW reaches."
-  days: Int
-  "After how many days the right to read it ends; null: never."
-  expiresAfterDays: Int
-}
-
-"What of the leaver's chat history a rule set shall let the successors read."
-input RuleSetHistoryInput {
-  "How much."
-  mode: HistoryMode!
-  "How many days back a WINDOW reaches, from 1 to 3,650; with WINDOW, and with nothing else."
-  days: Int
-  "After how many days the right to read it ends, from 1 to 3,650; absent: never."
-  expiresAfterDays: Int
 }
 
 "One preset rule."
@@ -11240,12 +11264,6 @@ input SaveRuleSetInput {
   fallbackId: ID
   "Plan by itself when a member departs."
   automatic: Boolean! = false
-  "Whose leavers it plans for by itself, with the departments below; absent: the whole corp's."
-  departmentId: ID
-  "What of the leaver's chat history the successors may read, in plans that say nothing else; absent: nothing."
-  history: RuleSetHistoryInput
-  "What the customers are told. INVALID until a platform is connected that can carry it."
-  message: String
 }
 
 "One preset rule."
@@ -11315,12 +11333,12 @@ type Settings {
   own: CompanyOwn!
   "For how many days archived messages are kept after they were sent; null: for good."
   messagesKeptDays: Int
-  "How many contacts, and how many groups, a member who is LEAVING reads a day before the auditor is told (leakFindings)."
-  noticeReadsPerDay: Int!
-  "How many messages a member who is LEAVING reads a day before the auditor is told."
-  noticeMessagesPerDay: Int!
-  "Whether more than that is refused with LIMIT."
-  noticeReadsRefused: Boolean!
+  "Whether successors may read a leaver's chats by a handover. While false, no history grant shows anything and no plan can give one."
+  historyForSuccessors: Boolean!
+  "For how many days at most a history grant lasts whose leaver is still at work, or whose successor is who requests or executes the handover."
+  historyMaxDays: Int!
+  "Whether members see who read their messages by a history grant (viewer.readReceipts)."
+  readReceipts: Boolean!
   "Raised by every change; 0 while nothing has been saved."
   version: Int!
 }
@@ -11361,12 +11379,12 @@ input SaveSettingsInput {
   own: CompanyOwnInput
   "From 30 to 36,500, or 0 to keep messages for good. Messages whose time is over are removed for good, each removal is recorded."
   messagesKeptDays: Int
-  "From 1 to 100,000."
-  noticeReadsPerDay: Int
-  "From 1 to 1,000,000."
-  noticeMessagesPerDay: Int
-  "Whether a member who is LEAVING is refused what is beyond their budget of the day."
-  noticeReadsRefused: Boolean
+  "Whether successors may read a leaver's chats by a handover."
+  historyForSuccessors: Boolean
+  "From 1 to 3,650. Counts for grants that are given from now on."
+  historyMaxDays: Int
+  "Whether members see who read their messages by a history grant. Readings are noted for them from now on."
+  readReceipts: Boolean
 }
 
 "What saveSettings did."
@@ -11633,6 +11651,8 @@ func (ec *executionContext) childFields_AccessReview(ctx context.Context, field 
 		return ec.fieldContext_AccessReview_createdAt(ctx, field)
 	case "items":
 		return ec.fieldContext_AccessReview_items(ctx, field)
+	case "tokenItems":
+		return ec.fieldContext_AccessReview_tokenItems(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type AccessReview", field.Name)
 }
@@ -12041,24 +12061,16 @@ func (ec *executionContext) childFields_DeactivateMemberPayload(ctx context.Cont
 		return ec.fieldContext_DeactivateMemberPayload_revokedSessions(ctx, field)
 	case "revokedGrants":
 		return ec.fieldContext_DeactivateMemberPayload_revokedGrants(ctx, field)
-	case "held":
-		return ec.fieldContext_DeactivateMemberPayload_held(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type DeactivateMemberPayload", field.Name)
-}
-
-func (ec *executionContext) childFields_DecideDeparturesPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-	switch field.Name {
-	case "results":
-		return ec.fieldContext_DecideDeparturesPayload_results(ctx, field)
-	}
-	return nil, fmt.Errorf("no field named %q was found under type DecideDeparturesPayload", field.Name)
 }
 
 func (ec *executionContext) childFields_DecideReviewItemPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "item":
 		return ec.fieldContext_DecideReviewItemPayload_item(ctx, field)
+	case "tokenItem":
+		return ec.fieldContext_DecideReviewItemPayload_tokenItem(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type DecideReviewItemPayload", field.Name)
 }
@@ -12129,22 +12141,6 @@ func (ec *executionContext) childFields_DepartmentEdge(ctx context.Context, fiel
 		return ec.fieldContext_DepartmentEdge_cursor(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type DepartmentEdge", field.Name)
-}
-
-func (ec *executionContext) childFields_DepartureDecision(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-	switch field.Name {
-	case "memberId":
-		return ec.fieldContext_DepartureDecision_memberId(ctx, field)
-	case "member":
-		return ec.fieldContext_DepartureDecision_member(ctx, field)
-	case "outcome":
-		return ec.fieldContext_DepartureDecision_outcome(ctx, field)
-	case "code":
-		return ec.fieldContext_DepartureDecision_code(ctx, field)
-	case "message":
-		return ec.fieldContext_DepartureDecision_message(ctx, field)
-	}
-	return nil, fmt.Errorf("no field named %q was found under type DepartureDecision", field.Name)
 }
 
 func (ec *executionContext) childFields_DualControlOff(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -12283,28 +12279,6 @@ func (ec *executionContext) childFields_ForecastShare(ctx context.Context, field
 		return ec.fieldContext_ForecastShare_groups(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type ForecastShare", field.Name)
-}
-
-func (ec *executionContext) childFields_FormerKeyContact(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-	switch field.Name {
-	case "contact":
-		return ec.fieldContext_FormerKeyContact_contact(ctx, field)
-	case "until":
-		return ec.fieldContext_FormerKeyContact_until(ctx, field)
-	case "changedBy":
-		return ec.fieldContext_FormerKeyContact_changedBy(ctx, field)
-	}
-	return nil, fmt.Errorf("no field named %q was found under type FormerKeyContact", field.Name)
-}
-
-func (ec *executionContext) childFields_FormerKeyContacts(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-	switch field.Name {
-	case "total":
-		return ec.fieldContext_FormerKeyContacts_total(ctx, field)
-	case "contacts":
-		return ec.fieldContext_FormerKeyContacts_contacts(ctx, field)
-	}
-	return nil, fmt.Errorf("no field named %q was found under type FormerKeyContacts", field.Name)
 }
 
 func (ec *executionContext) childFields_Grant(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -12461,8 +12435,6 @@ func (ec *executionContext) childFields_Handover(ctx context.Context, field grap
 		return ec.fieldContext_Handover_approvalsRequired(ctx, field)
 	case "approvalReasons":
 		return ec.fieldContext_Handover_approvalReasons(ctx, field)
-	case "formerKeyContacts":
-		return ec.fieldContext_Handover_formerKeyContacts(ctx, field)
 	case "message":
 		return ec.fieldContext_Handover_message(ctx, field)
 	case "plan":
@@ -12545,20 +12517,16 @@ func (ec *executionContext) childFields_HandoverPreview(ctx context.Context, fie
 		return ec.fieldContext_HandoverPreview_groups(ctx, field)
 	case "approvalsRequired":
 		return ec.fieldContext_HandoverPreview_approvalsRequired(ctx, field)
-	case "formerKeyContacts":
-		return ec.fieldContext_HandoverPreview_formerKeyContacts(ctx, field)
-	case "history":
-		return ec.fieldContext_HandoverPreview_history(ctx, field)
 	case "immediate":
 		return ec.fieldContext_HandoverPreview_immediate(ctx, field)
-	case "startAt":
-		return ec.fieldContext_HandoverPreview_startAt(ctx, field)
 	case "successors":
 		return ec.fieldContext_HandoverPreview_successors(ctx, field)
 	case "problems":
 		return ec.fieldContext_HandoverPreview_problems(ctx, field)
 	case "forecast":
 		return ec.fieldContext_HandoverPreview_forecast(ctx, field)
+	case "historyUntil":
+		return ec.fieldContext_HandoverPreview_historyUntil(ctx, field)
 	case "items":
 		return ec.fieldContext_HandoverPreview_items(ctx, field)
 	}
@@ -12605,6 +12573,8 @@ func (ec *executionContext) childFields_HistoryGrant(ctx context.Context, field 
 		return ec.fieldContext_HistoryGrant_id(ctx, field)
 	case "successor":
 		return ec.fieldContext_HistoryGrant_successor(ctx, field)
+	case "leaver":
+		return ec.fieldContext_HistoryGrant_leaver(ctx, field)
 	case "contact":
 		return ec.fieldContext_HistoryGrant_contact(ctx, field)
 	case "group":
@@ -12621,6 +12591,30 @@ func (ec *executionContext) childFields_HistoryGrant(ctx context.Context, field 
 		return ec.fieldContext_HistoryGrant_handover(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type HistoryGrant", field.Name)
+}
+
+func (ec *executionContext) childFields_HistoryGrantConnection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "edges":
+		return ec.fieldContext_HistoryGrantConnection_edges(ctx, field)
+	case "nodes":
+		return ec.fieldContext_HistoryGrantConnection_nodes(ctx, field)
+	case "pageInfo":
+		return ec.fieldContext_HistoryGrantConnection_pageInfo(ctx, field)
+	case "totalCount":
+		return ec.fieldContext_HistoryGrantConnection_totalCount(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type HistoryGrantConnection", field.Name)
+}
+
+func (ec *executionContext) childFields_HistoryGrantEdge(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "node":
+		return ec.fieldContext_HistoryGrantEdge_node(ctx, field)
+	case "cursor":
+		return ec.fieldContext_HistoryGrantEdge_cursor(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type HistoryGrantEdge", field.Name)
 }
 
 func (ec *executionContext) childFields_HistoryScope(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -12765,8 +12759,6 @@ func (ec *executionContext) childFields_Member(ctx context.Context, field graphq
 		return ec.fieldContext_Member_departedAt(ctx, field)
 	case "departureHeldAt":
 		return ec.fieldContext_Member_departureHeldAt(ctx, field)
-	case "departureBy":
-		return ec.fieldContext_Member_departureBy(ctx, field)
 	case "archivedAt":
 		return ec.fieldContext_Member_archivedAt(ctx, field)
 	case "customerContactEnabled":
@@ -12865,64 +12857,6 @@ func (ec *executionContext) childFields_MessageEdge(ctx context.Context, field g
 		return ec.fieldContext_MessageEdge_cursor(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type MessageEdge", field.Name)
-}
-
-func (ec *executionContext) childFields_NoticeChange(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-	switch field.Name {
-	case "followId":
-		return ec.fieldContext_NoticeChange_followId(ctx, field)
-	case "contact":
-		return ec.fieldContext_NoticeChange_contact(ctx, field)
-	case "field":
-		return ec.fieldContext_NoticeChange_field(ctx, field)
-	case "was":
-		return ec.fieldContext_NoticeChange_was(ctx, field)
-	case "is":
-		return ec.fieldContext_NoticeChange_is(ctx, field)
-	case "version":
-		return ec.fieldContext_NoticeChange_version(ctx, field)
-	case "changedAt":
-		return ec.fieldContext_NoticeChange_changedAt(ctx, field)
-	case "changedBy":
-		return ec.fieldContext_NoticeChange_changedBy(ctx, field)
-	}
-	return nil, fmt.Errorf("no field named %q was found under type NoticeChange", field.Name)
-}
-
-func (ec *executionContext) childFields_NoticeChangeConnection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-	switch field.Name {
-	case "edges":
-		return ec.fieldContext_NoticeChangeConnection_edges(ctx, field)
-	case "nodes":
-		return ec.fieldContext_NoticeChangeConnection_nodes(ctx, field)
-	case "pageInfo":
-		return ec.fieldContext_NoticeChangeConnection_pageInfo(ctx, field)
-	case "totalCount":
-		return ec.fieldContext_NoticeChangeConnection_totalCount(ctx, field)
-	}
-	return nil, fmt.Errorf("no field named %q was found under type NoticeChangeConnection", field.Name)
-}
-
-func (ec *executionContext) childFields_NoticeChangeEdge(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-	switch field.Name {
-	case "node":
-		return ec.fieldContext_NoticeChangeEdge_node(ctx, field)
-	case "cursor":
-		return ec.fieldContext_NoticeChangeEdge_cursor(ctx, field)
-	}
-	return nil, fmt.Errorf("no field named %q was found under type NoticeChangeEdge", field.Name)
-}
-
-func (ec *executionContext) childFields_NoticeRestored(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-	switch field.Name {
-	case "followId":
-		return ec.fieldContext_NoticeRestored_followId(ctx, field)
-	case "field":
-		return ec.fieldContext_NoticeRestored_field(ctx, field)
-	case "outcome":
-		return ec.fieldContext_NoticeRestored_outcome(ctx, field)
-	}
-	return nil, fmt.Errorf("no field named %q was found under type NoticeRestored", field.Name)
 }
 
 func (ec *executionContext) childFields_OwnershipPeriod(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -13055,8 +12989,6 @@ func (ec *executionContext) childFields_PlanProblem(ctx context.Context, field g
 		return ec.fieldContext_PlanProblem_message(ctx, field)
 	case "blocking":
 		return ec.fieldContext_PlanProblem_blocking(ctx, field)
-	case "executableFrom":
-		return ec.fieldContext_PlanProblem_executableFrom(ctx, field)
 	case "items":
 		return ec.fieldContext_PlanProblem_items(ctx, field)
 	case "successor":
@@ -13073,6 +13005,50 @@ func (ec *executionContext) childFields_PublishDataPolicyPayload(ctx context.Con
 		return ec.fieldContext_PublishDataPolicyPayload_policy(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type PublishDataPolicyPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_ReadReceipt(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "at":
+		return ec.fieldContext_ReadReceipt_at(ctx, field)
+	case "reader":
+		return ec.fieldContext_ReadReceipt_reader(ctx, field)
+	case "contactId":
+		return ec.fieldContext_ReadReceipt_contactId(ctx, field)
+	case "contact":
+		return ec.fieldContext_ReadReceipt_contact(ctx, field)
+	case "groupId":
+		return ec.fieldContext_ReadReceipt_groupId(ctx, field)
+	case "group":
+		return ec.fieldContext_ReadReceipt_group(ctx, field)
+	case "messages":
+		return ec.fieldContext_ReadReceipt_messages(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ReadReceipt", field.Name)
+}
+
+func (ec *executionContext) childFields_ReadReceiptConnection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "edges":
+		return ec.fieldContext_ReadReceiptConnection_edges(ctx, field)
+	case "nodes":
+		return ec.fieldContext_ReadReceiptConnection_nodes(ctx, field)
+	case "pageInfo":
+		return ec.fieldContext_ReadReceiptConnection_pageInfo(ctx, field)
+	case "totalCount":
+		return ec.fieldContext_ReadReceiptConnection_totalCount(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ReadReceiptConnection", field.Name)
+}
+
+func (ec *executionContext) childFields_ReadReceiptEdge(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "node":
+		return ec.fieldContext_ReadReceiptEdge_node(ctx, field)
+	case "cursor":
+		return ec.fieldContext_ReadReceiptEdge_cursor(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ReadReceiptEdge", field.Name)
 }
 
 func (ec *executionContext) childFields_ReinstateMemberPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -13155,16 +13131,6 @@ func (ec *executionContext) childFields_ResetPasswordPayload(ctx context.Context
 	return nil, fmt.Errorf("no field named %q was found under type ResetPasswordPayload", field.Name)
 }
 
-func (ec *executionContext) childFields_RestoreBaselinePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-	switch field.Name {
-	case "results":
-		return ec.fieldContext_RestoreBaselinePayload_results(ctx, field)
-	case "remaining":
-		return ec.fieldContext_RestoreBaselinePayload_remaining(ctx, field)
-	}
-	return nil, fmt.Errorf("no field named %q was found under type RestoreBaselinePayload", field.Name)
-}
-
 func (ec *executionContext) childFields_RetryTransfersPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "handover":
@@ -13241,6 +13207,14 @@ func (ec *executionContext) childFields_RevokeGrantPayload(ctx context.Context, 
 		return ec.fieldContext_RevokeGrantPayload_revokedGrantId(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type RevokeGrantPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_RevokeHistoryGrantPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "historyGrant":
+		return ec.fieldContext_RevokeHistoryGrantPayload_historyGrant(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type RevokeHistoryGrantPayload", field.Name)
 }
 
 func (ec *executionContext) childFields_RevokeServiceTokenPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -13351,10 +13325,6 @@ func (ec *executionContext) childFields_RuleSet(ctx context.Context, field graph
 		return ec.fieldContext_RuleSet_fallback(ctx, field)
 	case "automatic":
 		return ec.fieldContext_RuleSet_automatic(ctx, field)
-	case "department":
-		return ec.fieldContext_RuleSet_department(ctx, field)
-	case "history":
-		return ec.fieldContext_RuleSet_history(ctx, field)
 	case "createdAt":
 		return ec.fieldContext_RuleSet_createdAt(ctx, field)
 	case "updatedAt":
@@ -13387,18 +13357,6 @@ func (ec *executionContext) childFields_RuleSetEdge(ctx context.Context, field g
 		return ec.fieldContext_RuleSetEdge_cursor(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type RuleSetEdge", field.Name)
-}
-
-func (ec *executionContext) childFields_RuleSetHistory(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
-	switch field.Name {
-	case "mode":
-		return ec.fieldContext_RuleSetHistory_mode(ctx, field)
-	case "days":
-		return ec.fieldContext_RuleSetHistory_days(ctx, field)
-	case "expiresAfterDays":
-		return ec.fieldContext_RuleSetHistory_expiresAfterDays(ctx, field)
-	}
-	return nil, fmt.Errorf("no field named %q was found under type RuleSetHistory", field.Name)
 }
 
 func (ec *executionContext) childFields_SaveApprovalPolicyPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -13477,6 +13435,14 @@ func (ec *executionContext) childFields_ServiceToken(ctx context.Context, field 
 		return ec.fieldContext_ServiceToken_name(ctx, field)
 	case "permissions":
 		return ec.fieldContext_ServiceToken_permissions(ctx, field)
+	case "effectivePermissions":
+		return ec.fieldContext_ServiceToken_effectivePermissions(ctx, field)
+	case "reduced":
+		return ec.fieldContext_ServiceToken_reduced(ctx, field)
+	case "createdBy":
+		return ec.fieldContext_ServiceToken_createdBy(ctx, field)
+	case "createdAt":
+		return ec.fieldContext_ServiceToken_createdAt(ctx, field)
 	case "department":
 		return ec.fieldContext_ServiceToken_department(ctx, field)
 	case "expiresAt":
@@ -13487,6 +13453,30 @@ func (ec *executionContext) childFields_ServiceToken(ctx context.Context, field 
 		return ec.fieldContext_ServiceToken_revokedAt(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type ServiceToken", field.Name)
+}
+
+func (ec *executionContext) childFields_ServiceTokenConnection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "edges":
+		return ec.fieldContext_ServiceTokenConnection_edges(ctx, field)
+	case "nodes":
+		return ec.fieldContext_ServiceTokenConnection_nodes(ctx, field)
+	case "pageInfo":
+		return ec.fieldContext_ServiceTokenConnection_pageInfo(ctx, field)
+	case "totalCount":
+		return ec.fieldContext_ServiceTokenConnection_totalCount(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ServiceTokenConnection", field.Name)
+}
+
+func (ec *executionContext) childFields_ServiceTokenEdge(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "node":
+		return ec.fieldContext_ServiceTokenEdge_node(ctx, field)
+	case "cursor":
+		return ec.fieldContext_ServiceTokenEdge_cursor(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type ServiceTokenEdge", field.Name)
 }
 
 func (ec *executionContext) childFields_Session(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -13565,12 +13555,12 @@ func (ec *executionContext) childFields_Settings(ctx context.Context, field grap
 		return ec.fieldContext_Settings_own(ctx, field)
 	case "messagesKeptDays":
 		return ec.fieldContext_Settings_messagesKeptDays(ctx, field)
-	case "noticeReadsPerDay":
-		return ec.fieldContext_Settings_noticeReadsPerDay(ctx, field)
-	case "noticeMessagesPerDay":
-		return ec.fieldContext_Settings_noticeMessagesPerDay(ctx, field)
-	case "noticeReadsRefused":
-		return ec.fieldContext_Settings_noticeReadsRefused(ctx, field)
+	case "historyForSuccessors":
+		return ec.fieldContext_Settings_historyForSuccessors(ctx, field)
+	case "historyMaxDays":
+		return ec.fieldContext_Settings_historyMaxDays(ctx, field)
+	case "readReceipts":
+		return ec.fieldContext_Settings_readReceipts(ctx, field)
 	case "version":
 		return ec.fieldContext_Settings_version(ctx, field)
 	}
@@ -13645,14 +13635,54 @@ func (ec *executionContext) childFields_SuccessorLoad(ctx context.Context, field
 		return ec.fieldContext_SuccessorLoad_groups(ctx, field)
 	case "before":
 		return ec.fieldContext_SuccessorLoad_before(ctx, field)
-	case "promised":
-		return ec.fieldContext_SuccessorLoad_promised(ctx, field)
 	case "after":
 		return ec.fieldContext_SuccessorLoad_after(ctx, field)
 	case "limit":
 		return ec.fieldContext_SuccessorLoad_limit(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type SuccessorLoad", field.Name)
+}
+
+func (ec *executionContext) childFields_TokenReviewItem(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_TokenReviewItem_id(ctx, field)
+	case "token":
+		return ec.fieldContext_TokenReviewItem_token(ctx, field)
+	case "decision":
+		return ec.fieldContext_TokenReviewItem_decision(ctx, field)
+	case "decidedBy":
+		return ec.fieldContext_TokenReviewItem_decidedBy(ctx, field)
+	case "decidedAt":
+		return ec.fieldContext_TokenReviewItem_decidedAt(ctx, field)
+	case "note":
+		return ec.fieldContext_TokenReviewItem_note(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type TokenReviewItem", field.Name)
+}
+
+func (ec *executionContext) childFields_TokenReviewItemConnection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "edges":
+		return ec.fieldContext_TokenReviewItemConnection_edges(ctx, field)
+	case "nodes":
+		return ec.fieldContext_TokenReviewItemConnection_nodes(ctx, field)
+	case "pageInfo":
+		return ec.fieldContext_TokenReviewItemConnection_pageInfo(ctx, field)
+	case "totalCount":
+		return ec.fieldContext_TokenReviewItemConnection_totalCount(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type TokenReviewItemConnection", field.Name)
+}
+
+func (ec *executionContext) childFields_TokenReviewItemEdge(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "node":
+		return ec.fieldContext_TokenReviewItemEdge_node(ctx, field)
+	case "cursor":
+		return ec.fieldContext_TokenReviewItemEdge_cursor(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type TokenReviewItemEdge", field.Name)
 }
 
 func (ec *executionContext) childFields_Transfer(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -13949,6 +13979,10 @@ func (ec *executionContext) childFields_Viewer(ctx context.Context, field graphq
 		return ec.fieldContext_Viewer_scopeOf(ctx, field)
 	case "verifiedUntil":
 		return ec.fieldContext_Viewer_verifiedUntil(ctx, field)
+	case "historyGrants":
+		return ec.fieldContext_Viewer_historyGrants(ctx, field)
+	case "readReceipts":
+		return ec.fieldContext_Viewer_readReceipts(ctx, field)
 	case "credentials":
 		return ec.fieldContext_Viewer_credentials(ctx, field)
 	}

@@ -78,6 +78,16 @@ type (
 	ExportConnection       = Connection[*ent.Export]
 	ExportEdge             = Edge[*ent.Export]
 
+	ServiceTokenConnection = Connection[*ent.ServiceToken]
+	ServiceTokenEdge       = Edge[*ent.ServiceToken]
+	HistoryGrantConnection = Connection[*ent.HistoryGrant]
+	HistoryGrantEdge       = Edge[*ent.HistoryGrant]
+	ReadReceiptConnection  = Connection[*ReadReceipt]
+	ReadReceiptEdge        = Edge[*ReadReceipt]
+
+	TokenReviewItemConnection = Connection[*TokenReviewItem]
+	TokenReviewItemEdge       = Edge[*TokenReviewItem]
+
 	AccessReviewConnection = Connection[*ent.AccessReview]
 	AccessReviewEdge       = Edge[*ent.AccessReview]
 	ReviewItemConnection   = Connection[*ent.ReviewItem]

@@ -98,6 +98,8 @@ type AuditFilter struct {
 	SubjectID *nid.ID `json:"subjectId,omitempty"`
 	// Belonging to this handover.
 	HandoverID *nid.ID `json:"handoverId,omitempty"`
+	// Readings and searches of this contact's or group's chats: who read them, by a grant or in a search.
+	ChatOf *nid.ID `json:"chatOf,omitempty"`
 	// One of these actions; an empty list selects nothing. 100 at most.
 	Actions []string `json:"actions,omitempty"`
 	// At this moment or later.
@@ -270,7 +272,7 @@ type DecideDeparturesPayload struct {
 type DecideReviewItemInput struct {
 	// The item.
 	ID nid.ID `json:"id"`
-	// What becomes of the grant.
+	// What becomes of the grant or token.
 	Decision reviewitem.Decision `json:"decision"`
 	// Why, 500 characters at most.
 	Note *string `json:"note,omitempty"`
@@ -278,8 +280,10 @@ type DecideReviewItemInput struct {
 
 // What decideReviewItem did.
 type DecideReviewItemPayload struct {
-	// The item.
+	// The item; null where it is about a token.
 	Item *ent.ReviewItem `json:"item,omitempty"`
+	// The item, where it is about a token.
+	TokenItem *TokenReviewItem `json:"tokenItem,omitempty"`
 }
 
 // What deleteIdentityProvider is told.
@@ -470,6 +474,22 @@ type HandoverOrder struct {
 	Field HandoverOrderField `json:"field"`
 	// Which way.
 	Direction OrderDirection `json:"direction"`
+}
+
+// Narrows a list of history grants. Every part that is given must hold.
+type HistoryGrantFilter struct {
+	// Who reads.
+	SuccessorID *nid.ID `json:"successorId,omitempty"`
+	// Whose messages.
+	LeaverID *nid.ID `json:"leaverId,omitempty"`
+	// Of this contact.
+	ContactID *nid.ID `json:"contactId,omitempty"`
+	// Of this group.
+	GroupID *nid.ID `json:"groupId,omitempty"`
+	// Given by this handover.
+	HandoverID *nid.ID `json:"handoverId,omitempty"`
+	// Whether something can be read by it now: not ended and not expired.
+	Active *bool `json:"active,omitempty"`
 }
 
 // What of the leaver's chat history the successors may read, with the contacts and groups they take over only.
@@ -756,6 +776,20 @@ type RevokeGrantPayload struct {
 	RevokedGrantID *nid.ID `json:"revokedGrantId,omitempty"`
 }
 
+// What revokeHistoryGrant is told.
+type RevokeHistoryGrantInput struct {
+	// The grant.
+	ID nid.ID `json:"id"`
+	// Why, for the audit log; 500 characters at most.
+	Reason *string `json:"reason,omitempty"`
+}
+
+// What revokeHistoryGrant did.
+type RevokeHistoryGrantPayload struct {
+	// The grant, which has ended.
+	HistoryGrant *ent.HistoryGrant `json:"historyGrant,omitempty"`
+}
+
 // What revokeServiceToken is told.
 type RevokeServiceTokenInput struct {
 	// The token.
@@ -934,6 +968,14 @@ type ScheduleDepartureInput struct {
 type ScheduleDeparturePayload struct {
 	// The member as they are now.
 	Member *ent.Member `json:"member,omitempty"`
+}
+
+// Narrows a list of service tokens. Every part that is given must hold.
+type ServiceTokenFilter struct {
+	// Made by this member.
+	CreatedByID *nid.ID `json:"createdById,omitempty"`
+	// Whether it lets a program in: not revoked and not expired.
+	Active *bool `json:"active,omitempty"`
 }
 
 // Narrows a list of sessions.

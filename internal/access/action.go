@@ -47,6 +47,7 @@ const (
 	ExportExpire     Action = "export.expire"
 	HistoryRead      Action = "history.read"
 	ChatSearch       Action = "chat.search"
+	HistoryRevoke    Action = "history.revoke"
 	FindingSave      Action = "finding.save"
 	FindingReview    Action = "finding.review"
 	FindingRead      Action = "finding.read"
@@ -98,7 +99,8 @@ var Actions = []Action{
 	HandoverCreate, HandoverReplan, HandoverSubmit, HandoverApprove, HandoverReject, HandoverExpire, HandoverExecute,
 	HandoverFinish, HandoverCancel, TransferFinish, DepartmentSave, DepartmentPeople, RoleSave, RoleDelete, GrantRequest, GrantCreate, GrantRevoke, TokenCreate, TokenRevoke,
 	HandoverSchedule, HandoverHold, HandoverRetry, HandoverRevert, DepartureSet, DepartureHold, NoticeRestore, NoticeRead,
-	RuleSetSave, PolicySave, SettingsSave, CheckpointKey, PersonErase, EvidenceExport, ExportCreate, ExportStart, ExportFinish, ExportDownload, ExportExpire, HistoryRead, ChatSearch,
+	RuleSetSave, PolicySave, SettingsSave, CheckpointKey, PersonErase, EvidenceExport, ExportCreate, ExportStart, ExportFinish, ExportDownload, ExportExpire,
+	HistoryRead, ChatSearch, HistoryRevoke,
 	FindingSave, FindingReview, FindingRead, MessageExpire,
 	ReviewOpen, ReviewDecide, ReviewClose, PolicyPublish, PolicyWithdraw, PolicyAck,
 	BackupCreate, BackupDelete, BackupRestore, WebhookSave, WebhookDelete, DeliveryReplay,

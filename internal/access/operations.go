@@ -36,6 +36,8 @@ var Operations = map[string]Rule{
 	"Query.ruleSets":           {},
 	"Query.roles":              {},
 	"Query.grants":             {},
+	"Query.serviceTokens":      {Any: []Permission{ManageTokens, ReviewAccess, ReadAuditLog}, Person: true},
+	"Query.historyGrants":      {}, // the successor's own, without a permission
 	"Query.auditEntries":       {Any: []Permission{ReadAuditLog}},
 	"Query.checkpoint":         {Any: []Permission{ReadAuditLog}},
 	"Query.transferStatistics": {Any: []Permission{ViewStatistics}},
@@ -112,6 +114,7 @@ var Operations = map[string]Rule{
 	"Mutation.revokeSession":       {Person: true}, // one's own, without a permission
 	"Mutation.revokeSessions":      {Person: true},
 
+	"Mutation.revokeHistoryGrant":    {Any: []Permission{AuditChats, ManageRoles}, StepUp: true, Person: true},
 	"Mutation.startAccessReview":     {Any: []Permission{ReviewAccess}, StepUp: true, Person: true},
 	"Mutation.decideReviewItem":      {Any: []Permission{ReviewAccess}, StepUp: true, Person: true},
 	"Mutation.publishDataPolicy":     {Any: []Permission{ManagePolicies}, StepUp: true, Person: true},

@@ -67,7 +67,7 @@ func Sensitive(ps []Permission) bool {
 // token cannot give (semantics.md): no token may carry them.
 var personal = []Permission{
 	ExportContacts, ExportGroups, ExecuteResignedContacts, ExecuteResignedGroups, ExecuteOnJob, ApproveHandover,
-	RevertHandover, DeactivateMember, ManageRules, ManageRoles, ManagePolicies, ManageTokens, ReviewAccess, ManageConnector,
+	RevertHandover, DeactivateMember, AuditChats, ManageRules, ManageRoles, ManagePolicies, ManageTokens, ReviewAccess, ManageConnector,
 }
 
 // ForPeopleOnly reports whether p cannot be given to a service token.

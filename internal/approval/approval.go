@@ -97,7 +97,8 @@ func (r *row) policy() Policy {
 }
 
 // Need is how many votes a plan needs, and why. Reasons are codes with a number,
-// "key:9", "above:100", "above24h:100" or "earlier:2026-01-05T09:00:00Z"; Say puts them in words.
+// "key:9", "above:100", "above24h:100" or "earlier:2026-01-05T09:00:00Z", or without one; Say
+// puts them in words.
 type Need struct {
 	Votes   int
 	Reasons []string
@@ -162,6 +163,22 @@ func (p Policy) of(total, keyContacts int) Need {
 	return n
 }
 
+// Reasons for approval that lie in the chat history that a plan gives its successors.
+const (
+	// HistoryActive: of a leaver who is still at work.
+	HistoryActive = "history_active"
+	// HistorySelf: to one of those who stand behind the plan.
+	HistorySelf = "history_self"
+)
+
+// Also adds reasons that ask for approval whatever the policy's own rules say.
+func (n Need) Also(p Policy, reasons ...string) Need {
+	if len(reasons) == 0 {
+		return n
+	}
+	return n.Stricter(Need{Votes: p.Approvals, Reasons: reasons})
+}
+
 // Stricter joins two needs: the larger number of votes, and the reasons of both.
 func (n Need) Stricter(m Need) Need {
 	out := Need{Votes: max(n.Votes, m.Votes), Reasons: slices.Clone(n.Reasons)}
@@ -183,6 +200,10 @@ func Say(reason string) fault.Text {
 		return fault.T("it moves %s contacts that are KEY, or were within 30 days", "涉及 %s 位重要客户（含 30 天内取消标记的客户）", n)
 	case "above":
 		return fault.T("it moves more than %s contacts and groups", "涉及的客户和客户群超过 %s 个", n)
+	case HistoryActive:
+		return fault.T("it gives successors the chat history of a member who is still at work", "接替成员将可查看仍在职成员的聊天记录")
+	case HistorySelf:
+		return fault.T("it gives chat history to somebody who requests or executes it", "发起人或执行人将可查看聊天记录")
 	case "above24h":
 		return fault.T("together with what the responsible person and the executor have moved within 24 hours it is more than %s contacts and groups",
 			"连同方案负责人和执行人 24 小时内的其他交接，涉及的客户和客户群超过 %s 个", n)

@@ -145,7 +145,8 @@ func (e *erasing) member() error {
 	if _, err := e.tx.Keep(e.ctx, "notice_baselines", `DELETE FROM notice_baselines WHERE corp_id = $1 AND member_id = $2`, e.tx.Corp(), e.id); err != nil {
 		return err
 	}
-	if err := e.change("review_items", `UPDATE review_items SET note = NULL WHERE corp_id = $1 AND member_id = $2 AND note IS NOT NULL RETURNING id`); err != nil {
+	if err := e.change("review_items", `UPDATE review_items SET note = NULL WHERE corp_id = $1 AND note IS NOT NULL
+		AND (member_id = $2 OR token_id IN (SELECT id FROM service_tokens WHERE corp_id = $1 AND created_by_id = $2)) RETURNING id`); err != nil {
 		return err
 	}
 	return e.change("credentials", `DELETE FROM credentials WHERE corp_id = $1 AND member_id = $2 RETURNING member_id`)

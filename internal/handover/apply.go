@@ -156,6 +156,10 @@ func (h *heldItems) important(ts []Transfer, now time.Time) {
 func apply(ctx context.Context, tx *store.Tx, r *record, ts []Transfer, who map[nid.ID]*person, held *heldItems) (covers map[nid.ID][]nid.ID, err error) {
 	a := &application{ctx: ctx, tx: tx, covers: map[nid.ID][]nid.ID{}, of: map[nid.ID]nid.ID{}}
 	var grants []history.Grant
+	bound, err := r.historyBound(ctx, tx, ts)
+	if err != nil {
+		return nil, err
+	}
 	for i := range ts {
 		t := &ts[i]
 		if t.Status != TransferCompleted {
@@ -188,7 +192,7 @@ func apply(ctx context.Context, tx *store.Tx, r *record, ts []Transfer, who map[
 		if t.Back != nil {
 			a.of[t.Back.ID] = t.ID
 		}
-		g := history.Grant{ID: tx.NewID(nid.HistoryGrant), Successor: t.To, Leaver: t.From, Transfer: t.ID}
+		g := history.Grant{ID: tx.NewID(nid.HistoryGrant), Successor: t.To, Leaver: t.From, Transfer: t.ID, Scope: history.Scope{ExpiresAt: bound(t.To)}}
 		if t.Kind == Contact {
 			g.Contact = t.Item.ID
 		} else {
@@ -199,7 +203,7 @@ func apply(ctx context.Context, tx *store.Tx, r *record, ts []Transfer, who map[
 	if len(a.of) == 0 {
 		return a.covers, nil
 	}
-	for _, step := range []func() error{a.endMerged, a.uniteTags, a.fillRemarks, a.reopen, a.takeTags, a.takeRemarks, a.moveFollows, a.moveGroups, a.joinGroups, a.leaveGroups, a.endHistory, a.closePeriods, a.openPeriods, a.freeContacts} {
+	for _, step := range []func() error{a.endMerged, a.uniteTags, a.fillRemarks, a.reopen, a.takeTags, a.takeRemarks, a.moveFollows, a.moveGroups, a.joinGroups, a.leaveGroups, a.closePeriods, a.openPeriods, a.freeContacts} {
 		if err := step(); err != nil {
 			return nil, err
 		}
@@ -223,5 +227,9 @@ func apply(ctx context.Context, tx *store.Tx, r *record, ts []Transfer, who map[
 			ts[i].Granted = of[ts[i].ID]
 		}
 	}
-	return a.covers, nil
+	// What the giver could read decides what they hand on, so it ends last.
+	if err := a.endHistory(); err != nil {
+		return nil, err
+	}
+	return a.covers, a.restoreHistory()
 }

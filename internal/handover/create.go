@@ -141,7 +141,7 @@ func (s *Service) Replan(ctx context.Context, id nid.ID, version int, in Input) 
 		if err := p.complete("input.plan"); err != nil {
 			return err
 		}
-		if p.Need, err = needed(ctx, tx, p.Policy, some(p.Responsible), r.ID, len(p.Items), keyContacts(p.Items)); err != nil {
+		if p.Need, err = needed(ctx, tx, p.Policy, some(p.Responsible), r.ID, len(p.Items), keyContacts(p.Items), p.historyReasons(p.Responsible)...); err != nil {
 			return err
 		}
 		ts, err := p.store(ctx, tx, r.ID, requester(actor), to, r)

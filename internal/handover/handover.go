@@ -101,6 +101,8 @@ const (
 	NoSuccessor              Reason = "NO_SUCCESSOR"
 	// LeaverStatus: the leaver is still at work, so a RESIGNED plan waits.
 	LeaverStatus Reason = "LEAVER_STATUS"
+	// SuccessorCannotRead: the corp's settings let no successor read a leaver's chats.
+	SuccessorCannotRead Reason = "SUCCESSOR_CANNOT_READ"
 	// NotPermitted: who executes may not any more, or the leaver's status no longer allows it.
 	NotPermitted Reason = "NOT_PERMITTED"
 	// Unexpected: carrying it out failed by a mistake of the program or of the data.

@@ -171,3 +171,24 @@ func (a *application) freeContacts() error {
 		slices.Concat(a.contacts(), a.reopened), a.tx.Now())
 	return err
 }
+
+// endHistory ends what those who give an item away could read of earlier owners' chats
+// about it: a grant holds while its successor owns the item. Who gives back what a merge
+// added still follows the contact, and loses only what the merge gave.
+func (a *application) endHistory() error {
+	for _, step := range []struct {
+		batch []map[string]any
+		of    string
+	}{
+		{a.contacts(), "history_grants.successor_id = v.from_id AND history_grants.contact_id = v.item"},
+		{a.groups, "history_grants.successor_id = v.from_id AND history_grants.group_id = v.item"},
+		{a.reopened, "history_grants.transfer_id = v.back"},
+	} {
+		if _, err := a.change("history_grants", `UPDATE history_grants SET ended_at = $2, ended_by_id = v.transfer FROM `+a.rows()+`
+			WHERE history_grants.corp_id = v.corp AND `+step.of+` AND history_grants.ended_at IS NULL
+			RETURNING history_grants.id, coalesce(history_grants.contact_id, history_grants.group_id)`, step.batch, a.tx.Now()); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -74,16 +74,17 @@ func (o outline) people(r *record) []nid.ID {
 
 // need is the stricter of the policy at submission and the one now.
 func (r *record) need(ctx context.Context, q store.Querier, p approval.Policy, o outline, executor nid.ID) (approval.Need, error) {
-	now, err := needed(ctx, q, p, eyes.Summed(r, executor), r.ID, o.total, o.keys)
+	now, err := needed(ctx, q, p, eyes.Summed(r, executor), r.ID, o.total, o.keys, r.History.reasons(r.Kind, o.successors, r.behind(executor)...)...)
 	return r.Need.Stricter(now), err
 }
 
 // needed is what a plan needs under a policy. A threshold is about the sum of what the
-// people behind it move in a day: splitting a plan does not dodge it.
-func needed(ctx context.Context, q store.Querier, p approval.Policy, behind []nid.ID, except nid.ID, total, keys int) (approval.Need, error) {
+// people behind it move in a day: splitting a plan does not dodge it. also are reasons
+// beside the policy's own.
+func needed(ctx context.Context, q store.Querier, p approval.Policy, behind []nid.ID, except nid.ID, total, keys int, also ...string) (approval.Need, error) {
 	if !p.Sums() || len(behind) == 0 {
-		return p.Of(total, keys), nil
+		return p.Of(total, keys).Also(p, also...), nil
 	}
 	recent, recentKeys, err := approval.Recent(ctx, q, behind, store.EngineOf(q).Now().Add(-approval.Window), except)
-	return p.OfSum(total, keys, recent, recentKeys), err
+	return p.OfSum(total, keys, recent, recentKeys).Also(p, also...), err
 }

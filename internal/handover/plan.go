@@ -135,6 +135,10 @@ type planned struct {
 	notice               *notice // nil: it can be executed at once
 	// scope is what the rule set lets successors read, where the input says nothing.
 	scope *HistoryScope
+	// unreadable: the corp's settings forbid the history that the plan gives.
+	unreadable bool
+	// historyDays is how long bounded history grants last.
+	historyDays int
 }
 
 // whoMayPlan are the permissions of which one is needed over the leaver.
@@ -219,13 +223,16 @@ func work(ctx context.Context, q store.Querier, actor *access.Actor, in Input, f
 	if err := p.mergers(ctx, q); err != nil {
 		return nil, err
 	}
+	if err := p.allowsHistory(ctx, q, p.history()); err != nil {
+		return nil, err
+	}
 	if p.Policy, err = approval.Load(ctx, q); err != nil {
 		return nil, err
 	}
 	if p.Responsible, err = eyes.Responsible(ctx, q, actor); err != nil {
 		return nil, err
 	}
-	if p.Need, err = needed(ctx, q, p.Policy, some(p.Responsible), nid.ID{}, len(p.Items), keyContacts(p.Items)); err != nil {
+	if p.Need, err = needed(ctx, q, p.Policy, some(p.Responsible), nid.ID{}, len(p.Items), keyContacts(p.Items), p.historyReasons(p.Responsible)...); err != nil {
 		return nil, err
 	}
 	p.Digest = digest(access.From(ctx).Corp, p)

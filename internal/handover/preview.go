@@ -19,9 +19,12 @@ type Preview struct {
 	Successors       []Load
 	Problems         []*Problem
 	Forecast         Forecast
-	Items            []Item
-	FormerKeys       FormerKeys
-	History          HistoryScope
+	// HistoryUntil is when the last history grant would expire, if the plan were executed
+	// now; nil: it gives none, or one that does not expire by itself.
+	HistoryUntil *time.Time
+	Items        []Item
+	FormerKeys   FormerKeys
+	History      HistoryScope
 	// StartAt is a start that Create takes, where the plan cannot be executed yet and it
 	// is known when it can; nil otherwise.
 	StartAt *time.Time
@@ -60,6 +63,7 @@ func (s *Service) Preview(ctx context.Context, in Input) (*Preview, error) {
 		return nil, err
 	}
 	v.Problems = p.problems()
+	v.HistoryUntil = p.historyUntil(store.EngineOf(q).Now(), p.Responsible)
 	loads := map[nid.ID]*Load{}
 	for _, id := range p.successors() {
 		m := p.People[id]

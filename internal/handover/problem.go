@@ -58,13 +58,32 @@ func (p *planned) problems() []*Problem {
 	if p.notice != nil {
 		out = append(out, &Problem{Reason: LeaverStatus, Text: LeaverStatus.Text(), Blocking: true, Items: len(p.Items), ExecutableFrom: p.notice.from})
 	}
-	out = append(out, p.grouped()...)
+	out = append(append(out, p.grouped()...), p.unread()...)
 	if p.Successors.Split != nil {
 		// Who shares but gets nothing is passed over; that is said, and stops nobody.
 		for _, id := range p.Successors.Split.MemberIDs {
 			if why := p.People[id].unfit(); why != "" {
 				out = append(out, &Problem{Reason: why, Text: why.Text(), Successor: id, Kind: Contact})
 			}
+		}
+	}
+	return out
+}
+
+// unread is that nobody could read the history which the plan gives, for each kind of items.
+func (p *planned) unread() (out []*Problem) {
+	if !p.unreadable {
+		return nil
+	}
+	for _, kind := range []ItemKind{Contact, Group} {
+		n := 0
+		for _, it := range p.Items {
+			if it.Kind == kind {
+				n++
+			}
+		}
+		if n > 0 {
+			out = append(out, &Problem{Reason: SuccessorCannotRead, Text: SuccessorCannotRead.Text(), Blocking: true, Items: n, Kind: kind})
 		}
 	}
 	return out
@@ -152,6 +171,8 @@ func (r Reason) Text() fault.Text {
 		return fault.T("the leaver is still at work: this can be planned, and executed once the leaver has left", "成员仍在职：可以制定方案，待其离职后执行")
 	case NoSuccessor:
 		return fault.T("no rule finds a successor who can take it", "没有规则能为其找到可接替的成员")
+	case SuccessorCannotRead:
+		return fault.T("the settings let no successor read chat history; plan with history NONE", "企业设置不允许接替成员查看聊天记录，请将 history 设为 NONE")
 	case NotPermitted:
 		return fault.T("who executes the handover may not do so any more", "执行人已无权执行该交接")
 	case Unexpected:

@@ -1,6 +1,8 @@
 package handover
 
 import (
+	"slices"
+
 	"github.com/openhandover/openhandover/internal/nid"
 	"github.com/openhandover/openhandover/internal/store"
 )
@@ -70,18 +72,17 @@ func (a *application) leaveGroups() error {
 	return err
 }
 
-// endHistory ends what the successors could read of the leaver's history.
-func (a *application) endHistory() error {
+// restoreHistory gives those to whom something goes back what they could read of it when
+// the handover that is taken back ended that, unless they have left meanwhile.
+func (a *application) restoreHistory() error {
 	var batch []map[string]any
-	for _, set := range [][]map[string]any{a.moved, a.reopened, a.merged, a.groups} {
-		for _, row := range set {
-			if row["back"] != nil {
-				batch = append(batch, map[string]any{"corp": row["corp"], "item": row["item"], "back": row["back"]})
-			}
+	for _, row := range slices.Concat(a.moved, a.merged, a.groups) {
+		if row["back"] != nil {
+			batch = append(batch, row)
 		}
 	}
-	_, err := a.change("history_grants", `UPDATE history_grants SET ended_at = $2 FROM `+a.rows()+`
-		WHERE history_grants.corp_id = v.corp AND history_grants.transfer_id = v.back AND history_grants.ended_at IS NULL
-		RETURNING history_grants.id, coalesce(history_grants.contact_id, history_grants.group_id)`, batch, a.tx.Now())
+	_, err := a.change("history_grants", `UPDATE history_grants SET ended_at = NULL, ended_by_id = NULL FROM `+a.rows()+`
+		WHERE history_grants.corp_id = v.corp AND history_grants.ended_by_id = v.back AND history_grants.successor_id = v.to_id AND v.answers
+		RETURNING history_grants.id, coalesce(history_grants.contact_id, history_grants.group_id)`, slices.Concat(batch, a.reopened))
 	return err
 }

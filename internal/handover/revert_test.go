@@ -62,8 +62,8 @@ func TestRevertRestoresButForWhatChangedSince(t *testing.T) {
 			if n := s.count(`SELECT count(*) FROM follows WHERE contact_id = $1 AND member_id = $2 AND ended_at IS NULL AND remark IS NULL`, shared, to); n != 1 {
 				t.Error("the successor's own follow is not as it was")
 			}
-			if n := s.count(`SELECT count(*) FROM history_grants WHERE handover_id = $1 AND ended_at IS NULL`, id); n != 1 {
-				t.Errorf("%d history grants go on, want that of what was left alone", n)
+			if n := s.count(`SELECT count(*) FROM history_grants WHERE handover_id = $1 AND ended_at IS NULL`, id); n != 0 {
+				t.Errorf("%d history grants go on although the successor has nothing of it any more", n)
 			}
 			if n := s.count(`SELECT count(*) FROM follows WHERE contact_id = $1 AND member_id = $2 AND ended_at IS NULL`, contacts[0], zhao); n != 1 {
 				t.Error("what was changed since was not left alone")
@@ -75,6 +75,9 @@ func TestRevertRestoresButForWhatChangedSince(t *testing.T) {
 			s.wantStatuses(again, map[string]int{"COMPLETED ": 5})
 			if n := s.count(`SELECT contacts FROM member_counters WHERE member_id = $1`, to); n != 4 {
 				t.Errorf("the successor has %d contacts again, want 4", n)
+			}
+			if n := s.count(`SELECT count(*) FROM history_grants WHERE handover_id = $1 AND ended_at IS NULL AND ended_by_id IS NULL`, id); n != 5 {
+				t.Errorf("%d history grants are in force again, want 5", n)
 			}
 			if n := s.count(`SELECT count(*) FROM transfers WHERE handover_id = $1 AND merged`, again); n != 1 {
 				t.Errorf("%d merged again, want 1", n)

@@ -13,8 +13,8 @@ import (
 // readable; nil parts are open.
 type Scope struct{ From, Until, ExpiresAt *time.Time }
 
-// Grant lets one successor read one contact's or group's messages. Scope is what of
-// them, as Write has stored it.
+// Grant lets one successor read one contact's or group's messages. Scope bounds what of
+// them; Write cuts it to what it stores.
 type Grant struct {
 	ID, Successor, Leaver, Contact, Group, Transfer nid.ID
 	Scope
@@ -41,10 +41,11 @@ func Write(ctx context.Context, tx *store.Tx, handover nid.ID, s Scope, grants [
 			windows = reach[pair{g.Leaver, g.Group}]
 		}
 		for i, had := range windows {
+			g := g
 			if i > 0 {
 				g.ID = tx.NewID(nid.HistoryGrant)
 			}
-			if g.Scope = had.within(s); g.empty(tx.Now()) {
+			if g.Scope = had.within(s).within(g.Scope); g.empty(tx.Now()) {
 				continue
 			}
 			written = append(written, g)

@@ -30,9 +30,12 @@ type granted struct {
 	ended                  bool
 }
 
-// covers is the rule in plain words, to hold the statement against.
-func (g granted) covers(m said, now time.Time) bool {
+// covers is the rule in plain words, to hold the statement against. lost is the contact
+// that the successor does not look after.
+func (g granted) covers(m said, now time.Time, lost nid.ID) bool {
 	switch {
+	case g.contact == lost && g.group.IsZero():
+		return false
 	case g.ended, g.expires != nil && !now.Before(*g.expires), g.from != nil && m.at.Before(*g.from), g.until != nil && !m.at.Before(*g.until):
 		return false
 	case !g.group.IsZero():
@@ -47,13 +50,13 @@ func TestASuccessorReadsWhatIsGranted(t *testing.T) {
 	storetest.Each(t, func(t *testing.T, db *store.DB, clock *storetest.Clock) {
 		c := testcorp.New(t, db, clock, "acme")
 		lina, wang, zhao := c.Member("lina", c.Root), c.Member("wang", c.Root), c.Member("zhao", c.Root)
-		c.Grant(wang, access.Staff.Name, nid.ID{})
 		var contacts []nid.ID
 		for i := range 3 {
-			contacts = append(contacts, c.Contact(fmt.Sprint("contact ", i), "NORMAL", lina, zhao))
+			followers := []nid.ID{lina, zhao, wang}
+			contacts = append(contacts, c.Contact(fmt.Sprint("contact ", i), "NORMAL", followers[:3-i/2]...)) // wang lost the last
 			c.Agree(contacts[i])
 		}
-		silent := c.Contact("never agreed", "NORMAL", lina)
+		silent := c.Contact("never agreed", "NORMAL", lina, wang)
 		group := c.Group("chat", lina)
 		now := db.Now()
 		var all []said
@@ -73,6 +76,13 @@ func TestASuccessorReadsWhatIsGranted(t *testing.T) {
 		id, err := s.HandOver(c.Verified(c.Admin), handover.Input{Kind: handover.Resigned, LeaverID: lina, Successors: handover.Choice{MemberID: &zhao},
 			Select: &handover.Selection{ContactIDs: []nid.ID{silent}}}, nil, "k")
 		if err != nil {
+			t.Fatal(err)
+		}
+		if err := db.Tx(store.System(t.Context(), c.ID, "test"), func(ctx context.Context, tx *store.Tx) error {
+			ids, err := tx.Change(ctx, "groups", `UPDATE groups SET owner_id = $3 WHERE corp_id = $1 AND id = $2 RETURNING id`, c.ID, group, wang)
+			tx.Cover(ids...)
+			return err
+		}); err != nil {
 			t.Fatal(err)
 		}
 		transfer := testcorp.Value[nid.ID](c, `SELECT id FROM transfers WHERE handover_id = $1`, id)
@@ -130,7 +140,7 @@ func TestASuccessorReadsWhatIsGranted(t *testing.T) {
 			}
 			var want []nid.ID
 			for _, m := range all {
-				if slices.ContainsFunc(grants, func(g granted) bool { return g.covers(m, db.Now()) }) {
+				if slices.ContainsFunc(grants, func(g granted) bool { return g.covers(m, db.Now(), contacts[2]) }) {
 					want = append(want, m.id)
 				}
 			}

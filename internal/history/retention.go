@@ -41,6 +41,9 @@ func (r *Retention) Work(ctx context.Context, corp nid.ID) (next time.Time, err 
 				next = at
 			}
 			until := tx.Now().AddDate(0, 0, -*s.MessagesKeptDays)
+			if _, err := tx.Keep(ctx, "read_receipts", `DELETE FROM read_receipts WHERE corp_id = $1 AND at < $2`, tx.Corp(), until); err != nil {
+				return err
+			}
 			n, err := r.remove(ctx, tx, until)
 			more = n == atOnce
 			return err

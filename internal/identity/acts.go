@@ -5,7 +5,7 @@ package identity
 // outlives a request all ask for it.
 const acts = `m.answers AND NOT m.suspended`
 
-// makerActs is the condition that whoever made a row of service_tokens may act. The operator
+// makerActs is the condition that whoever made service_tokens AS t may act. The operator
 // makes tokens without a maker.
-const makerActs = `(service_tokens.created_by_id IS NULL OR EXISTS (SELECT 1 FROM members AS m
-	WHERE m.corp_id = service_tokens.corp_id AND m.id = service_tokens.created_by_id AND ` + acts + `))`
+const makerActs = `(t.created_by_id IS NULL OR EXISTS (SELECT 1 FROM members AS m
+	WHERE m.corp_id = t.corp_id AND m.id = t.created_by_id AND ` + acts + `))`

@@ -69,14 +69,14 @@ func confirm(ctx context.Context, tx *store.Tx, sessionLock string) (*access.Act
 		now.Grants, err = grants(ctx, tx, was.ID, tx.Now(), tx.DB().ForShare("g"))
 		return &now, err
 	case access.Token:
-		g, ok, err := token(ctx, tx, was.ID, tx.Now(), tx.DB().ForShare())
+		t, err := inForce(ctx, tx, tx.Now(), `t.id = $3`, was.ID, tx.DB().ForShare("g"), tx.DB().ForShare("t"))
 		if err != nil {
 			return nil, err
 		}
-		if !ok {
+		if t == nil {
 			return nil, SignInFirst()
 		}
-		now.Grants = []access.Grant{g}
+		now.Grants = t.Grants
 		return &now, nil
 	}
 	return nil, SignInFirst()
@@ -141,21 +141,4 @@ func grants(ctx context.Context, q store.Querier, member nid.ID, now time.Time, 
 		}
 	}
 	return out, nil
-}
-
-// token reads a service token's permissions as the one grant it is.
-func token(ctx context.Context, q store.Querier, id nid.ID, now time.Time, lock string) (g access.Grant, ok bool, err error) {
-	type row struct {
-		department  nid.ID
-		permissions []byte
-		expires     time.Time
-	}
-	r, ok, err := store.SelectOne(ctx, q, func(r *row) []any { return []any{&r.department, &r.permissions, &r.expires} }, `
-		SELECT department_id, permissions, expires_at FROM service_tokens
-		WHERE corp_id = $1 AND id = $2 AND revoked_at IS NULL AND expires_at > $3 AND `+makerActs+lock, access.From(ctx).Corp, id, now)
-	if err != nil || !ok {
-		return g, false, err
-	}
-	g = access.Grant{ID: id, Department: r.department, ExpiresAt: r.expires}
-	return g, true, json.Unmarshal(r.permissions, &g.Permissions)
 }

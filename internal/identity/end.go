@@ -57,3 +57,15 @@ func EndGrants(ctx context.Context, tx *store.Tx, managing []nid.ID, all ...Held
 	_, err := tx.Change(ctx, "grants", `UPDATE grants SET revoked_at = $2 WHERE corp_id = $1 AND id `+tx.DB().In(3)+` RETURNING id`, tx.Corp(), tx.Now(), tx.DB().IDs(ids))
 	return entries, err
 }
+
+// EndTokens revokes service tokens that are in force, whoever decided it, and gives an
+// entry for each, which the caller appends.
+func EndTokens(ctx context.Context, tx *store.Tx, ids ...nid.ID) ([]audit.Entry, error) {
+	ended, err := tx.Change(ctx, "service_tokens", `UPDATE service_tokens SET revoked_at = $2 WHERE corp_id = $1 AND id `+tx.DB().In(3)+` AND revoked_at IS NULL RETURNING id`,
+		tx.Corp(), tx.Now(), tx.DB().IDs(ids))
+	entries := make([]audit.Entry, len(ended))
+	for i, id := range ended {
+		entries[i] = audit.Entry{Action: access.TokenRevoke, Subject: id, After: map[string]any{}}
+	}
+	return entries, err
+}

@@ -3,7 +3,6 @@ package identity
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"log/slog"
 	"time"
 
@@ -75,25 +74,12 @@ func person(ctx context.Context, r *store.Read, a *access.Actor, hash []byte, no
 
 // program completes the actor from a service token.
 func program(ctx context.Context, r *store.Read, a *access.Actor, hash []byte, now time.Time) (seen time.Time, ok bool, err error) {
-	type row struct {
-		id, department nid.ID
-		name           string
-		permissions    []byte
-		expires        time.Time
-		used           sql.NullTime
-	}
-	v, ok, err := store.SelectOne(ctx, r, func(v *row) []any {
-		return []any{&v.id, &v.department, &v.name, &v.permissions, &v.expires, &v.used}
-	}, `SELECT id, department_id, name, permissions, expires_at, last_used_at FROM service_tokens
-		WHERE corp_id = $1 AND secret_hash = $2 AND revoked_at IS NULL AND expires_at > $3 AND `+makerActs, a.Corp, hash, now)
-	if err != nil || !ok {
+	t, err := inForce(ctx, r, now, `t.secret_hash = $3`, hash, "", "")
+	if err != nil || t == nil {
 		return seen, false, err
 	}
-	a.Kind, a.ID, a.Label = access.Token, v.id, v.name
-	g := access.Grant{ID: v.id, Department: v.department, ExpiresAt: v.expires}
-	err = json.Unmarshal(v.permissions, &g.Permissions)
-	a.Grants = []access.Grant{g}
-	return v.used.Time, true, err
+	a.Kind, a.ID, a.Label, a.Grants = access.Token, t.ID, t.Name, t.Grants
+	return t.LastUsed.Time, true, nil
 }
 
 // touch notes that the actor's session or token is in use, if nobody did since. It

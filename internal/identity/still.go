@@ -22,9 +22,10 @@ func Still(ctx context.Context, r *store.Read, now time.Time) (*access.Actor, er
 		_, ok, err = person(ctx, r, &is, was.Session, now)
 		ok = ok && is.ID == was.ID
 	case access.Token:
-		var g access.Grant
-		g, ok, err = token(ctx, r, was.ID, now, "")
-		is.Grants = []access.Grant{g}
+		var t *ServiceToken
+		if t, err = inForce(ctx, r, now, `t.id = $3`, was.ID, "", ""); t != nil {
+			ok, is.Grants = true, t.Grants
+		}
 	}
 	switch {
 	case err != nil:

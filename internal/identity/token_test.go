@@ -7,6 +7,7 @@ import (
 
 	"github.com/openhandover/openhandover/internal/access"
 	"github.com/openhandover/openhandover/internal/fault"
+	"github.com/openhandover/openhandover/internal/identity"
 	"github.com/openhandover/openhandover/internal/nid"
 	"github.com/openhandover/openhandover/internal/store"
 	"github.com/openhandover/openhandover/internal/testcorp"
@@ -24,7 +25,7 @@ func TestServiceToken(t *testing.T) {
 		var statements int
 		a, err := s.s.Authenticate(store.Count(t.Context(), func(q string) { statements++ }), token)
 		s.must(err)
-		if a.Kind != access.Token || a.ID != id || a.Corp != s.ID || a.Label != "bi" || a.Session != nil || statements > 3 {
+		if a.Kind != access.Token || a.ID != id || a.Corp != s.ID || a.Label != "bi" || a.Session != nil || statements > 4 {
 			t.Fatalf("%+v after %d statements", a, statements)
 		}
 		if scope := a.Scope(access.ViewContacts); scope.All || len(scope.Departments) != 1 || scope.Departments[0] != sales || a.Can(access.ViewStatistics) || len(a.Held()) != 2 {
@@ -134,5 +135,57 @@ func TestNobodyGivesATokenMoreThanTheyHave(t *testing.T) {
 		s.must(err)
 		_, _, err = s.s.CreateToken(ctx, "longer", reads, &sales, hour.Add(time.Second))
 		wants(t, err, fault.Forbidden, "")
+	})
+}
+
+// Inside a transaction a token is what its maker lets it be then, whatever it was when
+// the request came in; a maker who is not at work lets nobody in.
+func TestConfirmReadsATokensMaker(t *testing.T) {
+	each(t, func(t *testing.T, s *scene) {
+		sales := s.Department("sales", s.Root)
+		role := s.Role("maker", access.ManageTokens, access.ViewContacts, access.ViewGroups)
+		grant := s.GrantRole(s.lina, role, nid.ID{})
+		_, secret, err := s.s.CreateToken(s.Verified(s.lina), "bi", []access.Permission{access.ViewContacts, access.ViewGroups}, nil, s.DB.Now().AddDate(0, 6, 0))
+		s.must(err)
+		_, machine, err := s.s.CreateToken(s.system(), "machine", []access.Permission{access.ViewContacts}, nil, s.DB.Now().AddDate(0, 6, 0))
+		s.must(err)
+		ctx := s.with(secret)
+		confirmed := func(ctx context.Context) (a *access.Actor, err error) {
+			err = s.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+				a, err = identity.Confirm(ctx, tx)
+				return err
+			})
+			return a, err
+		}
+		holds := func(what string, all, contacts bool) {
+			t.Helper()
+			a, err := confirmed(ctx)
+			s.must(err)
+			still, err := s.s.Authenticate(t.Context(), secret)
+			s.must(err)
+			for _, a := range []*access.Actor{a, still} {
+				if a.Scope(access.ViewContacts).All != all || a.Can(access.ViewContacts) != contacts {
+					t.Errorf("%s: %+v", what, a.Grants)
+				}
+			}
+		}
+		holds("at first", true, true)
+		s.do("grants", `UPDATE grants SET department_id = $2 WHERE id = $1 RETURNING id`, grant, sales)
+		holds("in a department", false, true)
+		s.do("roles", `UPDATE roles SET permissions = '["VIEW_GROUPS"]' WHERE id = $1 RETURNING id`, role)
+		holds("without the permission", false, false)
+		s.do("grants", `UPDATE grants SET department_id = NULL, expires_at = $2 WHERE id = $1 RETURNING id`, grant, s.DB.Now().Add(time.Hour))
+		s.do("roles", `UPDATE roles SET permissions = '["VIEW_CONTACTS"]' WHERE id = $1 RETURNING id`, role)
+		holds("for an hour", true, true)
+		s.Clock.Add(time.Hour)
+		holds("after the hour", false, false)
+		s.do("members", `UPDATE members SET status = 'DISABLED', answers = false WHERE id = $1 RETURNING id`, s.lina)
+		_, err = confirmed(ctx)
+		wants(t, err, fault.Unauthenticated, "")
+		_, err = s.s.Authenticate(t.Context(), secret)
+		wants(t, err, fault.Unauthenticated, "")
+		if !access.From(s.with(machine)).Scope(access.ViewContacts).All {
+			t.Error("a token without a maker lost its permission")
+		}
 	})
 }

@@ -299,8 +299,10 @@ func (l *loading) closeDoors() error {
 	if _, err := l.tx.Keep(l.ctx, "sessions", `DELETE FROM sessions WHERE corp_id = $1 AND member_id `+l.db.In(2), l.tx.Corp(), l.db.IDs(gone)); err != nil {
 		return err
 	}
-	for table, column := range map[string]string{"grants": "member_id", "service_tokens": "created_by_id"} {
-		ids, err := l.tx.Change(l.ctx, table, `UPDATE `+table+` SET revoked_at = $3 WHERE corp_id = $1 AND `+column+` `+l.db.In(2)+` AND revoked_at IS NULL RETURNING id`,
+	for _, t := range []struct{ name, of, end string }{
+		{"grants", "member_id", "revoked_at"}, {"service_tokens", "created_by_id", "revoked_at"}, {"history_grants", "successor_id", "ended_at"},
+	} {
+		ids, err := l.tx.Change(l.ctx, t.name, `UPDATE `+t.name+` SET `+t.end+` = $3 WHERE corp_id = $1 AND `+t.of+` `+l.db.In(2)+` AND `+t.end+` IS NULL RETURNING id`,
 			l.tx.Corp(), l.db.IDs(gone), l.tx.Now())
 		if err != nil {
 			return err

@@ -2,6 +2,7 @@ package review
 
 import (
 	"context"
+	"slices"
 
 	"github.com/openhandover/openhandover/internal/access"
 	"github.com/openhandover/openhandover/internal/audit"
@@ -12,7 +13,7 @@ import (
 	"github.com/openhandover/openhandover/internal/store"
 )
 
-// Decision is what a review says of a grant.
+// Decision is what a review says of a grant or service token.
 type Decision string
 
 // The decisions.
@@ -24,7 +25,7 @@ const (
 // maxNote is the longest note in characters.
 const maxNote = 500
 
-// DecideInput says what shall become of one grant.
+// DecideInput says what shall become of one grant or token.
 type DecideInput struct {
 	ID       nid.ID
 	Decision Decision
@@ -32,18 +33,19 @@ type DecideInput struct {
 	Note *string
 }
 
-// item is an item with its grant.
+// item is an item with its grant or token.
 type item struct {
 	review nid.ID
 	identity.Held
+	token    nid.ID // zero: it is about the grant
 	decision *Decision
 	closed   bool
-	over     bool // the grant is no longer in force
+	over     bool // the grant or token is no longer in force
 }
 
-// Decide keeps or revokes the grant of an item. The actor reviews access where the
-// grant reaches, and it is not their own. Where other open reviews ask about the same
-// grant the decision answers those too. A review in which nothing is left to decide
+// Decide keeps or revokes the grant or token of an item. The actor reviews access where
+// it reaches, and it is not their own. Where other open reviews ask about the same, the
+// decision answers those too. A review in which nothing is left to decide
 // is closed.
 //
 // Fails with NOT_FOUND on input.id, FORBIDDEN, STEP_UP_REQUIRED, INVALID on input.note,
@@ -77,18 +79,27 @@ func (s *Service) Decide(ctx context.Context, in DecideInput) error {
 		case it.decision != nil:
 			return fault.Clash("input.id", "this has been decided already", "该项已有决定").With("decision", string(*it.decision))
 		case it.closed, it.over:
-			return fault.Clash("input.id", "the grant is no longer in force", "该授权已失效")
+			return fault.Clash("input.id", "what this item asks about is no longer in force", "该授权或令牌已失效")
 		}
 		type row struct{ id, review nid.ID }
+		column, about, subject := "grant_id", it.ID, it.Member
+		e := audit.Entry{Action: access.ReviewDecide, Subject: in.ID, After: map[string]any{"decision": string(in.Decision), "review": it.review}}
+		if it.token.IsZero() {
+			e.After["grant"] = it.ID
+		} else {
+			column, about, e.After["token"] = "token_id", it.token, it.token
+			if subject.IsZero() {
+				subject = actor.ID // the token has no maker; the words are the reviewer's
+			}
+		}
 		rows, err := store.ChangeInto(ctx, tx, func(r *row) []any { return []any{&r.id, &r.review} }, func(r *row) nid.ID { return r.id }, "review_items",
 			`UPDATE review_items SET decision = $3, decided_by_id = $4, decided_at = $5, note = $6
-			WHERE corp_id = $1 AND grant_id = $2 AND decision IS NULL RETURNING id, review_id`, tx.Corp(), it.ID, string(in.Decision), actor.ID, tx.Now(), note)
+			WHERE corp_id = $1 AND `+column+` = $2 AND decision IS NULL RETURNING id, review_id`, tx.Corp(), about, string(in.Decision), actor.ID, tx.Now(), note)
 		if err != nil {
 			return err
 		}
-		e := audit.Entry{Action: access.ReviewDecide, Subject: in.ID, After: map[string]any{"decision": string(in.Decision), "grant": it.ID, "review": it.review}}
 		if note != nil {
-			e.After["note"] = audit.Personal{Subject: it.Member, Value: *in.Note}
+			e.After["note"] = audit.Personal{Subject: subject, Value: *in.Note}
 		}
 		var reviews []nid.ID
 		for _, r := range rows {
@@ -98,14 +109,16 @@ func (s *Service) Decide(ctx context.Context, in DecideInput) error {
 			}
 		}
 		entries := []audit.Entry{e}
-		if in.Decision == Keep {
+		switch {
+		case in.Decision == Keep && it.token.IsZero():
 			kept, err := tx.Change(ctx, "grants", `UPDATE grants SET last_reviewed_at = $3 WHERE corp_id = $1 AND id = $2 RETURNING id`, tx.Corp(), it.ID, tx.Now())
 			if err != nil {
 				return err
 			}
 			entries[0].Covers = append(entries[0].Covers, kept...)
-		} else {
-			ended, err := identity.EndGrants(ctx, tx, managing, it.Held)
+		case in.Decision == Keep:
+		default:
+			ended, err := it.end(ctx, tx, managing)
 			if err != nil {
 				return err
 			}
@@ -121,6 +134,15 @@ func (s *Service) Decide(ctx context.Context, in DecideInput) error {
 		}
 		return s.Log.Append(ctx, tx, append(entries, closed...)...)
 	})
+}
+
+// end revokes the grant or token and gives its entry; none where nobody would be left
+// who administers the corp.
+func (it *item) end(ctx context.Context, tx *store.Tx, managing []nid.ID) ([]audit.Entry, error) {
+	if it.token.IsZero() {
+		return identity.EndGrants(ctx, tx, managing, it.Held)
+	}
+	return identity.EndTokens(ctx, tx, it.token)
 }
 
 func (in DecideInput) check() (note any, err error) {
@@ -140,9 +162,11 @@ func (in DecideInput) check() (note any, err error) {
 // sight is not there.
 func find(ctx context.Context, tx *store.Tx, actor *access.Actor, id nid.ID) (it item, err error) {
 	it, ok, err := store.SelectOne(ctx, tx, func(i *item) []any {
-		return []any{&i.review, &i.ID, &i.Member, &i.Role, &i.Department, &i.decision, &i.closed, &i.over}
-	}, `SELECT i.review_id, g.id, g.member_id, g.role_id, g.department_id, i.decision, v.closed_at IS NOT NULL, NOT (`+inForce+`)
-		FROM review_items AS i JOIN grants AS g ON g.corp_id = i.corp_id AND g.id = i.grant_id
+		return []any{&i.review, &i.ID, &i.token, &i.Member, &i.Role, &i.Department, &i.decision, &i.closed, &i.over}
+	}, `SELECT i.review_id, i.grant_id, i.token_id, coalesce(g.member_id, t.created_by_id), g.role_id, coalesce(g.department_id, t.department_id), i.decision, v.closed_at IS NOT NULL,
+			NOT coalesce(`+inForce+`, `+tokenInForce+`)
+		FROM review_items AS i LEFT JOIN grants AS g ON g.corp_id = i.corp_id AND g.id = i.grant_id
+		LEFT JOIN service_tokens AS t ON t.corp_id = i.corp_id AND t.id = i.token_id
 		JOIN access_reviews AS v ON v.corp_id = i.corp_id AND v.id = i.review_id
 		WHERE i.corp_id = $1 AND i.id = $3`, tx.Corp(), tx.Now(), id)
 	if err != nil {
@@ -151,22 +175,27 @@ func find(ctx context.Context, tx *store.Tx, actor *access.Actor, id nid.ID) (it
 	if !ok {
 		return it, fault.Missing("input.id")
 	}
-	outside, err := store.OutOfScope(ctx, tx, actor.Scope(access.ReviewAccess, access.ReadAuditLog), it.Member)
+	// A grant is seen by who has its member in scope, a token by who reaches as far as it.
+	lacking, err := identity.Lacking(ctx, tx, actor, it.Department, tx.Now(), access.ReviewAccess, access.ReadAuditLog)
 	if err != nil {
 		return it, err
 	}
-	if len(outside) > 0 {
-		return it, fault.Missing("input.id")
+	sees, may := len(lacking) < 2, !slices.Contains(lacking, access.ReviewAccess)
+	if it.token.IsZero() {
+		seen, err := store.OutOfScope(ctx, tx, actor.Scope(access.ReviewAccess, access.ReadAuditLog), it.Member)
+		if err != nil {
+			return it, err
+		}
+		reviewed, err := store.OutOfScope(ctx, tx, actor.Scope(access.ReviewAccess), it.Member)
+		if err != nil {
+			return it, err
+		}
+		sees, may = len(seen) == 0, may && len(reviewed) == 0
 	}
-	outside, err = store.OutOfScope(ctx, tx, actor.Scope(access.ReviewAccess), it.Member)
-	if err != nil {
-		return it, err
-	}
-	lacking, err := identity.Lacking(ctx, tx, actor, it.Department, tx.Now(), access.ReviewAccess)
 	switch {
-	case err != nil:
-		return it, err
-	case len(lacking)+len(outside) > 0:
+	case !sees:
+		return it, fault.Missing("input.id")
+	case !may:
 		return it, mayNot()
 	case it.Member == actor.ID:
 		return it, fault.Denied("nobody reviews their own access", "不能复核自己的授权")

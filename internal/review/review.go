@@ -1,8 +1,9 @@
-// Package review asks regularly whether people still need the roles they have.
+// Package review asks regularly whether people still need the roles they have, and
+// programs their service tokens.
 //
-// A review has an item for each grant that is in force when it is opened: on the first
-// of every month by itself, and when somebody asks. Who reviews access keeps or revokes
-// each, never their own. What nobody has decided when the review is due is revoked:
+// A review has an item for each grant and service token that is in force when it is
+// opened: on the first of every month by itself, and when somebody asks. Who reviews
+// access keeps or revokes each, never their own nor the tokens they made. What nobody has decided when the review is due is revoked:
 // silence takes access away, it never leaves it. Only the grant without which nobody
 // would administer the corp stays, and its item is overdue until somebody decides.
 //
@@ -44,6 +45,13 @@ type Service struct {
 // inForce is the condition that grants AS g are in force at the time $2.
 const inForce = `g.revoked_at IS NULL AND (g.expires_at IS NULL OR g.expires_at > $2)`
 
+// tokenInForce is the condition that service_tokens AS t are in force at the time $2.
+const tokenInForce = `t.revoked_at IS NULL AND t.expires_at > $2`
+
+// waits is the condition that review_items AS i still need a decision at the time $2.
+const waits = `i.decision IS NULL AND (EXISTS (SELECT 1 FROM grants AS g WHERE g.corp_id = i.corp_id AND g.id = i.grant_id AND ` + inForce + `)
+	OR EXISTS (SELECT 1 FROM service_tokens AS t WHERE t.corp_id = i.corp_id AND t.id = i.token_id AND ` + tokenInForce + `))`
+
 // opening is a review to be.
 type opening struct {
 	due   time.Time
@@ -53,7 +61,8 @@ type opening struct {
 }
 
 // Start opens a review of the grants in force within the actor's scope of REVIEW_ACCESS:
-// those that reach no further, of members in it. Fails with FORBIDDEN,
+// those that reach no further, of members in it; and of the service tokens in force that
+// reach no further. Fails with FORBIDDEN,
 // STEP_UP_REQUIRED, INVALID on input.dueAt, and CONFLICT where there is nothing to
 // review or a review is still open that the actor has started.
 func (s *Service) Start(ctx context.Context, due time.Time) (id nid.ID, err error) {
@@ -105,9 +114,14 @@ func (s *Service) Start(ctx context.Context, due time.Time) (id nid.ID, err erro
 // comes or goes meanwhile.
 func (s *Service) open(ctx context.Context, tx *store.Tx, o opening) (id nid.ID, entry audit.Entry, err error) {
 	type row struct {
+		grant, member, token any
+		sensitive            bool
+	}
+	type granted struct {
 		grant, member nid.ID
 		sensitive     bool
 	}
+	var rows []row
 	db, args := tx.DB(), []any{tx.Corp(), tx.Now()}
 	where := inForce
 	if o.month != nil { // what comes by itself must not take everybody's everyday roles away
@@ -118,11 +132,26 @@ func (s *Service) open(ctx context.Context, tx *store.Tx, o opening) (id nid.ID,
 		where += ` AND EXISTS (SELECT 1 FROM department_closure AS c WHERE c.corp_id = g.corp_id AND c.descendant_id = g.department_id AND c.ancestor_id ` + db.In(3) + `)
 			AND ` + db.ScopeSQL(o.scope, "g.corp_id", "g.member_id", 3)
 	}
-	rows, err := store.Select(ctx, tx, func(r *row) []any { return []any{&r.grant, &r.member, &r.sensitive} }, `
+	grants, err := store.Select(ctx, tx, func(r *granted) []any { return []any{&r.grant, &r.member, &r.sensitive} }, `
 		SELECT g.id, g.member_id, r.sensitive FROM grants AS g JOIN roles AS r ON r.corp_id = g.corp_id AND r.id = g.role_id
 		WHERE g.corp_id = $1 AND `+where+` ORDER BY g.id`, args...)
-	if err != nil || len(rows) == 0 {
+	if err != nil {
 		return id, entry, err
+	}
+	for _, g := range grants {
+		rows = append(rows, row{grant: g.grant, member: g.member, sensitive: g.sensitive})
+	}
+	tokens, err := tokensWithin(ctx, tx, o.scope)
+	if err != nil {
+		return id, entry, err
+	}
+	for _, t := range tokens {
+		if t.sensitive || o.month == nil {
+			rows = append(rows, row{token: t.id, sensitive: t.sensitive})
+		}
+	}
+	if len(rows) == 0 {
+		return id, entry, nil
 	}
 	id = tx.NewID(nid.Review)
 	made, err := tx.Change(ctx, "access_reviews", `INSERT INTO access_reviews (id, corp_id, created_at, due_at, month, started_by_id)
@@ -142,10 +171,10 @@ func (s *Service) open(ctx context.Context, tx *store.Tx, o opening) (id nid.ID,
 				rank = 0
 			}
 			items = append(items, item)
-			batch[i] = map[string]any{"id": item, "grant_id": r.grant, "member_id": r.member, "rank": rank}
+			batch[i] = map[string]any{"id": item, "grant_id": r.grant, "member_id": r.member, "token_id": r.token, "rank": rank}
 		}
-		if _, err := tx.Change(ctx, "review_items", `INSERT INTO review_items (id, corp_id, created_at, review_id, grant_id, member_id, rank)
-			SELECT id, $2, $3, $4, grant_id, member_id, rank FROM `+db.Rows(1, "r", "id uuid", "grant_id uuid", "member_id uuid", "rank int")+` WHERE true RETURNING id`,
+		if _, err := tx.Change(ctx, "review_items", `INSERT INTO review_items (id, corp_id, created_at, review_id, grant_id, member_id, token_id, rank)
+			SELECT id, $2, $3, $4, grant_id, member_id, token_id, rank FROM `+db.Rows(1, "r", "id uuid", "grant_id uuid", "member_id uuid", "token_id uuid", "rank int")+` WHERE true RETURNING id`,
 			db.Batch(batch), tx.Corp(), tx.Now(), id); err != nil {
 			return id, entry, err
 		}
@@ -161,8 +190,7 @@ func (s *Service) open(ctx context.Context, tx *store.Tx, o opening) (id nid.ID,
 // entry for each.
 func done(ctx context.Context, tx *store.Tx, reviews ...nid.ID) ([]audit.Entry, error) {
 	closed, err := tx.Change(ctx, "access_reviews", `UPDATE access_reviews SET closed_at = $2 WHERE corp_id = $1 AND id `+tx.DB().In(3)+` AND closed_at IS NULL
-		AND NOT EXISTS (SELECT 1 FROM review_items AS i JOIN grants AS g ON g.corp_id = i.corp_id AND g.id = i.grant_id
-			WHERE i.corp_id = access_reviews.corp_id AND i.review_id = access_reviews.id AND i.decision IS NULL AND `+inForce+`) RETURNING id`,
+		AND NOT EXISTS (SELECT 1 FROM review_items AS i WHERE i.corp_id = access_reviews.corp_id AND i.review_id = access_reviews.id AND `+waits+`) RETURNING id`,
 		tx.Corp(), tx.Now(), tx.DB().IDs(reviews))
 	if err != nil || len(closed) == 0 {
 		return nil, err

@@ -111,8 +111,8 @@ func (s *Service) monthly(ctx context.Context) (next time.Time, err error) {
 	})
 }
 
-// settle revokes some of the grants about which a review that is due has heard
-// nothing, the oldest last, so that the corp's first administrator is who stays where
+// settle revokes some of the grants, then of the tokens, about which a review that is
+// due has heard nothing, the oldest grants last, so that the corp's first administrator is who stays where
 // nobody else would. With nothing left to decide it closes the review.
 func (s *Service) settle(ctx context.Context, review nid.ID) (more bool, err error) {
 	err = s.Log.Tx(ctx, s.DB, access.ReviewDecide, func(ctx context.Context, tx *store.Tx) error {
@@ -145,6 +145,10 @@ func (s *Service) settle(ctx context.Context, review nid.ID) (more bool, err err
 			if entries, err = s.silence(ctx, tx, managing, review, items, all); err != nil {
 				return err
 			}
+		} else if entries, err = silentTokens(ctx, tx, review); err != nil {
+			return err
+		} else if len(entries) > 0 {
+			more = true
 		} else if entries, err = done(ctx, tx, review); err != nil {
 			return err
 		}

@@ -38,6 +38,9 @@ type SaveInput struct {
 
 	NoticeReadsPerDay, NoticeMessagesPerDay *int
 	NoticeReadsRefused                      *bool
+	HistoryForSuccessors *bool
+	HistoryMaxDays       *int
+	ReadReceipts         *bool
 }
 
 // Kinds of work that a changed setting calls for.
@@ -66,6 +69,7 @@ func (in *SaveInput) parts(s *Settings) []part {
 		{name: "departuresPerHour", kept: &s.DeparturesPerHour, wanted: in.DeparturesPerHour, least: 1, max: 10_000},
 		{name: "departuresPercent", kept: &s.DeparturesPercent, wanted: in.DeparturesPercent, least: 1, max: 100},
 		{name: "revertibleDays", kept: &s.RevertibleDays, wanted: in.RevertibleDays, least: 1, max: 365},
+		{name: "historyMaxDays", kept: &s.HistoryMaxDays, wanted: in.HistoryMaxDays, least: 1, max: 3650, guarded: true},
 	}
 }
 
@@ -181,17 +185,18 @@ func (s *Settings) store(ctx context.Context, tx *store.Tx, version int) error {
 	// Whoever saves first finds no row to lock, so the version is compared once more.
 	ids, err := tx.Change(ctx, "corp_settings", `INSERT INTO corp_settings (corp_id, moves_per_contact, moves_within_days, groups_per_day,
 		departures_per_hour, departures_percent, revertible_days, mask_phones, mask_id_cards, mask_bank_cards, dual_control, own, messages_kept_days, version, updated_at,
-		notice_reads_per_day, notice_messages_per_day, notice_reads_refused)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
+		notice_reads_per_day, notice_messages_per_day, notice_reads_refused, history_for_successors, history_max_days, read_receipts)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)
 		ON CONFLICT (corp_id) DO UPDATE SET moves_per_contact = excluded.moves_per_contact, moves_within_days = excluded.moves_within_days,
 		groups_per_day = excluded.groups_per_day, departures_per_hour = excluded.departures_per_hour, departures_percent = excluded.departures_percent,
 		revertible_days = excluded.revertible_days, mask_phones = excluded.mask_phones, mask_id_cards = excluded.mask_id_cards,
 		mask_bank_cards = excluded.mask_bank_cards, dual_control = excluded.dual_control, own = excluded.own, messages_kept_days = excluded.messages_kept_days,
 		notice_reads_per_day = excluded.notice_reads_per_day, notice_messages_per_day = excluded.notice_messages_per_day, notice_reads_refused = excluded.notice_reads_refused,
+		history_for_successors = excluded.history_for_successors, history_max_days = excluded.history_max_days, read_receipts = excluded.read_receipts,
 		version = excluded.version, updated_at = excluded.updated_at
 		WHERE corp_settings.version = excluded.version - 1 RETURNING corp_id`, tx.Corp(), s.MovesPerContact, s.MovesWithinDays, s.GroupsPerDay,
 		s.DeparturesPerHour, s.DeparturesPercent, s.RevertibleDays, s.MaskPhones, s.MaskIDCards, s.MaskBankCards, s.DualControl, owned(s.Own), s.MessagesKeptDays, version+1, tx.Now(),
-		s.NoticeReadsPerDay, s.NoticeMessagesPerDay, s.NoticeReadsRefused)
+		s.NoticeReadsPerDay, s.NoticeMessagesPerDay, s.NoticeReadsRefused, s.HistoryForSuccessors, s.HistoryMaxDays, s.ReadReceipts)
 	if err != nil || len(ids) > 0 {
 		return err
 	}

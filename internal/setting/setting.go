@@ -50,6 +50,13 @@ type Settings struct {
 	// NoticeReadsRefused: more than that is refused.
 	NoticeReadsPerDay, NoticeMessagesPerDay int
 	NoticeReadsRefused                      bool
+	// HistoryForSuccessors: successors may read a leaver's chats by a history grant.
+	HistoryForSuccessors bool
+	// HistoryMaxDays is how long a grant lasts at most whose leaver is at work, or whose
+	// successor is who stands behind the handover.
+	HistoryMaxDays int
+	// ReadReceipts: members see who read their messages by a history grant.
+	ReadReceipts bool
 	// Version is 0 while the corp has decided nothing.
 	Version int
 }
@@ -61,6 +68,7 @@ var Defaults = Settings{
 	DeparturesPerHour: 20, DeparturesPercent: 10, RevertibleDays: 30,
 	MaskIDCards: true, MaskBankCards: true,
 	NoticeReadsPerDay: 200, NoticeMessagesPerDay: 2000,
+	HistoryForSuccessors: true, HistoryMaxDays: 90,
 }
 
 // Load reads the settings of the actor's corp, with the weaker ones whose time has come.
@@ -75,10 +83,10 @@ func load(ctx context.Context, q store.Querier, lock string) (Settings, error) {
 	s, ok, err := store.SelectOne(ctx, q, func(s *row) []any {
 		return []any{&s.MovesPerContact, &s.MovesWithinDays, &s.GroupsPerDay, &s.DeparturesPerHour, &s.DeparturesPercent, &s.RevertibleDays,
 			&s.MaskPhones, &s.MaskIDCards, &s.MaskBankCards, &s.DualControl, &s.own, &s.MessagesKeptDays,
-			&s.NoticeReadsPerDay, &s.NoticeMessagesPerDay, &s.NoticeReadsRefused, &s.Version, &s.waiting}
+			&s.NoticeReadsPerDay, &s.NoticeMessagesPerDay, &s.NoticeReadsRefused, &s.HistoryForSuccessors, &s.HistoryMaxDays, &s.ReadReceipts, &s.Version, &s.waiting}
 	}, `SELECT moves_per_contact, moves_within_days, groups_per_day, departures_per_hour, departures_percent, revertible_days,
 		mask_phones, mask_id_cards, mask_bank_cards, dual_control, own, messages_kept_days,
-		notice_reads_per_day, notice_messages_per_day, notice_reads_refused, version,
+		notice_reads_per_day, notice_messages_per_day, notice_reads_refused, history_for_successors, history_max_days, read_receipts, version,
 		EXISTS (SELECT 1 FROM pending_changes AS p WHERE p.corp_id = $1 AND p.operation = $2)
 		FROM corp_settings WHERE corp_id = $1`+lock, access.From(ctx).Corp, operation)
 	if err == nil && !ok {

@@ -52,7 +52,7 @@ func entries(c *testcorp.Corp) int {
 
 func TestSave(t *testing.T) {
 	each(t, func(t *testing.T, c *testcorp.Corp, s *setting.Service) {
-		if got := load(t, c); !reflect.DeepEqual(got, setting.Settings{MovesPerContact: 2, MovesWithinDays: 90, GroupsPerDay: 300, DeparturesPerHour: 20, DeparturesPercent: 10, RevertibleDays: 30, MaskIDCards: true, MaskBankCards: true, NoticeReadsPerDay: 200, NoticeMessagesPerDay: 2000}) {
+		if got := load(t, c); !reflect.DeepEqual(got, setting.Settings{MovesPerContact: 2, MovesWithinDays: 90, GroupsPerDay: 300, DeparturesPerHour: 20, DeparturesPercent: 10, RevertibleDays: 30, MaskIDCards: true, MaskBankCards: true, NoticeReadsPerDay: 200, NoticeMessagesPerDay: 2000, HistoryForSuccessors: true, HistoryMaxDays: 90}) {
 			t.Errorf("before anybody decided: %+v", got)
 		}
 		admin, zero, one := c.Verified(c.Admin), 0, 1
@@ -65,7 +65,7 @@ func TestSave(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if got, want := load(t, c), (setting.Settings{MovesPerContact: 3, MovesWithinDays: 90, GroupsPerDay: 300, DeparturesPerHour: 20, DeparturesPercent: 100, RevertibleDays: 30, MaskIDCards: true, MaskBankCards: true, NoticeReadsPerDay: 200, NoticeMessagesPerDay: 2000, Version: 2}); !reflect.DeepEqual(got, want) {
+		if got, want := load(t, c), (setting.Settings{MovesPerContact: 3, MovesWithinDays: 90, GroupsPerDay: 300, DeparturesPerHour: 20, DeparturesPercent: 100, RevertibleDays: 30, MaskIDCards: true, MaskBankCards: true, NoticeReadsPerDay: 200, NoticeMessagesPerDay: 2000, HistoryForSuccessors: true, HistoryMaxDays: 90, Version: 2}); !reflect.DeepEqual(got, want) {
 			t.Errorf("%+v, want %+v", got, want)
 		}
 		two := 2

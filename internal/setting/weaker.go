@@ -58,6 +58,7 @@ func (s *Settings) guards() []guarded {
 	return []guarded{
 		flag("maskPhones", &s.MaskPhones, true), flag("maskIdCards", &s.MaskIDCards, true), flag("maskBankCards", &s.MaskBankCards, true),
 		flag(dualControl, &s.DualControl, true), flag("noticeReadsRefused", &s.NoticeReadsRefused, true),
+		flag("historyForSuccessors", &s.HistoryForSuccessors, false), flag("readReceipts", &s.ReadReceipts, true), limit("historyMaxDays", &s.HistoryMaxDays),
 		limit("noticeReadsPerDay", &s.NoticeReadsPerDay), limit("noticeMessagesPerDay", &s.NoticeMessagesPerDay),
 		{messagesKeptDays, days, func(v any) {
 			if s.MessagesKeptDays = nil; v != 0 {
@@ -73,13 +74,14 @@ func (in *SaveInput) wanted() map[string]any {
 	out := map[string]any{}
 	for name, b := range map[string]*bool{
 		"maskPhones": in.MaskPhones, "maskIdCards": in.MaskIDCards, "maskBankCards": in.MaskBankCards, dualControl: in.DualControl, "noticeReadsRefused": in.NoticeReadsRefused,
+		"historyForSuccessors": in.HistoryForSuccessors, "readReceipts": in.ReadReceipts,
 	} {
 		if b != nil {
 			out[name] = *b
 		}
 	}
 	for name, n := range map[string]*int{
-		messagesKeptDays: in.MessagesKeptDays, "noticeReadsPerDay": in.NoticeReadsPerDay, "noticeMessagesPerDay": in.NoticeMessagesPerDay,
+		messagesKeptDays: in.MessagesKeptDays, "noticeReadsPerDay": in.NoticeReadsPerDay, "noticeMessagesPerDay": in.NoticeMessagesPerDay, "historyMaxDays": in.HistoryMaxDays,
 	} {
 		if n != nil {
 			out[name] = *n

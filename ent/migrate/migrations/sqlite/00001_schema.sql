@@ -276,6 +276,7 @@ CREATE TABLE `history_grants` (
   `group_id` uuid NULL,
   `handover_id` uuid NOT NULL,
   `transfer_id` uuid NOT NULL,
+  `ended_by_id` uuid NULL,
   PRIMARY KEY (`id`),
   CONSTRAINT `history_grants_members_successor` FOREIGN KEY (`corp_id`, `successor_id`) REFERENCES `members` (`corp_id`, `id`) ON DELETE RESTRICT,
   CONSTRAINT `history_grants_members_leaver` FOREIGN KEY (`corp_id`, `leaver_id`) REFERENCES `members` (`corp_id`, `id`) ON DELETE RESTRICT,
@@ -283,6 +284,7 @@ CREATE TABLE `history_grants` (
   CONSTRAINT `history_grants_groups_group` FOREIGN KEY (`corp_id`, `group_id`) REFERENCES `groups` (`corp_id`, `id`) ON DELETE RESTRICT,
   CONSTRAINT `history_grants_handovers_handover` FOREIGN KEY (`corp_id`, `handover_id`) REFERENCES `handovers` (`corp_id`, `id`) ON DELETE RESTRICT,
   CONSTRAINT `history_grants_transfers_transfer` FOREIGN KEY (`corp_id`, `transfer_id`) REFERENCES `transfers` (`corp_id`, `id`) ON DELETE RESTRICT,
+  CONSTRAINT `history_grants_transfers_ended_by` FOREIGN KEY (`corp_id`, `ended_by_id`) REFERENCES `transfers` (`corp_id`, `id`) ON DELETE RESTRICT,
   CONSTRAINT `history_grants_one` CHECK ((contact_id IS NULL) <> (group_id IS NULL))
 );
 CREATE UNIQUE INDEX `historygrant_corp_id_id` ON `history_grants` (`corp_id`, `id`);
@@ -293,6 +295,7 @@ CREATE INDEX `historygrant_corp_id_contact_id` ON `history_grants` (`corp_id`, `
 CREATE INDEX `historygrant_corp_id_group_id` ON `history_grants` (`corp_id`, `group_id`);
 CREATE INDEX `historygrant_corp_id_handover_id` ON `history_grants` (`corp_id`, `handover_id`);
 CREATE INDEX `historygrant_corp_id_transfer_id` ON `history_grants` (`corp_id`, `transfer_id`);
+CREATE INDEX `historygrant_corp_id_ended_by_id` ON `history_grants` (`corp_id`, `ended_by_id`);
 CREATE TABLE `members` (
   `id` uuid NOT NULL,
   `corp_id` uuid NOT NULL,
@@ -628,17 +631,21 @@ CREATE TABLE `review_items` (
   `note` text NULL,
   `overdue_at` datetime NULL,
   `review_id` uuid NOT NULL,
-  `grant_id` uuid NOT NULL,
-  `member_id` uuid NOT NULL,
+  `grant_id` uuid NULL,
+  `member_id` uuid NULL,
+  `token_id` uuid NULL,
   `decided_by_id` uuid NULL,
   PRIMARY KEY (`id`),
   CONSTRAINT `review_items_access_reviews_review` FOREIGN KEY (`corp_id`, `review_id`) REFERENCES `access_reviews` (`corp_id`, `id`) ON DELETE RESTRICT,
   CONSTRAINT `review_items_grants_grant` FOREIGN KEY (`corp_id`, `grant_id`) REFERENCES `grants` (`corp_id`, `id`) ON DELETE RESTRICT,
   CONSTRAINT `review_items_members_member` FOREIGN KEY (`corp_id`, `member_id`) REFERENCES `members` (`corp_id`, `id`) ON DELETE RESTRICT,
-  CONSTRAINT `review_items_members_decided_by` FOREIGN KEY (`corp_id`, `decided_by_id`) REFERENCES `members` (`corp_id`, `id`) ON DELETE RESTRICT
+  CONSTRAINT `review_items_service_tokens_token` FOREIGN KEY (`corp_id`, `token_id`) REFERENCES `service_tokens` (`corp_id`, `id`) ON DELETE RESTRICT,
+  CONSTRAINT `review_items_members_decided_by` FOREIGN KEY (`corp_id`, `decided_by_id`) REFERENCES `members` (`corp_id`, `id`) ON DELETE RESTRICT,
+  CONSTRAINT `review_items_one` CHECK ((grant_id IS NOT NULL AND member_id IS NOT NULL AND token_id IS NULL) OR (grant_id IS NULL AND member_id IS NULL AND token_id IS NOT NULL))
 );
 CREATE UNIQUE INDEX `reviewitem_corp_id_id` ON `review_items` (`corp_id`, `id`);
 CREATE INDEX `reviewitem_corp_id_review_id_rank_id` ON `review_items` (`corp_id`, `review_id`, `rank`, `id`);
 CREATE UNIQUE INDEX `reviewitem_corp_id_grant_id_review_id` ON `review_items` (`corp_id`, `grant_id`, `review_id`);
+CREATE UNIQUE INDEX `reviewitem_corp_id_token_id_review_id` ON `review_items` (`corp_id`, `token_id`, `review_id`);
 CREATE INDEX `reviewitem_corp_id_member_id` ON `review_items` (`corp_id`, `member_id`);
 CREATE INDEX `reviewitem_corp_id_decided_by_id` ON `review_items` (`corp_id`, `decided_by_id`);

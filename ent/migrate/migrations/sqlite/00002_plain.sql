@@ -259,6 +259,9 @@ CREATE TABLE corp_settings (
   notice_reads_per_day integer NOT NULL DEFAULT 200,
   notice_messages_per_day integer NOT NULL DEFAULT 2000,
   notice_reads_refused boolean NOT NULL DEFAULT false,
+  history_for_successors boolean NOT NULL DEFAULT true,
+  history_max_days integer NOT NULL DEFAULT 90,
+  read_receipts boolean NOT NULL DEFAULT false,
   version integer NOT NULL,
   updated_at datetime NOT NULL,
   FOREIGN KEY (corp_id) REFERENCES corps (id) ON DELETE RESTRICT
@@ -343,6 +346,30 @@ CREATE TABLE pending_changes (
 );
 CREATE INDEX pending_changes_by ON pending_changes (corp_id, requested_by_id);
 CREATE INDEX pending_changes_lapse ON pending_changes (corp_id, lapses_at);
+
+-- Who read a member's messages by a history grant, for that member, while the corp's settings keep receipts. The log
+-- has each reading whatever they say.
+CREATE TABLE read_receipts (
+  corp_id uuid NOT NULL,
+  id uuid NOT NULL,
+  member_id uuid NOT NULL,
+  reader_id uuid NOT NULL,
+  contact_id uuid,
+  group_id uuid,
+  messages integer NOT NULL,
+  at datetime NOT NULL,
+  PRIMARY KEY (corp_id, id),
+  CHECK ((contact_id IS NULL) <> (group_id IS NULL)),
+  FOREIGN KEY (corp_id, member_id) REFERENCES members (corp_id, id) ON DELETE RESTRICT,
+  FOREIGN KEY (corp_id, reader_id) REFERENCES members (corp_id, id) ON DELETE RESTRICT,
+  FOREIGN KEY (corp_id, contact_id) REFERENCES contacts (corp_id, id) ON DELETE RESTRICT,
+  FOREIGN KEY (corp_id, group_id) REFERENCES groups (corp_id, id) ON DELETE RESTRICT
+);
+CREATE INDEX read_receipts_of ON read_receipts (corp_id, member_id, at, id);
+CREATE INDEX read_receipts_by ON read_receipts (corp_id, reader_id);
+CREATE INDEX read_receipts_contact ON read_receipts (corp_id, contact_id);
+CREATE INDEX read_receipts_group ON read_receipts (corp_id, group_id);
+CREATE INDEX read_receipts_at ON read_receipts (corp_id, at);
 
 -- What a successor has not yet been told, a row for each handover that gave them something: what they got, and what
 -- they had been told of that was taken back.

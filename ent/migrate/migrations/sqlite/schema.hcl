@@ -1305,6 +1305,10 @@ table "history_grants" {
     null = false
     type = uuid
   }
+  column "ended_by_id" {
+    null = true
+    type = uuid
+  }
   primary_key {
     columns = [column.id]
   }
@@ -1338,6 +1342,11 @@ table "history_grants" {
     ref_columns = [table.transfers.column.corp_id, table.transfers.column.id]
     on_delete   = RESTRICT
   }
+  foreign_key "history_grants_transfers_ended_by" {
+    columns     = [column.corp_id, column.ended_by_id]
+    ref_columns = [table.transfers.column.corp_id, table.transfers.column.id]
+    on_delete   = RESTRICT
+  }
   index "historygrant_corp_id_id" {
     unique  = true
     columns = [column.corp_id, column.id]
@@ -1362,6 +1371,9 @@ table "history_grants" {
   }
   index "historygrant_corp_id_transfer_id" {
     columns = [column.corp_id, column.transfer_id]
+  }
+  index "historygrant_corp_id_ended_by_id" {
+    columns = [column.corp_id, column.ended_by_id]
   }
   check "history_grants_one" {
     expr = "(contact_id IS NULL) <> (group_id IS NULL)"
@@ -1844,11 +1856,15 @@ table "review_items" {
     type = uuid
   }
   column "grant_id" {
-    null = false
+    null = true
     type = uuid
   }
   column "member_id" {
-    null = false
+    null = true
+    type = uuid
+  }
+  column "token_id" {
+    null = true
     type = uuid
   }
   column "decided_by_id" {
@@ -1873,6 +1889,11 @@ table "review_items" {
     ref_columns = [table.members.column.corp_id, table.members.column.id]
     on_delete   = RESTRICT
   }
+  foreign_key "review_items_service_tokens_token" {
+    columns     = [column.corp_id, column.token_id]
+    ref_columns = [table.service_tokens.column.corp_id, table.service_tokens.column.id]
+    on_delete   = RESTRICT
+  }
   foreign_key "review_items_members_decided_by" {
     columns     = [column.corp_id, column.decided_by_id]
     ref_columns = [table.members.column.corp_id, table.members.column.id]
@@ -1889,11 +1910,18 @@ table "review_items" {
     unique  = true
     columns = [column.corp_id, column.grant_id, column.review_id]
   }
+  index "reviewitem_corp_id_token_id_review_id" {
+    unique  = true
+    columns = [column.corp_id, column.token_id, column.review_id]
+  }
   index "reviewitem_corp_id_member_id" {
     columns = [column.corp_id, column.member_id]
   }
   index "reviewitem_corp_id_decided_by_id" {
     columns = [column.corp_id, column.decided_by_id]
+  }
+  check "review_items_one" {
+    expr = "(grant_id IS NOT NULL AND member_id IS NOT NULL AND token_id IS NULL) OR (grant_id IS NULL AND member_id IS NULL AND token_id IS NOT NULL)"
   }
 }
 table "roles" {
