@@ -1668,7 +1668,7 @@ func (ec *executionContext) _StartAccessReviewPayload(ctx context.Context, sel a
 // region    ***************************** type.gotpl *****************************
 
 func (ec *executionContext) marshalNAccessReview2ᚕᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋentᚐAccessReviewᚄ(ctx context.Context, sel ast.SelectionSet, v []*ent.AccessReview) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 64, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNAccessReview2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋentᚐAccessReview(ctx, sel, v[i])
@@ -1726,7 +1726,7 @@ func (ec *executionContext) marshalNReviewDecision2githubᚗcomᚋopenhandover�
 }
 
 func (ec *executionContext) marshalNReviewItem2ᚕᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋentᚐReviewItemᚄ(ctx context.Context, sel ast.SelectionSet, v []*ent.ReviewItem) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 64, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNReviewItem2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋentᚐReviewItem(ctx, sel, v[i])
@@ -1777,7 +1777,7 @@ func (ec *executionContext) marshalOAccessReviewEdge2ᚕᚖgithubᚗcomᚋopenha
 	if v == nil {
 		return graphql.Null
 	}
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 64, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalOAccessReviewEdge2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋgraphᚋmodelᚐEdge(ctx, sel, v[i])
@@ -1830,7 +1830,7 @@ func (ec *executionContext) marshalOReviewItemEdge2ᚕᚖgithubᚗcomᚋopenhand
 	if v == nil {
 		return graphql.Null
 	}
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 64, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalOReviewItemEdge2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋgraphᚋmodelᚐEdge(ctx, sel, v[i])
