@@ -27,12 +27,9 @@ type Options struct {
 	// "Type.field". A list that is not declared counts as ten.
 	Sizes map[string]int
 	// Costs are what fields cost beside the nodes that they return, by "Type.field":
-	// what they compute. A query with such a field at its root runs in a room of its
-	// own, see Room.
+	// what they compute. Queries with such a field at their root run in a small room:
+	// half as many at once as there are processors, and 16 that wait.
 	Costs map[string]int
-	// Room bounds the queries that Costs names; the zero value means half of the
-	// processors, and 16 that wait.
-	Room Room
 	// StandAlone are the mutation fields that must be the only root field of
 	// their document, so that a proof of identity covers one visible act.
 	StandAlone []string
@@ -114,7 +111,7 @@ func New(schema graphql.ExecutableSchema, o Options) *Handler {
 	e.exec.Use(guard{o.Limits, known})
 	e.exec.Use(newStandAlone(o.StandAlone))
 	e.exec.Use(costLimit{limit: o.Limits.Cost, sizes: o.Sizes, costs: o.Costs})
-	e.exec.Use(newHeavy(o.Room, o.Costs, e.present))
+	e.exec.Use(newHeavy(o.Costs, e.present))
 	e.exec.Use(introspection{o.Introspection})
 	e.exec.Use(eventReader{})
 	for _, x := range o.Extensions {

@@ -85,7 +85,7 @@ func requestErrorStatus(mediaType string) int {
 // because the server is out of room or its database cannot be used. Load balancers and
 // clients' retries go by the status; it says when to try again.
 func answerStatus(h http.Header, r *graphql.Response) int {
-	if len(r.Errors) == 0 || len(r.Data) > 0 && string(r.Data) != "null" {
+	if len(r.Errors) == 0 {
 		return http.StatusOK
 	}
 	status := http.StatusOK
@@ -96,6 +96,15 @@ func answerStatus(h http.Header, r *graphql.Response) int {
 		status = http.StatusTooManyRequests
 	default:
 		return http.StatusOK
+	}
+	var fields map[string]json.RawMessage
+	if len(r.Data) > 0 && json.Unmarshal(r.Data, &fields) != nil {
+		return http.StatusOK
+	}
+	for _, v := range fields {
+		if string(v) != "null" {
+			return http.StatusOK
+		}
 	}
 	if after, ok := r.Errors[0].Extensions["retryAfterSeconds"].(int); ok {
 		h.Set("Retry-After", strconv.Itoa(after))
