@@ -38,6 +38,7 @@ func (r *mutationResolver) SignIn(ctx context.Context, input model.SignInInput) 
 		return nil, err
 	}
 	access.CookieFrom(ctx).Set(s.Token, s.ExpiresAt)
+	access.CookieFrom(ctx).Remember(s.Device)
 	become(ctx, s.Actor)
 	return &model.SignInPayload{Viewer: &model.Viewer{Actor: s.Actor}, Token: s.Token, ExpiresAt: s.ExpiresAt}, nil
 }

@@ -23,6 +23,7 @@ func (r *mutationResolver) SignInWithPasskey(ctx context.Context, input model.Si
 		return nil, err
 	}
 	access.CookieFrom(ctx).Set(s.Token, s.ExpiresAt)
+	access.CookieFrom(ctx).Remember(s.Device)
 	become(ctx, s.Actor)
 	return &model.SignInWithPasskeyPayload{Viewer: &model.Viewer{Actor: s.Actor}, Token: s.Token, ExpiresAt: s.ExpiresAt}, nil
 }

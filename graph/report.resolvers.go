@@ -13,16 +13,10 @@ import (
 	"github.com/openhandover/openhandover/graph/model"
 	"github.com/openhandover/openhandover/internal/nid"
 	"github.com/openhandover/openhandover/internal/report"
-	"github.com/openhandover/openhandover/internal/store"
 )
 
-func (r *queryResolver) TransferStatistics(ctx context.Context, filter *report.Filter, bucket report.Bucket, timeZone *string, groupBy []report.Dimension, fill bool) (*report.Result, error) {
-	q, err := store.Reader(ctx)
-	if err != nil {
-		return nil, err
-	}
-	v, err := report.Statistics(ctx, q, orZero(filter), bucket, orZero(timeZone), groupBy, fill)
-	return &v, err
+func (r *queryResolver) TransferStatistics(ctx context.Context, filter *report.Filter, bucket report.Bucket, timeZone *string, groupBy []report.Dimension, fill bool) (*report.Answer, error) {
+	return statistics(ctx, orZero(filter), bucket, orZero(timeZone), groupBy, fill)
 }
 
 func (r *queryResolver) TransferItems(ctx context.Context, filter *report.Filter, first *int, after *string) (*model.Connection[*report.Item], error) {
@@ -57,6 +51,28 @@ func (r *transferItemResolver) Because(ctx context.Context, obj *report.Item) (*
 	return reasoned(ctx, obj.Because), nil
 }
 
+func (r *transferStatisticsResolver) Rows(ctx context.Context, obj *report.Answer) ([]*report.Row, error) {
+	rows, _, err := askedOf(ctx).list(ctx, obj, true)
+	return rows, err
+}
+
+func (r *transferStatisticsResolver) Totals(ctx context.Context, obj *report.Answer) (*report.Row, error) {
+	row, err := obj.Totals(ctx, quantiles(ctx, "totals"))
+	return &row, err
+}
+
+func (r *transferStatisticsResolver) Truncated(ctx context.Context, obj *report.Answer) (bool, error) {
+	_, truncated, err := askedOf(ctx).list(ctx, obj, false)
+	return truncated, err
+}
+
 func (r *Resolver) TransferItem() generated.TransferItemResolver { return &transferItemResolver{r} }
 
-type transferItemResolver struct{ *Resolver }
+func (r *Resolver) TransferStatistics() generated.TransferStatisticsResolver {
+	return &transferStatisticsResolver{r}
+}
+
+type (
+	transferItemResolver       struct{ *Resolver }
+	transferStatisticsResolver struct{ *Resolver }
+)

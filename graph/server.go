@@ -6,11 +6,10 @@ import (
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/ast"
 
-	"github.com/openhandover/openhandover/ent"
 	"github.com/openhandover/openhandover/graph/edge"
 	"github.com/openhandover/openhandover/graph/generated"
 	"github.com/openhandover/openhandover/internal/access"
-	"github.com/openhandover/openhandover/internal/fault"
+	"github.com/openhandover/openhandover/internal/store"
 )
 
 // Options are what an installation sets about the API.
@@ -43,7 +42,7 @@ func Handler(r *Resolver, o Options) *edge.Handler {
 		o.Introspection = func(ctx context.Context) bool { return access.From(ctx).SignedIn() }
 	}
 	return edge.New(generated.NewExecutableSchema(generated.Config{Resolvers: r}), edge.Options{
-		Sizes: sizes, StandAlone: standAlone, Introspection: o.Introspection, Documents: o.Documents, TrustedOnly: o.TrustedOnly,
+		Sizes: sizes, Costs: costs, StandAlone: standAlone, Introspection: o.Introspection, Documents: o.Documents, TrustedOnly: o.TrustedOnly,
 		Read: r.DB.Reading, Stop: o.Stop, Translate: translate,
 		StillAllowed: r.still,
 		Extensions:   []graphql.HandlerExtension{authorizer{r}, payloads{r}, noticeReads{r}},
@@ -51,12 +50,7 @@ func Handler(r *Resolver, o Options) *edge.Handler {
 }
 
 // translate turns what reading rows failed with into faults.
-func translate(err error) error {
-	if ent.IsNotFound(err) {
-		return fault.Missing("").Because(err)
-	}
-	return err
-}
+func translate(ctx context.Context, err error) error { return store.Explain(ctx, err) }
 
 // payloads gives each mutation of a document a snapshot of its own to read its
 // payload in: opened after the use case has committed, closed before the next runs.

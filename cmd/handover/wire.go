@@ -107,6 +107,10 @@ func (e *env) join(s setting) (*program, error) {
 	if err != nil {
 		return nil, err
 	}
+	devices, err := secret.NewSigner(secret.ForDevices, s.keys...)
+	if err != nil {
+		return nil, err
+	}
 	ceremonies, err := secret.NewBox(secret.ForCeremonies, s.keys...)
 	if err != nil {
 		return nil, err
@@ -127,7 +131,7 @@ func (e *env) join(s setting) (*program, error) {
 	log := audit.New(subjects)
 	near := s.demo || e.config.PrivateWebhooks // whoever tries the demo has the receiver at hand
 	reader := audit.NewReader(subjects)
-	who := &identity.Service{DB: db, Log: log, TOTP: totp, Demo: s.demo, Passkeys: passkeys, Ceremonies: ceremonies}
+	who := &identity.Service{DB: db, Log: log, TOTP: totp, Demo: s.demo, Passkeys: passkeys, Ceremonies: ceremonies, Devices: devices}
 	nearby := s.demo || e.config.PrivateProviders
 	return &program{db: db, log: log, reader: reader, demo: s.demo, use: graph.Cases{
 		Identity: who,

@@ -21,25 +21,27 @@ const (
 
 // costLimit refuses an operation that could return too many nodes. The cost of a
 // field is its page size times the cost of what is selected in it, and sizes of
-// siblings add up. It runs after the variables are known, since a page size in a
+// siblings add up. A field of costs adds what it computes to what it returns. It runs after the variables are known, since a page size in a
 // variable costs what one in the document does. It is linear: a fragment costs the
 // same wherever it is spread.
 type costLimit struct {
-	limit int
-	sizes map[string]int
+	limit        int
+	sizes, costs map[string]int
 }
 
 func (costLimit) ExtensionName() string { return "CostLimit" }
 
-// Validate refuses sizes of fields that the schema does not have.
+// Validate refuses sizes and costs of fields that the schema does not have.
 func (c costLimit) Validate(s graphql.ExecutableSchema) error {
-	for _, name := range slices.Sorted(maps.Keys(c.sizes)) {
-		typeName, field, _ := strings.Cut(name, ".")
-		if def := s.Schema().Types[typeName]; def == nil || def.Fields.ForName(field) == nil {
-			return fmt.Errorf("edge: the size of %q is declared, but the schema has no such field", name)
-		}
-		if c.sizes[name] < 1 {
-			return fmt.Errorf("edge: the size of %q must be at least 1", name)
+	for what, declared := range map[string]map[string]int{"size": c.sizes, "cost": c.costs} {
+		for _, name := range slices.Sorted(maps.Keys(declared)) {
+			typeName, field, _ := strings.Cut(name, ".")
+			if def := s.Schema().Types[typeName]; def == nil || def.Fields.ForName(field) == nil {
+				return fmt.Errorf("edge: the %s of %q is declared, but the schema has no such field", what, name)
+			}
+			if declared[name] < 1 {
+				return fmt.Errorf("edge: the %s of %q must be at least 1", what, name)
+			}
 		}
 	}
 	return nil
@@ -47,7 +49,7 @@ func (c costLimit) Validate(s graphql.ExecutableSchema) error {
 
 // MutateOperationContext fails with LIMIT, whose details are cost, limit and field.
 func (c costLimit) MutateOperationContext(_ context.Context, oc *graphql.OperationContext) *gqlerror.Error {
-	t := tally{sizes: c.sizes, vars: oc.Variables, memo: map[string]weight{}}
+	t := tally{sizes: c.sizes, costs: c.costs, vars: oc.Variables, memo: map[string]weight{}}
 	w := t.set(oc.Operation.SelectionSet)
 	if w.nodes <= c.limit {
 		return nil
@@ -57,8 +59,8 @@ func (c costLimit) MutateOperationContext(_ context.Context, oc *graphql.Operati
 		cost = fmt.Sprintf("%d or more", plenty)
 	}
 	f := fault.New(fault.Limit, "", fault.Text{
-		EN: fmt.Sprintf("the operation may return %s nodes, more than the %d allowed; ask for smaller pages (first, last) at %s", cost, c.limit, w.at),
-		ZH: fmt.Sprintf("该操作可能返回 %d 个节点,超过允许的 %d 个;请减小 %s 的分页大小(first、last)", w.nodes, c.limit, w.at),
+		EN: fmt.Sprintf("the operation costs %s nodes, more than the %d allowed; ask for smaller pages (first, last) or less at once at %s", cost, c.limit, w.at),
+		ZH: fmt.Sprintf("该操作的开销为 %d 个节点，超过允许的 %d 个；请减小 %s 的分页大小（first、last）或分次查询", w.nodes, c.limit, w.at),
 	})
 	return gqlerror.Wrap(f.With("cost", w.nodes).With("limit", c.limit).With("at", w.at))
 }
@@ -71,9 +73,9 @@ type weight struct {
 }
 
 type tally struct {
-	sizes map[string]int
-	vars  map[string]any
-	memo  map[string]weight
+	sizes, costs map[string]int
+	vars         map[string]any
+	memo         map[string]weight
 }
 
 func (t *tally) set(set ast.SelectionSet) (out weight) {
@@ -117,7 +119,11 @@ func (t *tally) field(n *ast.Field) weight {
 	}
 	w := t.set(n.SelectionSet)
 	size, list := t.size(n)
-	if !list && w.nodes == 0 {
+	own := 0
+	if n.ObjectDefinition != nil {
+		own = t.costs[n.ObjectDefinition.Name+"."+n.Name]
+	}
+	if !list && w.nodes+own == 0 {
 		return weight{}
 	}
 	if w.at == "" {
@@ -128,6 +134,10 @@ func (t *tally) field(n *ast.Field) weight {
 	if list {
 		w.nodes = min(size*max(w.nodes, 1), plenty)
 		w.most = min(size*max(w.most, 1), plenty)
+	}
+	w.nodes = min(w.nodes+own, plenty)
+	if own > w.most {
+		w.at, w.most = n.Name, own
 	}
 	return w
 }

@@ -83,7 +83,7 @@ func TestCostByDefault(t *testing.T) {
 		}
 	}
 	got := do(t, h, call{accept: graphJSON, body: object{"query": text, "variables": object{"a": 200, "b": 200}}, header: map[string]string{"Accept-Language": "zh-CN"}})
-	if want := "该操作可能返回 40000 个节点,超过允许的 5000 个;请减小 contacts.nodes.contacts 的分页大小(first、last)"; len(got.Errors) != 1 || got.Errors[0].Message != want {
+	if want := "该操作的开销为 40000 个节点，超过允许的 5000 个；请减小 contacts.nodes.contacts 的分页大小（first、last）或分次查询"; len(got.Errors) != 1 || got.Errors[0].Message != want {
 		t.Errorf("got %s", got.body)
 	}
 }

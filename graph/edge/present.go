@@ -21,7 +21,7 @@ import (
 // presenter is the one place that turns errors into what clients see.
 type presenter struct {
 	log       *slog.Logger
-	translate func(error) error
+	translate func(context.Context, error) error
 }
 
 var (
@@ -47,7 +47,7 @@ func (p *presenter) error(ctx context.Context, err error) *gqlerror.Error {
 	argument := ""
 	place.Path, argument = splitPath(ctx, place.Path)
 	if p.translate != nil {
-		err = p.translate(err)
+		err = p.translate(ctx, err)
 	}
 	if list, ok := errors.AsType[fault.List](err); ok && len(list) > 0 {
 		last := len(list) - 1

@@ -79,7 +79,7 @@ func TestPresenter(t *testing.T) {
 				var log bytes.Buffer
 				h := serve(edge.Options{
 					Logger: slog.New(slog.NewTextHandler(&log, nil)),
-					Translate: func(err error) error {
+					Translate: func(_ context.Context, err error) error {
 						if errors.Is(err, directory.ErrForeign) {
 							return fault.New(fault.Upstream, "", fault.T("translated", "已转换"))
 						}

@@ -26,6 +26,10 @@ type Options struct {
 	// Sizes are the nominal lengths of lists that are not connections, by
 	// "Type.field". A list that is not declared counts as ten.
 	Sizes map[string]int
+	// Costs are what fields cost beside the nodes that they return, by "Type.field":
+	// what they compute. Queries with such a field at their root run in a small room:
+	// half as many at once as there are processors, and 16 that wait.
+	Costs map[string]int
 	// StandAlone are the mutation fields that must be the only root field of
 	// their document, so that a proof of identity covers one visible act.
 	StandAlone []string
@@ -46,7 +50,7 @@ type Options struct {
 	StillAllowed func(context.Context) error
 	// Translate turns errors of other packages into faults before they are shown;
 	// what it does not know it returns unchanged.
-	Translate func(error) error
+	Translate func(context.Context, error) error
 	// Logger takes the internal errors; nil means slog.Default.
 	Logger *slog.Logger
 	// Heartbeat is the time between signs of life on a stream; 0 means 4 s, so that
@@ -73,7 +77,7 @@ type edge struct {
 	transports []graphql.Transport
 }
 
-// New makes the handler of one schema. It panics when Sizes or StandAlone name
+// New makes the handler of one schema. It panics when Sizes, Costs or StandAlone name
 // what the schema does not have: that is a mistake in the program.
 func New(schema graphql.ExecutableSchema, o Options) *Handler {
 	if o.Limits == (Limits{}) {
@@ -106,7 +110,8 @@ func New(schema graphql.ExecutableSchema, o Options) *Handler {
 	e.exec.SetDefaultRulesFn(cappedRules)
 	e.exec.Use(guard{o.Limits, known})
 	e.exec.Use(newStandAlone(o.StandAlone))
-	e.exec.Use(costLimit{limit: o.Limits.Cost, sizes: o.Sizes})
+	e.exec.Use(costLimit{limit: o.Limits.Cost, sizes: o.Sizes, costs: o.Costs})
+	e.exec.Use(newHeavy(o.Costs, e.present))
 	e.exec.Use(introspection{o.Introspection})
 	e.exec.Use(eventReader{})
 	for _, x := range o.Extensions {

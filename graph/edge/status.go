@@ -81,6 +81,37 @@ func requestErrorStatus(mediaType string) int {
 	return http.StatusOK
 }
 
+// answerStatus is the status of an answer that was executed: 200, unless it has no data
+// because the server is out of room or its database cannot be used. Load balancers and
+// clients' retries go by the status; it says when to try again.
+func answerStatus(h http.Header, r *graphql.Response) int {
+	if len(r.Errors) == 0 {
+		return http.StatusOK
+	}
+	status := http.StatusOK
+	switch code, _ := r.Errors[0].Extensions["code"].(fault.Code); code {
+	case fault.Unavailable:
+		status = http.StatusServiceUnavailable
+	case fault.RateLimited:
+		status = http.StatusTooManyRequests
+	default:
+		return http.StatusOK
+	}
+	var fields map[string]json.RawMessage
+	if len(r.Data) > 0 && json.Unmarshal(r.Data, &fields) != nil {
+		return http.StatusOK
+	}
+	for _, v := range fields {
+		if string(v) != "null" {
+			return http.StatusOK
+		}
+	}
+	if after, ok := r.Errors[0].Extensions["retryAfterSeconds"].(int); ok {
+		h.Set("Retry-After", strconv.Itoa(after))
+	}
+	return status
+}
+
 // refuse writes a refusal.
 func (e *edge) refuse(ctx context.Context, w http.ResponseWriter, mediaType string, r *refusal) {
 	if r.allow != "" {

@@ -39,7 +39,8 @@ func (s strictHTTP) Do(w http.ResponseWriter, r *http.Request, exec graphql.Grap
 	case op == ast.Subscription:
 		s.refuse(ctx, w, mediaType, needsStream)
 	default:
-		write(w, mediaType, http.StatusOK, s.once(ctx, exec, oc))
+		resp := s.once(ctx, exec, oc)
+		write(w, mediaType, answerStatus(w.Header(), resp), resp)
 	}
 }
 

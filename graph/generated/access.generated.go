@@ -3164,7 +3164,7 @@ func (ec *executionContext) unmarshalNCreateServiceTokenInput2githubᚗcomᚋope
 }
 
 func (ec *executionContext) marshalNGrant2ᚕᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋentᚐGrantᚄ(ctx context.Context, sel ast.SelectionSet, v []*ent.Grant) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 64, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNGrant2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋentᚐGrant(ctx, sel, v[i])
@@ -3236,7 +3236,7 @@ func (ec *executionContext) unmarshalNPermission2ᚕgithubᚗcomᚋopenhandover�
 }
 
 func (ec *executionContext) marshalNPermission2ᚕgithubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋaccessᚐPermissionᚄ(ctx context.Context, sel ast.SelectionSet, v []access.Permission) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 64, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNPermission2githubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋaccessᚐPermission(ctx, sel, v[i])
@@ -3262,7 +3262,7 @@ func (ec *executionContext) unmarshalNRevokeServiceTokenInput2githubᚗcomᚋope
 }
 
 func (ec *executionContext) marshalNRole2ᚕᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋentᚐRoleᚄ(ctx context.Context, sel ast.SelectionSet, v []*ent.Role) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 64, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNRole2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋentᚐRole(ctx, sel, v[i])
@@ -3361,7 +3361,7 @@ func (ec *executionContext) marshalOGrantEdge2ᚕᚖgithubᚗcomᚋopenhandover�
 	if v == nil {
 		return graphql.Null
 	}
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 64, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalOGrantEdge2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋgraphᚋmodelᚐEdge(ctx, sel, v[i])
@@ -3417,7 +3417,7 @@ func (ec *executionContext) marshalORoleEdge2ᚕᚖgithubᚗcomᚋopenhandover�
 	if v == nil {
 		return graphql.Null
 	}
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 64, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalORoleEdge2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋgraphᚋmodelᚐEdge(ctx, sel, v[i])

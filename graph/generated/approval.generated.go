@@ -1244,7 +1244,7 @@ func (ec *executionContext) _SaveApprovalPolicyPayload(ctx context.Context, sel 
 // region    ***************************** type.gotpl *****************************
 
 func (ec *executionContext) marshalNApproval2ᚕᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋentᚐApprovalᚄ(ctx context.Context, sel ast.SelectionSet, v []*ent.Approval) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 64, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNApproval2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋentᚐApproval(ctx, sel, v[i])

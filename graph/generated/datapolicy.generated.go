@@ -1241,7 +1241,7 @@ func (ec *executionContext) unmarshalNAcknowledgeDataPolicyInput2githubᚗcomᚋ
 }
 
 func (ec *executionContext) marshalNDataPolicy2ᚕᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋentᚐDataPolicyᚄ(ctx context.Context, sel ast.SelectionSet, v []*ent.DataPolicy) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 64, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNDataPolicy2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋentᚐDataPolicy(ctx, sel, v[i])
@@ -1304,7 +1304,7 @@ func (ec *executionContext) marshalODataPolicyEdge2ᚕᚖgithubᚗcomᚋopenhand
 	if v == nil {
 		return graphql.Null
 	}
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 64, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalODataPolicyEdge2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋgraphᚋmodelᚐEdge(ctx, sel, v[i])

@@ -963,7 +963,7 @@ func (ec *executionContext) unmarshalNCreateExportInput2githubᚗcomᚋopenhando
 }
 
 func (ec *executionContext) marshalNExport2ᚕᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋentᚐExportᚄ(ctx context.Context, sel ast.SelectionSet, v []*ent.Export) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 64, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNExport2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋentᚐExport(ctx, sel, v[i])
@@ -1067,7 +1067,7 @@ func (ec *executionContext) marshalOExportEdge2ᚕᚖgithubᚗcomᚋopenhandover
 	if v == nil {
 		return graphql.Null
 	}
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 64, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalOExportEdge2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋgraphᚋmodelᚐEdge(ctx, sel, v[i])

@@ -7778,7 +7778,7 @@ func (ec *executionContext) unmarshalNHandOverInput2githubᚗcomᚋopenhandover�
 }
 
 func (ec *executionContext) marshalNHandover2ᚕᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋentᚐHandoverᚄ(ctx context.Context, sel ast.SelectionSet, v []*ent.Handover) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 64, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNHandover2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋentᚐHandover(ctx, sel, v[i])
@@ -7948,7 +7948,7 @@ func (ec *executionContext) marshalNHistoryScope2ᚖgithubᚗcomᚋopenhandover�
 }
 
 func (ec *executionContext) marshalNPlanItem2ᚕᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋgraphᚋmodelᚐPlanItemᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.PlanItem) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 64, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNPlanItem2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋgraphᚋmodelᚐPlanItem(ctx, sel, v[i])
@@ -7984,7 +7984,7 @@ func (ec *executionContext) marshalNPlanItemConnection2ᚖgithubᚗcomᚋopenhan
 }
 
 func (ec *executionContext) marshalNPlanProblem2ᚕᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋgraphᚋmodelᚐPlanProblemᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.PlanProblem) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 64, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNPlanProblem2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋgraphᚋmodelᚐPlanProblem(ctx, sel, v[i])
@@ -8052,7 +8052,7 @@ func (ec *executionContext) unmarshalNSuccessorChoice2githubᚗcomᚋopenhandove
 }
 
 func (ec *executionContext) marshalNSuccessorLoad2ᚕᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋgraphᚋmodelᚐSuccessorLoadᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.SuccessorLoad) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 64, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNSuccessorLoad2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋgraphᚋmodelᚐSuccessorLoad(ctx, sel, v[i])
@@ -8078,7 +8078,7 @@ func (ec *executionContext) marshalNSuccessorLoad2ᚖgithubᚗcomᚋopenhandover
 }
 
 func (ec *executionContext) marshalNTransfer2ᚕᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋentᚐTransferᚄ(ctx context.Context, sel ast.SelectionSet, v []*ent.Transfer) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 64, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNTransfer2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋentᚐTransfer(ctx, sel, v[i])
@@ -8158,7 +8158,7 @@ func (ec *executionContext) marshalNTransferOrderField2githubᚗcomᚋopenhandov
 }
 
 func (ec *executionContext) marshalNTransferOutcome2ᚕᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋgraphᚋmodelᚐTransferOutcomeᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.TransferOutcome) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 64, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNTransferOutcome2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋgraphᚋmodelᚐTransferOutcome(ctx, sel, v[i])
@@ -8290,7 +8290,7 @@ func (ec *executionContext) marshalOHandoverEdge2ᚕᚖgithubᚗcomᚋopenhandov
 	if v == nil {
 		return graphql.Null
 	}
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 64, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalOHandoverEdge2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋgraphᚋmodelᚐEdge(ctx, sel, v[i])
@@ -8335,7 +8335,7 @@ func (ec *executionContext) marshalOHandoverKind2ᚕgithubᚗcomᚋopenhandover�
 	if v == nil {
 		return graphql.Null
 	}
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 64, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNHandoverKind2githubᚗcomᚋopenhandoverᚋopenhandoverᚋentᚋhandoverᚐKind(ctx, sel, v[i])
@@ -8406,7 +8406,7 @@ func (ec *executionContext) marshalOHandoverState2ᚕgithubᚗcomᚋopenhandover
 	if v == nil {
 		return graphql.Null
 	}
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 64, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNHandoverState2githubᚗcomᚋopenhandoverᚋopenhandoverᚋentᚋhandoverᚐState(ctx, sel, v[i])
@@ -8440,7 +8440,7 @@ func (ec *executionContext) marshalOPlanItemEdge2ᚕᚖgithubᚗcomᚋopenhandov
 	if v == nil {
 		return graphql.Null
 	}
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 64, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalOPlanItemEdge2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋgraphᚋmodelᚐEdge(ctx, sel, v[i])
@@ -8510,7 +8510,7 @@ func (ec *executionContext) marshalOTransferEdge2ᚕᚖgithubᚗcomᚋopenhandov
 	if v == nil {
 		return graphql.Null
 	}
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 64, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalOTransferEdge2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋgraphᚋmodelᚐEdge(ctx, sel, v[i])
@@ -8555,7 +8555,7 @@ func (ec *executionContext) marshalOTransferKind2ᚕgithubᚗcomᚋopenhandover�
 	if v == nil {
 		return graphql.Null
 	}
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 64, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNTransferKind2githubᚗcomᚋopenhandoverᚋopenhandoverᚋentᚋtransferᚐKind(ctx, sel, v[i])
@@ -8591,7 +8591,7 @@ func (ec *executionContext) marshalOTransferKind2ᚕgithubᚗcomᚋopenhandover�
 	if v == nil {
 		return graphql.Null
 	}
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 64, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNTransferKind2githubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋhandoverᚐItemKind(ctx, sel, v[i])
@@ -8654,7 +8654,7 @@ func (ec *executionContext) marshalOTransferReason2ᚕgithubᚗcomᚋopenhandove
 	if v == nil {
 		return graphql.Null
 	}
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 64, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNTransferReason2githubᚗcomᚋopenhandoverᚋopenhandoverᚋentᚋtransferᚐReason(ctx, sel, v[i])
@@ -8728,7 +8728,7 @@ func (ec *executionContext) marshalOTransferStatus2ᚕgithubᚗcomᚋopenhandove
 	if v == nil {
 		return graphql.Null
 	}
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 64, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNTransferStatus2githubᚗcomᚋopenhandoverᚋopenhandoverᚋentᚋtransferᚐStatus(ctx, sel, v[i])

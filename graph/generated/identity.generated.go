@@ -2654,7 +2654,7 @@ func (ec *executionContext) unmarshalNEnrolTotpInput2githubᚗcomᚋopenhandover
 }
 
 func (ec *executionContext) marshalNPasskey2ᚕᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋidentityᚐPasskeyᚄ(ctx context.Context, sel ast.SelectionSet, v []*identity.Passkey) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 64, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNPasskey2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋidentityᚐPasskey(ctx, sel, v[i])
@@ -2732,7 +2732,7 @@ func (ec *executionContext) unmarshalNRevokeSessionsInput2githubᚗcomᚋopenhan
 }
 
 func (ec *executionContext) marshalNSession2ᚕᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋgraphᚋmodelᚐSessionᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.Session) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 64, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNSession2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋgraphᚋmodelᚐSession(ctx, sel, v[i])
@@ -2899,7 +2899,7 @@ func (ec *executionContext) marshalOSessionEdge2ᚕᚖgithubᚗcomᚋopenhandove
 	if v == nil {
 		return graphql.Null
 	}
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 64, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalOSessionEdge2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋgraphᚋmodelᚐEdge(ctx, sel, v[i])

@@ -124,7 +124,7 @@ type QueryResolver interface {
 	NoticeChanges(ctx context.Context, memberID nid.ID, first *int, after *string) (*model.Connection[*model.NoticeChange], error)
 	IdentityProviders(ctx context.Context) ([]*sso.Provider, error)
 	SignInOptions(ctx context.Context, corp *string) ([]*model.SignInOption, error)
-	TransferStatistics(ctx context.Context, filter *report.Filter, bucket report.Bucket, timeZone *string, groupBy []report.Dimension, fill bool) (*report.Result, error)
+	TransferStatistics(ctx context.Context, filter *report.Filter, bucket report.Bucket, timeZone *string, groupBy []report.Dimension, fill bool) (*report.Answer, error)
 	TransferItems(ctx context.Context, filter *report.Filter, first *int, after *string) (*model.Connection[*report.Item], error)
 	AccessReviews(ctx context.Context, first *int, after *string, offset *int) (*model.Connection[*ent.AccessReview], error)
 	PendingGrants(ctx context.Context) ([]*model.PendingGrant, error)
@@ -5811,8 +5811,8 @@ func (ec *executionContext) _Query_transferStatistics(ctx context.Context, field
 			return ec.Resolvers.Query().TransferStatistics(ctx, fc.Args["filter"].(*report.Filter), fc.Args["bucket"].(report.Bucket), fc.Args["timeZone"].(*string), fc.Args["groupBy"].([]report.Dimension), fc.Args["fill"].(bool))
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v *report.Result) graphql.Marshaler {
-			return ec.marshalNTransferStatistics2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋreportᚐResult(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *report.Answer) graphql.Marshaler {
+			return ec.marshalNTransferStatistics2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋreportᚐAnswer(ctx, selections, v)
 		},
 		true,
 		true,
@@ -8231,7 +8231,7 @@ func (ec *executionContext) marshalNCorp2ᚖgithubᚗcomᚋopenhandoverᚋopenha
 }
 
 func (ec *executionContext) marshalNNode2ᚕgithubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋsiblingsᚐEntity(ctx context.Context, sel ast.SelectionSet, v []siblings.Entity) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 64, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalONode2githubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋsiblingsᚐEntity(ctx, sel, v[i])

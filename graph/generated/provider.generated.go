@@ -1111,7 +1111,7 @@ func (ec *executionContext) unmarshalNDeleteIdentityProviderInput2githubᚗcom�
 }
 
 func (ec *executionContext) marshalNIdentityProvider2ᚕᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋssoᚐProviderᚄ(ctx context.Context, sel ast.SelectionSet, v []*sso.Provider) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 64, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNIdentityProvider2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋssoᚐProvider(ctx, sel, v[i])
@@ -1164,7 +1164,7 @@ func (ec *executionContext) unmarshalNSaveIdentityProviderInput2githubᚗcomᚋo
 }
 
 func (ec *executionContext) marshalNSignInOption2ᚕᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋgraphᚋmodelᚐSignInOptionᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.SignInOption) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 64, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNSignInOption2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋgraphᚋmodelᚐSignInOption(ctx, sel, v[i])

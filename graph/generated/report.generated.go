@@ -33,6 +33,11 @@ type TransferItemResolver interface {
 
 	Because(ctx context.Context, obj *report.Item) (*string, error)
 }
+type TransferStatisticsResolver interface {
+	Rows(ctx context.Context, obj *report.Answer) ([]*report.Row, error)
+	Totals(ctx context.Context, obj *report.Answer) (*report.Row, error)
+	Truncated(ctx context.Context, obj *report.Answer) (bool, error)
+}
 
 // endregion ************************** generated!.gotpl **************************
 
@@ -684,7 +689,7 @@ func (ec *executionContext) fieldContext_TransferItemEdge_cursor(_ context.Conte
 	return graphql.NewScalarFieldContext("TransferItemEdge", field, false, false, errors.New("field of type Cursor does not have child fields"))
 }
 
-func (ec *executionContext) _TransferStatistics_timeZone(ctx context.Context, field graphql.CollectedField, obj *report.Result) (ret graphql.Marshaler) {
+func (ec *executionContext) _TransferStatistics_timeZone(ctx context.Context, field graphql.CollectedField, obj *report.Answer) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -707,7 +712,7 @@ func (ec *executionContext) fieldContext_TransferStatistics_timeZone(_ context.C
 	return graphql.NewScalarFieldContext("TransferStatistics", field, false, false, errors.New("field of type String does not have child fields"))
 }
 
-func (ec *executionContext) _TransferStatistics_asOf(ctx context.Context, field graphql.CollectedField, obj *report.Result) (ret graphql.Marshaler) {
+func (ec *executionContext) _TransferStatistics_asOf(ctx context.Context, field graphql.CollectedField, obj *report.Answer) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -730,7 +735,7 @@ func (ec *executionContext) fieldContext_TransferStatistics_asOf(_ context.Conte
 	return graphql.NewScalarFieldContext("TransferStatistics", field, false, false, errors.New("field of type Time does not have child fields"))
 }
 
-func (ec *executionContext) _TransferStatistics_rows(ctx context.Context, field graphql.CollectedField, obj *report.Result) (ret graphql.Marshaler) {
+func (ec *executionContext) _TransferStatistics_rows(ctx context.Context, field graphql.CollectedField, obj *report.Answer) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -739,11 +744,11 @@ func (ec *executionContext) _TransferStatistics_rows(ctx context.Context, field 
 			return ec.fieldContext_TransferStatistics_rows(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return obj.Rows, nil
+			return ec.Resolvers.TransferStatistics().Rows(ctx, obj)
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v []report.Row) graphql.Marshaler {
-			return ec.marshalNTransferStatisticsRow2ᚕgithubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋreportᚐRowᚄ(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v []*report.Row) graphql.Marshaler {
+			return ec.marshalNTransferStatisticsRow2ᚕᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋreportᚐRowᚄ(ctx, selections, v)
 		},
 		true,
 		true,
@@ -753,8 +758,8 @@ func (ec *executionContext) fieldContext_TransferStatistics_rows(_ context.Conte
 	fc = &graphql.FieldContext{
 		Object:     "TransferStatistics",
 		Field:      field,
-		IsMethod:   false,
-		IsResolver: false,
+		IsMethod:   true,
+		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 			return ec.childFields_TransferStatisticsRow(ctx, field)
 		},
@@ -762,7 +767,7 @@ func (ec *executionContext) fieldContext_TransferStatistics_rows(_ context.Conte
 	return fc, nil
 }
 
-func (ec *executionContext) _TransferStatistics_totals(ctx context.Context, field graphql.CollectedField, obj *report.Result) (ret graphql.Marshaler) {
+func (ec *executionContext) _TransferStatistics_totals(ctx context.Context, field graphql.CollectedField, obj *report.Answer) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -771,11 +776,11 @@ func (ec *executionContext) _TransferStatistics_totals(ctx context.Context, fiel
 			return ec.fieldContext_TransferStatistics_totals(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return obj.Totals, nil
+			return ec.Resolvers.TransferStatistics().Totals(ctx, obj)
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v report.Row) graphql.Marshaler {
-			return ec.marshalNTransferStatisticsRow2githubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋreportᚐRow(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *report.Row) graphql.Marshaler {
+			return ec.marshalNTransferStatisticsRow2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋreportᚐRow(ctx, selections, v)
 		},
 		true,
 		true,
@@ -785,8 +790,8 @@ func (ec *executionContext) fieldContext_TransferStatistics_totals(_ context.Con
 	fc = &graphql.FieldContext{
 		Object:     "TransferStatistics",
 		Field:      field,
-		IsMethod:   false,
-		IsResolver: false,
+		IsMethod:   true,
+		IsResolver: true,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 			return ec.childFields_TransferStatisticsRow(ctx, field)
 		},
@@ -794,7 +799,7 @@ func (ec *executionContext) fieldContext_TransferStatistics_totals(_ context.Con
 	return fc, nil
 }
 
-func (ec *executionContext) _TransferStatistics_truncated(ctx context.Context, field graphql.CollectedField, obj *report.Result) (ret graphql.Marshaler) {
+func (ec *executionContext) _TransferStatistics_truncated(ctx context.Context, field graphql.CollectedField, obj *report.Answer) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
 		ec.OperationContext,
@@ -803,7 +808,7 @@ func (ec *executionContext) _TransferStatistics_truncated(ctx context.Context, f
 			return ec.fieldContext_TransferStatistics_truncated(ctx, field)
 		},
 		func(ctx context.Context) (any, error) {
-			return obj.Truncated, nil
+			return ec.Resolvers.TransferStatistics().Truncated(ctx, obj)
 		},
 		nil,
 		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
@@ -814,7 +819,7 @@ func (ec *executionContext) _TransferStatistics_truncated(ctx context.Context, f
 	)
 }
 func (ec *executionContext) fieldContext_TransferStatistics_truncated(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
-	return graphql.NewScalarFieldContext("TransferStatistics", field, false, false, errors.New("field of type Boolean does not have child fields"))
+	return graphql.NewScalarFieldContext("TransferStatistics", field, true, true, errors.New("field of type Boolean does not have child fields"))
 }
 
 func (ec *executionContext) _TransferStatisticsRow_id(ctx context.Context, field graphql.CollectedField, obj *report.Row) (ret graphql.Marshaler) {
@@ -2115,7 +2120,7 @@ func (ec *executionContext) _TransferItemEdge(ctx context.Context, sel ast.Selec
 
 var transferStatisticsImplementors = []string{"TransferStatistics"}
 
-func (ec *executionContext) _TransferStatistics(ctx context.Context, sel ast.SelectionSet, obj *report.Result) graphql.Marshaler {
+func (ec *executionContext) _TransferStatistics(ctx context.Context, sel ast.SelectionSet, obj *report.Answer) graphql.Marshaler {
 	fields := graphql.CollectFields(ec.OperationContext, sel, transferStatisticsImplementors)
 
 	out := graphql.NewFieldSet(fields)
@@ -2128,28 +2133,127 @@ func (ec *executionContext) _TransferStatistics(ctx context.Context, sel ast.Sel
 		case "timeZone":
 			out.Values[i] = ec._TransferStatistics_timeZone(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
-				out.Invalids++
+				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "asOf":
 			out.Values[i] = ec._TransferStatistics_asOf(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
-				out.Invalids++
+				atomic.AddUint32(&out.Invalids, 1)
 			}
 		case "rows":
-			out.Values[i] = ec._TransferStatistics_rows(ctx, field, obj)
-			if out.Values[i] == graphql.Null {
-				out.Invalids++
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._TransferStatistics_rows(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
 			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		case "totals":
-			out.Values[i] = ec._TransferStatistics_totals(ctx, field, obj)
-			if out.Values[i] == graphql.Null {
-				out.Invalids++
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._TransferStatistics_totals(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
 			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		case "truncated":
-			out.Values[i] = ec._TransferStatistics_truncated(ctx, field, obj)
-			if out.Values[i] == graphql.Null {
-				out.Invalids++
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._TransferStatistics_truncated(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
 			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		default:
 			panic("unknown field " + strconv.Quote(field.Name))
 		}
@@ -2400,7 +2504,7 @@ func (ec *executionContext) unmarshalNStatisticsDimension2ᚕgithubᚗcomᚋopen
 }
 
 func (ec *executionContext) marshalNStatisticsDimension2ᚕgithubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋreportᚐDimensionᚄ(ctx context.Context, sel ast.SelectionSet, v []report.Dimension) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 64, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNStatisticsDimension2githubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋreportᚐDimension(ctx, sel, v[i])
@@ -2433,7 +2537,7 @@ func (ec *executionContext) marshalNTimeBucket2githubᚗcomᚋopenhandoverᚋope
 }
 
 func (ec *executionContext) marshalNTransferItem2ᚕᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋreportᚐItemᚄ(ctx context.Context, sel ast.SelectionSet, v []*report.Item) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 64, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNTransferItem2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋreportᚐItem(ctx, sel, v[i])
@@ -2468,7 +2572,7 @@ func (ec *executionContext) marshalNTransferItemConnection2ᚖgithubᚗcomᚋope
 	return ec._TransferItemConnection(ctx, sel, v)
 }
 
-func (ec *executionContext) marshalNTransferStatistics2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋreportᚐResult(ctx context.Context, sel ast.SelectionSet, v *report.Result) graphql.Marshaler {
+func (ec *executionContext) marshalNTransferStatistics2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋreportᚐAnswer(ctx context.Context, sel ast.SelectionSet, v *report.Answer) graphql.Marshaler {
 	if v == nil {
 		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
 			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
@@ -2478,15 +2582,11 @@ func (ec *executionContext) marshalNTransferStatistics2ᚖgithubᚗcomᚋopenhan
 	return ec._TransferStatistics(ctx, sel, v)
 }
 
-func (ec *executionContext) marshalNTransferStatisticsRow2githubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋreportᚐRow(ctx context.Context, sel ast.SelectionSet, v report.Row) graphql.Marshaler {
-	return ec._TransferStatisticsRow(ctx, sel, &v)
-}
-
-func (ec *executionContext) marshalNTransferStatisticsRow2ᚕgithubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋreportᚐRowᚄ(ctx context.Context, sel ast.SelectionSet, v []report.Row) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+func (ec *executionContext) marshalNTransferStatisticsRow2ᚕᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋreportᚐRowᚄ(ctx context.Context, sel ast.SelectionSet, v []*report.Row) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 64, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
-		return ec.marshalNTransferStatisticsRow2githubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋreportᚐRow(ctx, sel, v[i])
+		return ec.marshalNTransferStatisticsRow2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋreportᚐRow(ctx, sel, v[i])
 	})
 
 	for _, e := range ret {
@@ -2496,6 +2596,16 @@ func (ec *executionContext) marshalNTransferStatisticsRow2ᚕgithubᚗcomᚋopen
 	}
 
 	return ret
+}
+
+func (ec *executionContext) marshalNTransferStatisticsRow2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋreportᚐRow(ctx context.Context, sel ast.SelectionSet, v *report.Row) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._TransferStatisticsRow(ctx, sel, v)
 }
 
 func (ec *executionContext) marshalOTransferItem2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋreportᚐItem(ctx context.Context, sel ast.SelectionSet, v *report.Item) graphql.Marshaler {
@@ -2509,7 +2619,7 @@ func (ec *executionContext) marshalOTransferItemEdge2ᚕᚖgithubᚗcomᚋopenha
 	if v == nil {
 		return graphql.Null
 	}
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 64, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalOTransferItemEdge2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋgraphᚋmodelᚐEdge(ctx, sel, v[i])

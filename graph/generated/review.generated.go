@@ -2411,7 +2411,7 @@ func (ec *executionContext) _TokenReviewItemEdge(ctx context.Context, sel ast.Se
 // region    ***************************** type.gotpl *****************************
 
 func (ec *executionContext) marshalNAccessReview2ᚕᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋentᚐAccessReviewᚄ(ctx context.Context, sel ast.SelectionSet, v []*ent.AccessReview) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 64, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNAccessReview2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋentᚐAccessReview(ctx, sel, v[i])
@@ -2469,7 +2469,7 @@ func (ec *executionContext) marshalNReviewDecision2githubᚗcomᚋopenhandover�
 }
 
 func (ec *executionContext) marshalNReviewItem2ᚕᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋentᚐReviewItemᚄ(ctx context.Context, sel ast.SelectionSet, v []*ent.ReviewItem) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 64, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNReviewItem2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋentᚐReviewItem(ctx, sel, v[i])
@@ -2556,7 +2556,7 @@ func (ec *executionContext) marshalOAccessReviewEdge2ᚕᚖgithubᚗcomᚋopenha
 	if v == nil {
 		return graphql.Null
 	}
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 64, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalOAccessReviewEdge2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋgraphᚋmodelᚐEdge(ctx, sel, v[i])
@@ -2609,7 +2609,7 @@ func (ec *executionContext) marshalOReviewItemEdge2ᚕᚖgithubᚗcomᚋopenhand
 	if v == nil {
 		return graphql.Null
 	}
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 64, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalOReviewItemEdge2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋgraphᚋmodelᚐEdge(ctx, sel, v[i])

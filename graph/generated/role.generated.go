@@ -702,7 +702,7 @@ func (ec *executionContext) unmarshalNDeleteRoleInput2githubᚗcomᚋopenhandove
 }
 
 func (ec *executionContext) marshalNPendingGrant2ᚕᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋgraphᚋmodelᚐPendingGrantᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.PendingGrant) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 64, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNPendingGrant2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋgraphᚋmodelᚐPendingGrant(ctx, sel, v[i])

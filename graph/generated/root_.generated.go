@@ -77,6 +77,7 @@ type ResolverRoot interface {
 	Transfer() TransferResolver
 	TransferItem() TransferItemResolver
 	TransferOutcome() TransferOutcomeResolver
+	TransferStatistics() TransferStatisticsResolver
 	Viewer() ViewerResolver
 	Webhook() WebhookResolver
 }
@@ -10673,7 +10674,7 @@ type DeleteIdentityProviderPayload {
     timeZone: String
     "What else tells rows apart."
     groupBy: [StatisticsDimension!]! = []
-    "Whether stretches of time without a transfer have a row."
+    "Whether stretches of time without a transfer have a row: for at most 2,000 stretches from filter.from on, else INVALID; without filter.from, for the first 2,000."
     fill: Boolean! = true
   ): TransferStatistics!
   "The transfers that statistics count, one by one, in the order of assignment. Needs VIEW_STATISTICS; those whose successor's or leaver's department, as at assignment, is within its scope."
@@ -10747,7 +10748,7 @@ type TransferStatistics {
   timeZone: String!
   "Up to when everything is counted."
   asOf: Time!
-  "The rows, by time and then by name; 10,000 at most."
+  "The rows, by time and then by name; 10,000 at most in all of a request, else LIMIT. Where a question has more, rows without a transfer are left out first."
   rows: [TransferStatisticsRow!]!
   "Everything in one row."
   totals: TransferStatisticsRow!

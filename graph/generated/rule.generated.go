@@ -1760,7 +1760,7 @@ func (ec *executionContext) _SaveRuleSetPayload(ctx context.Context, sel ast.Sel
 // region    ***************************** type.gotpl *****************************
 
 func (ec *executionContext) marshalNRule2ᚕᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋgraphᚋmodelᚐRuleᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.Rule) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 64, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNRule2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋgraphᚋmodelᚐRule(ctx, sel, v[i])
@@ -1832,7 +1832,7 @@ func (ec *executionContext) marshalNRuleMethod2githubᚗcomᚋopenhandoverᚋope
 }
 
 func (ec *executionContext) marshalNRuleSet2ᚕᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋentᚐRuleSetᚄ(ctx context.Context, sel ast.SelectionSet, v []*ent.RuleSet) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 64, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNRuleSet2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋentᚐRuleSet(ctx, sel, v[i])
@@ -1883,7 +1883,7 @@ func (ec *executionContext) marshalORuleSetEdge2ᚕᚖgithubᚗcomᚋopenhandove
 	if v == nil {
 		return graphql.Null
 	}
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 64, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalORuleSetEdge2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋgraphᚋmodelᚐEdge(ctx, sel, v[i])

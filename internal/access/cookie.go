@@ -12,6 +12,10 @@ type Cookie interface {
 	Set(secret string, expires time.Time)
 	// Clear takes the session from the browser.
 	Clear()
+	// Device is what Remember gave the browser at an earlier sign-in; empty for nothing.
+	Device() string
+	// Remember gives the browser what it shows at its next sign-ins, for a year.
+	Remember(device string)
 }
 
 type cookieKey struct{}
@@ -34,6 +38,8 @@ type noCookie struct{}
 
 func (noCookie) Set(string, time.Time) {}
 func (noCookie) Clear()                {}
+func (noCookie) Device() string        { return "" }
+func (noCookie) Remember(string)       {}
 
 type refusedKey struct{}
 

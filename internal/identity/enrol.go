@@ -49,7 +49,7 @@ func (s *Service) entitle(ctx context.Context, password *string) (e entitled, er
 		case password == nil:
 			return fault.Bad(inPassword, "give your password; you have nothing else yet to prove who you are", "请提供登录密码以确认本人操作")
 		}
-		e.password, e.counts = true, doors(ctx, "", e.known.login)
+		e.password, e.counts = true, doorsOf(ctx, "", e.known.login, "").here
 		return charge(ctx, tx, e.counts...)
 	})
 	if err != nil || !e.password {

@@ -36,19 +36,28 @@ type counter struct {
 	lock    time.Duration // for which nothing is compared after them
 }
 
-// doors are the counts of attempts to sign in to an account: its own, that of the
-// address it comes from, and that of the corp. Always in this order, in which their
-// rows are locked. A corp that does not exist has counts of its own by its name, so
-// that they lock as those of one that does.
-func doors(ctx context.Context, corp, login string) []counter {
-	out := []counter{{signInSubject(corp + login), maxFailures, lockTime}}
+// doors are the counts of an attempt to sign in.
+type doors struct {
+	// everywhere is the count of the address that it comes from, over all corps.
+	everywhere []counter
+	// here are those of the account and of the corp, in the order in which their rows are
+	// locked. All corps that do not exist have one count together; an account of one is
+	// counted by the corp's name and locks as an account that exists does. From a device
+	// that its member has signed in at before it is the device's own, and no other:
+	// nobody else's guesses keep its member out.
+	here []counter
+}
+
+func doorsOf(ctx context.Context, corp, login, device string) (d doors) {
+	if device != "" {
+		d.here = []counter{{"device:" + digest(device), maxFailures, lockTime}}
+		return d
+	}
 	if n := network(access.From(ctx).Address); n != "" {
-		out = append(out, counter{"from:" + digest(corp+n), maxFromAddress, lockTime})
+		d.everywhere = []counter{{"from:" + digest(n), maxFromAddress, lockTime}}
 	}
-	if corp != "" {
-		corp = ":" + digest(corp)
-	}
-	return append(out, counter{"corp" + corp, maxInCorp, corpLockTime})
+	d.here = []counter{{signInSubject(corp + login), maxFailures, lockTime}, {"corp", maxInCorp, corpLockTime}}
+	return d
 }
 
 // proofs are the counts of attempts to prove an identity in a session.
@@ -60,12 +69,20 @@ func proofs(ctx context.Context, member nid.ID) []counter {
 	return out
 }
 
-// network is what one subscriber has: an IPv4 address, or 64 bits of an IPv6 one. This
-// machine's own is nobody's: where the operator forgot to say that there is a proxy, it
-// stands for everybody, and one who guesses would lock all others out.
+// network is whose failures an address counts for. This machine's own is nobody's:
+// where the operator forgot to say that there is a proxy, it stands for everybody, and
+// one who guesses would lock all others out.
 func network(address string) string {
+	if a, err := netip.ParseAddr(address); err != nil || a.IsLoopback() {
+		return ""
+	}
+	return subscriber(address)
+}
+
+// subscriber is what one subscriber has: an IPv4 address, or 64 bits of an IPv6 one.
+func subscriber(address string) string {
 	a, err := netip.ParseAddr(address)
-	if err != nil || a.IsLoopback() {
+	if err != nil {
 		return ""
 	}
 	bits := a.BitLen()
@@ -127,9 +144,39 @@ func refund(ctx context.Context, tx *store.Tx, at ...counter) error {
 	return nil
 }
 
+// try charges an attempt and then finds the account. The address is counted apart from
+// the corp, so that who guesses in many corps is one who guesses.
+func (s *Service) try(ctx context.Context, at doors, find func(ctx context.Context, tx *store.Tx) error) error {
+	if len(at.everywhere) > 0 {
+		err := s.DB.Tx(as(ctx, Nowhere, nid.ID{}, ""), func(ctx context.Context, tx *store.Tx) error { return charge(ctx, tx, at.everywhere...) })
+		if err != nil {
+			return err
+		}
+	}
+	err := s.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		if err := charge(ctx, tx, at.here...); err != nil {
+			return err
+		}
+		return find(ctx, tx)
+	})
+	if err != nil { // nothing was compared
+		s.uncharge(as(ctx, Nowhere, nid.ID{}, ""), at.everywhere...)
+	}
+	return err
+}
+
+// untry takes an attempt back.
+func (s *Service) untry(ctx context.Context, at doors) {
+	s.uncharge(ctx, at.here...)
+	s.uncharge(as(ctx, Nowhere, nid.ID{}, ""), at.everywhere...)
+}
+
 // uncharge is refund for an attempt that could not be compared at all, because the
 // request ended before its turn came, or that was right and leads no further.
 func (s *Service) uncharge(ctx context.Context, at ...counter) {
+	if len(at) == 0 {
+		return
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	err := s.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) error { return refund(ctx, tx, at...) })

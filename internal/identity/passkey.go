@@ -203,6 +203,7 @@ func (s *Service) SignInWithPasskey(ctx context.Context, answer PasskeyAnswer) (
 			ok, err := h.use(ctx, tx, c, got)
 			if err == nil && ok {
 				out, ok, err = open(ctx, tx, member, ByPasskey, tx.Now().Add(Proof))
+				out.Device = s.remember(corp, h.login)
 			}
 			if err == nil && !ok {
 				err = errUsed

@@ -48,7 +48,7 @@ func (s *Service) ChangePassword(ctx context.Context, old, replacement string) (
 		if replacement == old {
 			return fault.Bad(inNewPassword, "choose another password than the old one", "新密码不能与旧密码相同")
 		}
-		counts = doors(ctx, "", known.login)
+		counts = doorsOf(ctx, "", known.login, "").here
 		return charge(ctx, tx, counts...)
 	})
 	if err != nil {

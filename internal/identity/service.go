@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"sync"
 	"time"
 
 	"github.com/go-webauthn/webauthn/webauthn"
@@ -14,6 +15,7 @@ import (
 	"github.com/openhandover/openhandover/internal/identity/secret"
 	"github.com/openhandover/openhandover/internal/nid"
 	"github.com/openhandover/openhandover/internal/store"
+	"github.com/openhandover/openhandover/internal/turns"
 )
 
 const (
@@ -43,6 +45,12 @@ type Service struct {
 	Passkeys *webauthn.WebAuthn
 	// Ceremonies seals passkeys' challenges; it is the secret.ForCeremonies box.
 	Ceremonies *secret.Box
+	// Devices signs what browsers keep of a sign-in; it is the secret.ForDevices signer.
+	// nil: nothing is kept.
+	Devices *secret.Signer
+	// Room is where those who sign in by password wait; nil makes one.
+	Room *turns.Room
+	once sync.Once
 }
 
 func (s *Service) issuer() string {

@@ -21,7 +21,9 @@ type Session struct {
 	// Token is shown this one time; see secret.NewToken.
 	Token     string `json:"-"`
 	ExpiresAt time.Time
-	Actor     *access.Actor
+	// Device is for the browser to keep and show when it signs in again; see devices.
+	Device string `json:"-"`
+	Actor  *access.Actor
 }
 
 // account is what is stored of somebody who can sign in; zero for nobody.
@@ -52,7 +54,9 @@ var Nowhere = nid.ID{15: byte(nid.Corp)}
 // a password, a wrong password and a member who has left cost the same and read the
 // same (UNAUTHENTICATED). Five failures in 15 minutes lock the login for 15 minutes
 // (RATE_LIMITED with RetryAfter), whether or not it exists; so do many from one
-// address or in one corp.
+// address or in one corp. A browser in which the member has signed in before (access.Cookie)
+// has a count of its own. RATE_LIMITED too where more sign in at once than the room has
+// places for.
 func (s *Service) SignIn(ctx context.Context, corp *string, login, password string) (Session, error) {
 	return s.SignInReplacing(ctx, corp, login, password, nil)
 }
@@ -78,31 +82,39 @@ func (s *Service) SignInReplacing(ctx context.Context, corp *string, login, pass
 		named = *corp + "\x00"
 	}
 	ctx = as(ctx, at, nid.ID{}, "")
-	counts := doors(ctx, named, key)
+	device := s.known(ctx, at, key)
+	leave, err := s.enter(ctx, at, device)
+	if err != nil {
+		return Session{}, err
+	}
+	defer leave()
+	counts := doorsOf(ctx, named, key, device)
 	var known account
-	err = s.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
-		if err := charge(ctx, tx, counts...); err != nil {
-			return err
-		}
+	find := func(ctx context.Context, tx *store.Tx) (err error) {
+		known = account{}
 		if _, ok := name.Check(key); !ok {
-			known = account{} // nobody has such a login, and not every text may be asked for
-			return nil
+			return nil // nobody has such a login, and not every text may be asked for
 		}
 		known, _, err = store.SelectOne(ctx, tx, (*account).dest,
 			`SELECT `+accountColumns+` FROM credentials WHERE corp_id = $1 AND login = $2`, tx.Corp(), key)
 		return err
-	})
+	}
+	err = s.try(ctx, counts, find)
+	if device != "" && fault.CodeOf(err) == fault.RateLimited { // somebody guesses at this device: it is one like any
+		counts = doorsOf(ctx, named, key, "")
+		err = s.try(ctx, counts, find)
+	}
 	if err != nil {
 		return Session{}, err
 	}
 	right, err := s.passwordIs(ctx, known, password)
 	if err != nil {
-		s.uncharge(ctx, counts...)
+		s.untry(ctx, counts)
 		return Session{}, err
 	}
 	if right && (!known.mustChange || s.DB.Now().Before(known.resetUntil.Time)) {
 		if known.mustChange != (replacement != nil) {
-			s.uncharge(ctx, counts...)
+			s.untry(ctx, counts)
 			if replacement == nil {
 				return Session{}, fault.Bad(inNewPassword, "this password serves once; choose your own", "该密码为一次性密码,请设置您自己的新密码")
 			}
@@ -114,7 +126,7 @@ func (s *Service) SignInReplacing(ctx context.Context, corp *string, login, pass
 		}
 	}
 	if at != Nowhere {
-		if err := s.failed(ctx, counts[0].subject, known, "sign-in"); err != nil {
+		if err := s.failed(ctx, counts.here[0].subject, known, "sign-in"); err != nil {
 			return Session{}, err
 		}
 	}
@@ -150,14 +162,14 @@ func (s *Service) passwordIs(ctx context.Context, of account, password string) (
 
 // start makes the session. ok is false for who may not sign in after all: the
 // member is not at work, or the password was changed while it was compared.
-func (s *Service) start(ctx context.Context, corp nid.ID, of account, password string, replacement *string, counts []counter) (out Session, ok bool, err error) {
+func (s *Service) start(ctx context.Context, corp nid.ID, of account, password string, replacement *string, counts doors) (out Session, ok bool, err error) {
 	stored := ""
 	if replacement != nil {
 		password = *replacement
 	}
 	if replacement != nil || secret.NeedsRehash(of.password, s.cost()) {
 		if stored, err = secret.HashPassword(ctx, password, s.cost()); err != nil {
-			s.uncharge(ctx, counts...)
+			s.untry(ctx, counts)
 			return out, false, err
 		}
 	}
@@ -179,7 +191,7 @@ func (s *Service) start(ctx context.Context, corp nid.ID, of account, password s
 				return err
 			}
 		}
-		if err := refund(ctx, tx, counts...); err != nil {
+		if err := refund(ctx, tx, counts.here...); err != nil {
 			return err
 		}
 		after := out.told()
@@ -190,5 +202,10 @@ func (s *Service) start(ctx context.Context, corp nid.ID, of account, password s
 		}
 		return s.Log.Append(ctx, tx, entries...)
 	})
-	return out, ok && err == nil, err
+	if err != nil || !ok {
+		return out, false, err
+	}
+	s.uncharge(as(ctx, Nowhere, nid.ID{}, ""), counts.everywhere...)
+	out.Device = s.remember(corp, of.login)
+	return out, true, nil
 }

@@ -23,8 +23,6 @@ type counts struct {
 	half, nine                                                                                    sql.NullInt64 // slots of the quantiles
 }
 
-func (c *cell) key() string { return fmt.Sprint(c.span, c.by) }
-
 // sums are the counts as conditions on a stored row, in the order in which cells
 // are read; $2 is the last quarter-hour in which what still waits is overdue.
 var sums = [...]struct{ name, condition string }{
@@ -42,9 +40,10 @@ var sums = [...]struct{ name, condition string }{
 }
 
 // count adds up, in one statement, what is in each span, by the dimensions, at
-// most limit cells in the order of spans. Quantiles are found there too, from the
-// running sum of each cell's histogram, so that nothing but the answer comes back.
-func (a *question) count(ctx context.Context, spans []span, by []Dimension, limit int) ([]cell, error) {
+// most limit cells in the order of spans. Quantiles, where they are wanted, are found
+// there too, from the running sum of each cell's histogram, so that nothing but the
+// answer comes back.
+func (a *question) count(ctx context.Context, spans []span, by []Dimension, limit int, quantiles bool) ([]cell, error) {
 	rows := make([]map[string]any, len(spans))
 	for i, s := range spans {
 		rows[i] = map[string]any{"i": i, "lo": s.from, "hi": s.until}
@@ -66,12 +65,16 @@ func (a *question) count(ctx context.Context, spans []span, by []Dimension, limi
 		stored += ", " + columns[d]
 		named += fmt.Sprintf(", %s AS d%d", columns[d], n)
 	}
-	var inner, outer strings.Builder
-	for _, s := range sums {
-		fmt.Fprintf(&inner, ", sum(CASE WHEN %s THEN n ELSE 0 END) AS %s", s.condition, s.name)
-		if s.name != "timed" {
-			fmt.Fprintf(&outer, ", CAST(sum(%s) AS bigint)", s.name)
-		}
+	from := ` FROM ` + a.db.Rows(1, "span", "i int", "lo time", "hi time") + joined
+	statement := `SELECT ` + named + summed(false) + `, NULL, NULL` + from + ` GROUP BY ` + stored + ` ORDER BY ` + keys + most
+	if quantiles {
+		statement = `WITH slots AS (
+			SELECT ` + named + `, takeover_slot AS slot` + summed(true) + from + ` GROUP BY ` + stored + `, takeover_slot),
+		running AS (
+			SELECT slots.*, sum(timed) OVER (PARTITION BY ` + keys + ` ORDER BY slot) AS seen, sum(timed) OVER (PARTITION BY ` + keys + `) AS whole FROM slots)
+		SELECT ` + keys + again() + `,
+			min(CASE WHEN timed > 0 AND seen * 2 >= whole THEN slot END), min(CASE WHEN timed > 0 AND seen * 10 >= whole * 9 THEN slot END)
+		FROM running GROUP BY ` + keys + ` ORDER BY ` + keys + most
 	}
 	return store.Select(ctx, a.q, func(c *cell) []any {
 		c.by = make([]string, len(by))
@@ -80,15 +83,29 @@ func (a *question) count(ctx context.Context, spans []span, by []Dimension, limi
 			dest = append(dest, &c.by[n])
 		}
 		return append(dest, &c.assigned, &c.completed, &c.refused, &c.waiting, &c.overdue, &c.limited, &c.skipped, &c.failed, &c.cancelled, &c.reverted, &c.half, &c.nine)
-	}, `WITH slots AS (
-			SELECT `+named+`, takeover_slot AS slot`+inner.String()+`
-			FROM `+a.db.Rows(1, "span", "i int", "lo time", "hi time")+joined+`
-			GROUP BY `+stored+`, takeover_slot),
-		running AS (
-			SELECT slots.*, sum(timed) OVER (PARTITION BY `+keys+` ORDER BY slot) AS seen, sum(timed) OVER (PARTITION BY `+keys+`) AS whole FROM slots)
-		SELECT `+keys+outer.String()+`,
-			min(CASE WHEN timed > 0 AND seen * 2 >= whole THEN slot END), min(CASE WHEN timed > 0 AND seen * 10 >= whole * 9 THEN slot END)
-		FROM running GROUP BY `+keys+` ORDER BY `+keys+most, args...)
+	}, statement, args...)
+}
+
+// summed are the sums over stored rows; timed adds that of the durations.
+func summed(timed bool) string {
+	var b strings.Builder
+	for _, s := range sums {
+		if timed || s.name != "timed" {
+			fmt.Fprintf(&b, ", CAST(sum(CASE WHEN %s THEN n ELSE 0 END) AS bigint) AS %s", s.condition, s.name)
+		}
+	}
+	return b.String()
+}
+
+// again sums up what was summed by slot.
+func again() string {
+	var b strings.Builder
+	for _, s := range sums {
+		if s.name != "timed" {
+			fmt.Fprintf(&b, ", CAST(sum(%s) AS bigint)", s.name)
+		}
+	}
+	return b.String()
 }
 
 // fill puts the counts into the row.

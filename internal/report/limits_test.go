@@ -3,6 +3,7 @@ package report_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -66,11 +67,16 @@ func TestAtMostTenThousandRows(t *testing.T) {
 		if len(got.Rows) != 600 || got.Truncated || got.Totals.Assigned != 600 || !got.Rows[0].BucketStart.Equal(begin) || *got.Rows[599].BucketLabel != "2025-01-13 11:00 +00:00" {
 			t.Errorf("%d rows, truncated %v, %d in all", len(got.Rows), got.Truncated, got.Totals.Assigned)
 		}
+		// To fill pushes nothing out: the first stretches are filled, all transfers are there.
 		sparse.fill = true
 		got, err = w.ask(admin, sparse)
 		ok(t, err)
-		if last := begin.Add((report.MaxRows - 1) * time.Hour); len(got.Rows) != report.MaxRows || !got.Truncated || got.Totals.Assigned != 600 || !got.Rows[report.MaxRows-1].BucketStart.Equal(last) {
-			t.Errorf("filled: %d rows, truncated %v, %d in all", len(got.Rows), got.Truncated, got.Totals.Assigned)
+		counted := 0
+		for _, r := range got.Rows {
+			counted += r.Assigned
+		}
+		if counted != 600 || !got.Truncated || len(got.Rows) < report.MaxBuckets || !got.Rows[report.MaxBuckets-1].BucketStart.Equal(begin.Add((report.MaxBuckets-1)*time.Hour)) {
+			t.Errorf("filled: %d rows with %d transfers, truncated %v", len(got.Rows), counted, got.Truncated)
 		}
 		// And more hours than fit.
 		times = nil
@@ -183,6 +189,65 @@ func TestAnErasedMemberHasNoName(t *testing.T) {
 		}
 		if !found {
 			t.Error("the erased member is missing or has a name")
+		}
+	})
+}
+
+// Rows without a transfer are left out before any with one.
+func TestFillPushesNoTransferOut(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		// A leaver and a successor at opposite ends, and so many groups that not every day of each fits.
+		begin := time.Date(2021, 1, 1, 0, 0, 0, 0, time.UTC)
+		var rows []map[string]any
+		for i := range 40 {
+			rows = append(rows, map[string]any{"at": begin.AddDate(0, 0, i*25), "slot": i % 5, "kind": []string{"CONTACT", "GROUP"}[i%2], "reason": fmt.Sprint("R", i)})
+		}
+		none := nid.ID{}.UUID()
+		w.system(func(ctx context.Context, tx *store.Tx) error {
+			_, err := tx.Keep(ctx, "transfer_rollups", `INSERT INTO transfer_rollups (corp_id, bucket, leaver_id, successor_id, from_department_id, to_department_id,
+				kind, handover_kind, importance, status, reason, rule_set_id, rule_index, takeover_slot, n)
+				SELECT $2, at, $3, $4, $5, $6, kind, 'RESIGNED', 'NORMAL', 'COMPLETED', reason, $5, -1, slot, 1 FROM `+tx.DB().Rows(1, "v", "at time", "slot int", "kind text", "reason text"),
+				tx.DB().Batch(rows), w.ID, w.lina, w.wang, none, w.service)
+			return err
+		})
+		from, until := begin, begin.AddDate(0, 0, 1000)
+		got, err := w.ask(w.SignedIn(w.Admin, false), ask{bucket: report.Day, zone: "UTC", fill: true, by: []report.Dimension{report.Reason}, filter: report.Filter{From: &from, Until: &until}})
+		ok(t, err)
+		counted := 0
+		for _, r := range got.Rows {
+			counted += r.Assigned
+		}
+		if counted != 40 || len(got.Rows) != report.MaxRows || !got.Truncated {
+			t.Errorf("%d rows with %d transfers, truncated %v", len(got.Rows), counted, got.Truncated)
+		}
+	})
+}
+
+// A question for too many stretches of time is refused before a statement is sent.
+func TestTooManyStretchesCostNothing(t *testing.T) {
+	each(t, func(t *testing.T, w *world) {
+		from, until := time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(2020, 1, 1, 2001, 0, 0, 0, time.UTC)
+		for name, c := range map[string]struct {
+			until *time.Time
+			zone  string
+		}{"both ends": {&until, "UTC"}, "until now": {nil, "Asia/Shanghai"}} {
+			var statements []string
+			ctx := counting(w.SignedIn(w.Admin, false), &statements)
+			err := w.DB.View(ctx, func(ctx context.Context, r *store.Read) error {
+				a, err := report.Statistics(ctx, r, report.Filter{From: &from, Until: c.until}, report.Hour, c.zone, nil, true)
+				if err != nil {
+					return err
+				}
+				_, _, err = a.Rows(ctx, false)
+				return err
+			})
+			if f, is := errors.AsType[*fault.Error](err); !is || f.Code != fault.Invalid || f.Field != "bucket" || len(statements) > 0 {
+				t.Errorf("%s: %v after %d statements", name, err, len(statements))
+			}
+		}
+		until = until.Add(-time.Hour)
+		if _, err := w.ask(w.SignedIn(w.Admin, false), ask{bucket: report.Hour, zone: "UTC", fill: true, filter: report.Filter{From: &from, Until: &until}}); err != nil {
+			t.Errorf("2000 stretches: %v", err)
 		}
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"slices"
+	"sync"
 	"time"
 	_ "time/tzdata" // the machine may have no time zones, or old ones
 
@@ -19,10 +20,12 @@ import (
 
 // question is a checked question.
 type question struct {
+	mu     sync.Mutex // totals and rows may be asked for at once
 	q      store.Querier
 	db     *store.DB
 	corp   nid.ID
 	now    time.Time
+	open   bool // no beginning was asked for
 	from   time.Time
 	until  time.Time
 	bucket Bucket
@@ -50,8 +53,11 @@ func ask(ctx context.Context, q store.Querier, f Filter, bucket Bucket, timeZone
 	if err := a.narrow(ctx, f, scope); err != nil {
 		return nil, err
 	}
-	if err := a.period(ctx, f); err != nil {
-		return nil, err
+	if a.open = f.From == nil || f.From.IsZero(); !a.open {
+		a.from = f.From.UTC()
+	}
+	if f.Until != nil {
+		a.until = f.Until.UTC()
 	}
 	a.asked, err = json.Marshal([]any{a.corp, f, bucket, a.zone.String(), by})
 	return a, err
@@ -179,26 +185,28 @@ func texts[T ~string](in []T) []string {
 }
 
 // period fills in where the question leaves its beginning or end open.
-func (a *question) period(ctx context.Context, f Filter) error {
-	if f.Until != nil {
-		a.until = f.Until.UTC()
-	} else {
+func (a *question) period(ctx context.Context) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.until.IsZero() {
 		last, _, err := a.edge(ctx, time.Time{}, "DESC") // another replica's clock may be ahead
 		if err != nil {
 			return err
 		}
 		a.until = later(a.now, last).Truncate(quarter).Add(quarter)
 	}
-	if f.From != nil {
-		a.from = f.From.UTC()
+	if !a.from.IsZero() {
 		return nil
 	}
 	first, found, err := a.edge(ctx, time.Time{}, "ASC")
+	if err != nil {
+		return err
+	}
 	if !found {
 		first = a.until
 	}
 	a.from = earlier(first, a.until)
-	return err
+	return nil
 }
 
 // edge finds the first or last quarter-hour from an instant on in which anything

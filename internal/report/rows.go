@@ -17,7 +17,7 @@ import (
 var none = nid.ID{}.UUID()
 
 // rows gives the lines names and puts them into the order of time and names.
-func (a *question) rows(ctx context.Context, lines []line) ([]Row, error) {
+func (a *question) rows(ctx context.Context, lines []line) ([]*Row, error) {
 	names, err := a.names(ctx, lines)
 	if err != nil {
 		return nil, err
@@ -37,9 +37,10 @@ func (a *question) rows(ctx context.Context, lines []line) ([]Row, error) {
 		}
 		return order
 	})
-	out := make([]Row, len(lines))
+	out := make([]*Row, len(lines))
 	for n := range lines {
-		l, r := &lines[n], &out[n]
+		l, r := &lines[n], &Row{}
+		out[n] = r
 		about := append([]string{""}, l.by...)
 		if !l.start.IsZero() {
 			start, label := l.start.UTC(), a.bucket.label(l.start, a.zone)

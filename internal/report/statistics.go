@@ -9,16 +9,19 @@ package report
 
 import (
 	"context"
+	"fmt"
+	"sync"
 	"time"
 
 	"github.com/openhandover/openhandover/ent/contact"
 	"github.com/openhandover/openhandover/ent/handover"
 	"github.com/openhandover/openhandover/ent/transfer"
+	"github.com/openhandover/openhandover/internal/fault"
 	"github.com/openhandover/openhandover/internal/nid"
 	"github.com/openhandover/openhandover/internal/store"
 )
 
-// MaxRows is how many rows a Result has at most.
+// MaxRows is how many rows an Answer has at most.
 const MaxRows = 10_000
 
 // Filter says which transfers are counted. Nil parts do not restrict, an empty
@@ -74,18 +77,8 @@ var columns = map[Dimension]string{
 	Rule: "CAST(transfer_rollups.rule_set_id AS text) || '#' || CAST(transfer_rollups.rule_index AS text)",
 }
 
-// Result is statistics as flat rows.
-type Result struct {
-	// TimeZone is where the buckets begin, AsOf up to when everything is counted.
-	TimeZone string
-	AsOf     time.Time
-	// Rows are in the order of time, then of names.
-	Rows   []Row
-	Totals Row
-	// Truncated: there are more than MaxRows rows; the first ones are given. Totals
-	// count everything nevertheless.
-	Truncated bool
-}
+// MaxBuckets is how many stretches of time a question with fill has at most.
+const MaxBuckets = 2000
 
 // Row counts the transfers of one bucket and one combination of dimensions. What
 // was not grouped by, and what a transfer does not have, is nil.
@@ -127,8 +120,41 @@ type Row struct {
 	TakeoverHoursP50, TakeoverHoursP90 *float64
 }
 
-// Statistics counts what the actor may see: transfers whose successor's or leaver's
-// department, as at assignment, is within reach of VIEW_STATISTICS.
+// Answer is statistics as flat rows. Totals and rows are two computations; each runs
+// when it is asked for, and once. It is good for as long as the transaction is open in
+// which it was asked.
+type Answer struct {
+	// TimeZone is where the buckets begin, AsOf up to when everything is counted.
+	TimeZone string
+	AsOf     time.Time
+
+	question *question
+	fill     bool
+	// The second of each has quantiles.
+	totals [2]computed[Row]
+	rows   [2]computed[listed]
+}
+
+// listed are rows, and whether there are more than MaxRows.
+type listed struct {
+	rows      []*Row
+	truncated bool
+}
+
+// computed is a value that is computed once.
+type computed[T any] struct {
+	once  sync.Once
+	value T
+	err   error
+}
+
+func (c *computed[T]) get(compute func() (T, error)) (T, error) {
+	c.once.Do(func() { c.value, c.err = compute() })
+	return c.value, c.err
+}
+
+// Statistics asks about what the actor may see: transfers whose successor's or leaver's
+// department, as at assignment, is within reach of VIEW_STATISTICS. It computes nothing.
 //
 // Without From it begins with the first transfer there is, without Until it ends
 // with the current quarter-hour. timeZone is an IANA name, empty for the corp's.
@@ -138,34 +164,88 @@ type Row struct {
 // Fails with FORBIDDEN without the permission, NOT_FOUND for an unknown department
 // and for a handover of which the actor may not count anything, INVALID for what
 // cannot be asked.
-func Statistics(ctx context.Context, q store.Querier, f Filter, bucket Bucket, timeZone string, groupBy []Dimension, fill bool) (Result, error) {
+func Statistics(ctx context.Context, q store.Querier, f Filter, bucket Bucket, timeZone string, groupBy []Dimension, fill bool) (*Answer, error) {
 	a, err := ask(ctx, q, f, bucket, timeZone, groupBy)
 	if err != nil {
-		return Result{}, err
+		return nil, err
 	}
-	result := Result{TimeZone: a.zone.String(), AsOf: a.now}
-	total, err := a.count(ctx, []span{{from: a.from, until: a.until}}, nil, 1)
-	if err != nil {
-		return Result{}, err
+	return &Answer{TimeZone: a.zone.String(), AsOf: a.now, question: a, fill: fill}, nil
+}
+
+// Totals counts everything in one row; quantiles says whether its TakeoverHours are
+// wanted, which cost more than all other counts.
+func (r *Answer) Totals(ctx context.Context, quantiles bool) (Row, error) {
+	return r.totals[index(quantiles)].get(func() (row Row, err error) {
+		a := r.question
+		if err := a.period(ctx); err != nil {
+			return row, err
+		}
+		total, err := a.count(ctx, []span{{from: a.from, until: a.until}}, nil, 1, quantiles)
+		if err != nil {
+			return row, err
+		}
+		row.ID = a.rowID("totals")
+		if len(total) > 0 {
+			row.fill(&total[0])
+		}
+		return row, nil
+	})
+}
+
+// Rows are in the order of time, then of names. Where there are more than MaxRows,
+// truncated is set and rows without a transfer are left out first, the latest of them
+// before earlier ones, then the last ones of the rest.
+// Fails with INVALID where fill makes more than MaxBuckets stretches of time since From;
+// without From only the first of them are filled.
+func (r *Answer) Rows(ctx context.Context, quantiles bool) (rows []*Row, truncated bool, err error) {
+	v, err := r.rows[index(quantiles)].get(func() (v listed, err error) {
+		a := r.question
+		if err := r.bounded(); err != nil {
+			return v, err
+		}
+		if err := a.period(ctx); err != nil {
+			return v, err
+		}
+		lines, err := a.occurring(ctx, quantiles)
+		if err != nil {
+			return v, err
+		}
+		if v.truncated = len(lines) > MaxRows; v.truncated {
+			lines = lines[:MaxRows]
+		} else if r.fill {
+			lines, v.truncated = a.filled(lines)
+		}
+		v.rows, err = a.rows(ctx, lines)
+		return v, err
+	})
+	return v.rows, v.truncated, err
+}
+
+func index(quantiles bool) int {
+	if quantiles {
+		return 1
 	}
-	result.Totals.ID = a.rowID("totals")
-	if len(total) > 0 {
-		result.Totals.fill(&total[0])
+	return 0
+}
+
+// bounded refuses to fill more than MaxBuckets from a beginning that was asked for,
+// before anything is read.
+func (r *Answer) bounded() error {
+	a := r.question
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !r.fill || a.open {
+		return nil
 	}
-	var lines []line
-	if fill {
-		lines, err = a.filled(ctx)
-	} else {
-		lines, err = a.occurring(ctx)
+	limited := question{bucket: a.bucket, zone: a.zone, from: a.from, until: a.until}
+	if limited.until.IsZero() {
+		limited.until = a.now
 	}
-	if err != nil {
-		return Result{}, err
+	if len(limited.spans(a.from, MaxBuckets+1)) <= MaxBuckets {
+		return nil
 	}
-	if result.Truncated = len(lines) > MaxRows; result.Truncated {
-		lines = lines[:MaxRows]
-	}
-	result.Rows, err = a.rows(ctx, lines)
-	return result, err
+	return fault.Bad("bucket", "the period has more than %d stretches of time; ask for a shorter period, a longer bucket, or fill: false",
+		"该时间段超过 %d 个时间粒度；请缩短时间范围、增大时间粒度或设置 fill: false", MaxBuckets)
 }
 
 // line is a row before it has names.
@@ -175,15 +255,18 @@ type line struct {
 }
 
 // occurring are the lines in which something was assigned, at most one more than fit.
-func (a *question) occurring(ctx context.Context) (lines []line, err error) {
-	for from := a.from; len(lines) <= MaxRows; {
-		// Go on where there is something: years may lie between two hours with transfers.
-		first, found, err := a.edge(ctx, from, "ASC")
-		if err != nil || !found {
-			return lines, err
+func (a *question) occurring(ctx context.Context, quantiles bool) (lines []line, err error) {
+	for from := a.from; len(lines) <= MaxRows && from.Before(a.until); {
+		first := from
+		if a.bucket != None {
+			// Go on where there is something: years may lie between two hours with transfers.
+			var found bool
+			if first, found, err = a.edge(ctx, from, "ASC"); err != nil || !found {
+				return lines, err
+			}
 		}
-		spans := a.spans(first, MaxRows)
-		cells, err := a.count(ctx, spans, a.by, MaxRows+1-len(lines))
+		spans := a.spans(first, MaxBuckets)
+		cells, err := a.count(ctx, spans, a.by, MaxRows+1-len(lines), quantiles)
 		if err != nil {
 			return nil, err
 		}
@@ -195,31 +278,37 @@ func (a *question) occurring(ctx context.Context) (lines []line, err error) {
 	return lines, nil
 }
 
-// filled are the lines of all buckets, at most a few more than fit.
-func (a *question) filled(ctx context.Context) (lines []line, err error) {
-	groups := []cell{{}}
-	if len(a.by) > 0 {
-		if groups, err = a.count(ctx, []span{{from: a.from, until: a.until}}, a.by, MaxRows+1); err != nil || len(groups) == 0 {
-			return nil, err
+// filled adds lines without a transfer to those that occur, as many as fit from the
+// beginning on, and says whether some did not.
+func (a *question) filled(lines []line) (_ []line, truncated bool) {
+	groups, at := [][]string{}, map[string]bool{}
+	for i := range lines {
+		if k := fmt.Sprint(lines[i].by); !at[k] {
+			at[k], groups = true, append(groups, lines[i].by)
 		}
+		at[lines[i].place()] = true
 	}
-	spans := a.spans(a.from, MaxRows/len(groups)+1)
-	cells, err := a.count(ctx, spans, a.by, len(spans)*len(groups))
-	if err != nil {
-		return nil, err
+	if len(a.by) == 0 {
+		groups = [][]string{nil}
 	}
-	at := map[string]cell{}
-	for _, c := range cells {
-		at[c.key()] = c
+	spans := a.spans(a.from, MaxBuckets+1)
+	if truncated = len(spans) > MaxBuckets; truncated {
+		spans = spans[:MaxBuckets]
 	}
-	for i, s := range spans {
-		for _, g := range groups {
-			empty := cell{span: i, by: g.by}
-			if c, ok := at[empty.key()]; ok {
-				empty = c
+	for _, s := range spans {
+		for _, by := range groups {
+			empty := line{s, cell{by: by}}
+			if at[empty.place()] {
+				continue
 			}
-			lines = append(lines, line{s, empty})
+			if len(lines) == MaxRows {
+				return lines, true
+			}
+			lines = append(lines, empty)
 		}
 	}
-	return lines, nil
+	return lines, truncated
 }
+
+// place tells lines apart.
+func (l *line) place() string { return fmt.Sprint(l.from.UnixMicro(), l.by) }

@@ -185,12 +185,29 @@ type ask struct {
 	fill   bool
 }
 
-func (w *world) ask(ctx context.Context, a ask) (result report.Result, err error) {
+// result is all that an answer holds.
+type result struct {
+	TimeZone  string
+	AsOf      time.Time
+	Rows      []*report.Row
+	Totals    report.Row
+	Truncated bool
+}
+
+func (w *world) ask(ctx context.Context, a ask) (out result, err error) {
 	err = w.DB.View(ctx, func(ctx context.Context, r *store.Read) error {
-		result, err = report.Statistics(ctx, r, a.filter, a.bucket, a.zone, a.by, a.fill)
+		got, err := report.Statistics(ctx, r, a.filter, a.bucket, a.zone, a.by, a.fill)
+		if err != nil {
+			return err
+		}
+		out.TimeZone, out.AsOf = got.TimeZone, got.AsOf
+		if out.Totals, err = got.Totals(ctx, true); err != nil {
+			return err
+		}
+		out.Rows, out.Truncated, err = got.Rows(ctx, true)
 		return err
 	})
-	return result, err
+	return out, err
 }
 
 // fact is one transfer as it is stored, with the names a report shows.

@@ -38,9 +38,9 @@ type SaveInput struct {
 
 	NoticeReadsPerDay, NoticeMessagesPerDay *int
 	NoticeReadsRefused                      *bool
-	HistoryForSuccessors *bool
-	HistoryMaxDays       *int
-	ReadReceipts         *bool
+	HistoryForSuccessors                    *bool
+	HistoryMaxDays                          *int
+	ReadReceipts                            *bool
 }
 
 // Kinds of work that a changed setting calls for.

@@ -67,6 +67,9 @@ func Dangling(err error) bool {
 }
 
 // explain turns what the database said into the nearest fault. Faults stay.
+// Explain turns what the database said into the nearest fault; faults stay.
+func Explain(ctx context.Context, err error) error { return explain(ctx, err) }
+
 func explain(ctx context.Context, err error) error {
 	if err == nil {
 		return nil
@@ -87,6 +90,9 @@ func explain(ctx context.Context, err error) error {
 		return unavailable("the database did not answer; repeat with the same idempotency key to learn what became of it",
 			"数据库未应答,请使用相同的幂等键重试以确认结果")
 	}
+	if errors.Is(ctx.Err(), context.Canceled) || errors.Is(err, context.Canceled) {
+		return fault.New(fault.Timeout, "", fault.T("the request was given up; nothing was changed", "请求已取消，未做任何更改")).Because(err)
+	}
 	if Transient(err) {
 		return fault.Clash("", "somebody else is changing the same things just now; try again", "其他人正在修改同样的数据,请稍后重试").Because(err)
 	}
@@ -98,9 +104,9 @@ func explain(ctx context.Context, err error) error {
 	}
 	if e, ok := errors.AsType[*pq.Error](err); ok {
 		switch {
-		case e.Code == "57014":
+		case e.Code == "57014": // cancelled, by its deadline or with its client
 			return fault.New(fault.Timeout, "", fault.T("it took too long; nothing was changed", "处理超时,未做任何更改")).Because(err)
-		case e.Code.Class() == "53" || e.Code.Class() == "57" || e.Code.Class() == "08" || e.Code == "25006":
+		case e.Code.Class() == "53" || e.Code.Class() == "57" || e.Code.Class() == "08" || e.Code == "25006" || e.Code == "0A000" && strings.Contains(e.Message, "recovery"):
 			return unavailable("the database cannot be used just now", "数据库暂时不可用")
 		}
 		return err

@@ -53,12 +53,12 @@ type Authenticator interface {
 const maxSecret = 512
 
 // credential reads what the request shows. ok is false for something that can be
-// no credential of ours here; basic says whether Basic can. What a client says in
+// no credential of ours here; basic says whether Basic can, cookie is the session's name. What a client says in
 // Authorization goes before the cookie that its browser adds by itself.
-func credential(r *http.Request, basic bool) (c Credential, shown, ok bool) {
+func credential(r *http.Request, basic bool, cookie string) (c Credential, shown, ok bool) {
 	values := r.Header.Values("Authorization")
 	if len(values) == 0 {
-		cookies := r.CookiesNamed(cookieName)
+		cookies := r.CookiesNamed(cookie)
 		if len(cookies) == 0 || cookies[0].Value == "" {
 			return Credential{}, false, true
 		}
@@ -96,7 +96,7 @@ func plausible(secret string) bool {
 // request anonymous and marked (access.Refused), so that signing in again works.
 func (s *Server) authenticate(r *http.Request, basic bool) (*http.Request, *fault.Error) {
 	ctx := r.Context()
-	c, shown, ok := credential(r, basic)
+	c, shown, ok := credential(r, basic, named(sessionCookie, s.secureCookies(r)))
 	if !shown {
 		return r, nil
 	}

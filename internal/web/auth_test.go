@@ -26,20 +26,20 @@ func TestCredentials(t *testing.T) {
 		"none":                    {},
 		"bearer":                  {headers: []string{"Authorization: Bearer good"}, want: Credential{Bearer, "good"}},
 		"bearer in any case":      {headers: []string{"Authorization: bEARER  good"}, want: Credential{Bearer, "good"}},
-		"cookie":                  {headers: []string{"Cookie: a=b; handover_session=good"}, want: Credential{Cookie, "good"}},
-		"bearer before cookie":    {headers: []string{"Authorization: Bearer good", "Cookie: handover_session=bad"}, want: Credential{Bearer, "good"}},
+		"cookie":                  {headers: []string{"Cookie: a=b; __Host-handover_session=good"}, want: Credential{Cookie, "good"}},
+		"bearer before cookie":    {headers: []string{"Authorization: Bearer good", "Cookie: __Host-handover_session=bad"}, want: Credential{Bearer, "good"}},
 		"basic on GET":            {method: "GET", headers: []string{basic}, refused: true},
 		"basic on POST":           {headers: []string{basic}, refused: true},
 		"basic with another name": {method: "GET", headers: []string{"Authorization: Basic YWRtaW46Z29vZA=="}, refused: true},
 		"basic that is no base64": {method: "GET", headers: []string{"Authorization: Basic !"}, refused: true},
 		"another scheme":          {headers: []string{"Authorization: Digest good"}, refused: true},
 		"no secret":               {headers: []string{"Authorization: Bearer"}, refused: true},
-		"bad bearer, good cookie": {headers: []string{"Authorization: Digest good", "Cookie: handover_session=good"}, refused: true},
+		"bad bearer, good cookie": {headers: []string{"Authorization: Digest good", "Cookie: __Host-handover_session=good"}, refused: true},
 		"two authorizations":      {headers: []string{"Authorization: Bearer good", "Authorization: Bearer good"}, refused: true},
 		"two words":               {headers: []string{"Authorization: Bearer go od"}, refused: true},
 		"far too long":            {headers: []string{"Authorization: Bearer " + strings.Repeat("x", maxSecret+1)}, refused: true},
 		"no ASCII":                {headers: []string{"Authorization: Bearer gööd"}, refused: true},
-		"empty cookie":            {headers: []string{"Cookie: handover_session="}},
+		"empty cookie":            {headers: []string{"Cookie: __Host-handover_session="}},
 		"somebody else's cookie":  {headers: []string{"Cookie: session=good"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -77,7 +77,7 @@ func TestActor(t *testing.T) {
 func TestCredentialThatDoesNotWork(t *testing.T) {
 	for _, secret := range []string{"expired", "nobody"} {
 		f := newServer(t, nil)
-		w := f.do("POST", "/graphql", "", "Cookie: handover_session="+secret)
+		w := f.do("POST", "/graphql", "", "Cookie: __Host-handover_session="+secret)
 		if w.Code != 200 || f.api.actor().SignedIn() || !access.Refused(f.api.ctx) {
 			t.Errorf("%s: %d, %+v", secret, w.Code, f.api.actor())
 		}
@@ -121,7 +121,7 @@ func TestSessionCookie(t *testing.T) {
 	if len(c) != 1 {
 		t.Fatalf("cookies %v", c)
 	}
-	if c := c[0]; c.Name != "handover_session" || c.Value != "s3cret" || c.Path != "/" || c.Domain != "" || !c.HttpOnly || !c.Secure ||
+	if c := c[0]; c.Name != "__Host-handover_session" || c.Value != "s3cret" || c.Path != "/" || c.Domain != "" || !c.HttpOnly || !c.Secure ||
 		c.SameSite != http.SameSiteLaxMode || c.MaxAge < 3590 || c.MaxAge > 3600 || time.Until(c.Expires) < 59*time.Minute {
 		t.Errorf("%+v", c)
 	}

@@ -55,7 +55,7 @@ func (s *Server) api(next http.Handler, m manner) http.Handler {
 			s.refuse(w, r, "rate", tooOften(wait))
 			return
 		}
-		c := newCookie(r)
+		c := s.newCookie(r)
 		if a, ok := w.(*answer); ok {
 			a.cookie = c
 		}

@@ -59,6 +59,8 @@ type Options struct {
 	// the database pool's among them, and must leave out the Go and process
 	// ones. nil makes a registry.
 	Metrics *prometheus.Registry
+	// PublicURL is where browsers reach the server; cookies are Secure where it is https.
+	PublicURL string
 	// AllowOrigin are the origins whose pages may call, with cookies.
 	AllowOrigin []string
 	// BehindProxy are the networks whose X-Forwarded-For is believed.

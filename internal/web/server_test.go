@@ -253,7 +253,7 @@ func TestClientAddress(t *testing.T) {
 
 func TestAccessLogHasNoPersonalData(t *testing.T) {
 	f := newServer(t, nil)
-	w := f.do("POST", "/graphql?query=secretquery", `{"query":"secretbody"}`, "Authorization: Bearer secrettoken", "Cookie: handover_session=secretcookie", "User-Agent: secretagent")
+	w := f.do("POST", "/graphql?query=secretquery", `{"query":"secretbody"}`, "Authorization: Bearer secrettoken", "Cookie: __Host-handover_session=secretcookie", "User-Agent: secretagent")
 	f.do("GET", "/customers/secretname", "")
 	f.do("SECRETMETHOD", "/graphql", "")
 	f.do("GET", "/healthz", "")

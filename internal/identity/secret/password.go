@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"golang.org/x/crypto/argon2"
 
@@ -43,14 +44,22 @@ var ErrBadHash = errors.New("stored password hash is malformed")
 // many people (or guesses) come at once.
 var slots = make(chan struct{}, 2)
 
-// derivePassword waits for a slot, but not longer than the request lives: TIMEOUT then.
+// patience is how long a password waits for a slot.
+const patience = 2 * time.Second
+
+// derivePassword waits for a slot: RATE_LIMITED where there is none in time, TIMEOUT where
+// the request ends before.
 func derivePassword(ctx context.Context, password string, salt []byte, p Params, length uint32) ([]byte, error) {
 	err := ctx.Err() // select would take a free slot for a request that has ended
 	if err == nil {
+		late := time.NewTimer(patience)
+		defer late.Stop()
 		select {
 		case slots <- struct{}{}:
 			defer func() { <-slots }()
 			return argon2.IDKey([]byte(normal(password)), salt, p.Time, p.Memory, p.Threads, length), nil
+		case <-late.C:
+			return nil, Busy()
 		case <-ctx.Done():
 			err = ctx.Err()
 		}
@@ -58,9 +67,14 @@ func derivePassword(ctx context.Context, password string, salt []byte, p Params,
 	return nil, fault.New(fault.Timeout, "", fault.T("too many sign-ins at once; try again", "登录请求过多,请稍后再试")).Because(err)
 }
 
+// Busy says that more passwords are to be compared than can be.
+func Busy() error {
+	return fault.New(fault.RateLimited, "", fault.T("too many sign-ins at once; try again", "登录请求过多，请稍后再试")).After(patience)
+}
+
 // HashPassword gives what is stored of a password: argon2id with a random salt in
 // PHC text. It does not judge the password (see CheckPassword). It fails with
-// TIMEOUT when ctx ends before its turn comes, and INVALID beyond 1024 bytes.
+// TIMEOUT when ctx ends before its turn comes, RATE_LIMITED after 2 s, and INVALID beyond 1024 bytes.
 func HashPassword(ctx context.Context, password string, p Params) (string, error) {
 	if len(password) > maxBytes {
 		return "", tooLong("password")

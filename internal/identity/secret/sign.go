@@ -9,6 +9,9 @@ import (
 // ForDownloads signs the links that exports are fetched by.
 const ForDownloads Purpose = "download"
 
+// ForDevices signs what a browser keeps of an earlier sign-in.
+const ForDevices Purpose = "device"
+
 // Signer says of texts that they are ours: HMAC-SHA256 (RFC 2104) under a key that is
 // derived for one purpose. It is safe for concurrent use.
 type Signer struct{ keys [][]byte }
