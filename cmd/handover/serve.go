@@ -55,6 +55,9 @@ func (s *serveCmd) Run(e *env) error {
 	if err := p.warn(e.ctx, log); err != nil {
 		return err
 	}
+	if err := p.continues(e.ctx, e.config.Checkpoints(s.Demo)); err != nil {
+		return err
+	}
 	stop := make(chan struct{})
 	go func() { <-e.ctx.Done(); close(stop) }()
 	api, err := p.handler(e.config, stop)
@@ -114,9 +117,12 @@ func (s *serveCmd) Run(e *env) error {
 		return err
 	}
 	var workers sync.WaitGroup
-	defer workers.Wait() // before the database is closed
 	ctx, cancel := context.WithCancel(e.ctx)
-	defer cancel()
+	defer func() { // before the database is closed
+		cancel()
+		workers.Wait()
+		p.seal(e.ctx, sealer, log)
+	}()
 	var unasked []string
 	if backups.Every > 0 {
 		unasked = append(unasked, backup.WorkBackups)

@@ -36,6 +36,7 @@ const (
 	PolicySave       Action = "approval_policy.save"
 	SettingsSave     Action = "settings.save"
 	CheckpointKey    Action = "checkpoint.key"
+	CheckpointAccept Action = "checkpoint.accept"
 	PersonErase      Action = "person.erase"
 	EvidenceExport   Action = "evidence.export"
 	ExportCreate     Action = "export.create"
@@ -94,7 +95,7 @@ var Actions = []Action{
 	HandoverCreate, HandoverReplan, HandoverSubmit, HandoverApprove, HandoverReject, HandoverExpire, HandoverExecute,
 	HandoverFinish, HandoverCancel, TransferFinish, DepartmentSave, DepartmentPeople, RoleSave, RoleDelete, GrantRequest, GrantCreate, GrantRevoke, TokenCreate, TokenRevoke,
 	HandoverSchedule, HandoverHold, HandoverRetry, HandoverRevert, DepartureSet, DepartureHold,
-	RuleSetSave, PolicySave, SettingsSave, CheckpointKey, PersonErase, EvidenceExport, ExportCreate, ExportStart, ExportFinish, ExportDownload, ExportExpire, HistoryRead, ChatSearch,
+	RuleSetSave, PolicySave, SettingsSave, CheckpointKey, CheckpointAccept, PersonErase, EvidenceExport, ExportCreate, ExportStart, ExportFinish, ExportDownload, ExportExpire, HistoryRead, ChatSearch,
 	FindingSave, FindingReview, FindingRead, MessageExpire,
 	ReviewOpen, ReviewDecide, ReviewClose, PolicyPublish, PolicyWithdraw, PolicyAck,
 	BackupCreate, BackupDelete, BackupRestore, WebhookSave, WebhookDelete, DeliveryReplay,
