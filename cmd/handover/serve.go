@@ -81,7 +81,7 @@ func (s *serveCmd) Run(e *env) error {
 	}
 	backups := &backup.Schedule{}
 	if every, _, _ := e.config.BackupPlan(); !s.NoWorkers && !s.Demo && every > 0 { // its settings were checked
-		if backups, err = p.backups(e.config); err != nil {
+		if backups, err = p.backups(e.config, sealer); err != nil {
 			if len(e.config.BackupRecipient) > 0 {
 				return err
 			}

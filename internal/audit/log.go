@@ -53,7 +53,10 @@ func (l *Log) Append(ctx context.Context, tx *store.Tx, entries ...Entry) error 
 	if len(entries) == 0 {
 		return nil
 	}
-	entries, err := named(ctx, tx, entries)
+	entries, err := fingerprints(ctx, tx, entries)
+	if err == nil {
+		entries, err = named(ctx, tx, entries)
+	}
 	if err != nil {
 		return err
 	}
@@ -219,6 +222,18 @@ func (l *Log) sealing(ctx context.Context, tx *store.Tx, subjects map[nid.ID]boo
 		return l.keys(ctx, tx, subjects)
 	}
 	return keys, l.unwrapped(tx.Corp(), made, keys)
+}
+
+// Opens tries the log's secret key on the newest of a corp's subject keys. It fails with
+// secret.ErrUnknownKey, wrapped, where another key sealed that.
+func (l *Log) Opens(ctx context.Context, q store.Querier) error {
+	corp := access.From(ctx).Corp
+	k, found, err := store.SelectOne(ctx, q, (*wrappedKey).dest,
+		`SELECT subject_id, wrapped FROM subject_keys WHERE corp_id = $1 AND wrapped IS NOT NULL ORDER BY created_at DESC, subject_id LIMIT 1`, corp)
+	if err == nil && found {
+		_, err = unwrap(l.box, k.wrapped, corp, k.subject)
+	}
+	return err
 }
 
 // keys gives the keys of the subjects that have one already. An erased subject's is

@@ -14,7 +14,7 @@ import (
 // mostNames is how many names one entry holds; further ids stand without.
 const mostNames = 50
 
-// named is the entries with the names, sealed, of those whom the entries of a handover are
+// named is the entries with the names, sealed, of those whom a handover's steps and outcomes are
 // about: the actor and each member, contact and group in Before and After, once for all
 // entries. So an evidence package proves how they were called at the time.
 func named(ctx context.Context, tx *store.Tx, entries []Entry) ([]Entry, error) {
@@ -22,7 +22,7 @@ func named(ctx context.Context, tx *store.Tx, entries []Entry) ([]Entry, error) 
 	var asked []nid.ID
 	seen := map[nid.ID]bool{}
 	for i, e := range entries {
-		if e.Handover.IsZero() {
+		if !e.isStep() && e.Action != access.TransferFinish {
 			continue
 		}
 		take := func(id nid.ID) {
@@ -67,15 +67,20 @@ func named(ctx context.Context, tx *store.Tx, entries []Entry) ([]Entry, error) 
 			}
 		}
 		if len(sealed) > 0 {
-			after := maps.Clone(out[i].After)
-			if after == nil {
-				after = map[string]any{}
-			}
-			after["names"] = sealed
-			out[i].After = after
+			out[i].After = with(out[i].After, "names", sealed)
 		}
 	}
 	return out, nil
+}
+
+// with is values and one more.
+func with(values map[string]any, name string, value any) map[string]any {
+	out := maps.Clone(values)
+	if out == nil {
+		out = map[string]any{}
+	}
+	out[name] = value
+	return out
 }
 
 // ids finds the ids in values, in the order of their names.

@@ -17,10 +17,12 @@ import (
 // Continues fails with ErrForked unless the log of each corp goes on from the newest
 // checkpoint that the folder has of it: an older database was put back, or the log was
 // written again. A corp that the folder knows and the database does not is one of these.
-func Continues(ctx context.Context, db *store.DB, folder string) error {
-	corps, err := Known(folder)
-	if err != nil {
-		return err
+// Without corps it is about all that the folder knows.
+func Continues(ctx context.Context, db *store.DB, folder string, corps ...nid.ID) (err error) {
+	if len(corps) == 0 {
+		if corps, err = Known(folder); err != nil {
+			return err
+		}
 	}
 	s := &Sealer{DB: db, Folder: folder}
 	for _, corp := range corps {
