@@ -125,7 +125,8 @@ func (c *auditVerifyCmd) Run(e *env) error {
 			fmt.Fprintf(e.stderr, "handover: %s: BROKEN: %s\n", v.Corp, v.Problem)
 		}
 		if loose {
-			fmt.Fprintf(e.stderr, "handover: %s: not sealed: entries without a checkpoint: %d, checkpoints without a copy: %d; `handover audit checkpoint` seals\n", v.Corp, v.Unsealed, v.Behind)
+			fmt.Fprintf(e.stderr, "handover: %s: not sealed: entries without a checkpoint: %d, checkpoints without a copy: %d; `handover audit checkpoint` seals\n",
+				v.Corp, v.Unsealed, v.Behind)
 		}
 	}
 	if broken > 0 {

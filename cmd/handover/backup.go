@@ -43,8 +43,11 @@ func (c *backupCreateCmd) Run(e *env) (err error) {
 	}
 	defer p.close()
 	sealer, err := p.sealer(e.config)
-	if err != nil {
+	if err != nil && e.config.CheckpointKeyFile != "" {
 		return err
+	}
+	if err != nil {
+		fmt.Fprintf(e.stderr, "handover: the backup is not signed: %v\n", err)
 	}
 	s, err := p.backups(e.config, sealer)
 	if err != nil {

@@ -20,7 +20,7 @@ import (
 type restoreCmd struct {
 	File     string   `arg:"" help:"The backup."`
 	Identity string   `placeholder:"FILE" help:"File with the secret key that opens it (default: backup.key in the data folder)."`
-	Trust    []string `placeholder:"KEY" help:"Verifier key that must have signed it, or introduced the one that did, as audit checkpoint prints it; repeatable. Without one a backup that nobody signed is restored with a warning."`
+	Trust    []string `placeholder:"KEY" help:"Verifier key that must have signed it, or introduced the one that did, as audit checkpoint prints it; repeatable. Without one an unsigned backup is restored with a warning."`
 	JSON     bool     `name:"json" help:"Print JSON."`
 }
 
@@ -115,7 +115,8 @@ func (c *restoreCmd) warn(e *env, p *program, sum backup.Summary) error {
 	case sum.SignedBy == "":
 		fmt.Fprintln(e.stderr, "handover: the backup is not signed with a key that its log names: anybody who knows the recipient can have made it")
 	case !sum.Trusted:
-		fmt.Fprintf(e.stderr, "handover: the backup is signed with a key that only itself names: %s; name the key with --trust to be sure whose it is\n", sum.SignedBy)
+		fmt.Fprintf(e.stderr, "handover: the backup is signed with a key that only itself names: %s; name the key with --trust to be sure whose it is\n",
+			sum.SignedBy)
 	}
 	for _, found := range sum.Unknown {
 		fmt.Fprintf(e.stderr, "handover: not as the log knows it: %s\n", found)

@@ -16,7 +16,8 @@ import (
 func (p *program) continues(ctx context.Context, folder string) error {
 	err := audit.Continues(ctx, p.db, folder)
 	if errors.Is(err, audit.ErrForked) {
-		err = fmt.Errorf("refusing to start: %w; `handover audit verify` says what is missing, and `handover audit accept-rollback --corp NAME` accepts the database as it is", err)
+		err = fmt.Errorf("refusing to start: %w; `handover audit verify` says what is missing, "+
+			"and `handover audit accept-rollback --corp NAME` accepts the database as it is", err)
 	}
 	return err
 }

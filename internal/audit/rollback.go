@@ -57,20 +57,15 @@ func (l *Log) Accept(ctx context.Context, db *store.DB, folder string, corp nid.
 	if err != nil {
 		return nil, err
 	}
-	corps, err := db.Corps(ctx)
-	if err != nil {
+	if err := db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
+		h, err := storedHead(ctx, tx, corp)
+		if err != nil || h.Size == 0 { // the database does not know the corp
+			return err
+		}
+		return l.Append(ctx, tx, Entry{Action: access.CheckpointAccept, Subject: corp,
+			After: map[string]any{"signed": signed.Size, "root": hex.EncodeToString(signed.Root[:]), "signedAt": signed.At}})
+	}); err != nil {
 		return nil, err
-	}
-	for _, there := range corps {
-		if there != corp {
-			continue
-		}
-		if err := db.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
-			return l.Append(ctx, tx, Entry{Action: access.CheckpointAccept, Subject: corp,
-				After: map[string]any{"signed": signed.Size, "root": hex.EncodeToString(signed.Root[:]), "signedAt": signed.At}})
-		}); err != nil {
-			return nil, err
-		}
 	}
 	stamp := db.Now().UTC().Format("20060102T150405.000000Z")
 	for _, file := range []string{Witnessed(folder, corp), Stamped(folder, corp), File(folder, corp)} { // the last is what is looked at

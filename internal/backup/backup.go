@@ -9,6 +9,7 @@
 //
 //	rows.go      rows as lines, and their digest
 //	write.go     making one
+//	read.go      opening one
 //	restore.go   putting one back
 //	schedule.go  making them by themselves, and throwing old ones away
 package backup

@@ -23,10 +23,10 @@ const (
 )
 
 const (
-	// biggest is more than any file has, longest than any line, and mostLines than any
-	// file has of them. mostRead is more than any file that is read as a whole; the plan
-	// of 100,000 transfers has 20 MB.
-	biggest, longest, mostLines, mostRead = 1 << 30, 2 << 20, 1 << 20, 64 << 20
+	// biggest is more than entries.jsonl has, a quarter of it more than any other file,
+	// longest more than any line, mostLines more than any file has of them. mostRead is
+	// more than any file that is read as a whole; the plan of 100,000 transfers has 20 MB.
+	biggest, longest, mostLines, mostRead = 1 << 30, 2 << 20, 1 << 19, 64 << 20
 )
 
 // pack is an open package.
@@ -68,7 +68,7 @@ func open(file io.ReaderAt, length int64) (pack, error) {
 			return p, fmt.Errorf("%q stands where %s belongs; a package has its own files in their order and no other", central[centralSize:min(n, len(central))], name)
 		}
 		f := part{sum: binary.LittleEndian.Uint32(central[16:]), packed: binary.LittleEndian.Uint32(central[20:]), size: binary.LittleEndian.Uint32(central[24:])}
-		if f.size > biggest {
+		if f.size > biggest || f.size > biggest/4 && name != EntriesFile {
 			return p, fmt.Errorf("%s: it is too long", name)
 		}
 		f.start = at + localSize + int64(len(name))
