@@ -19,6 +19,7 @@ type auditCmd struct {
 	Export     auditExportCmd     `cmd:"" help:"Write the evidence package of a handover."`
 	Checkpoint auditCheckpointCmd `cmd:"" help:"Sign the audit log as it is now, and print that with the key to check it by."`
 	Key        auditKeyCmd        `cmd:"" help:"The key that signs checkpoints."`
+	Accept     auditAcceptCmd     `cmd:"" name:"accept-rollback" help:"Accept a database that is older than the checkpoints in the data folder, such as a restored backup."`
 }
 
 type auditVerifyCmd struct {
@@ -26,6 +27,7 @@ type auditVerifyCmd struct {
 	Corp    string `help:"The corp's name (default: all, also those that only the folder of checkpoints knows)." placeholder:"NAME"`
 	Demo    bool   `help:"Check the demo's database."`
 	JSON    bool   `name:"json" help:"Print JSON."`
+	Sealed  bool   `help:"Fail where entries are not covered by a checkpoint yet, or checkpoints not copied."`
 
 	Keys        []string `name:"key" placeholder:"KEY" help:"Verifier key that checkpoints must be signed with, as audit checkpoint prints it; repeatable. Without one the keys that the log names are taken."`
 	Checkpoints string   `placeholder:"FOLDER" help:"Folder with copies of checkpoints (default: checkpoints in the data folder)."`
@@ -38,6 +40,11 @@ type verified struct {
 	Head    string `json:"head"`
 	Sealed  int64  `json:"sealed"`
 	Copies  int    `json:"copies"`
+	// Unsealed and Behind are how many of the newest entries no checkpoint vouches for,
+	// and how many of the newest checkpoints the copy does not have.
+	Unsealed int64 `json:"unsealed"`
+	Behind   int   `json:"behind"`
+
 	OK      bool   `json:"ok"`
 	Problem string `json:"problem,omitempty"`
 	Index   *int64 `json:"index,omitempty"`
@@ -45,13 +52,20 @@ type verified struct {
 
 // seals says how much of the log checkpoints vouch for.
 func (v verified) seals() string {
-	switch {
-	case v.Sealed == 0:
-		return "no checkpoints yet"
-	case v.Copies == 0:
-		return fmt.Sprintf("checkpoints up to entry %d, none of them kept outside of the database", v.Sealed-1)
+	s := "no checkpoints yet"
+	if v.Sealed > 0 {
+		s = fmt.Sprintf("checkpoints up to entry %d", v.Sealed-1)
+		if v.Copies == 0 {
+			s += ", none of them kept outside of the database"
+		}
 	}
-	return fmt.Sprintf("checkpoints up to entry %d", v.Sealed-1)
+	if v.Unsealed > 0 {
+		s += fmt.Sprintf("; no checkpoint vouches for the newest %d", v.Unsealed)
+	}
+	if v.Behind > 0 {
+		s += fmt.Sprintf("; the newest %d checkpoints are not in the copy: lines were removed, or the folder is an older one or another replica's", v.Behind)
+	}
+	return s
 }
 
 // Run verifies. It needs no secret key: what is sealed stays sealed.
@@ -96,7 +110,8 @@ func (c *auditVerifyCmd) Run(e *env) error {
 		if err != nil {
 			return err
 		}
-		if !v.OK {
+		loose := v.OK && c.Sealed && (v.Unsealed > 0 || v.Behind > 0)
+		if !v.OK || loose {
 			broken++
 		}
 		if c.JSON {
@@ -108,6 +123,10 @@ func (c *auditVerifyCmd) Run(e *env) error {
 		}
 		if !v.OK {
 			fmt.Fprintf(e.stderr, "handover: %s: BROKEN: %s\n", v.Corp, v.Problem)
+		}
+		if loose {
+			fmt.Fprintf(e.stderr, "handover: %s: not sealed: entries without a checkpoint: %d, checkpoints without a copy: %d; `handover audit checkpoint` seals\n",
+				v.Corp, v.Unsealed, v.Behind)
 		}
 	}
 	if broken > 0 {
@@ -136,7 +155,8 @@ func (c *auditVerifyCmd) verify(e *env, db *store.DB, corp nid.ID, folder string
 	p := newProgress(e.stderr)
 	result, err := audit.Verify(e.ctx, db, corp, audit.Trust{Folder: folder, Keys: c.Keys}, func(done, total int64) { p.step("entries", int(done), int(total)) })
 	p.end()
-	v := verified{Corp: name, CorpID: corp.String(), Entries: result.Entries, Head: hex.EncodeToString(result.Head[:]), OK: err == nil, Sealed: result.Sealed, Copies: result.Copies}
+	v := verified{Corp: name, CorpID: corp.String(), Entries: result.Entries, Head: hex.EncodeToString(result.Head[:]), OK: err == nil, Sealed: result.Sealed, Copies: result.Copies,
+		Unsealed: result.Unsealed, Behind: result.Behind}
 	if b, ok := errors.AsType[*leaf.Broken](err); ok {
 		v.Problem, v.Index = b.Text().In(e.lang), &b.Index
 		return v, nil

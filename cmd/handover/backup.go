@@ -1,21 +1,17 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"time"
 
 	"filippo.io/age"
 
 	"github.com/openhandover/openhandover/internal/audit"
-	"github.com/openhandover/openhandover/internal/audit/leaf"
 	"github.com/openhandover/openhandover/internal/backup"
 	"github.com/openhandover/openhandover/internal/config"
-	"github.com/openhandover/openhandover/internal/identity/secret"
 	"github.com/openhandover/openhandover/internal/nid"
 	"github.com/openhandover/openhandover/internal/store"
 )
@@ -46,7 +42,14 @@ func (c *backupCreateCmd) Run(e *env) (err error) {
 		return err
 	}
 	defer p.close()
-	s, err := p.backups(e.config)
+	sealer, err := p.sealer(e.config)
+	if err != nil && e.config.CheckpointKeyFile != "" {
+		return err
+	}
+	if err != nil {
+		fmt.Fprintf(e.stderr, "handover: the backup is not signed: %v\n", err)
+	}
+	s, err := p.backups(e.config, sealer)
 	if err != nil {
 		return err
 	}
@@ -76,8 +79,8 @@ func (c *backupCreateCmd) Run(e *env) (err error) {
 	return nil
 }
 
-// backups is what makes and keeps backups.
-func (p *program) backups(c *config.Config) (*backup.Schedule, error) {
+// backups is what makes and keeps backups; sealer has the keys that sign them.
+func (p *program) backups(c *config.Config, sealer *audit.Sealer) (*backup.Schedule, error) {
 	to, err := backup.ParseRecipients(c.BackupRecipient)
 	if err != nil {
 		return nil, fmt.Errorf("--backup-recipient: %w", err)
@@ -88,7 +91,7 @@ func (p *program) backups(c *config.Config) (*backup.Schedule, error) {
 		}
 	}
 	every, keep, err := c.BackupPlan()
-	return &backup.Schedule{DB: p.db, Log: p.log, Folder: c.Backups(), Recipients: to, Every: every, Keep: keep}, err
+	return &backup.Schedule{DB: p.db, Log: p.log, Folder: c.Backups(), Recipients: to, Sealer: sealer, Every: every, Keep: keep}, err
 }
 
 // ownKey gives the recipients of the key at path, which is made where there is none.
@@ -215,76 +218,6 @@ func (c *backupKeyCmd) Run(e *env) error {
 	identity, recipient, err := backup.NewKey()
 	if err == nil {
 		_, err = fmt.Fprintf(e.stdout, "# secret: keep it away from the server; it opens the backups\n%s\n# public: --backup-recipient %s\n", identity, recipient)
-	}
-	return err
-}
-
-type restoreCmd struct {
-	File     string `arg:"" help:"The backup."`
-	Identity string `placeholder:"FILE" help:"File with the secret key that opens it (default: backup.key in the data folder)."`
-	JSON     bool   `name:"json" help:"Print JSON."`
-}
-
-// Run puts a backup into a database that does not have its corp.
-func (c *restoreCmd) Run(e *env) error {
-	ids, err := backup.ReadIdentities(cmp.Or(c.Identity, e.config.BackupKey()))
-	if err != nil {
-		return fmt.Errorf("--identity: %w", err)
-	}
-	f, err := os.Open(c.File)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	keys, err := e.keys()
-	if err != nil {
-		return err
-	}
-	p, err := e.join(setting{url: unhurried(e.config.MigrationDatabase().Reveal()), keys: keys})
-	if err != nil {
-		return err
-	}
-	defer p.close()
-	if err := e.migrate(p.db, func(name string) { fmt.Fprintln(e.stderr, "migrated", name) }); err != nil {
-		return err
-	}
-	var kinds []string
-	for kind := range p.works(&audit.Sealer{}, &backup.Schedule{}) {
-		kinds = append(kinds, kind)
-	}
-	bar := newProgress(e.stderr)
-	sum, err := backup.Restore(e.ctx, p.db, f, backup.Options{Identities: ids, Log: p.log, Wake: kinds,
-		Told: func(table string, rows int64) { bar.step(table, int(rows), 0) }})
-	bar.end()
-	if err != nil {
-		return fmt.Errorf("%s: %w", c.File, err)
-	}
-	if c.JSON {
-		if err := e.json(sum); err != nil {
-			return err
-		}
-	} else {
-		fmt.Fprintf(e.stdout, "%s is back as it was at %s: %d rows, each as it was; its log of %d entries verifies\n",
-			sum.Name, sum.At.Local().Format(time.DateTime), sum.Rows, sum.Entries)
-	}
-	return c.warn(e, p, sum, keys)
-}
-
-// warn says what does not fit together: the secret key, and the copies of checkpoints.
-func (c *restoreCmd) warn(e *env, p *program, sum backup.Summary, keys []secret.Key) error {
-	d := &doctor{env: e, db: p.db, keys: keys}
-	err := p.db.View(store.System(e.ctx, sum.Corp, "restore"), func(ctx context.Context, r *store.Read) error { return d.opens(ctx, r, sum.Corp, sum.Name) })
-	if err != nil {
-		return err
-	}
-	for _, f := range d.list {
-		fmt.Fprintf(e.stderr, "handover: %s; %s\n", f.Text, f.Cure)
-	}
-	_, err = audit.Verify(e.ctx, p.db, sum.Corp, audit.Trust{Folder: e.config.Checkpoints(false)}, nil)
-	if _, broken := errors.AsType[*leaf.Broken](err); broken { // the log itself has just been verified without them
-		err = nil
-		fmt.Fprintf(e.stderr, "handover: checkpoints in %s know of entries that this backup does not have: what happened after it is lost.\n"+
-			"Nothing is sealed until you have put %s away, as evidence of what there was.\n", e.config.Checkpoints(false), audit.File(e.config.Checkpoints(false), sum.Corp))
 	}
 	return err
 }

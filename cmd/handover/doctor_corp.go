@@ -7,6 +7,7 @@ import (
 
 	"github.com/openhandover/openhandover/internal/access"
 	"github.com/openhandover/openhandover/internal/approval"
+	"github.com/openhandover/openhandover/internal/audit"
 	"github.com/openhandover/openhandover/internal/identity/secret"
 	"github.com/openhandover/openhandover/internal/nid"
 	"github.com/openhandover/openhandover/internal/store"
@@ -56,6 +57,9 @@ func (d *doctor) corp(ctx context.Context, r *store.Read, corp nid.ID) error {
 	if err := d.departures(ctx, r, corp, f.name); err != nil {
 		return err
 	}
+	if err := d.rights(ctx, r, f.name); err != nil {
+		return err
+	}
 	if err := d.reviews(ctx, r, corp, f.name); err != nil {
 		return err
 	}
@@ -92,6 +96,16 @@ func (d *doctor) policy(ctx context.Context, r *store.Read, name string, approve
 		d.find(warn, cure, "corp %s: approval policy: %s", name, t.EN)
 	}
 	return nil
+}
+
+// rights holds rows that give rights against the log: somebody may have written them past
+// the program.
+func (d *doctor) rights(ctx context.Context, r *store.Read, name string) error {
+	found, err := audit.Unknown(ctx, r)
+	for _, f := range found {
+		d.find(broken, "find out who writes to the database, revoke it, and check the log with `handover audit verify`", "corp %s: %s", name, f)
+	}
+	return err
 }
 
 // departures finds members whose last day has passed and who stay until somebody decides.

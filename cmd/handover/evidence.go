@@ -111,13 +111,13 @@ func (c *auditVerifyCmd) verifyPackage(e *env) error {
 		return &said{err}
 	}
 	if c.JSON {
-		return e.json(s)
+		err = e.json(s)
+	} else {
+		err = s.Print(e.stdout, c.Package)
 	}
-	trust := "signed with the key that the package names itself; give --key to be sure whose it is"
-	if s.Trusted {
-		trust = "signed with a key you gave"
+	if err == nil && !s.Trusted {
+		fmt.Fprintf(e.stderr, "handover: %s: %v; name it with --key\n", c.Package, offline.ErrUntrusted)
+		err = &said{offline.ErrUntrusted}
 	}
-	fmt.Fprintf(e.stdout, "%s: handover %s is %s, %d transfers, %d log entries in a log of %d, all in order; %s\nverifier key: %s\nnot proven by it: %s\n",
-		c.Package, s.Handover, s.State, s.Transfers, s.Entries, s.Size, trust, s.Key, offline.Unproven)
-	return nil
+	return err
 }

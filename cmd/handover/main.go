@@ -17,14 +17,16 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/openhandover/openhandover/internal/config"
+	"github.com/openhandover/openhandover/internal/evidence/offline"
 	"github.com/openhandover/openhandover/internal/fault"
 )
 
 // The exit codes of operator.md.
 const (
-	done   = 0
-	failed = 1
-	usage  = 2
+	done      = 0
+	failed    = 1
+	usage     = 2
+	untrusted = 3 // an evidence package that is in order, signed with an unknown key
 )
 
 // cli is the command line. Every setting of an installation is a flag of every
@@ -102,6 +104,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		if _, wrong := errors.AsType[*misuse](err); wrong {
 			return usage
 		}
+		if errors.Is(err, offline.ErrUntrusted) {
+			return untrusted
+		}
 		return failed
 	}
 	return done
@@ -109,6 +114,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 
 // said is a failure that the command has already told.
 type said struct{ error }
+
+func (s *said) Unwrap() error { return s.error }
 
 // misuse is a command line that reads well and makes no sense.
 type misuse struct{ error }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/openhandover/openhandover/internal/evidence/offline"
 	"github.com/openhandover/openhandover/internal/identity/secret"
 	"github.com/openhandover/openhandover/internal/nid"
 	"github.com/openhandover/openhandover/internal/store/pgtest"
@@ -26,8 +27,9 @@ import (
 // name: scripts run both as a shell would.
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
-		"handover": func() { os.Exit(Main()) },
-		"curl":     curlMain,
+		"handover":        func() { os.Exit(Main()) },
+		"handover-verify": func() { os.Exit(offline.Main(os.Args[1:], os.Stdout, os.Stderr)) },
+		"curl":            curlMain,
 	})
 }
 

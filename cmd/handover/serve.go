@@ -55,6 +55,9 @@ func (s *serveCmd) Run(e *env) error {
 	if err := p.warn(e.ctx, log); err != nil {
 		return err
 	}
+	if err := p.continues(e.ctx, e.config.Checkpoints(s.Demo)); err != nil {
+		return err
+	}
 	stop := make(chan struct{})
 	go func() { <-e.ctx.Done(); close(stop) }()
 	api, err := p.handler(e.config, stop)
@@ -78,7 +81,7 @@ func (s *serveCmd) Run(e *env) error {
 	}
 	backups := &backup.Schedule{}
 	if every, _, _ := e.config.BackupPlan(); !s.NoWorkers && !s.Demo && every > 0 { // its settings were checked
-		if backups, err = p.backups(e.config); err != nil {
+		if backups, err = p.backups(e.config, sealer); err != nil {
 			if len(e.config.BackupRecipient) > 0 {
 				return err
 			}
@@ -114,9 +117,12 @@ func (s *serveCmd) Run(e *env) error {
 		return err
 	}
 	var workers sync.WaitGroup
-	defer workers.Wait() // before the database is closed
 	ctx, cancel := context.WithCancel(e.ctx)
-	defer cancel()
+	defer func() { // before the database is closed
+		cancel()
+		workers.Wait()
+		p.seal(e.ctx, sealer, log)
+	}()
 	var unasked []string
 	if backups.Every > 0 {
 		unasked = append(unasked, backup.WorkBackups)

@@ -38,6 +38,7 @@ const (
 	PolicySave       Action = "approval_policy.save"
 	SettingsSave     Action = "settings.save"
 	CheckpointKey    Action = "checkpoint.key"
+	CheckpointAccept Action = "checkpoint.accept"
 	PersonErase      Action = "person.erase"
 	EvidenceExport   Action = "evidence.export"
 	ExportCreate     Action = "export.create"
@@ -99,7 +100,7 @@ var Actions = []Action{
 	HandoverCreate, HandoverReplan, HandoverSubmit, HandoverApprove, HandoverReject, HandoverExpire, HandoverExecute,
 	HandoverFinish, HandoverCancel, TransferFinish, DepartmentSave, DepartmentPeople, RoleSave, RoleDelete, GrantRequest, GrantCreate, GrantRevoke, TokenCreate, TokenRevoke,
 	HandoverSchedule, HandoverHold, HandoverRetry, HandoverRevert, DepartureSet, DepartureHold, NoticeRestore, NoticeRead,
-	RuleSetSave, PolicySave, SettingsSave, CheckpointKey, PersonErase, EvidenceExport, ExportCreate, ExportStart, ExportFinish, ExportDownload, ExportExpire,
+	RuleSetSave, PolicySave, SettingsSave, CheckpointKey, CheckpointAccept, PersonErase, EvidenceExport, ExportCreate, ExportStart, ExportFinish, ExportDownload, ExportExpire,
 	HistoryRead, ChatSearch, HistoryRevoke,
 	FindingSave, FindingReview, FindingRead, MessageExpire,
 	ReviewOpen, ReviewDecide, ReviewClose, PolicyPublish, PolicyWithdraw, PolicyAck,

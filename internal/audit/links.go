@@ -2,7 +2,6 @@ package audit
 
 import (
 	"context"
-	"maps"
 
 	"github.com/openhandover/openhandover/internal/access"
 	"github.com/openhandover/openhandover/internal/nid"
@@ -50,10 +49,5 @@ func (l links) follow(e Entry, index int64) map[string]any {
 	if !e.isStep() || last < 0 {
 		return e.After
 	}
-	after := maps.Clone(e.After)
-	if after == nil {
-		after = map[string]any{}
-	}
-	after["previous"] = last
-	return after
+	return with(e.After, "previous", last)
 }

@@ -53,6 +53,13 @@ func (l *Log) Append(ctx context.Context, tx *store.Tx, entries ...Entry) error 
 	if len(entries) == 0 {
 		return nil
 	}
+	entries, err := fingerprints(ctx, tx, entries)
+	if err == nil {
+		entries, err = named(ctx, tx, entries)
+	}
+	if err != nil {
+		return err
+	}
 	actor := access.From(ctx)
 	subjects := map[nid.ID]bool{}
 	// An address is a personal value, so it is kept for people only.
@@ -205,12 +212,28 @@ func (l *Log) sealing(ctx context.Context, tx *store.Tx, subjects map[nid.ID]boo
 		x, y := a["subject"].(nid.ID), b["subject"].(nid.ID)
 		return slices.Compare(x[:], y[:])
 	})
-	if _, err := tx.Keep(ctx, "subject_keys", `INSERT INTO subject_keys (corp_id, subject_id, wrapped, created_at)
-		SELECT $2, subject, wrapped, $3 FROM `+tx.DB().Rows(1, "k", "subject uuid", "wrapped hex")+` WHERE true ON CONFLICT DO NOTHING`,
-		tx.DB().Batch(rows), tx.Corp(), tx.Now()); err != nil {
+	made, err := store.KeepInto(ctx, tx, (*wrappedKey).dest, "subject_keys", `INSERT INTO subject_keys (corp_id, subject_id, wrapped, created_at)
+		SELECT $2, subject, wrapped, $3 FROM `+tx.DB().Rows(1, "k", "subject uuid", "wrapped hex")+` WHERE true ON CONFLICT DO NOTHING RETURNING subject_id, wrapped`,
+		tx.DB().Batch(rows), tx.Corp(), tx.Now())
+	if err != nil {
 		return nil, err
 	}
-	return l.keys(ctx, tx, subjects)
+	if len(made) < len(rows) { // others made some of them meanwhile
+		return l.keys(ctx, tx, subjects)
+	}
+	return keys, l.unwrapped(tx.Corp(), made, keys)
+}
+
+// Opens tries the log's secret key on the newest of a corp's subject keys. It fails with
+// secret.ErrUnknownKey, wrapped, where another key sealed that.
+func (l *Log) Opens(ctx context.Context, q store.Querier) error {
+	corp := access.From(ctx).Corp
+	k, found, err := store.SelectOne(ctx, q, (*wrappedKey).dest,
+		`SELECT subject_id, wrapped FROM subject_keys WHERE corp_id = $1 AND wrapped IS NOT NULL ORDER BY created_at DESC, subject_id LIMIT 1`, corp)
+	if err == nil && found {
+		_, err = unwrap(l.box, k.wrapped, corp, k.subject)
+	}
+	return err
 }
 
 // keys gives the keys of the subjects that have one already. An erased subject's is
@@ -221,16 +244,20 @@ func (l *Log) keys(ctx context.Context, tx *store.Tx, subjects map[nid.ID]bool) 
 		return nil, err
 	}
 	keys := make(map[nid.ID]leaf.Key, len(rows))
+	return keys, l.unwrapped(tx.Corp(), rows, keys)
+}
+
+func (l *Log) unwrapped(corp nid.ID, rows []wrappedKey, into map[nid.ID]leaf.Key) (err error) {
 	for _, r := range rows {
 		if r.wrapped == nil {
-			keys[r.subject] = leaf.NewKey()
+			into[r.subject] = leaf.NewKey()
 			continue
 		}
-		if keys[r.subject], err = unwrap(l.box, r.wrapped, tx.Corp(), r.subject); err != nil {
-			return nil, err
+		if into[r.subject], err = unwrap(l.box, r.wrapped, corp, r.subject); err != nil {
+			return err
 		}
 	}
-	return keys, nil
+	return nil
 }
 
 type wrappedKey struct {
@@ -238,12 +265,14 @@ type wrappedKey struct {
 	wrapped []byte // nil once erased
 }
 
+func (k *wrappedKey) dest() []any { return []any{&k.subject, &k.wrapped} }
+
 func wrappedKeys(ctx context.Context, q store.Querier, corp nid.ID, subjects map[nid.ID]bool) ([]wrappedKey, error) {
 	if len(subjects) == 0 {
 		return nil, nil
 	}
 	db := store.EngineOf(q)
-	return store.Select(ctx, q, func(r *wrappedKey) []any { return []any{&r.subject, &r.wrapped} },
+	return store.Select(ctx, q, (*wrappedKey).dest,
 		`SELECT subject_id, wrapped FROM subject_keys WHERE corp_id = $1 AND subject_id `+db.In(2), corp, db.IDs(slices.Collect(maps.Keys(subjects))))
 }
 

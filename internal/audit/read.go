@@ -1,8 +1,10 @@
 package audit
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/openhandover/openhandover/internal/access"
 	"github.com/openhandover/openhandover/internal/audit/leaf"
@@ -35,26 +37,7 @@ type View struct {
 // with FORBIDDEN unless the actor has READ_AUDIT_LOG over the whole corp, and with
 // an error that wraps leaf.ErrNotLeaf or leaf.ErrUnreadable for what is damaged.
 func (r *Reader) Values(ctx context.Context, q store.Querier, leaves [][]byte) ([]View, error) {
-	actor := access.From(ctx)
-	if !actor.Scope(access.ReadAuditLog).All {
-		return nil, fault.Denied("you may not read the audit log", "您无权查看操作日志")
-	}
-	entries := make([]leaf.Entry, len(leaves))
-	subjects := map[nid.ID]bool{}
-	for i, b := range leaves {
-		e, err := leaf.Decode(b)
-		if err != nil {
-			return nil, err
-		}
-		if e.Corp != actor.Corp {
-			return nil, fmt.Errorf("audit: entry %s is of another corp", e.ID)
-		}
-		entries[i] = e
-		for _, v := range []any{e.Address, e.Actor.Label, e.Before, e.After} {
-			sealedFor(v, subjects)
-		}
-	}
-	keys, err := r.keys(ctx, q, actor.Corp, subjects)
+	entries, keys, err := r.decode(ctx, q, leaves)
 	if err != nil {
 		return nil, err
 	}
@@ -65,6 +48,66 @@ func (r *Reader) Values(ctx context.Context, q store.Querier, leaves [][]byte) (
 		}
 	}
 	return views, nil
+}
+
+// Opening is a personal value of an entry with the salt of its commitment, which proves it.
+type Opening struct {
+	Commitment [32]byte
+	Salt       []byte
+	Value      string
+}
+
+// Openings are those of the values in Before and After of a page of entries, without what
+// has been erased, sorted by their commitments. It fails as Values does.
+func (r *Reader) Openings(ctx context.Context, q store.Querier, leaves [][]byte) ([][]Opening, error) {
+	entries, keys, err := r.decode(ctx, q, leaves)
+	if err != nil {
+		return nil, err
+	}
+	out := make([][]Opening, len(entries))
+	for i, e := range entries {
+		found := map[[32]byte]leaf.Sealed{}
+		for _, v := range []any{e.Before, e.After} {
+			each(v, func(s leaf.Sealed) { found[s.Commitment] = s })
+		}
+		for c, s := range found {
+			if keys[s.Subject] == nil {
+				continue
+			}
+			salt, value, err := leaf.Disclose(s, *keys[s.Subject])
+			if err != nil {
+				return nil, fmt.Errorf("audit: entry %s: %w", e.ID, err)
+			}
+			out[i] = append(out[i], Opening{c, salt, value})
+		}
+		slices.SortFunc(out[i], func(a, b Opening) int { return bytes.Compare(a.Commitment[:], b.Commitment[:]) })
+	}
+	return out, nil
+}
+
+// decode reads a page of entries, and the keys of whom their personal values are about.
+func (r *Reader) decode(ctx context.Context, q store.Querier, leaves [][]byte) ([]leaf.Entry, map[nid.ID]*leaf.Key, error) {
+	actor := access.From(ctx)
+	if !actor.Scope(access.ReadAuditLog).All {
+		return nil, nil, fault.Denied("you may not read the audit log", "您无权查看操作日志")
+	}
+	entries := make([]leaf.Entry, len(leaves))
+	subjects := map[nid.ID]bool{}
+	for i, b := range leaves {
+		e, err := leaf.Decode(b)
+		if err != nil {
+			return nil, nil, err
+		}
+		if e.Corp != actor.Corp {
+			return nil, nil, fmt.Errorf("audit: entry %s is of another corp", e.ID)
+		}
+		entries[i] = e
+		for _, v := range []any{e.Address, e.Actor.Label, e.Before, e.After} {
+			each(v, func(s leaf.Sealed) { subjects[s.Subject] = true })
+		}
+	}
+	keys, err := r.keys(ctx, q, actor.Corp, subjects)
+	return entries, keys, err
 }
 
 func view(e *leaf.Entry, keys map[nid.ID]*leaf.Key) (v View, err error) {
@@ -89,18 +132,18 @@ func view(e *leaf.Entry, keys map[nid.ID]*leaf.Key) (v View, err error) {
 	return v, nil
 }
 
-// sealedFor finds whose keys open what is in v.
-func sealedFor(v any, subjects map[nid.ID]bool) {
+// each finds the sealed values in v.
+func each(v any, do func(leaf.Sealed)) {
 	switch v := v.(type) {
 	case leaf.Sealed:
-		subjects[v.Subject] = true
+		do(v)
 	case map[string]any:
 		for _, inner := range v {
-			sealedFor(inner, subjects)
+			each(inner, do)
 		}
 	case []any:
 		for _, inner := range v {
-			sealedFor(inner, subjects)
+			each(inner, do)
 		}
 	}
 }

@@ -171,7 +171,7 @@ func (s *Sealer) seal(ctx context.Context) (more bool, err error) {
 			return fmt.Errorf("audit: entry %d of the log of %s is missing; nothing is sealed until `handover audit verify` holds", f.Size, tx.Corp())
 		}
 		root := f.Root()
-		text, err := s.Keys.Sign(tx.Corp(), f.Size, root, announces)
+		text, err := s.Keys.Sign(tx.Corp(), f.Size, root, tx.Now(), announces)
 		if err != nil {
 			return err
 		}

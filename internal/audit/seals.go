@@ -32,6 +32,8 @@ type seals struct {
 	first     *leaf.Broken
 	hashes    *hashCheck
 	sealed    int64
+	behind    int          // checkpoints that the copy does not have, the newest
+	removed   *leaf.Broken // the first that it does not have and had
 }
 
 // seal is a checkpoint, from the database or from its copy.
@@ -39,10 +41,15 @@ type seal struct {
 	size int64
 	root [32]byte
 	note string
+	at   time.Time // zero: nobody says when
 	file bool
 }
 
-func readSeals(ctx context.Context, r *store.Read, corp nid.ID, trust Trust, have []copied) (*seals, error) {
+// outside is what stands outside of the database: the copies of all checkpoints, and those
+// that others were shown.
+type outside struct{ copies, shown []copied }
+
+func readSeals(ctx context.Context, r *store.Read, corp nid.ID, trust Trust, have outside) (*seals, error) {
 	c := &seals{corp: corp, trusted: trust.Keys, keys: slices.Clone(trust.Keys)}
 	rows, err := store.Select(ctx, r, (*Checkpoint).dest, `SELECT `+checkpointColumns+` ORDER BY size`, corp)
 	if err != nil {
@@ -54,18 +61,33 @@ func readSeals(ctx context.Context, r *store.Read, corp nid.ID, trust Trust, hav
 		}
 	}
 	for _, row := range rows {
-		s := seal{size: row.Size, note: row.Note}
+		s := seal{size: row.Size, note: row.Note, at: row.At}
 		if len(row.Root) == 32 {
 			s.root = [32]byte(row.Root)
 		}
 		c.seals = append(c.seals, s)
 		c.sealed = max(c.sealed, row.Size)
 	}
-	for _, copy := range have {
-		c.seals = append(c.seals, seal{size: copy.Size, note: copy.Note, file: true})
-		if copy.Size > c.sealed {
-			// The database has forgotten what it had already signed.
-			c.sealed = copy.Size
+	copied := map[int64]bool{}
+	last := int64(0)
+	for _, copy := range have.copies {
+		c.seals = append(c.seals, seal{size: copy.Size, note: copy.Note, at: copy.At, file: true})
+		copied[copy.Size], last = true, max(last, copy.Size)
+	}
+	for _, shown := range have.shown {
+		c.seals = append(c.seals, seal{size: shown.Size, note: shown.Note, file: true})
+	}
+	for _, s := range c.seals {
+		c.sealed = max(c.sealed, s.size) // the database may have forgotten what it had already signed
+	}
+	// Lines are appended in the order of the checkpoints, so none before the last is missing.
+	for _, row := range rows {
+		switch {
+		case len(copied) == 0 || copied[row.Size]:
+		case row.Size < last && c.removed == nil:
+			c.removed = &leaf.Broken{Corp: corp, Index: max(row.Size-1, 0), Why: leaf.CopyMissing}
+		case row.Size > last:
+			c.behind++
 		}
 	}
 	slices.SortStableFunc(c.seals, func(a, b seal) int { return int(min(max(a.size-b.size, -1), 1)) })
@@ -120,6 +142,8 @@ func (c *seals) reach() {
 			c.broken(s.size, leaf.NotSigned)
 		case cp.Size != s.size, !s.file && cp.Root != s.root, cp.Root != c.tree.Root():
 			c.broken(s.size, leaf.SealDiffers)
+		case !s.at.IsZero() && !s.at.Equal(cp.At):
+			c.broken(s.size, leaf.TimeDiffers)
 		}
 		// Who is trusted names the successor: a checkpoint that both sign covers its name.
 		if err == nil && len(c.trusted) > 0 {
@@ -150,6 +174,9 @@ func (c *seals) check(ctx context.Context, r *store.Read, size int64) error {
 	}
 	if c.first != nil {
 		return c.first
+	}
+	if c.removed != nil {
+		return c.removed
 	}
 	return nil
 }
@@ -299,6 +326,42 @@ func Inclusions(ctx context.Context, q store.Querier, size int64, indexes []int6
 	for i, index := range indexes {
 		if out[i], err = tlog.ProveRecord(size, index, read); err != nil {
 			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// Introduction is an entry that names a new key, under the first checkpoint that covers
+// it: the former key signed that too.
+type Introduction struct {
+	Index int64
+	Leaf  []byte
+	// Note is the checkpoint, Size how many entries it covers.
+	Note string
+	Size int64
+}
+
+// Introductions are those of the keys that came after another, oldest first, up to a size
+// of the log. A key whose former one could not sign any more has none.
+func Introductions(ctx context.Context, q store.Querier, size int64) ([]Introduction, error) {
+	corp := access.From(ctx).Corp
+	rows, err := store.Select(ctx, q, func(i *Introduction) []any { return []any{&i.Index, &i.Leaf} },
+		`SELECT "index", leaf FROM audit_entries WHERE corp_id = $1 AND action = $2 AND "index" < $3 ORDER BY "index"`, corp, string(access.CheckpointKey), size)
+	if err != nil {
+		return nil, err
+	}
+	var out []Introduction
+	for _, i := range rows {
+		var entry struct{ After struct{ Key, Former string } }
+		if json.Unmarshal(i.Leaf, &entry) != nil || entry.After.Former == "" {
+			continue
+		}
+		c, ok, err := store.SelectOne(ctx, q, (*Checkpoint).dest, `SELECT `+checkpointColumns+` AND size > $2 ORDER BY size LIMIT 1`, corp, i.Index)
+		if err != nil {
+			return nil, err
+		}
+		if i.Note, i.Size = c.Note, c.Size; ok && signedBy(c.Note, corp, entry.After.Former) && signedBy(c.Note, corp, entry.After.Key) {
+			out = append(out, i)
 		}
 	}
 	return out, nil

@@ -27,6 +27,12 @@ type Result struct {
 	// checked, Copies how many of them stand outside of the database too.
 	Sealed              int64
 	Checkpoints, Copies int
+	// Unsealed is how many of the newest entries no checkpoint vouches for: whoever writes
+	// to the database can still change them without being found out.
+	Unsealed int64
+	// Behind is how many of the newest checkpoints are not in the copy outside of the
+	// database, where there is one: lines were removed, or the copy is an older one.
+	Behind int
 	// Keys are the verifier keys the checkpoints are signed with.
 	Keys []string
 }
@@ -62,14 +68,14 @@ func Verify(ctx context.Context, db *store.DB, corp nid.ID, trust Trust, progres
 // VerifyIn is Verify in a snapshot, or a transaction, that is there already.
 func VerifyIn(ctx context.Context, r *store.Read, corp nid.ID, trust Trust, progress func(done, total int64)) (Result, error) {
 	result := Result{Corp: corp}
-	var have []copied
+	var have outside
 	if trust.Folder != "" {
-		for _, file := range []string{File(trust.Folder, corp), Witnessed(trust.Folder, corp), Stamped(trust.Folder, corp)} {
+		for file, into := range map[string]*[]copied{File(trust.Folder, corp): &have.copies, Witnessed(trust.Folder, corp): &have.shown, Stamped(trust.Folder, corp): &have.shown} {
 			lines, err := copies(file)
 			if err != nil {
 				return result, fmt.Errorf("%s: %w", file, err)
 			}
-			have = append(have, lines...)
+			*into = append(*into, lines...)
 		}
 	}
 	h, err := storedHead(ctx, r, corp)
@@ -90,7 +96,8 @@ func VerifyIn(ctx context.Context, r *store.Read, corp nid.ID, trust Trust, prog
 	}
 	if err == nil {
 		result.Entries, result.Head = h.Size, h.Hash
-		result.Sealed, result.Checkpoints, result.Copies, result.Keys = c.sealed, len(c.seals), len(have), c.keys
+		result.Sealed, result.Checkpoints, result.Copies, result.Keys = c.sealed, len(c.seals), len(have.copies)+len(have.shown), c.keys
+		result.Unsealed, result.Behind = h.Size-c.sealed, c.behind
 	}
 	if b, ok := errors.AsType[*leaf.Broken](err); ok {
 		result.Entries = b.Index

@@ -3,16 +3,19 @@
 // A backup is one file: JSON lines (RFC 8259), compressed (RFC 1952) and encrypted to
 // age recipients (age-encryption.org/v1). The first line is the Header. Each table
 // follows: a line that names it with its columns, a line for each row, a line that
-// counts them and carries a digest over them. The last line ends the file. It says
-// nothing of the engine, so what PostgreSQL wrote SQLite reads.
+// counts them and carries a digest over them. A line ends the rows; the last one is signed
+// with the key that signs the corp's checkpoints, for anybody can encrypt to a recipient.
+// It says nothing of the engine, so what PostgreSQL wrote SQLite reads.
 //
 //	rows.go      rows as lines, and their digest
 //	write.go     making one
+//	read.go      opening one
 //	restore.go   putting one back
 //	schedule.go  making them by themselves, and throwing old ones away
 package backup
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -35,6 +38,8 @@ type Header struct {
 	// Entries and Head are the corp's log: how many entries, and the hash of the last.
 	Entries int64  `json:"entries"`
 	Head    string `json:"head"`
+	// Sealed is a value under the installation's secret key, which only that opens.
+	Sealed []byte `json:"sealed,omitempty"`
 }
 
 // begin and end are the lines around a table's rows.
@@ -48,10 +53,22 @@ type end struct {
 	Digest string `json:"digest"`
 }
 
-// last is the last line.
+// last is the line behind all rows.
 type last struct {
 	End  bool  `json:"end"`
 	Rows int64 `json:"rows"`
+}
+
+// signature is the last line.
+type signature struct {
+	// Note is a signed note with the statement; empty: nobody signed.
+	Note string `json:"note"`
+}
+
+// statement is what is signed: that these are the lines of a backup of this corp. It is no
+// checkpoint, whose first line is the log's origin.
+func statement(corp nid.ID, sum []byte) string {
+	return fmt.Sprintf("openhandover backup\n%s\n%x\n", corp, sum)
 }
 
 // Summary is what a backup holds.
@@ -60,6 +77,12 @@ type Summary struct {
 	Rows int64 `json:"rows"`
 	// Tables are the rows of each.
 	Tables map[string]int64 `json:"tables"`
+	// SignedBy is the verifier key that signed it; empty: none that the corp's log names.
+	// Trusted: it is one that the caller knows, or that such a key introduced.
+	SignedBy string `json:"signedBy,omitempty"`
+	Trusted  bool   `json:"trusted"`
+	// Unknown are rows that give rights and that the log does not know, a sentence each.
+	Unknown []string `json:"unknown,omitempty"`
 }
 
 // LeftOut are the tables with rows of corps that no backup has: who is signed in, what

@@ -48,7 +48,7 @@ func BenchmarkBackup(b *testing.B) {
 		b.Run("write/"+name, func(b *testing.B) {
 			for b.Loop() {
 				file.Reset()
-				if sum, err = backup.Write(context.Background(), db, corp, &file, []age.Recipient{key.Recipient()}, nil); err != nil {
+				if sum, err = backup.Write(context.Background(), db, corp, &file, []age.Recipient{key.Recipient()}, signing, nil); err != nil {
 					b.Fatal(err)
 				}
 			}

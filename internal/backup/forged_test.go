@@ -96,7 +96,7 @@ func TestForgedBackupsAreRefused(t *testing.T) {
 			"no trailer":         {all[:len(all)-1], "damaged"},
 			"a table less":       {slices.Concat(all[:contacts], all[contacts+5:]), "damaged"},
 			"a table twice":      {slices.Concat(all[:contacts+5], all[contacts:]), ""},
-			"another count":      {change(len(all)-1, `"rows":`, `"rows":1`), "damaged"},
+			"another count":      {change(len(all)-2, `"rows":`, `"rows":1`), "damaged"},
 			"something after it": {append(slices.Clone(all), "[]\n"), "damaged"},
 		} {
 			_, err := restore(t, back, c, forge(t, f.lines, key), key)

@@ -1,9 +1,6 @@
 package backup
 
 import (
-	"bufio"
-	"bytes"
-	"compress/gzip"
 	"context"
 	"encoding/hex"
 	"encoding/json"
@@ -18,6 +15,8 @@ import (
 
 	"github.com/openhandover/openhandover/internal/access"
 	"github.com/openhandover/openhandover/internal/audit"
+	"github.com/openhandover/openhandover/internal/audit/checkpoint"
+	"github.com/openhandover/openhandover/internal/identity/secret"
 	"github.com/openhandover/openhandover/internal/store"
 )
 
@@ -35,10 +34,19 @@ var ErrDamaged = errors.New("the file is damaged, or no backup")
 // ErrKey is a backup that none of the identities opens.
 var ErrKey = errors.New("none of the keys opens this backup")
 
+// ErrSecret is a backup of an installation with another secret key.
+var ErrSecret = errors.New("the backup is sealed with another secret key than the configured one; configure the key that the database had")
+
+// ErrUntrusted is a backup that a trusted key did not sign, or whose rows the log does not know.
+var ErrUntrusted = errors.New("the backup is not trusted, so nothing was restored")
+
 // Options are how a backup is put back.
 type Options struct {
 	Identities []age.Identity
 	Log        *audit.Log
+	// Trust are verifier keys known from elsewhere, one of which, or one that they
+	// introduced, must have signed the backup; without any, whoever did is only named.
+	Trust []string
 	// Wake are the kinds of background work that are to be looked for afterwards.
 	Wake []string
 	Told Progress
@@ -49,30 +57,13 @@ type Options struct {
 // be connected as the owner of the tables, for it takes foreign keys away and puts them
 // back, which checks them.
 //
-// Fails with ErrKey, ErrDamaged, and with a sentence where the corp is there already or
-// the backup is from another version of the program.
+// Fails with ErrKey, ErrSecret, ErrDamaged, ErrUntrusted, and with a sentence where the
+// corp is there already or the backup is from another version of the program.
 func Restore(ctx context.Context, db *store.DB, from io.Reader, o Options) (s Summary, err error) {
-	opened, err := age.Decrypt(from, o.Identities...)
-	if err != nil {
-		if _, none := errors.AsType[*age.NoIdentityMatchError](err); none {
-			return s, ErrKey
-		}
-		return s, fmt.Errorf("%w (%w)", ErrDamaged, err)
-	}
-	unpacked, err := gzip.NewReader(opened)
-	if err != nil {
-		return s, fmt.Errorf("%w (%w)", ErrDamaged, err)
-	}
-	rd := &reader{from: bufio.NewReaderSize(unpacked, 1<<20)}
 	s.Tables = map[string]int64{}
-	if err := rd.json(&s.Header); err != nil {
+	rd, err := begun(from, o.Identities, &s.Header)
+	if err != nil {
 		return s, err
-	}
-	switch {
-	case s.Format != format || s.Corp.IsZero():
-		return s, ErrDamaged
-	case s.Version != version:
-		return s, fmt.Errorf("the backup has version %d of the format; this program reads %d", s.Version, version)
 	}
 	began := false
 	err = db.Tx(store.System(ctx, s.Corp, "restore a backup"), func(ctx context.Context, tx *store.Tx) error {
@@ -83,6 +74,21 @@ func Restore(ctx context.Context, db *store.DB, from io.Reader, o Options) (s Su
 		return (&restoring{tx: tx, rd: rd, s: &s, o: o}).all(ctx)
 	})
 	return s, err
+}
+
+// Inspect reads a backup's header, without a database: it fails as Restore does for
+// a key that does not open it, and with ErrSecret unless box is of its secret key.
+func Inspect(from io.Reader, ids []age.Identity, box *secret.Box) (h Header, err error) {
+	if _, err := begun(from, ids, &h); err != nil {
+		return h, err
+	}
+	if len(h.Sealed) > 0 {
+		// Which key it was shows before the row it belongs to matters.
+		if _, err := box.Open(h.Sealed, nil); errors.Is(err, secret.ErrUnknownKey) {
+			return h, ErrSecret
+		}
+	}
+	return h, nil
 }
 
 type restoring struct {
@@ -132,6 +138,11 @@ func (x *restoring) all(ctx context.Context) error {
 		x.s.Tables[line.Table] = e.Rows
 		x.s.Rows += e.Rows
 	}
+	said := statement(x.s.Corp, x.rd.sum.Sum(nil))
+	var signed signature
+	if err := x.rd.json(&signed); err != nil {
+		return err
+	}
 	if err := x.rd.over(); err != nil {
 		return err
 	}
@@ -141,7 +152,7 @@ func (x *restoring) all(ctx context.Context) error {
 	if err := x.compare(ctx, tables, digests); err != nil {
 		return err
 	}
-	return x.log(ctx)
+	return x.log(ctx, said, signed.Note)
 }
 
 // free makes sure that nobody's rows are in the way.
@@ -280,14 +291,40 @@ func (x *restoring) compare(ctx context.Context, tables []store.Table, digests m
 	return nil
 }
 
+// trusted looks who signed the backup, and whether the log knows the rows that give rights.
+func (x *restoring) trusted(ctx context.Context, keys []string, said, note string) (err error) {
+	text, key, bad := checkpoint.OpenStatement(note, x.s.Corp, keys)
+	if bad == nil && text == said {
+		x.s.SignedBy, x.s.Trusted = key, len(x.o.Trust) > 0
+	}
+	if x.s.Unknown, err = audit.Unknown(ctx, x.tx); err != nil || len(x.o.Trust) == 0 {
+		return err
+	}
+	if !x.s.Trusted {
+		return fmt.Errorf("%w: no key that was named signed it", ErrUntrusted)
+	}
+	if len(x.s.Unknown) > 0 {
+		return fmt.Errorf("%w: %s", ErrUntrusted, strings.Join(x.s.Unknown, "; "))
+	}
+	return nil
+}
+
 // log verifies the log, wakes who works in the background, and records the restore.
-func (x *restoring) log(ctx context.Context) error {
-	v, err := audit.VerifyIn(ctx, x.tx.Read(), x.s.Corp, audit.Trust{}, nil)
+func (x *restoring) log(ctx context.Context, said, note string) error {
+	v, err := audit.VerifyIn(ctx, x.tx.Read(), x.s.Corp, audit.Trust{Keys: x.o.Trust}, nil)
 	if err != nil {
 		return fmt.Errorf("the backup's audit log does not verify, so nothing was restored: %w", err)
 	}
 	if v.Entries != x.s.Entries || hex.EncodeToString(v.Head[:]) != x.s.Head && x.s.Entries > 0 {
 		return ErrDamaged
+	}
+	if err := x.o.Log.Opens(ctx, x.tx); errors.Is(err, secret.ErrUnknownKey) {
+		return ErrSecret
+	} else if err != nil {
+		return err
+	}
+	if err := x.trusted(ctx, v.Keys, said, note); err != nil {
+		return err
 	}
 	for _, kind := range x.o.Wake {
 		if err := x.tx.Wake(ctx, kind, x.tx.Now()); err != nil {
@@ -301,37 +338,4 @@ func (x *restoring) log(ctx context.Context) error {
 	}
 	return x.o.Log.Append(ctx, x.tx, audit.Entry{Action: access.BackupRestore, Subject: x.s.Corp, Covers: gone,
 		After: map[string]any{"takenAt": x.s.At, "entries": x.s.Entries, "rows": x.s.Rows, "exportsExpired": len(gone)}})
-}
-
-// reader reads lines.
-type reader struct{ from *bufio.Reader }
-
-func (r *reader) line() ([]byte, error) {
-	var all []byte
-	for {
-		part, err := r.from.ReadSlice('\n')
-		all = append(all, part...)
-		switch {
-		case err == nil:
-			return bytes.TrimSuffix(all, []byte("\n")), nil
-		case !errors.Is(err, bufio.ErrBufferFull) || len(all) > longest:
-			return nil, fmt.Errorf("%w (%w)", ErrDamaged, err)
-		}
-	}
-}
-
-func (r *reader) json(v any) error {
-	line, err := r.line()
-	if err == nil && json.Unmarshal(line, v) != nil {
-		err = ErrDamaged
-	}
-	return err
-}
-
-// over makes sure that nothing follows, and that the last piece was whole.
-func (r *reader) over() error {
-	if _, err := r.from.ReadByte(); !errors.Is(err, io.EOF) {
-		return fmt.Errorf("%w (%w)", ErrDamaged, err)
-	}
-	return nil
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/openhandover/openhandover/internal/access"
 	"github.com/openhandover/openhandover/internal/audit"
+	"github.com/openhandover/openhandover/internal/audit/checkpoint"
 	"github.com/openhandover/openhandover/internal/nid"
 	"github.com/openhandover/openhandover/internal/store"
 )
@@ -37,6 +38,9 @@ type Schedule struct {
 	Log        *audit.Log
 	Folder     string
 	Recipients []age.Recipient
+	// Sealer has the keys that sign backups; nil: they are not signed. A backup of a log
+	// that is sealed to its end is vouched for by its checkpoints, too.
+	Sealer *audit.Sealer
 	// Every is how often; 0: never.
 	Every time.Duration
 	// Keep is how many of a corp stay.
@@ -120,7 +124,13 @@ func (s *Schedule) Take(ctx context.Context, corp nid.ID, path string, told Prog
 	}
 	defer os.Remove(made.Name())
 	hash := sha256.New()
-	sum, err = Write(ctx, s.DB, corp, io.MultiWriter(made, hash), s.Recipients, told)
+	var keys checkpoint.Keys
+	if s.Sealer != nil {
+		keys = s.Sealer.Keys
+		// A log that cannot be sealed is backed up all the same, and restore verifies it.
+		_, _ = s.Sealer.Work(ctx, corp)
+	}
+	sum, err = Write(ctx, s.DB, corp, io.MultiWriter(made, hash), s.Recipients, keys, told)
 	if err == nil {
 		err = made.Sync()
 	}

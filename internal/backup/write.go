@@ -3,6 +3,7 @@ package backup
 import (
 	"compress/gzip"
 	"context"
+	"crypto/sha256"
 	"database/sql"
 	"encoding/hex"
 	"encoding/json"
@@ -13,6 +14,7 @@ import (
 
 	"filippo.io/age"
 
+	"github.com/openhandover/openhandover/internal/audit/checkpoint"
 	"github.com/openhandover/openhandover/internal/nid"
 	"github.com/openhandover/openhandover/internal/store"
 )
@@ -21,8 +23,9 @@ import (
 type Progress func(table string, rows int64)
 
 // Write writes a backup of a corp as it is at one moment, whatever goes on meanwhile.
-// Memory does not grow with the corp. Nothing was backed up unless it returns nil.
-func Write(ctx context.Context, db *store.DB, corp nid.ID, to io.Writer, recipients []age.Recipient, told Progress) (Summary, error) {
+// Memory does not grow with the corp. keys sign it; without any it is not signed. Nothing
+// was backed up unless it returns nil.
+func Write(ctx context.Context, db *store.DB, corp nid.ID, to io.Writer, recipients []age.Recipient, keys checkpoint.Keys, told Progress) (Summary, error) {
 	s := Summary{Tables: map[string]int64{}}
 	sealed, err := age.Encrypt(to, recipients...)
 	if err != nil {
@@ -30,9 +33,18 @@ func Write(ctx context.Context, db *store.DB, corp nid.ID, to io.Writer, recipie
 	}
 	packed := gzip.NewWriter(sealed)
 	err = db.View(store.System(ctx, corp, "backup"), func(ctx context.Context, r *store.Read) error {
-		w := &writer{ctx: ctx, r: r, enc: json.NewEncoder(packed), to: packed, s: &s, told: told}
+		sum := sha256.New()
+		all := io.MultiWriter(packed, sum)
+		w := &writer{ctx: ctx, r: r, enc: json.NewEncoder(all), to: all, s: &s, told: told}
 		w.enc.SetEscapeHTML(false)
-		return w.all(corp)
+		err := w.all(corp)
+		if err == nil && len(keys) > 0 {
+			s.SignedBy = keys.Public(corp)
+			err = w.sign(keys, statement(corp, sum.Sum(nil)))
+		} else if err == nil {
+			err = w.enc.Encode(signature{})
+		}
+		return err
 	})
 	return s, errors.Join(err, packed.Close(), sealed.Close())
 }
@@ -82,6 +94,14 @@ func (w *writer) all(corp nid.ID) error {
 	return w.enc.Encode(last{true, w.s.Rows})
 }
 
+func (w *writer) sign(keys checkpoint.Keys, text string) error {
+	note, err := keys.Statement(w.s.Corp, text)
+	if err == nil {
+		err = w.enc.Encode(signature{note})
+	}
+	return err
+}
+
 // errBusy: another replica is making a backup of the corp just now.
 var errBusy = errors.New("another backup of this corp is being made just now; try again when it is done")
 
@@ -110,7 +130,9 @@ func header(ctx context.Context, r *store.Read, corp nid.ID) (Header, error) {
 		return h, err
 	}
 	h.Entries, h.Head = l.size, hex.EncodeToString(l.hash)
-	return h, nil
+	h.Sealed, _, err = store.SelectOne(ctx, r, func(b *[]byte) []any { return []any{b} },
+		`SELECT wrapped FROM subject_keys WHERE corp_id = $1 AND wrapped IS NOT NULL ORDER BY created_at DESC, subject_id LIMIT 1`, corp)
+	return h, err
 }
 
 // alone keeps other replicas from doing the same until the snapshot's end.

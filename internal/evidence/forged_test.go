@@ -27,7 +27,12 @@ func TestACaseToldOtherwiseIsFoundOut(t *testing.T) {
 	other := s.Member("somebody", s.Root).String()
 	without := func(file, what string) func(map[string]string) {
 		return func(f map[string]string) {
-			f[file] = regexp.MustCompile(`(?m)^.*`+what+`.*\n`).ReplaceAllString(f[file], "")
+			f[file] = regexp.MustCompile(`(?m)^.*`+what+`.*\n`).ReplaceAllStringFunc(f[file], func(line string) string {
+				if index := regexp.MustCompile(`^\{"index":(\d+),`).FindStringSubmatch(line); index != nil { // its openings too
+					f["openings.jsonl"] = regexp.MustCompile(`(?m)^\{"entry":`+index[1]+`,.*\n`).ReplaceAllString(f["openings.jsonl"], "")
+				}
+				return ""
+			})
 		}
 	}
 	first := func(f map[string]string) (line, id string) {
@@ -43,6 +48,11 @@ func TestACaseToldOtherwiseIsFoundOut(t *testing.T) {
 	}
 	put := func(file, old, is string) func(map[string]string) {
 		return func(f map[string]string) { replace(f, file, old, is) }
+	}
+	member := func(role string) func(map[string]string) {
+		return func(f map[string]string) {
+			f["case.json"] = regexp.MustCompile(`"`+role+`":"[^"]*"`).ReplaceAllString(f["case.json"], `"`+role+`":"`+other+`"`)
+		}
 	}
 	noVotes := func(f map[string]string) {
 		f["case.json"] = f["case.json"][:strings.Index(f["case.json"], `"approvals":`)] + `"approvals":[]}` + "\n"
@@ -60,13 +70,14 @@ func TestACaseToldOtherwiseIsFoundOut(t *testing.T) {
 		"votes and entries left out": {both(noVotes, without("entries.jsonl", "handover.approve")), "before it is missing"},
 		"the submission left out":    {without("entries.jsonl", "handover.submit"), "before it is missing"},
 		"another state":              {put("case.json", `"state":"COMPLETED"`, `"state":"CANCELLED"`), "state"},
-		"another leaver":             {put("case.json", `"leaver":{"id":"`, `"leaver":{"id":"`+other+`","x":"`), "leaver"},
-		"another requester":          {put("case.json", `"requester":{"id":"`, `"requester":{"id":"`+other+`","x":"`), "requester"},
-		"another executor":           {put("case.json", `"executor":{"id":"`, `"executor":{"id":"`+other+`","x":"`), "executor"},
+		"another leaver":             {member("leaver"), "leaver"},
+		"another requester":          {member("requester"), "requester"},
+		"another executor":           {member("executor"), "executor"},
 		"nobody executed it": {func(f map[string]string) {
-			f["case.json"] = regexp.MustCompile(`"executor":\{[^}]*\}`).ReplaceAllString(f["case.json"], `"executor":null`)
+			f["case.json"] = regexp.MustCompile(`"executor":"[^"]*",`).ReplaceAllString(f["case.json"], "")
 		}, "executor"},
-		"another kind": {put("case.json", `"kind":"RESIGNED"`, `"kind":"ON_JOB"`), "kind"},
+		"somebody is responsible": {put("case.json", `"executor"`, `"responsible":"`+other+`","executor"`), "responsible"},
+		"another kind":            {put("case.json", `"kind":"RESIGNED"`, `"kind":"ON_JOB"`), "kind"},
 		"another time of planning": {func(f map[string]string) {
 			f["case.json"] = regexp.MustCompile(`("createdAt":"\d{3})\d`).ReplaceAllString(f["case.json"], "${1}9")
 		}, "createdAt"},
@@ -74,22 +85,37 @@ func TestACaseToldOtherwiseIsFoundOut(t *testing.T) {
 			f["case.json"] = regexp.MustCompile(`("finishedAt":"\d{3})\d`).ReplaceAllString(f["case.json"], "${1}9")
 		}, "finishedAt"},
 		"taken back by another":  {put("case.json", `"createdAt"`, `"revertedBy":"hov_x","createdAt"`), "revertedBy"},
-		"a name twice":           {put("case.json", `"leaver":`, `"Leaver":{"id":"`+other+`","name":"x"},"leaver":`), "stands twice"},
-		"nested without end":     {func(f map[string]string) { f["case.json"] = strings.Repeat("[", 32<<20) }, "depth"},
-		"a plan without end":     {func(f map[string]string) { f["plan.json"] += strings.Repeat(" ", 65<<20) }, "too long"},
-		"a leaf twice":           {put("entries.jsonl", `"leaf":`, `"Leaf":"x","leaf":`), "stands twice"},
-		"more was moved":         {put("case.json", `"completed":23`, `"completed":24`), "completed"},
-		"more was planned":       {put("case.json", `"total":23`, `"total":24`), "total"},
-		"a transfer left out":    {func(f map[string]string) { _, f["transfers.jsonl"], _ = strings.Cut(f["transfers.jsonl"], "\n") }, "is missing"},
-		"a transfer twice":       {func(f map[string]string) { line, _ := first(f); f["transfers.jsonl"] += line + "\n" }, "listed before"},
-		"all transfers left out": {func(f map[string]string) { f["transfers.jsonl"] = "" }, "is missing"},
+		"a name twice":           {put("case.json", `"leaver":`, `"leaver":"`+other+`","leaver":`), "only spelling"},
+		"a name in another case": {put("case.json", `"leaver":`, `"Leaver":`), "only spelling"},
+		"a member of its own":    {put("case.json", `"leaver":`, `"note":"x","leaver":`), "unknown field"},
+		"a member of a transfer": {put("transfers.jsonl", `"merged":`, `"because":"x","merged":`), "unknown field"},
+		"white space":            {put("case.json", `{`, `{ `), "only spelling"},
+		"a line without its end": {func(f map[string]string) { f["transfers.jsonl"] = strings.TrimSuffix(f["transfers.jsonl"], "\n") }, "no end"},
+		"another report":         {put("report.en.html", "COMPLETED", "FAILED"), "report.en.html: it is not what the entries say"},
+		"another Chinese report": {put("report.zh-CN.html", "大客户", "小客户"), "report.zh-CN.html: it is not"},
+		"other instructions":     {put("README.txt", "1.", "9."), "README.txt: it is not"},
+		"another name":           {put("openings.jsonl", "大客户", "小客户"), "not what the entry has committed to"},
+		"another salt":           {put("openings.jsonl", `"salt":"`, `"salt":"00`), "not what the entry has committed to"},
+		"a name of nothing": {func(f map[string]string) {
+			f["openings.jsonl"] += `{"entry":999999,"c":"x","salt":"","value":"x"}` + "\n"
+		}, "belongs to no entry"},
+		"a name kept back":        {without("openings.jsonl", "大客户"), "report.en.html: it is not"},
+		"a plan with a word more": {put("plan.json", `"kind":`, `"x":1,"kind":`), "unknown field"},
+		"nested without end":      {func(f map[string]string) { f["case.json"] = strings.Repeat("[", 32<<20) }, ""},
+		"a plan without end":      {func(f map[string]string) { f["plan.json"] += strings.Repeat(" ", 65<<20) }, "too long"},
+		"a leaf twice":            {put("entries.jsonl", `"leaf":`, `"leaf":"x","leaf":`), "only spelling"},
+		"more was moved":          {put("case.json", `"completed":23`, `"completed":24`), "completed"},
+		"more was planned":        {put("case.json", `"total":23`, `"total":24`), "total"},
+		"a transfer left out":     {func(f map[string]string) { _, f["transfers.jsonl"], _ = strings.Cut(f["transfers.jsonl"], "\n") }, "is missing"},
+		"a transfer twice":        {func(f map[string]string) { line, _ := first(f); f["transfers.jsonl"] += line + "\n" }, "listed before"},
+		"all transfers left out":  {func(f map[string]string) { f["transfers.jsonl"] = "" }, "is missing"},
 		"a transfer and its entry": {func(f map[string]string) {
 			_, id := first(f)
 			without("transfers.jsonl", id)(f)
 			without("entries.jsonl", id)(f)
 		}, "transfers: 22"},
 		"a transfer for another person": {func(f map[string]string) {
-			f["transfers.jsonl"] = strings.Replace(f["transfers.jsonl"], `"to":{"id":"`, `"to":{"id":"`+other+`","x":"`, 1)
+			f["transfers.jsonl"] = regexp.MustCompile(`"to":"[^"]*"`).ReplaceAllString(f["transfers.jsonl"], `"to":"`+other+`"`)
 		}, "no such item"},
 		"a transfer that was cancelled": {func(f map[string]string) {
 			_, id := first(f)
@@ -108,12 +134,12 @@ func TestACaseToldOtherwiseIsFoundOut(t *testing.T) {
 		}, "another time"},
 		"grants of history left out": {func(f map[string]string) { f["history-grants.jsonl"] = "" }, "is missing"},
 		"another window of a grant":  {put("history-grants.jsonl", `"from":null`, `"from":"2020-01-01T00:00:00Z"`), "no such grant"},
-		"a grant for another person": {put("history-grants.jsonl", `"successor":"`, `"successor":"`+other+`","x":"`), "no such grant"},
-		"a grant invented":           {func(f map[string]string) { f["history-grants.jsonl"] += `{"id":"hgr_1"}` + "\n" }, "no such grant"},
-		"ownership left out":         {func(f map[string]string) { f["ownership.jsonl"] = "" }, "is missing"},
-		"another owner": {func(f map[string]string) {
-			f["ownership.jsonl"] = regexp.MustCompile(`"member":\{[^}]*\}(.*"transfer")`).ReplaceAllString(f["ownership.jsonl"], `"member":{"id":"`+other+`"}$1`)
-		}, "another owner"},
+		"a grant for another person": {func(f map[string]string) {
+			f["history-grants.jsonl"] = regexp.MustCompile(`"successor":"[^"]*"`).ReplaceAllString(f["history-grants.jsonl"], `"successor":"`+other+`"`)
+		}, "no such grant"},
+		"a grant invented": {func(f map[string]string) {
+			f["history-grants.jsonl"] += `{"id":"hgr_1","successor":"","item":"","transfer":"","from":null,"until":null,"expiresAt":null}` + "\n"
+		}, "no such grant"},
 	} {
 		files := unpack(t, pack)
 		is.change(files)
@@ -201,9 +227,13 @@ func TestARejectionCannotBeLeftOut(t *testing.T) {
 		ok(t, err)
 		files := unpack(t, pack)
 		lines := strings.SplitAfter(files["entries.jsonl"], "\n")
-		files["entries.jsonl"] = strings.Join(slices.Delete(lines, 2, 5), "") // the rejection, the new plan, its submission
+		for _, line := range lines[2:5] { // the rejection, the new plan, its submission, and what is open of them
+			index, _, _ := strings.Cut(strings.TrimPrefix(line, `{"index":`), ",")
+			files["openings.jsonl"] = regexp.MustCompile(`(?m)^\{"entry":`+index+`,.*\n`).ReplaceAllString(files["openings.jsonl"], "")
+		}
+		files["entries.jsonl"] = strings.Join(slices.Delete(lines, 2, 5), "")
 		before := files["case.json"]
-		files["case.json"] = regexp.MustCompile(`\{"id":"apr_[^{]*\{[^}]*\},"decision":"REJECTED"[^}]*\},?`).ReplaceAllString(before, "")
+		files["case.json"] = regexp.MustCompile(`\{"approver":"[^"]*","decision":"REJECTED"[^}]*\},?`).ReplaceAllString(before, "")
 		if files["case.json"] == before {
 			t.Fatal("the vote is there still: ", before)
 		}

@@ -6,7 +6,11 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"maps"
+	"slices"
 	"testing"
+
+	"github.com/openhandover/openhandover/internal/evidence/offline"
 )
 
 // repack makes a package of changed files, with a manifest that fits them.
@@ -19,18 +23,34 @@ func repack(t *testing.T, files map[string]string) []byte {
 			sums[name] = hex.EncodeToString(sum[:])
 		}
 	}
-	b, err := json.Marshal(map[string]any{"v": 1, "files": sums})
+	b, err := json.Marshal(map[string]any{"v": offline.Version, "files": sums})
 	ok(t, err)
 	files["manifest.json"] = string(b)
 	return zipped(t, files)
 }
 
+// zipped packs files in the order of the format, others behind them.
 func zipped(t *testing.T, files map[string]string) []byte {
+	t.Helper()
+	names := slices.Clone(offline.Files)
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return inOrder(t, files, names...)
+}
+
+func inOrder(t *testing.T, files map[string]string, names ...string) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	z := zip.NewWriter(&b)
-	for name, text := range files {
-		f, err := z.Create(name)
+	for _, name := range names {
+		text, there := files[name]
+		if !there {
+			continue
+		}
+		f, err := z.CreateHeader(&zip.FileHeader{Name: name, Method: zip.Deflate})
 		ok(t, err)
 		_, err = f.Write([]byte(text))
 		ok(t, err)

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
@@ -104,13 +105,13 @@ func keys(t *testing.T, seeds ...string) checkpoint.Keys {
 func TestSignedAndOpened(t *testing.T) {
 	corp, other := nid.New(nid.Corp), nid.New(nid.Corp)
 	first, second := keys(t, "01"), keys(t, "02", "01")
-	root := [32]byte{1, 2, 3}
-	text, err := first.Sign(corp, 7, root, false)
+	root, at := [32]byte{1, 2, 3}, time.Date(2026, 3, 9, 8, 15, 42, 5000, time.UTC)
+	text, err := first.Sign(corp, 7, root, at, false)
 	if err != nil {
 		t.Fatal(err)
 	}
 	c, err := checkpoint.Open(text, corp, []string{first.Public(corp)})
-	if err != nil || c.Size != 7 || c.Root != root || len(c.Keys) != 1 || c.Keys[0] != first.Public(corp) {
+	if err != nil || c.Size != 7 || c.Root != root || !c.At.Equal(at) || len(c.Keys) != 1 || c.Keys[0] != first.Public(corp) {
 		t.Errorf("%+v, %v", c, err)
 	}
 	// The public tools read it too.
@@ -129,6 +130,10 @@ func TestSignedAndOpened(t *testing.T) {
 			_, err := checkpoint.Open(strings.Replace(text, "\n7\n", "\n8\n", 1), corp, []string{first.Public(corp)})
 			return err
 		},
+		"another time": func() error {
+			_, err := checkpoint.Open(strings.Replace(text, "time 2026", "time 2027", 1), corp, []string{first.Public(corp)})
+			return err
+		},
 		"cut off": func() error {
 			_, err := checkpoint.Open(text[:len(text)-3], corp, []string{first.Public(corp)})
 			return err
@@ -139,7 +144,7 @@ func TestSignedAndOpened(t *testing.T) {
 			t.Errorf("%s: opened", name)
 		}
 	}
-	both, err := second.Sign(corp, 8, root, true)
+	both, err := second.Sign(corp, 8, root, at, true)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	"golang.org/x/mod/sumdb/note"
 
@@ -93,10 +94,34 @@ func (k Keys) Has(corp nid.ID, public string) bool {
 	return false
 }
 
+// timeFormat is that of the log: RFC 3339 in UTC, always six decimals.
+const timeFormat = "2006-01-02T15:04:05.000000Z"
+
 // Sign makes a checkpoint, signed with the key in use and, where former is set, with
-// the former ones too.
-func (k Keys) Sign(corp nid.ID, size int64, root [32]byte, former bool) (string, error) {
-	text := fmt.Sprintf("%s\n%d\n%s\n", Origin(corp), size, base64.StdEncoding.EncodeToString(root[:]))
+// the former ones too. The time is in an extension line, so that the signature covers it.
+func (k Keys) Sign(corp nid.ID, size int64, root [32]byte, at time.Time, former bool) (string, error) {
+	return k.note(corp, fmt.Sprintf("%s\n%d\n%s\ntime %s\n", Origin(corp), size, base64.StdEncoding.EncodeToString(root[:]), at.UTC().Format(timeFormat)), former)
+}
+
+// Statement signs a text that is no checkpoint: its first line is not the log's origin.
+func (k Keys) Statement(corp nid.ID, text string) (string, error) {
+	if len(k) == 0 || strings.HasPrefix(text, Origin(corp)+"\n") {
+		return "", errors.New("checkpoint: no key, or no statement")
+	}
+	return k.note(corp, text, false)
+}
+
+// OpenStatement gives a statement's text, and the verifier key, of those given, that it is
+// signed with.
+func OpenStatement(text string, corp nid.ID, keys []string) (said, key string, err error) {
+	n, of, err := open(text, corp, keys)
+	if err != nil {
+		return "", "", err
+	}
+	return n.Text, of[n.Sigs[0].Hash], nil
+}
+
+func (k Keys) note(corp nid.ID, text string, former bool) (string, error) {
 	var signers []note.Signer
 	for i, key := range k {
 		if i == 0 || former {
@@ -112,6 +137,8 @@ type Checkpoint struct {
 	Corp nid.ID
 	Size int64
 	Root [32]byte
+	// At is when it was signed, by the database's clock.
+	At time.Time
 	// Keys are the verifier keys, of those given, that it is signed with.
 	Keys []string
 }
@@ -122,19 +149,7 @@ var ErrFormat = errors.New("checkpoint: not a checkpoint of this log")
 // Open reads a checkpoint of a corp's log, which one of the verifier keys must have
 // signed. It fails with ErrFormat, or with note.UnverifiedNoteError where none has.
 func Open(text string, corp nid.ID, keys []string) (Checkpoint, error) {
-	var known []note.Verifier
-	of := map[uint32]string{}
-	for _, k := range keys {
-		v, err := note.NewVerifier(k)
-		if err != nil {
-			return Checkpoint{}, fmt.Errorf("verifier key %q: %w", k, err)
-		}
-		if _, twice := of[v.KeyHash()]; twice || v.Name() != Origin(corp) {
-			continue
-		}
-		known, of[v.KeyHash()] = append(known, v), k
-	}
-	n, err := note.Open([]byte(text), note.VerifierList(known...))
+	n, of, err := open(text, corp, keys)
 	if err != nil {
 		return Checkpoint{}, err
 	}
@@ -143,6 +158,24 @@ func Open(text string, corp nid.ID, keys []string) (Checkpoint, error) {
 		c.Keys = append(c.Keys, of[s.Hash])
 	}
 	return c, err
+}
+
+// open checks a note's signatures; of are the verifier keys by their hashes.
+func open(text string, corp nid.ID, keys []string) (n *note.Note, of map[uint32]string, err error) {
+	var known []note.Verifier
+	of = map[uint32]string{}
+	for _, k := range keys {
+		v, err := note.NewVerifier(k)
+		if err != nil {
+			return nil, nil, fmt.Errorf("verifier key %q: %w", k, err)
+		}
+		if _, twice := of[v.KeyHash()]; twice || v.Name() != Origin(corp) {
+			continue
+		}
+		known, of[v.KeyHash()] = append(known, v), k
+	}
+	n, err = note.Open([]byte(text), note.VerifierList(known...))
+	return n, of, err
 }
 
 // Read reads a checkpoint that nobody need have signed: one's own copy, whose keys may
@@ -155,14 +188,19 @@ func Read(text string, corp nid.ID) (Checkpoint, error) {
 	return parse(said+"\n", corp)
 }
 
-// parse reads a checkpoint's text. Lines behind the root are extensions, which the
-// format allows and this program does not write.
+// parse reads a checkpoint's text. The line behind the root is an extension, which the
+// format allows: the time.
 func parse(text string, corp nid.ID) (Checkpoint, error) {
 	lines := strings.Split(text, "\n")
-	if len(lines) < 4 || lines[0] != Origin(corp) {
+	if len(lines) != 5 || lines[0] != Origin(corp) || lines[4] != "" {
 		return Checkpoint{}, ErrFormat
 	}
-	c := Checkpoint{Corp: corp}
+	at, timed := strings.CutPrefix(lines[3], "time ")
+	signed, err := time.Parse(timeFormat, at)
+	if !timed || err != nil || signed.Format(timeFormat) != at {
+		return Checkpoint{}, ErrFormat
+	}
+	c := Checkpoint{Corp: corp, At: signed}
 	root, err := base64.StdEncoding.DecodeString(lines[2])
 	if _, bad := fmt.Sscanf(lines[1], "%d", &c.Size); bad != nil || fmt.Sprint(c.Size) != lines[1] || c.Size < 0 || err != nil || len(root) != 32 {
 		return Checkpoint{}, ErrFormat

@@ -130,26 +130,33 @@ func Open(s Sealed, key *Key) (string, error) {
 	if key == nil {
 		return Erased, nil
 	}
+	_, value, err := Disclose(s, *key)
+	return value, err
+}
+
+// Disclose gives the value and the salt, which together prove to anybody what the
+// commitment was made of. It fails with ErrUnreadable.
+func Disclose(s Sealed, key Key) (salt []byte, value string, err error) {
 	if !s.wellFormed() {
-		return "", ErrUnreadable
+		return nil, "", ErrUnreadable
 	}
 	aead, err := key.cipher()
 	if err != nil {
-		return "", err
+		return nil, "", err
 	}
 	plain, err := aead.Open(nil, s.Ciphertext[:nonceLength], s.Ciphertext[nonceLength:], s.associated())
 	if err != nil {
-		return "", ErrUnreadable
+		return nil, "", ErrUnreadable
 	}
 	salt, rest := plain[:saltLength], bytes.TrimRight(plain[saltLength:], "\x00")
 	if len(rest) == 0 || rest[len(rest)-1] != padEnd {
-		return "", ErrUnreadable
+		return nil, "", ErrUnreadable
 	}
-	value := string(rest[:len(rest)-1])
+	value = string(rest[:len(rest)-1])
 	if c := commit(salt, value); !hmac.Equal(c[:], s.Commitment[:]) {
-		return "", ErrUnreadable
+		return nil, "", ErrUnreadable
 	}
-	return value, nil
+	return salt, value, nil
 }
 
 // Reveal is a copy of Before or After with every sealed value opened; a nil key

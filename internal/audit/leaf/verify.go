@@ -57,6 +57,10 @@ const (
 	SealDiffers Why = "SEAL_DIFFERS"
 	// Forgotten: a checkpoint was signed over this entry, and it is not there.
 	Forgotten Why = "FORGOTTEN"
+	// TimeDiffers: the checkpoint up to this entry was signed at another time than is stored.
+	TimeDiffers Why = "TIME_DIFFERS"
+	// CopyMissing: the checkpoint up to this entry was taken out of the copy outside of the database.
+	CopyMissing Why = "COPY_MISSING"
 )
 
 // Broken is the first place at which a log does not hold. Everything before Index
@@ -114,6 +118,10 @@ func (b *Broken) Text() fault.Text {
 		return say("the checkpoint up to here was signed over other entries: the log was written anew", "截至此处的检查点签署的是其他内容:日志已被改写")
 	case Forgotten:
 		return say("a signed checkpoint covers it, and it is gone: the database is older than its log", "已签署的检查点包含该条记录但其已不存在:数据库早于日志")
+	case TimeDiffers:
+		return say("the checkpoint up to here was signed at another time than is stored", "截至此处的检查点的签署时间与已存储的时间不符")
+	case CopyMissing:
+		return say("the checkpoint up to here is missing in the copy outside of the database: somebody removed the line", "截至此处的检查点在数据库之外的副本中缺失：该行已被移除")
 	default:
 		return say("%[3]s", "%[3]s", string(b.Why))
 	}

@@ -3,47 +3,12 @@ package offline
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
-
-// entry is a line of entries.jsonl.
-type entry struct {
-	Index int64    `json:"index"`
-	Leaf  string   `json:"leaf"`
-	Proof []string `json:"proof"`
-}
-
-// leaf is what is looked at in an entry (docs/audit-log.md, "Members of a leaf").
-type leaf struct {
-	Corp, Action, Subject, Handover string
-	Index                           int64
-	At                              time.Time
-	Actor                           struct{ Kind, ID string }
-	Before                          struct {
-		Item, Owner  string
-		OwnerVersion int
-	}
-	After struct {
-		State, Kind, Leaver, Digest, Decision, RevertOf, FollowUpOf, By string
-		Status, Owner, To                                               string
-		Reason                                                          any // a code; of a plan, sealed words
-		Transfers, Cancelled, Reverted                                  int
-		Completed, ApprovalsRequired                                    *int
-		Previous                                                        *int64
-		Merged                                                          bool
-		History                                                         []window
-	}
-}
-
-// window is a grant of history in an entry, and its part of a line of history-grants.jsonl.
-type window struct {
-	ID                     string
-	From, Until, ExpiresAt *time.Time
-}
 
 // outcome is what the newest entry says of a transfer.
 type outcome struct {
@@ -67,38 +32,78 @@ type by struct{ actor, digest string }
 type claims struct {
 	corp, handover                              string
 	state, kind, leaver, digest                 string
-	requester, executor                         string
+	who                                         standing
+	executor                                    string
 	revertOf, followUpOf, revertedBy            string
 	created                                     time.Time
 	total, required, cancelled, reverted, moved int
 	votes                                       map[by]vote
 	outcomes                                    map[string]outcome
-	granted                                     map[string]grantLine
+	granted                                     map[string]Grant
 	times                                       map[int64]bool // of the entries, in microseconds
 	last                                        *int64         // the entry before
+	fourEyes                                    FourEyes
 
-	items     map[string]item // of the plan, that no transfer was seen of
+	plan  string          // the digest of plan.json
+	party map[string]bool // whose items the plan moves, and to whom
+	items map[string]item // of the plan, that no transfer was seen of
+
 	transfers map[string]bool // those seen
-	opened    map[string]bool // those whose period was seen
 	byStatus  map[string]int
+
+	names map[string]string // by id, those that are open
+	acts  []act             // for the report
 }
 
 func newClaims(corp, handover string) *claims {
-	return &claims{corp: corp, handover: handover, votes: map[by]vote{}, outcomes: map[string]outcome{}, granted: map[string]grantLine{}, times: map[int64]bool{},
-		items: map[string]item{}, transfers: map[string]bool{}, opened: map[string]bool{}, byStatus: map[string]int{}}
+	return &claims{corp: corp, handover: handover, fourEyes: NotExecuted, votes: map[by]vote{}, outcomes: map[string]outcome{}, granted: map[string]Grant{}, times: map[int64]bool{},
+		party: map[string]bool{}, items: map[string]item{}, transfers: map[string]bool{}, byStatus: map[string]int{}, names: map[string]string{}}
 }
 
-// open says that transfers may still be carried out; what was rejected can be planned anew.
-func open(state string) bool {
+// unfinished says that transfers may still be carried out; what was rejected can be planned again.
+func unfinished(state string) bool {
 	return slices.Contains([]string{"DRAFT", "AWAITING_APPROVAL", "REJECTED", "READY", "SCHEDULED", "RUNNING"}, state)
 }
 
-// entry takes up the next entry.
-func (c *claims) entry(e entry) error {
-	var l leaf
-	if err := json.Unmarshal([]byte(e.Leaf), &l); err != nil {
-		return err
+// standing is who stands behind a plan.
+type standing struct {
+	planner     actor
+	requester   string // of a person's plan
+	responsible string
+}
+
+// take takes up a step.
+func (s *standing) take(l *leaf) {
+	if l.after.Leaver != "" { // planned, or planned again
+		*s = standing{planner: l.Actor, requester: l.Actor.member(), responsible: l.after.Responsible}
+	} else if l.after.Responsible != "" {
+		s.responsible = l.after.Responsible
 	}
+}
+
+// Responsible gives who is responsible for a plan by the entries whose subject is the
+// handover, given by their leaves; empty where the log says nobody.
+func Responsible(leaves [][]byte) (string, error) {
+	var s standing
+	for _, b := range leaves {
+		l, err := readLeaf(string(b))
+		if err != nil {
+			return "", err
+		}
+		s.take(l)
+	}
+	return s.responsible, nil
+}
+
+func (a actor) member() string {
+	if a.Kind != "MEMBER" {
+		return ""
+	}
+	return a.ID
+}
+
+// entry takes up the next entry.
+func (c *claims) entry(e Entry, l *leaf) error {
 	if l.Index != e.Index || l.Corp != c.corp || l.Handover != c.handover {
 		return errors.New("the entry is of another place, corp or handover")
 	}
@@ -107,42 +112,43 @@ func (c *claims) entry(e entry) error {
 	c.last = &l.Index
 	switch {
 	case l.Action == "transfer.finish":
-		c.finished(&l)
+		c.finished(l)
 	case l.Subject == c.handover:
-		if p := l.After.Previous; (p == nil) != (before == nil) || p != nil && *p != *before {
+		if p := l.after.Previous; (p == nil) != (before == nil) || p != nil && *p != *before {
 			return errors.New("an entry of the case before it is missing")
 		}
-		return c.step(&l)
+		return c.step(l)
 	}
 	return nil
 }
 
 func (c *claims) finished(l *leaf) {
-	to := l.After.Owner
+	to := l.after.Owner
 	if to == "" {
-		to = l.After.To
+		to = l.after.To
 	}
-	reason, _ := l.After.Reason.(string)
-	c.outcomes[l.Subject] = outcome{l.After.Status, reason, l.Before.Item, l.Before.Owner, to, l.Before.OwnerVersion, l.After.Merged, l.At}
-	for _, w := range l.After.History {
-		c.granted[w.ID] = grantLine{window: w, Successor: to, Item: l.Before.Item, Transfer: l.Subject}
+	reason, _ := l.after.Reason.(string)
+	c.outcomes[l.Subject] = outcome{l.after.Status, reason, l.before.Item, l.before.Owner, to, l.before.OwnerVersion, l.after.Merged, l.At}
+	for _, g := range l.after.History {
+		g.Successor, g.Item, g.Transfer = to, l.before.Item, l.Subject
+		c.granted[g.ID] = g
 	}
 }
 
 // step takes up what somebody did about the handover as a whole.
 func (c *claims) step(l *leaf) error {
-	a := &l.After
+	a := &l.after
 	if a.State != "" {
 		c.state = a.State
 	}
+	c.who.take(l)
 	planned := a.Leaver != ""
 	switch {
-	case planned: // created or planned anew
+	case planned:
 		if c.created.IsZero() {
 			c.created = l.At
 		}
 		c.kind, c.leaver, c.total, c.revertOf, c.followUpOf = a.Kind, a.Leaver, a.Transfers, a.RevertOf, a.FollowUpOf
-		c.requester = member(l)
 	case l.Action == "handover.approve", l.Action == "handover.reject":
 		c.votes[by{l.Actor.ID, a.Digest}] = vote{a.Decision, l.At, true}
 	case l.Action == "handover.revert":
@@ -159,92 +165,97 @@ func (c *claims) step(l *leaf) error {
 			c.votes[of] = v
 		}
 	}
-	if l.Action == "handover.cancel" && !open(a.State) {
+	if l.Action == "handover.cancel" && !unfinished(a.State) {
 		c.cancelled += a.Transfers
 	}
 	c.cancelled += a.Cancelled
-	if a.Completed != nil && !open(a.State) {
+	if a.Completed != nil && !unfinished(a.State) {
 		c.moved = *a.Completed + c.reverted
 	}
 	if !planned && slices.Contains([]string{"handover.execute", "handover.schedule", "handover.retry"}, l.Action) {
 		if l.Actor.Kind != "SYSTEM" { // a worker begins for whoever scheduled it
-			c.executor = member(l)
+			c.executor = l.Actor.member()
 		}
-		if n := c.approvals(); n < c.required {
-			return fmt.Errorf("it needed %d approvals of the plan, and the entries before it hold %d", c.required, n)
-		}
+		return c.approved(a.ApprovalsRequired)
 	}
 	return nil
 }
 
-// approvals counts who approved of the plan that stands.
-func (c *claims) approvals() (n int) {
+// FourEyes says whether a plan that needed approvals had those of other people.
+type FourEyes string
+
+// What the signed entries show of it.
+const (
+	NotExecuted FourEyes = "NOT_EXECUTED"
+	NotNeeded   FourEyes = "NOT_NEEDED"
+	Proven      FourEyes = "PROVEN"
+	// NotProven: it had the approvals, and the log does not say who was responsible for
+	// the plan, which a service token made.
+	NotProven FourEyes = "NOT_PROVEN"
+	// Violated: it was carried out without them. Such a package does not verify.
+	Violated FourEyes = "VIOLATED"
+)
+
+// approved checks the four-eyes rule where a plan begins to be carried out: of those who
+// voted for it since its submission, none of whom is its requester, responsible person,
+// executor, leaver, or a member whose items it moves or who gets them, there are as many
+// as it needed.
+func (c *claims) approved(now *int) error {
+	need := c.required
+	if now != nil {
+		need = max(need, *now)
+	}
+	if c.fourEyes = NotNeeded; need == 0 {
+		return nil
+	}
+	c.fourEyes = Violated
+	others, own := 0, []string(nil)
 	for of, v := range c.votes {
-		if of.digest == c.digest && v.counted && v.decision == "APPROVED" {
-			n++
+		if of.digest != c.digest || !v.counted || v.decision != "APPROVED" {
+			continue
 		}
+		if slices.Contains([]string{c.who.requester, c.who.responsible, c.executor, c.leaver}, of.actor) || c.digest == c.plan && c.party[of.actor] {
+			own = append(own, of.actor)
+			continue
+		}
+		others++
 	}
-	return n
-}
-
-func member(l *leaf) string {
-	if l.Actor.Kind != "MEMBER" {
-		return ""
+	if others < need && len(own) > 0 {
+		slices.Sort(own)
+		return fmt.Errorf("it needed %d approvals of other people, and the entries before it hold %d: %s voted for what is their own", need, others, strings.Join(own, ", "))
 	}
-	return l.Actor.ID
-}
-
-// caseFile is what is looked at in case.json.
-type caseFile struct {
-	Corp, Key string
-	Handover  struct {
-		ID, Kind, State, Digest, RevertOf, RevertedBy, FollowUpOf string
-
-		Leaver                person
-		Requester, Executor   *person
-		CreatedAt             time.Time
-		StartedAt, FinishedAt *time.Time
-		Total, Completed      int
+	if others < need {
+		return fmt.Errorf("it needed %d approvals of the plan, and the entries before it hold %d", need, others)
 	}
-	Approvals []struct {
-		Approver         person
-		Decision, Digest string
-		At               time.Time
+	if c.fourEyes = Proven; c.who.planner.Kind == "TOKEN" && c.who.responsible == "" {
+		c.fourEyes = NotProven
 	}
-}
-
-type person struct{ ID string }
-
-func (p *person) id() string {
-	if p == nil {
-		return ""
-	}
-	return p.ID
+	return nil
 }
 
 // hold holds the case against the entries.
-func (c *claims) hold(f *caseFile) error {
+func (c *claims) hold(f *Case) error {
 	h := &f.Handover
 	if c.digest == "" {
 		return errors.New("no entry records the plan's digest")
 	}
 	for _, x := range []struct{ what, says, recorded string }{
-		{"state", h.State, c.state}, {"kind", h.Kind, c.kind}, {"leaver", h.Leaver.ID, c.leaver}, {"digest", h.Digest, c.digest},
-		{"requester", h.Requester.id(), c.requester}, {"executor", h.Executor.id(), c.executor},
+		{"state", h.State, c.state}, {"kind", h.Kind, c.kind}, {"leaver", h.Leaver, c.leaver}, {"digest", h.Digest, c.digest},
+		{"requester", h.Requester, c.who.requester}, {"responsible", h.Responsible, c.who.responsible}, {"executor", h.Executor, c.executor},
 		{"revertOf", h.RevertOf, c.revertOf}, {"followUpOf", h.FollowUpOf, c.followUpOf}, {"revertedBy", h.RevertedBy, c.revertedBy},
-		{"createdAt", stamp(&h.CreatedAt), stamp(&c.created)}, {"total", fmt.Sprint(h.Total), fmt.Sprint(c.total)},
+		{"createdAt", stamp(&h.Created), stamp(&c.created)}, {"total", fmt.Sprint(h.Total), fmt.Sprint(c.total)},
 	} {
 		if x.says != x.recorded {
 			return fmt.Errorf("%s is %q, and the log records %q", x.what, x.says, x.recorded)
 		}
 	}
-	for what, t := range map[string]*time.Time{"startedAt": h.StartedAt, "finishedAt": h.FinishedAt} {
+	for what, t := range map[string]*time.Time{"startedAt": h.Started, "finishedAt": h.Finished} {
 		if t != nil && !c.times[t.UnixMicro()] {
 			return fmt.Errorf("%s is no moment at which the log records anything", what)
 		}
 	}
 	for i, a := range f.Approvals {
-		of := by{a.Approver.ID, a.Digest}
+		of := by{a.Approver, a.Digest}
 		if v, ok := c.votes[of]; !ok || v.decision != a.Decision || !v.at.Equal(a.At) {
 			return fmt.Errorf("approvals.%d: the log records no such vote", i)
 		}
@@ -258,21 +269,41 @@ func (c *claims) hold(f *caseFile) error {
 
 // item is one of the plan's.
 type item struct {
-	Kind, ID, From, To string
-	Version            int
+	From    string `json:"from"`
+	ID      string `json:"id"`
+	Kind    string `json:"kind"`
+	To      string `json:"to"`
+	Version int    `json:"version"`
 }
 
-// plan holds the plan against its digest, and keeps its items.
-func (c *claims) plan(b []byte) error {
-	if sum := sha256.Sum256(b); hex.EncodeToString(sum[:]) != c.digest {
-		return errors.New("its SHA-256 is not the digest that the log records")
+// planned reads the plan, whose digest the entries record (docs/plan-digest.md).
+func (c *claims) planned(b []byte) error {
+	sum := sha256.Sum256(b)
+	c.plan = hex.EncodeToString(sum[:])
+	var p struct {
+		Corp    string  `json:"corp"`
+		History any     `json:"history"`
+		Items   []item  `json:"items"`
+		Kind    string  `json:"kind"`
+		Leaver  string  `json:"leaver"`
+		Message *string `json:"message"`
+		Start   *string `json:"start"`
+		V       int     `json:"v"`
 	}
-	var p struct{ Items []item }
-	if err := decode(b, &p); err != nil {
+	if err := strict(b, &p); err != nil {
 		return err
 	}
 	for _, i := range p.Items {
 		c.items[i.Kind+" "+i.ID] = i
+		c.party[i.From], c.party[i.To] = true, true
+	}
+	return nil
+}
+
+// same holds the plan against the newest digest in the entries.
+func (c *claims) same() error {
+	if c.plan != c.digest {
+		return errors.New("its SHA-256 is not the digest that the log records")
 	}
 	return nil
 }
@@ -282,5 +313,5 @@ func stamp(t *time.Time) string {
 	if t == nil {
 		return ""
 	}
-	return t.UTC().Format("2006-01-02T15:04:05.000000Z")
+	return t.UTC().Format(timeFormat)
 }

@@ -1,335 +1,289 @@
-// Package offline checks an evidence package: with the standard library alone, no
-// server, no database and no secret. Whoever doubts it can read it in half an hour, or
-// write it again in another language from docs/evidence.md.
+// Package offline defines the format of an evidence package and checks one: with the
+// standard library alone, no server, no database and no secret. Anybody can read it in an
+// hour, or write it again in another language from docs/evidence.md.
+//
+//	offline.go    Verify, and what a package proves
+//	format.go     the files of a package and their members
+//	container.go  the ZIP archive around them
+//	note.go       checkpoints, keys and inclusion proofs
+//	leaf.go       entries of the log, and the personal values in them
+//	openings.go   openings of these values
+//	claims.go     what the entries say of the case; the four-eyes rule
+//	rows.go       transfers and grants, held against that
+//	report.go     the reports
 package offline
 
 import (
-	"archive/zip"
-	"bufio"
 	"bytes"
-	"crypto/ed25519"
 	"crypto/sha256"
-	"encoding/base64"
-	"encoding/binary"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"math/bits"
 	"slices"
-	"strconv"
-	"strings"
+	"time"
 )
 
 // Summary is what a package proves.
 type Summary struct {
 	Corp, Handover, State, Digest string
 	Entries, Transfers            int
-	// Size is how many entries of the log the checkpoint covers.
+	// Size is how many entries of the log the checkpoint covers, At when it was signed:
+	// the package says nothing of what happened later.
 	Size int64
+	At   time.Time
+	// Last is the index of the newest entry about the case.
+	Last int64
+	// FourEyes says what the entries show of the four-eyes rule.
+	FourEyes FourEyes
 	// Key is the verifier key that signed the checkpoint; Trusted: it was one of those
-	// that the caller knew.
+	// that the caller knew, or one of those introduced it.
 	Key     string
 	Trusted bool
 }
 
-// Unproven is what of a package the signed entries do not prove, for whoever reads it.
-const Unproven = "names, reasons in words, the reports, entries-readable.jsonl, who owned what by other handovers, when a grant ended; and that nothing happened after the last entry"
+// Unproven is what nobody can tell from a package.
+const Unproven = "what happened after the checkpoint; when a grant of history ended"
 
-// Verify checks a package: every file against the manifest, the checkpoint's signature,
-// every entry's place in the signed log, and what the other files say against what the
-// entries say: who asked, voted and executed, the plan and its digest, the state, every
-// transfer with its outcome, every period of ownership and grant of history that came of
-// it. What is left is Unproven. keys are verifier keys known from elsewhere; without any,
-// the package's own is taken, and Summary.Trusted is false.
+// ErrUntrusted is a package that is in order and signed with a key that the caller does
+// not know: anybody can make such a package.
+var ErrUntrusted = errors.New("the package is in order, but signed with a key that only the package itself names; it proves nothing until the key is known from elsewhere")
+
+// Verify checks a package: that it has exactly its files, in their one spelling; the
+// checkpoint's signature; every entry's place in the signed log; and that all that the
+// files tell is what the entries say: who asked, answers for it, voted and executed, that
+// enough other people approved, the plan and its digest, the state, every transfer with
+// its outcome, every grant of history that came of it, every name by an opening of the
+// commitment in an entry, and the reports by rendering them again. What is left is Unproven.
+//
+// keys are verifier keys known from elsewhere; a newer key that one of them introduced is
+// known by that. Where none of them signed the checkpoint, it fails. Without any, the
+// package's own is taken, and Summary.Trusted is false.
 func Verify(file io.ReaderAt, length int64, keys ...string) (s Summary, err error) {
-	z, err := zip.NewReader(file, length)
+	p, err := open(file, length)
 	if err != nil {
 		return s, err
-	}
-	p := pack{files: map[string]*zip.File{}}
-	for _, f := range z.File {
-		if p.files[f.Name] != nil {
-			return s, fmt.Errorf("%s is there twice", f.Name)
-		}
-		p.files[f.Name] = f
 	}
 	if err := p.manifest(); err != nil {
 		return s, err
 	}
-	var c caseFile
-	if err := p.json("case.json", &c); err != nil {
-		return s, err
+	var f Case
+	b, err := p.read(CaseFile)
+	if err == nil {
+		err = exact(b, &f)
 	}
-	s.Corp, s.Handover, s.State, s.Digest = c.Corp, c.Handover.ID, c.Handover.State, c.Handover.Digest
-	s.Trusted = slices.Contains(keys, c.Key)
-	if len(keys) > 0 && !s.Trusted {
-		return s, errors.New("checkpoint.txt: signed with a key that is none of those given")
+	if err != nil {
+		return s, about(CaseFile, err)
 	}
-	s.Key = c.Key
-	root, size, err := p.checkpoint(c.Corp, c.Key)
+	s.Corp, s.Handover, s.State, s.Digest, s.Key = f.Corp, f.Handover.ID, f.Handover.State, f.Handover.Digest, f.Key
+	note, err := p.read(CheckpointFile)
 	if err != nil {
 		return s, err
 	}
-	s.Size = size
-	said := newClaims(c.Corp, c.Handover.ID)
-	next := int64(0)
-	if err := p.lines("entries.jsonl", func(line []byte) error {
+	signed, err := parse(string(note), f.Corp)
+	if err == nil {
+		err = signed.signedBy(f.Key)
+	}
+	if err != nil {
+		return s, about(CheckpointFile, err)
+	}
+	s.Size, s.At = signed.size, signed.at
+	known, err := p.introduced(f.Corp, keys)
+	if err != nil {
+		return s, err
+	}
+	s.Trusted = slices.ContainsFunc(known, func(key string) bool { return signed.signedBy(key) == nil })
+	if len(keys) > 0 && !s.Trusted {
+		return s, errors.New(CheckpointFile + ": signed with a key that is none of those given, and that none of them introduced")
+	}
+	return s, p.hold(&f, signed, &s)
+}
+
+// hold holds the files against the entries.
+func (p pack) hold(f *Case, signed checkpoint, s *Summary) error {
+	said := newClaims(f.Corp, f.Handover.ID)
+	plan, err := p.read(PlanFile)
+	if err == nil {
+		err = about(PlanFile, said.planned(plan))
+	}
+	if err != nil {
+		return err
+	}
+	if err := p.entries(said, signed, s); err != nil {
+		return err
+	}
+	if err := said.same(); err != nil {
+		return about(PlanFile, err)
+	}
+	if err := said.hold(f); err != nil {
+		return about(CaseFile, err)
+	}
+	r := Reporter{said: said}
+	if err := p.lines(TransfersFile, func(line []byte) error {
+		var t Transfer
+		if err := exact(line, &t); err != nil {
+			return err
+		}
+		r.Transfer(t)
+		return said.transfer(&t)
+	}); err != nil {
+		return err
+	}
+	if err := said.transfersEnd(f); err != nil {
+		return about(TransfersFile, err)
+	}
+	if err := p.lines(GrantsFile, func(line []byte) error {
+		var g Grant
+		if err := exact(line, &g); err != nil {
+			return err
+		}
+		r.Grant()
+		return said.grant(&g)
+	}); err != nil {
+		return err
+	}
+	if err := said.grantsEnd(); err != nil {
+		return about(GrantsFile, err)
+	}
+	s.Transfers, s.FourEyes = len(said.transfers), said.fourEyes
+	for _, lang := range Languages {
+		if err := p.same(ReportFile+lang+".html", func(w io.Writer) error { return r.report(w, lang, f, signed) }); err != nil {
+			return err
+		}
+	}
+	return p.same(ReadmeFile, func(w io.Writer) error { _, err := io.WriteString(w, HowTo); return err })
+}
+
+// entries takes up the entries, each of which must be in the signed log, and the personal
+// values in them that are open.
+func (p pack) entries(said *claims, signed checkpoint, s *Summary) error {
+	next, open := int64(0), p.openings()
+	if err := p.lines(EntriesFile, func(line []byte) error {
 		s.Entries++
-		var e entry
-		if err := decode(line, &e); err != nil {
+		var e Entry
+		if err := exact(line, &e); err != nil {
 			return err
 		}
 		if e.Index < next {
 			return errors.New("the entry is out of order")
 		}
-		next = e.Index + 1
-		if !included(sha256.Sum256(append([]byte{0}, e.Leaf...)), e.Index, size, e.Proof, root) {
+		next, s.Last = e.Index+1, e.Index
+		if !e.in(signed.root, signed.size) {
 			return errors.New("the entry is not in the signed log")
 		}
-		return said.entry(e)
-	}); err != nil {
-		return s, err
-	}
-	if err := said.hold(&c); err != nil {
-		return s, fmt.Errorf("case.json: %w", err)
-	}
-	plan, err := p.read("plan.json")
-	if err == nil {
-		err = said.plan(plan)
-	}
-	if err != nil {
-		return s, fmt.Errorf("plan.json: %w", err)
-	}
-	for _, part := range []struct {
-		name string
-		line func([]byte) error
-		end  func() error
-	}{
-		{"transfers.jsonl", said.transfer, func() error { return said.transfersEnd(&c) }},
-		{"ownership.jsonl", said.period, said.periodsEnd},
-		{"history-grants.jsonl", said.grant, said.grantsEnd},
-	} {
-		if err := p.lines(part.name, part.line); err != nil {
-			return s, err
-		}
-		if err := part.end(); err != nil {
-			return s, fmt.Errorf("%s: %w", part.name, err)
-		}
-	}
-	s.Transfers = len(said.transfers)
-	return s, nil
-}
-
-type pack struct{ files map[string]*zip.File }
-
-// biggest is more than any part has; mostRead than any that is read as a whole, of which
-// the plan of 100,000 transfers has 20 MB.
-const biggest, mostRead = 4 << 30, 64 << 20
-
-func (p pack) read(name string) ([]byte, error) {
-	f := p.files[name]
-	if f == nil {
-		return nil, fmt.Errorf("%s is missing", name)
-	}
-	r, err := f.Open()
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	defer r.Close()
-	b, err := io.ReadAll(io.LimitReader(r, mostRead+1))
-	if err == nil && len(b) > mostRead {
-		err = errors.New("it is too long")
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	return b, nil
-}
-
-func (p pack) json(name string, into any) error {
-	b, err := p.read(name)
-	if err == nil {
-		err = decode(b, into)
-	}
-	if err != nil {
-		return fmt.Errorf("%s: %w", name, err)
-	}
-	return nil
-}
-
-// decode reads one JSON value in which no name stands twice, in whatever case: a reader
-// would see one value and this program another.
-func decode(b []byte, into any) error {
-	if err := json.Unmarshal(b, into); err != nil { // first: it knows how deep is too deep
-		return err
-	}
-	return single(json.NewDecoder(bytes.NewReader(b)))
-}
-
-func single(d *json.Decoder) error {
-	t, err := d.Token()
-	if err != nil {
-		return err
-	}
-	open, _ := t.(json.Delim)
-	seen := map[string]bool{}
-	for open != 0 && d.More() {
-		if open == '{' {
-			name, err := d.Token()
-			if err != nil {
-				return err
-			}
-			folded := strings.ToLower(fmt.Sprint(name))
-			if seen[folded] {
-				return fmt.Errorf("%q stands twice", name)
-			}
-			seen[folded] = true
-		}
-		if err := single(d); err != nil {
+		l, err := readLeaf(e.Leaf)
+		if err != nil {
 			return err
 		}
-	}
-	if open != 0 {
-		_, err = d.Token()
-	}
-	return err
-}
-
-func (p pack) lines(name string, do func(line []byte) error) error {
-	f := p.files[name]
-	if f == nil {
-		return fmt.Errorf("%s is missing", name)
-	}
-	r, err := f.Open()
-	if err != nil {
-		return fmt.Errorf("%s: %w", name, err)
-	}
-	defer r.Close()
-	lines := bufio.NewScanner(r)
-	lines.Buffer(nil, 1<<20)
-	for n := 1; lines.Scan(); n++ {
-		if err := do(lines.Bytes()); err != nil {
-			return fmt.Errorf("%s, line %d: %w", name, n, err)
+		values, err := open.of(e.Index, l)
+		if err != nil {
+			return about(OpeningsFile, err)
 		}
-	}
-	return lines.Err()
-}
-
-// manifest checks that exactly the listed files are there, as they were written.
-func (p pack) manifest() error {
-	var m struct {
-		V     int
-		Files map[string]string
-	}
-	if err := p.json("manifest.json", &m); err != nil {
+		said.name(l, values)
+		if err := said.act(l, values); err != nil {
+			return err
+		}
+		return said.entry(e, l)
+	}); err != nil {
 		return err
 	}
-	if m.V != 1 {
-		return fmt.Errorf("manifest.json: version %d is not known here", m.V)
+	return about(OpeningsFile, open.over())
+}
+
+// manifest checks that every file is as it was listed.
+func (p pack) manifest() error {
+	b, err := p.read(ManifestFile)
+	if err != nil {
+		return err
 	}
-	for name, f := range p.files {
-		if name == "manifest.json" {
-			continue
-		}
-		r, err := f.Open()
-		if err != nil {
-			return fmt.Errorf("%s: %w", name, err)
-		}
+	var m Manifest
+	if err := exact(append(b, '\n'), &m); err != nil {
+		return about(ManifestFile, err)
+	}
+	if m.V != Version {
+		return fmt.Errorf("%s: version %d of the format is not known here", ManifestFile, m.V)
+	}
+	if len(m.Files) != len(Files)-1 {
+		return errors.New(ManifestFile + ": it does not list exactly the files of a package")
+	}
+	for _, name := range Files[:len(Files)-1] {
 		h := sha256.New()
-		_, err = io.Copy(h, io.LimitReader(r, biggest))
-		_ = r.Close()
-		if err != nil {
-			return fmt.Errorf("%s: %w", name, err)
+		if _, err := io.Copy(h, p.open(name)); err != nil {
+			return about(name, err)
 		}
 		if hex.EncodeToString(h.Sum(nil)) != m.Files[name] {
 			return fmt.Errorf("%s is not as the manifest says", name)
 		}
 	}
-	for name := range m.Files {
-		if p.files[name] == nil {
-			return fmt.Errorf("%s is missing", name)
-		}
-	}
 	return nil
 }
 
-// checkpoint checks the signed note (c2sp.org/signed-note, c2sp.org/tlog-checkpoint).
-func (p pack) checkpoint(corp, key string) (root [32]byte, size int64, err error) {
-	bad := func(what string) error { return errors.New("checkpoint.txt: " + what) }
-	b, err := p.read("checkpoint.txt")
-	if err != nil {
-		return root, 0, err
+// same holds a file against what it should be.
+func (p pack) same(name string, write func(io.Writer) error) error {
+	var want bytes.Buffer
+	if err := write(&want); err != nil {
+		return about(name, err)
 	}
-	text, signatures, ok := strings.Cut(string(b), "\n\n")
-	if text += "\n"; !ok {
-		return root, 0, bad("not a signed note")
+	b, err := p.read(name)
+	if err == nil && !bytes.Equal(b, want.Bytes()) {
+		err = fmt.Errorf("%s: it is not what the entries say, or of another version of this program", name)
 	}
-	// The key: name+hash+base64 of a byte 1 and 32 bytes, where hash is of name and these.
-	name, rest, _ := strings.Cut(key, "+")
-	hash, encoded, _ := strings.Cut(rest, "+")
-	public, err := base64.StdEncoding.DecodeString(encoded)
-	if err != nil || len(public) != 33 || public[0] != 1 {
-		return root, 0, bad("the verifier key is malformed")
-	}
-	sum := sha256.Sum256(append([]byte(name+"\n"), public...))
-	if hash != hex.EncodeToString(sum[:4]) {
-		return root, 0, bad("the verifier key's hash is wrong")
-	}
-	signed := false
-	for _, line := range strings.Split(strings.TrimSuffix(signatures, "\n"), "\n") {
-		of, sig, _ := strings.Cut(strings.TrimPrefix(line, "— "), " ")
-		raw, err := base64.StdEncoding.DecodeString(sig)
-		if of != name || err != nil || len(raw) != 4+ed25519.SignatureSize || binary.BigEndian.Uint32(raw) != binary.BigEndian.Uint32(sum[:]) {
-			continue
-		}
-		if !ed25519.Verify(public[1:], []byte(text), raw[4:]) {
-			return root, 0, bad("the signature is wrong")
-		}
-		signed = true
-	}
-	if !signed {
-		return root, 0, bad("not signed with the key")
-	}
-	lines := strings.Split(text, "\n")
-	if len(lines) < 4 || lines[0] != name || name != "openhandover/"+corp {
-		return root, 0, bad("of another log")
-	}
-	size, err = strconv.ParseInt(lines[1], 10, 64)
-	raw, err2 := base64.StdEncoding.DecodeString(lines[2])
-	if err != nil || err2 != nil || len(raw) != 32 || size < 1 {
-		return root, 0, bad("malformed")
-	}
-	return [32]byte(raw), size, nil
+	return err
 }
 
-// included checks an inclusion proof (RFC 9162 §2.1.3.2, the algorithm for RFC 6962's trees).
-func included(leaf [32]byte, index, size int64, proof []string, root [32]byte) bool {
-	if index < 0 || index >= size {
-		return false
+// Reporter renders the reports of a package. Whoever writes one uses it as Verify does.
+type Reporter struct {
+	said      *claims
+	transfers []Transfer
+	grants    int
+}
+
+// NewReporter makes the reporter of a case; plan is its plan.json.
+func NewReporter(corp, handover string, plan []byte) (*Reporter, error) {
+	r := &Reporter{said: newClaims(corp, handover)}
+	err := r.said.planned(plan)
+	r.said.items = nil // nobody asks
+	return r, err
+}
+
+// Entry takes up an entry and the openings of its personal values. Whether it makes sense
+// is Verify's business.
+func (r *Reporter) Entry(text []byte, openings []Opening) error {
+	l, err := readLeaf(string(text))
+	if err != nil {
+		return err
 	}
-	inner := bits.Len64(uint64(index ^ (size - 1)))    // #nosec G115 -- not negative
-	border := bits.OnesCount64(uint64(index) >> inner) // #nosec G115 -- not negative
-	if len(proof) != inner+border {
-		return false
+	values := opened{}
+	for _, o := range openings {
+		values[o.Commitment] = o.Value
 	}
-	hash := leaf
-	for i, p := range proof {
-		other, err := hex.DecodeString(p)
-		if err != nil || len(other) != 32 {
-			return false
-		}
-		var b bytes.Buffer
-		b.WriteByte(1)
-		if i < inner && index>>i&1 == 0 {
-			b.Write(hash[:])
-			b.Write(other)
-		} else {
-			b.Write(other)
-			b.Write(hash[:])
-		}
-		hash = sha256.Sum256(b.Bytes())
+	r.said.name(l, values)
+	if l.Subject != r.said.handover {
+		return nil
 	}
-	return hash == root
+	_ = r.said.step(l)
+	return r.said.act(l, values)
+}
+
+// Transfer takes up a line of transfers.jsonl.
+func (r *Reporter) Transfer(t Transfer) {
+	if len(r.transfers) < shown {
+		r.transfers = append(r.transfers, t)
+	}
+}
+
+// Grant takes up a line of history-grants.jsonl.
+func (r *Reporter) Grant() { r.grants++ }
+
+// Report writes the report in a language, under a checkpoint.
+func (r *Reporter) Report(w io.Writer, lang string, f *Case, note string) error {
+	signed, err := parse(note, f.Corp)
+	if err != nil {
+		return err
+	}
+	return r.report(w, lang, f, signed)
+}
+
+func (r *Reporter) report(w io.Writer, lang string, f *Case, signed checkpoint) error {
+	return report(w, lang, r.said, f, r.transfers, r.grants, Summary{Size: signed.size, At: signed.at, FourEyes: r.said.fourEyes})
 }
