@@ -92,6 +92,7 @@ func keep(path string, more ...copied) error {
 	}
 	defer f.Close()
 	var lines bytes.Buffer
+	isNew := fileSize(f) == 0
 	if end := make([]byte, 1); fileSize(f) > 0 {
 		if _, err := f.ReadAt(end, fileSize(f)-1); err != nil {
 			return err
@@ -108,7 +109,12 @@ func keep(path string, more ...copied) error {
 	if _, err := f.Write(lines.Bytes()); err != nil {
 		return err
 	}
-	return f.Sync()
+	err = f.Sync()
+	if isNew { // else a power cut could take the file with its name
+		store.SyncFolder(filepath.Dir(path))
+		store.SyncFolder(filepath.Dir(filepath.Dir(path)))
+	}
+	return err
 }
 
 func fileSize(f *os.File) int64 {
