@@ -52,6 +52,8 @@ const (
 	BackupCreate     Action = "backup.create"
 	BackupDelete     Action = "backup.delete"
 	BackupRestore    Action = "backup.restore"
+	ReaderGrant      Action = "bi.grant"
+	ReaderRevoke     Action = "bi.revoke"
 	WebhookSave      Action = "webhook.save"
 	WebhookDelete    Action = "webhook.delete"
 	DeliveryReplay   Action = "delivery.replay"
@@ -97,7 +99,7 @@ var Actions = []Action{
 	RuleSetSave, PolicySave, SettingsSave, CheckpointKey, PersonErase, EvidenceExport, ExportCreate, ExportStart, ExportFinish, ExportDownload, ExportExpire, HistoryRead, ChatSearch,
 	FindingSave, FindingReview, FindingRead, MessageExpire,
 	ReviewOpen, ReviewDecide, ReviewClose, PolicyPublish, PolicyWithdraw, PolicyAck,
-	BackupCreate, BackupDelete, BackupRestore, WebhookSave, WebhookDelete, DeliveryReplay,
+	BackupCreate, BackupDelete, BackupRestore, ReaderGrant, ReaderRevoke, WebhookSave, WebhookDelete, DeliveryReplay,
 	SessionStart, SessionEnd, SessionVerify, SessionFail, SessionRevoke, CredentialSet, CredentialEnrol,
 	CredentialBegin, CredentialRemove, CredentialRenew, CredentialReset, ProviderSave, ProviderDelete, IdentityLink, SecretsRotate, AccessDeny,
 }
