@@ -15,6 +15,7 @@ import (
 	"github.com/openhandover/openhandover/internal/audit/leaf"
 	"github.com/openhandover/openhandover/internal/backup"
 	"github.com/openhandover/openhandover/internal/config"
+	"github.com/openhandover/openhandover/internal/erasure"
 	"github.com/openhandover/openhandover/internal/identity/secret"
 	"github.com/openhandover/openhandover/internal/nid"
 	"github.com/openhandover/openhandover/internal/store"
@@ -222,6 +223,7 @@ func (c *backupKeyCmd) Run(e *env) error {
 type restoreCmd struct {
 	File     string `arg:"" help:"The backup."`
 	Identity string `placeholder:"FILE" help:"File with the secret key that opens it (default: backup.key in the data folder)."`
+	Erased   string `placeholder:"FOLDER" help:"Folder of checkpoints that knows who was erased since (default: checkpoints in the data folder)."`
 	JSON     bool   `name:"json" help:"Print JSON."`
 }
 
@@ -254,10 +256,19 @@ func (c *restoreCmd) Run(e *env) error {
 	}
 	bar := newProgress(e.stderr)
 	sum, err := backup.Restore(e.ctx, p.db, f, backup.Options{Identities: ids, Log: p.log, Wake: kinds,
-		Told: func(table string, rows int64) { bar.step(table, int(rows), 0) }})
+		Told: func(table string, rows int64) { bar.step(table, int(rows), 0) },
+		Forget: func(ctx context.Context, tx *store.Tx) ([]nid.ID, error) {
+			return erasure.Again(ctx, tx, p.log, cmp.Or(c.Erased, e.config.Checkpoints(false)))
+		}})
 	bar.end()
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.File, err)
+	}
+	if len(sum.Erased) > 0 {
+		fmt.Fprintf(e.stderr, "handover: erased again, since they were erased after the backup was made: %d\n", len(sum.Erased))
+		if err := p.db.Scrub(e.ctx); err != nil {
+			return err
+		}
 	}
 	if c.JSON {
 		if err := e.json(sum); err != nil {
@@ -273,7 +284,7 @@ func (c *restoreCmd) Run(e *env) error {
 // warn says what does not fit together: the secret key, and the copies of checkpoints.
 func (c *restoreCmd) warn(e *env, p *program, sum backup.Summary, keys []secret.Key) error {
 	d := &doctor{env: e, db: p.db, keys: keys}
-	err := p.db.View(store.System(e.ctx, sum.Corp, "restore"), func(ctx context.Context, r *store.Read) error { return d.opens(ctx, r, sum.Corp, sum.Name) })
+	err := p.db.View(store.System(e.ctx, sum.Corp, "restore"), func(ctx context.Context, r *store.Read) error { return d.opens(ctx, r, sum.Name) })
 	if err != nil {
 		return err
 	}

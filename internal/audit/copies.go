@@ -40,6 +40,12 @@ func Stamped(folder string, corp nid.ID) string {
 	return filepath.Join(folder, corp.String()+".stamped.jsonl")
 }
 
+// Erased is where a corp's erased people are kept, by their ids, so that a backup from
+// before does not bring them back.
+func Erased(folder string, corp nid.ID) string {
+	return filepath.Join(folder, corp.String()+".erased.jsonl")
+}
+
 // Known are the corps of which a folder has checkpoints, in the order of their ids. A
 // corp that somebody removed from the database, log and all, is still among them.
 func Known(folder string) (corps []nid.ID, err error) {
@@ -81,8 +87,18 @@ func (s *Sealer) copy(ctx context.Context, corp nid.ID) error {
 	return keep(File(s.Folder, corp), more...)
 }
 
-// keep appends lines to a file and waits until they are on the disk.
+// keep appends checkpoints to a file.
 func keep(path string, more ...copied) error {
+	lines := make([]any, len(more))
+	for i, c := range more {
+		lines[i] = c
+	}
+	return AppendLines(path, lines...)
+}
+
+// AppendLines appends each value to a file as a line of JSON, and waits until they are
+// on the disk.
+func AppendLines(path string, more ...any) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}

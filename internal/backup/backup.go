@@ -60,6 +60,8 @@ type Summary struct {
 	Rows int64 `json:"rows"`
 	// Tables are the rows of each.
 	Tables map[string]int64 `json:"tables"`
+	// Erased are those whom a restore has forgotten again.
+	Erased []nid.ID `json:"erased,omitempty"`
 }
 
 // LeftOut are the tables with rows of corps that no backup has: who is signed in, what
