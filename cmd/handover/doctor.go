@@ -189,6 +189,7 @@ func (d *doctor) postgres(facts store.Facts) {
 	} else {
 		d.find(well, "", "clock: with the database's")
 	}
+	d.durable()
 	role, err := d.db.Role(d.ctx)
 	switch {
 	case err != nil:

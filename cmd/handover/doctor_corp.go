@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/openhandover/openhandover/internal/access"
 	"github.com/openhandover/openhandover/internal/approval"
@@ -25,15 +26,17 @@ func (d *doctor) corps() {
 	if len(corps) > 1 && !d.db.Postgres() {
 		d.find(warn, "use PostgreSQL", "several corps in one SQLite file: nothing but the program keeps them apart")
 	}
+	var last time.Time // that somebody was erased
 	for _, c := range corps {
-		err := d.db.View(store.System(d.ctx, c, "doctor"), func(ctx context.Context, r *store.Read) error { return d.corp(ctx, r, c) })
+		err := d.db.View(store.System(d.ctx, c, "doctor"), func(ctx context.Context, r *store.Read) error { return d.corp(ctx, r, c, &last) })
 		if err != nil {
 			d.find(broken, "look into the server's log", "corp %s: %s", c, d.sentence(err))
 		}
 	}
+	d.remains(last)
 }
 
-func (d *doctor) corp(ctx context.Context, r *store.Read, corp nid.ID) error {
+func (d *doctor) corp(ctx context.Context, r *store.Read, corp nid.ID, lastErased *time.Time) error {
 	type facts struct {
 		name     string
 		fallback nid.ID
@@ -53,6 +56,13 @@ func (d *doctor) corp(ctx context.Context, r *store.Read, corp nid.ID) error {
 	}
 	if err := d.opens(ctx, r, f.name); err != nil {
 		return err
+	}
+	last, err := d.erased(ctx, r, corp, f.name)
+	if err != nil {
+		return err
+	}
+	if last.After(*lastErased) {
+		*lastErased = last
 	}
 	if err := d.departures(ctx, r, corp, f.name); err != nil {
 		return err

@@ -241,7 +241,9 @@ func TestNoByteOfAPersonIsLeft(t *testing.T) {
 			ok(t, err)
 			defer file.Close()
 			sum, err := backup.Restore(t.Context(), again.DB, file, backup.Options{Identities: []age.Identity{key}, Log: c.Log,
-				Forget: func(ctx context.Context, tx *store.Tx) ([]nid.ID, error) { return erasure.Again(ctx, tx, c.Log, h.erase.Folder) }})
+				Forget: func(ctx context.Context, tx *store.Tx) ([]nid.ID, error) {
+					return erasure.Again(ctx, tx, c.Log, h.erase.Folder)
+				}})
 			ok(t, err)
 			ok(t, again.DB.Scrub(t.Context()))
 			if !slices.Equal(sum.Erased, []nid.ID{person, lina}) {
