@@ -1,9 +1,8 @@
-package store_test
+package graph
 
 import (
 	"context"
 	"crypto/ed25519"
-	"database/sql"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -15,7 +14,6 @@ import (
 
 	"github.com/openhandover/openhandover/internal/audit"
 	"github.com/openhandover/openhandover/internal/audit/checkpoint"
-	"github.com/openhandover/openhandover/internal/handover"
 	"github.com/openhandover/openhandover/internal/nid"
 	"github.com/openhandover/openhandover/internal/store"
 	"github.com/openhandover/openhandover/internal/store/storetest"
@@ -32,7 +30,7 @@ type image struct {
 	lost   int // bytes that were not synced, of which some are gone
 }
 
-// TestAnAcknowledgedHandoverSurvivesAPowerCut hands contacts over and seals the log, and
+// TestAnAcknowledgedHandoverSurvivesAPowerCut hands contacts over by the API and seals the log, and
 // at random moments, in the middle of commits too, takes the files as a power cut may
 // leave them: of the database what was synced and any part of the rest; of the
 // checkpoints all that was written, which is the worst case, since a checkpoint that
@@ -57,15 +55,15 @@ func TestAnAcknowledgedHandoverSurvivesAPowerCut(t *testing.T) {
 	var taken []image
 	var events int
 	checkpoints := filepath.Join(folder, "checkpoints")
-	d, err := watch(folder, func(d *disk) {
+	d, err := storetest.Watch(folder, func(d *storetest.Disk) {
 		if events++; acked.Load() == nil || len(*acked.Load()) == 0 || rnd.IntN(100) != 0 || len(taken) == images {
 			return
 		}
-		i := image{folder: filepath.Join(cuts, fmt.Sprint(len(taken))), acked: slices.Clone(*acked.Load()), lost: d.unsynced()}
+		i := image{folder: filepath.Join(cuts, fmt.Sprint(len(taken))), acked: slices.Clone(*acked.Load()), lost: d.Unsynced()}
 		if err := os.CopyFS(filepath.Join(i.folder, "checkpoints"), os.DirFS(checkpoints)); err != nil {
 			t.Error(err)
 		}
-		for name, b := range d.cut(rnd) {
+		for name, b := range d.Cut(rnd) {
 			if err := os.WriteFile(filepath.Join(i.folder, name), b, 0o600); err != nil {
 				t.Error(err)
 			}
@@ -75,7 +73,7 @@ func TestAnAcknowledgedHandoverSurvivesAPowerCut(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer d.unwatch()
+	defer d.End()
 	db, err := store.Open(t.Context(), store.Options{URL: "sqlite:" + file, Clock: clock.Now})
 	if err != nil {
 		t.Fatal(err)
@@ -88,15 +86,16 @@ func TestAnAcknowledgedHandoverSurvivesAPowerCut(t *testing.T) {
 	if err := os.MkdirAll(checkpoints, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	s := &handover.Service{DB: db, Log: c.Log}
+	api := newAPI(t, db, c)
 	sealer := &audit.Sealer{DB: db, Log: c.Log, Keys: sealing, Folder: checkpoints}
 	for n, contact := range contacts {
-		in := handover.Input{Kind: handover.Resigned, LeaverID: lina, Successors: handover.Choice{MemberID: &wang}, Select: &handover.Selection{ContactIDs: []nid.ID{contact}}}
-		id, err := s.HandOver(c.Verified(c.Admin), in, nil, fmt.Sprint(n))
-		if err != nil {
-			t.Fatal(err)
+		var answer struct {
+			HandOver struct{ Handover struct{ ID nid.ID } }
 		}
-		more := append(slices.Clone(*acked.Load()), id)
+		api.good(c.Verified(c.Admin), `mutation($from: ID!, $to: ID!, $contacts: [ID!], $key: String!) {
+			handOver(input: {plan: {leaverId: $from, select: {contactIds: $contacts}, successors: {memberId: $to}}, idempotencyKey: $key}) { handover { id } } }`,
+			map[string]any{"from": lina, "to": wang, "contacts": []nid.ID{contact}, "key": fmt.Sprint("key ", n)}, &answer)
+		more := append(slices.Clone(*acked.Load()), answer.HandOver.Handover.ID)
 		acked.Store(&more)
 		if n%sealEvery == 0 {
 			if _, err := sealer.Work(context.Background(), c.ID); err != nil {
@@ -145,49 +144,5 @@ func (i image) check(t *testing.T, c *testcorp.Corp) {
 	sealer := &audit.Sealer{DB: db, Log: c.Log, Keys: sealing, Folder: filepath.Join(i.folder, "checkpoints")}
 	if _, err := sealer.Work(context.Background(), c.ID); err != nil {
 		t.Errorf("%s: sealing does not go on: %v", i.folder, err)
-	}
-}
-
-// TestThePowerCutTakesWhatWasNotSynced shows that the test above can fail: with
-// synchronous=NORMAL, commits that were acknowledged are gone.
-func TestThePowerCutTakesWhatWasNotSynced(t *testing.T) {
-	for mode, survives := range map[string]bool{"NORMAL": false, "FULL": true} {
-		folder, left := t.TempDir(), t.TempDir()
-		d, err := watch(folder, func(*disk) {})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer d.unwatch()
-		count := func(folder string, write int) (n int) {
-			raw, err := sql.Open("sqlite", "file:"+filepath.Join(folder, "a.db")+"?_pragma=journal_mode(WAL)&_pragma=synchronous("+mode+")")
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { _ = raw.Close() })
-			for i := range write {
-				if i == 0 {
-					_, err = raw.Exec(`CREATE TABLE t (n integer)`)
-				}
-				if err == nil {
-					_, err = raw.Exec(`INSERT INTO t VALUES (1)`)
-				}
-				if err != nil {
-					t.Fatal(err)
-				}
-			}
-			_ = raw.QueryRow(`SELECT count(*) FROM t`).Scan(&n) // where the table is gone too, none
-			return n
-		}
-		count(folder, 10)
-		d.mu.Lock()
-		for name, b := range d.cut(rand.New(rand.NewPCG(1, 1))) {
-			if err := os.WriteFile(filepath.Join(left, name), b, 0o600); err != nil {
-				t.Fatal(err)
-			}
-		}
-		d.mu.Unlock()
-		if n := count(left, 0); (n == 10) != survives {
-			t.Errorf("synchronous=%s: %d of 10 commits are left", mode, n)
-		}
 	}
 }

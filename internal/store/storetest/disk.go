@@ -1,4 +1,4 @@
-package store_test
+package storetest
 
 import (
 	"math/rand/v2"
@@ -12,14 +12,13 @@ import (
 	sqlite3 "modernc.org/sqlite/lib"
 )
 
-// disk watches what SQLite does to the files of one folder, and knows of each what a
+// Disk watches what SQLite does to the files of one folder, and knows of each what a
 // power cut must leave (what was synced) and what it may leave (the rest). It stands
 // between SQLite and SQLite's own way to the operating system, so it sees the program's
 // real reads, writes and syncs.
-type disk struct {
+type Disk struct {
 	folder string
-	// before is called before each write, truncation, sync and removal takes effect.
-	before func(*disk)
+	before func(*Disk)
 
 	mu    sync.Mutex
 	files map[string]*diskFile
@@ -66,9 +65,10 @@ func resized(b []byte, n int64) []byte {
 	return append(b, make([]byte, n-int64(len(b)))...)
 }
 
-// watch begins with the folder's files as they are.
-func watch(folder string, before func(*disk)) (*disk, error) {
-	d := &disk{folder: folder, before: before, files: map[string]*diskFile{}}
+// Watch begins with the files of a folder as they are. before is called before each write,
+// truncation, sync and removal takes effect, and may take a Cut.
+func Watch(folder string, before func(*Disk)) (*Disk, error) {
+	d := &Disk{folder: folder, before: before, files: map[string]*diskFile{}}
 	entries, err := os.ReadDir(folder)
 	if err != nil {
 		return nil, err
@@ -87,10 +87,14 @@ func watch(folder string, before func(*disk)) (*disk, error) {
 	return d, nil
 }
 
-func (d *disk) unwatch() { watched.Delete(d.folder) }
+// End ends watching.
+func (d *Disk) End() { watched.Delete(d.folder) }
 
-// unsynced is how many bytes a power cut could lose.
-func (d *disk) unsynced() (n int) {
+// Now calls fn between two of the things that happen to the files.
+func (d *Disk) Now(fn func()) { d.mu.Lock(); defer d.mu.Unlock(); fn() }
+
+// Unsynced is how many bytes a power cut could lose.
+func (d *Disk) Unsynced() (n int) {
 	for _, f := range d.files {
 		for _, o := range f.waiting {
 			n += len(o.data)
@@ -99,9 +103,9 @@ func (d *disk) unsynced() (n int) {
 	return n
 }
 
-// cut gives the files as a power cut may leave them now: of what was not synced, each
+// Cut gives the files as a power cut may leave them now: of what was not synced, each
 // write wholly, in part or not at all, in any combination.
-func (d *disk) cut(rnd *rand.Rand) map[string][]byte {
+func (d *Disk) Cut(rnd *rand.Rand) map[string][]byte {
 	out := map[string][]byte{}
 	for name, f := range d.files {
 		b := append([]byte(nil), f.synced...)
@@ -125,7 +129,7 @@ func (d *disk) cut(rnd *rand.Rand) map[string][]byte {
 }
 
 // happens notes what SQLite is about to do to a file.
-func (d *disk) happens(name string, o diskOp) {
+func (d *Disk) happens(name string, o diskOp) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.before(d)
@@ -137,7 +141,7 @@ func (d *disk) happens(name string, o diskOp) {
 	f.waiting = append(f.waiting, o)
 }
 
-func (d *disk) sync(name string) {
+func (d *Disk) sync(name string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.before(d)
@@ -158,16 +162,16 @@ func (d *disk) sync(name string) {
 var watched, of sync.Map
 
 // find gives the disk that a path is on, and the file's name there.
-func find(path string) (*disk, string) {
+func find(path string) (*Disk, string) {
 	d, ok := watched.Load(filepath.Dir(path))
 	if !ok || path == "" || strings.HasSuffix(path, "-shm") { // shared memory is made anew by recovery
 		return nil, ""
 	}
-	return d.(*disk), filepath.Base(path)
+	return d.(*Disk), filepath.Base(path)
 }
 
 type openFile struct {
-	d    *disk
+	d    *Disk
 	name string
 }
 
@@ -269,10 +273,10 @@ func xClose(tls *libc.TLS, file uintptr) int32 {
 // SQLite is C that was translated to Go: its pointers are numbers, its functions
 // pointers to Go's. These four cross over.
 
-func at[T any](p uintptr) *T { return *(**T)(unsafe.Pointer(&p)) } // #nosec G103 -- as above
+func at[T any](p uintptr) *T { return *(**T)(unsafe.Pointer(&p)) }
 
-func address[T any](p *T) uintptr { return uintptr(unsafe.Pointer(p)) } // #nosec G103 -- of globals, which stay where they are
+func address[T any](p *T) uintptr { return uintptr(unsafe.Pointer(p)) } // of globals, which stay where they are
 
-func pointer[F any](f F) uintptr { return *(*uintptr)(unsafe.Pointer(&f)) } // #nosec G103 -- as above
+func pointer[F any](f F) uintptr { return *(*uintptr)(unsafe.Pointer(&f)) }
 
-func call[F any](p uintptr) F { return *(*F)(unsafe.Pointer(&p)) } // #nosec G103 -- as above
+func call[F any](p uintptr) F { return *(*F)(unsafe.Pointer(&p)) }
