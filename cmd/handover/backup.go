@@ -265,7 +265,7 @@ func (c *restoreCmd) Run(e *env) error {
 		return fmt.Errorf("%s: %w", c.File, err)
 	}
 	if len(sum.Erased) > 0 {
-		fmt.Fprintf(e.stderr, "handover: erased again, since they were erased after the backup was made: %d\n", len(sum.Erased))
+		fmt.Fprintf(e.stderr, "handover: people erased after the backup was made, and erased again now: %d\n", len(sum.Erased))
 		if err := p.db.Scrub(e.ctx); err != nil {
 			return err
 		}

@@ -42,7 +42,7 @@ func (c *eraseCmd) Run(e *env) error {
 		if err == nil {
 			fmt.Fprintf(e.stdout, "%s is erased; a backup from before is restored without it\n", id)
 			if p.db.Postgres() {
-				fmt.Fprintln(e.stdout, "the server's files hold the former rows until VACUUM, and its archive of WAL for as long as you keep it: see docs/operations.md")
+				fmt.Fprintln(e.stdout, "PostgreSQL's files hold the former rows until VACUUM, and archived WAL holds them until it is deleted; see docs/operations.md")
 			}
 		}
 		return err

@@ -146,8 +146,8 @@ func base(a net.Addr) string {
 	return "http://" + a.String()
 }
 
-// bound refuses to serve as a role that row-level security does not bind, unless that is
-// asked for. The owner of the tables may serve one corp, and is warned.
+// bound refuses to serve as a role that row-level security does not bind, unless
+// --loose-role accepts it. The owner of the tables may serve one corp; that is logged.
 func (p *program) bound(ctx context.Context, loose bool, log *slog.Logger) error {
 	role, err := p.db.Role(ctx)
 	if err != nil {

@@ -40,8 +40,8 @@ func Stamped(folder string, corp nid.ID) string {
 	return filepath.Join(folder, corp.String()+".stamped.jsonl")
 }
 
-// Erased is where a corp's erased people are kept, by their ids, so that a backup from
-// before does not bring them back.
+// Erased is the file that lists a corp's erased people by id, so that an older backup
+// does not bring them back.
 func Erased(folder string, corp nid.ID) string {
 	return filepath.Join(folder, corp.String()+".erased.jsonl")
 }

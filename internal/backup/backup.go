@@ -60,7 +60,7 @@ type Summary struct {
 	Rows int64 `json:"rows"`
 	// Tables are the rows of each.
 	Tables map[string]int64 `json:"tables"`
-	// Erased are those whom a restore has forgotten again.
+	// Erased are the people that a restore erased again.
 	Erased []nid.ID `json:"erased,omitempty"`
 }
 

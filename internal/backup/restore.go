@@ -43,7 +43,8 @@ type Options struct {
 	// Wake are the kinds of background work that are to be looked for afterwards.
 	Wake []string
 	Told Progress
-	// Forget erases whom was erased after the backup was made, and gives who that is; nil: nobody.
+	// Forget erases the people who were erased after the backup was made and returns
+	// them; nil erases nobody.
 	Forget func(ctx context.Context, tx *store.Tx) ([]nid.ID, error)
 }
 

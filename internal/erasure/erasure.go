@@ -18,8 +18,8 @@ import (
 type Service struct {
 	DB  *store.DB
 	Log *audit.Log
-	// Folder is that of the checkpoints, outside of the database. It keeps who was
-	// erased, so that a backup from before does not bring them back.
+	// Folder is that of the checkpoints, outside of the database. The list of erased
+	// people is kept there, so that an older backup does not bring them back.
 	Folder string
 	// Tidy deletes the files of exports that are no longer READY, as the context's actor.
 	Tidy func(ctx context.Context) error
@@ -65,8 +65,8 @@ func (s *Service) Erase(ctx context.Context, id nid.ID) error {
 	return nil
 }
 
-// Again erases in a database that is being restored whoever was erased after its backup
-// was made, whatever they were then, and gives who that is.
+// Again repeats, in a database that is being restored, the erasures that happened after
+// the backup was made, whatever state each person is in. It returns the people it erased.
 func Again(ctx context.Context, tx *store.Tx, log *audit.Log, folder string) (again []nid.ID, err error) {
 	ids, err := List(folder, tx.Corp())
 	for _, id := range ids {
@@ -119,9 +119,8 @@ func (e *erasing) erase() (err error) {
 	return e.log.Append(e.ctx, e.tx, append(entries, audit.Entry{Action: access.PersonErase, Subject: e.id, Covers: e.covers, After: after})...)
 }
 
-// exports ends those whose files may hold the person: which do is not known, so all of
-// the corp. A file that is being made belongs to a run that is no longer the newest, and
-// the next run does not find the person.
+// exports ends the corp's exports: which of their files hold the person is not known. A
+// running export starts again, and the new run does not find the person.
 func (e *erasing) exports() (entries []audit.Entry, err error) {
 	ended, err := e.tx.Change(e.ctx, "exports", `UPDATE exports SET state = 'EXPIRED' WHERE corp_id = $1 AND state = 'READY' RETURNING id`, e.tx.Corp())
 	if err != nil {
@@ -190,11 +189,11 @@ func (e *erasing) contact() error {
 	return nil
 }
 
-// over are the states of a handover whose plan nobody carries out any more.
+// over lists the final states of a handover.
 const over = `'COMPLETED', 'PARTIAL', 'FAILED', 'REJECTED', 'CANCELLED', 'REVERTED'`
 
-// left refuses a member whose things somebody has yet to take over: erased, nobody would
-// know whose they were, and a plan that is open is read to the letter.
+// left refuses a member who still has contacts or groups, since nobody would know whose
+// they are, and a leaver of an open handover, whose plan is still read.
 func (e *erasing) left() error {
 	type row struct{ contacts, groups, open int }
 	r, _, err := store.SelectOne(e.ctx, e.tx, func(r *row) []any { return []any{&r.contacts, &r.groups, &r.open} }, `SELECT

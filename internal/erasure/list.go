@@ -20,9 +20,9 @@ type erased struct {
 	At time.Time `json:"at"`
 }
 
-// List gives whom a corp has erased, from beside its checkpoints. A line that a crash cut
-// off is left out: erasing again repeats it. Nothing signs the list: who can write to this
-// folder can read the keys that would.
+// List returns the people a corp has erased, from the file beside its checkpoints. It
+// skips a line that a crash cut off; erasing again repeats it. The list is not signed:
+// somebody who can write to this folder can read the keys that would sign it.
 func List(folder string, corp nid.ID) (ids []nid.ID, err error) {
 	f, err := os.Open(audit.Erased(folder, corp)) // #nosec G304 -- the operator's folder
 	if errors.Is(err, fs.ErrNotExist) {

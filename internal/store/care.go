@@ -21,14 +21,14 @@ func (db *DB) Careless(ctx context.Context) (settings []string, err error) {
 	return settings, err
 }
 
-// personal are the tables from which erasing takes something.
+// personal lists the tables that erasing changes.
 var personal = []string{
 	"approvals", "contact_tags", "contacts", "credentials", "follow_tags", "follows", "handovers", "leak_findings", "member_identities", "members",
 	"messages", "name_grams", "passkeys", "recovery_codes", "review_items", "scim_users", "subject_keys", "transfers",
 }
 
-// Remains says where a PostgreSQL server may still hold what was erased at a time: in
-// tables that nothing has vacuumed since, and in an archive of WAL.
+// Remains reports where a PostgreSQL server may still hold content that was erased at a
+// time: tables that were not vacuumed since, and an archive of WAL.
 func (db *DB) Remains(ctx context.Context, erased time.Time) (tables []string, archived bool, err error) {
 	if !db.Postgres() {
 		return nil, false, nil

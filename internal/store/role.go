@@ -12,16 +12,16 @@ import (
 // SQLite file has no roles and the zero Role.
 type Role struct {
 	Name string
-	// Super and Bypass go round row-level security, Owner may switch it off. What a
-	// role can become by SET ROLE counts as what it is.
+	// Super and Bypass go round row-level security, Owner may switch it off. A role
+	// that the session can take on by SET ROLE counts too.
 	Super, Bypass, Owner bool
 }
 
 // Loose reports whether row-level security does not bind the role for sure.
 func (r Role) Loose() bool { return r.Super || r.Bypass || r.Owner }
 
-// Risky reports whether the role must not serve that many corps: nothing but the
-// program's own conditions would stand between them.
+// Risky reports whether only the program's own conditions would keep that many corps
+// apart.
 func (r Role) Risky(corps int) bool { return r.Super || r.Bypass || r.Owner && corps > 1 }
 
 // Role says who the program is to the database.

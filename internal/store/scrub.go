@@ -5,14 +5,14 @@ import (
 	"errors"
 )
 
-// ErrScrub says that a copy of what was deleted may still be in the SQLite file's log.
-var ErrScrub = errors.New("somebody reads the database all along, so pieces of what was deleted are still in the file that ends in -wal; run the same again, or stop the server first")
+// ErrScrub says that SQLite's write-ahead log may still hold deleted content.
+var ErrScrub = errors.New("another process keeps reading the database, so its -wal file may still hold deleted content; run the command again, or stop the server first")
 
-// Scrub takes what was deleted out of an SQLite file. Deleted content is overwritten at
-// once (secure_delete), but a page that was split earlier may keep copies of rows that
-// have moved, and the write-ahead log keeps pages as they were: the file is written
-// anew, and the log is emptied. Others read and write meanwhile, apart from a moment.
-// PostgreSQL has VACUUM, which is its owner's; see docs/operations.md.
+// Scrub removes every copy of deleted content from an SQLite file. secure_delete
+// overwrites deleted rows at once, but a page that was split earlier may keep copies of
+// rows that moved to another page, and the write-ahead log keeps former pages. So Scrub
+// rewrites the file and empties the log. Writers wait while it rewrites.
+// On PostgreSQL it does nothing: the owner runs VACUUM, see docs/operations.md.
 func (db *DB) Scrub(ctx context.Context) error {
 	if db.Postgres() {
 		return nil
