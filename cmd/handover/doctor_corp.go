@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/openhandover/openhandover/internal/access"
 	"github.com/openhandover/openhandover/internal/approval"
@@ -25,15 +26,17 @@ func (d *doctor) corps() {
 	if len(corps) > 1 && !d.db.Postgres() {
 		d.find(warn, "use PostgreSQL", "several corps in one SQLite file: nothing but the program keeps them apart")
 	}
+	var last time.Time // that somebody was erased
 	for _, c := range corps {
-		err := d.db.View(store.System(d.ctx, c, "doctor"), func(ctx context.Context, r *store.Read) error { return d.corp(ctx, r, c) })
+		err := d.db.View(store.System(d.ctx, c, "doctor"), func(ctx context.Context, r *store.Read) error { return d.corp(ctx, r, c, &last) })
 		if err != nil {
 			d.find(broken, "look into the server's log", "corp %s: %s", c, d.sentence(err))
 		}
 	}
+	d.remains(last)
 }
 
-func (d *doctor) corp(ctx context.Context, r *store.Read, corp nid.ID) error {
+func (d *doctor) corp(ctx context.Context, r *store.Read, corp nid.ID, lastErased *time.Time) error {
 	type facts struct {
 		name     string
 		fallback nid.ID
@@ -51,8 +54,15 @@ func (d *doctor) corp(ctx context.Context, r *store.Read, corp nid.ID) error {
 	case !f.answers:
 		d.find(broken, "reinstate that member; a corp cannot be without one", "corp %s: who answers for what has nobody else is not at work", f.name)
 	}
-	if err := d.opens(ctx, r, corp, f.name); err != nil {
+	if err := d.opens(ctx, r, f.name); err != nil {
 		return err
+	}
+	last, err := d.erased(ctx, r, corp, f.name)
+	if err != nil {
+		return err
+	}
+	if last.After(*lastErased) {
+		*lastErased = last
 	}
 	if err := d.departures(ctx, r, corp, f.name); err != nil {
 		return err
@@ -153,23 +163,19 @@ func (d *doctor) approvers(ctx context.Context, r *store.Read, corp nid.ID) (int
 
 // opens tries the configured key on what is sealed in the database: after a restore
 // without its key nothing looks wrong until somebody signs in.
-func (d *doctor) opens(ctx context.Context, r *store.Read, corp nid.ID, name string) error {
+func (d *doctor) opens(ctx context.Context, r *store.Read, name string) error {
 	if len(d.keys) == 0 {
 		return nil
-	}
-	sealed, found, err := store.SelectOne(ctx, r, func(b *[]byte) []any { return []any{b} },
-		`SELECT wrapped FROM subject_keys WHERE corp_id = $1 AND wrapped IS NOT NULL ORDER BY created_at DESC, subject_id LIMIT 1`, corp)
-	if err != nil || !found {
-		return err
 	}
 	box, err := secret.NewBox(secret.ForSubjects, d.keys...)
 	if err != nil {
 		return err
 	}
-	// Which key it was shows before the row it belongs to matters.
-	if _, err := box.Open(sealed, nil); errors.Is(err, secret.ErrUnknownKey) {
+	err = audit.Fits(ctx, r, box)
+	if errors.Is(err, audit.ErrOtherKey) {
 		d.find(broken, "configure the key that this database was filled with; without it authenticators and the audit log's names are lost",
 			"corp %s: sealed with another secret key than the configured one", name)
+		return nil
 	}
-	return nil
+	return err
 }

@@ -33,14 +33,17 @@ func (c *eraseCmd) Run(e *env) error {
 	if err != nil {
 		return err
 	}
-	service := &erasure.Service{DB: p.db, Log: p.log}
+	service := &erasure.Service{DB: p.db, Log: p.log, Folder: e.config.Checkpoints(false), Tidy: p.use.Export.Sweep}
 	for _, corp := range corps {
 		err := service.Erase(store.System(e.ctx, corp, "erase on the command line"), id)
 		if fault.CodeOf(err) == fault.NotFound {
 			continue
 		}
 		if err == nil {
-			fmt.Fprintf(e.stdout, "%s is erased; backups made before still hold it\n", id)
+			fmt.Fprintf(e.stdout, "%s is erased; a backup from before is restored without it\n", id)
+			if p.db.Postgres() {
+				fmt.Fprintln(e.stdout, "PostgreSQL's files hold the former rows until VACUUM, and archived WAL holds them until it is deleted; see docs/operations.md")
+			}
 		}
 		return err
 	}

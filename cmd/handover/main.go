@@ -40,6 +40,7 @@ type cli struct {
 	Admin      adminCmd      `cmd:"" help:"Create the first administrator, set passwords, enrol authenticators."`
 	Secrets    secretsCmd    `cmd:"" help:"Rotate the secret key."`
 	Token      tokenCmd      `cmd:"" help:"Make service tokens for programs."`
+	BI         biCmd         `cmd:"" name:"bi" help:"Say which PostgreSQL roles read which corp's rows for reports."`
 	Watch      watchCmd      `cmd:"" help:"Watch a handover until it has ended; 0 if it is COMPLETED."`
 	Audit      auditCmd      `cmd:"" help:"Check the audit log."`
 	Backup     backupCmd     `cmd:"" help:"Back corps up, encrypted; list the backups; make keys."`

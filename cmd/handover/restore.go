@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -14,13 +15,17 @@ import (
 
 	"github.com/openhandover/openhandover/internal/audit"
 	"github.com/openhandover/openhandover/internal/backup"
+	"github.com/openhandover/openhandover/internal/erasure"
 	"github.com/openhandover/openhandover/internal/identity/secret"
+	"github.com/openhandover/openhandover/internal/nid"
+	"github.com/openhandover/openhandover/internal/store"
 )
 
 type restoreCmd struct {
 	File     string   `arg:"" help:"The backup."`
 	Identity string   `placeholder:"FILE" help:"File with the secret key that opens it (default: backup.key in the data folder)."`
 	Trust    []string `placeholder:"KEY" help:"Verifier key that must have signed it, or introduced the one that did, as audit checkpoint prints it; repeatable. Without one an unsigned backup is restored with a warning."`
+	Erased   string   `placeholder:"FOLDER" help:"Folder of checkpoints that knows who was erased since (default: checkpoints in the data folder)."`
 	JSON     bool     `name:"json" help:"Print JSON."`
 }
 
@@ -62,6 +67,12 @@ func (c *restoreCmd) Run(e *env) (err error) {
 		return errors.Join(err, clean())
 	}
 	defer p.close()
+	if len(sum.Erased) > 0 {
+		fmt.Fprintf(e.stderr, "handover: people erased after the backup was made, and erased again now: %d\n", len(sum.Erased))
+		if err := p.db.Scrub(e.ctx); err != nil {
+			return err
+		}
+	}
 	if c.JSON {
 		if err := e.json(sum); err != nil {
 			return err
@@ -83,7 +94,10 @@ func (c *restoreCmd) restore(e *env, p *program, f io.Reader, ids []age.Identity
 	}
 	bar := newProgress(e.stderr)
 	sum, err := backup.Restore(e.ctx, p.db, f, backup.Options{Identities: ids, Log: p.log, Trust: c.Trust, Wake: kinds,
-		Told: func(table string, rows int64) { bar.step(table, int(rows), 0) }})
+		Told: func(table string, rows int64) { bar.step(table, int(rows), 0) },
+		Forget: func(ctx context.Context, tx *store.Tx) ([]nid.ID, error) {
+			return erasure.Again(ctx, tx, p.log, cmp.Or(c.Erased, e.config.Checkpoints(false)))
+		}})
 	bar.end()
 	if err != nil {
 		err = fmt.Errorf("%s: %w", c.File, err)

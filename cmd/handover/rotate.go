@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 
 	"github.com/openhandover/openhandover/internal/audit/checkpoint"
+	"github.com/openhandover/openhandover/internal/store"
 )
 
 type auditKeyCmd struct {
@@ -75,5 +76,8 @@ func rotateKey(path string) error {
 	if err = errors.Join(err, made.Sync(), made.Close()); err != nil {
 		return err
 	}
-	return os.Rename(made.Name(), path)
+	if err = os.Rename(made.Name(), path); err == nil {
+		store.SyncFolder(filepath.Dir(path))
+	}
+	return err
 }

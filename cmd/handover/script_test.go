@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -43,12 +44,14 @@ func TestMain(m *testing.M) {
 //	sqlite FILE Q… changes a database behind the program's back
 //	soon           sets SOON to a time in a few seconds, for startAt
 //	verifierkey V  sets V to the verifier key that the last command printed
+//	contactid V FILE NAME  sets V to the id of the contact of that name
+//	nowhere DIR W  W stands in no file below DIR, whatever the file is; with !W, in some
 //	mode FILE M    FILE must have the permissions M, octal
 //	jsonlines F K… F must have lines, each a JSON object that has the keys
 var commands = map[string]func(*testscript.TestScript, bool, []string){
 	"exits": exits, "serve": serve, "printed": printed, "terminate": terminate, "sqlite": behindItsBack, "past": past,
 	"soon": soon, "jsonlines": jsonLines,
-	"verifierkey": verifierKey, "mode": mode,
+	"verifierkey": verifierKey, "mode": mode, "contactid": contactID, "nowhere": nowhere,
 }
 
 func TestScripts(t *testing.T) {
@@ -216,5 +219,31 @@ func mode(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	if got := strconv.FormatUint(uint64(info.Mode().Perm()), 8); got != args[1] {
 		ts.Fatalf("%s has the permissions %s, want %s", args[0], got, args[1])
+	}
+}
+
+func contactID(ts *testscript.TestScript, _ bool, args []string) {
+	db, err := sql.Open("sqlite", "file:"+ts.MkAbs(args[1]))
+	ts.Check(err)
+	defer db.Close()
+	var id nid.ID
+	ts.Check(db.QueryRow(`SELECT id FROM contacts WHERE name = $1`, args[2]).Scan(&id))
+	ts.Setenv(args[0], id.String())
+}
+
+func nowhere(ts *testscript.TestScript, _ bool, args []string) {
+	word, there := strings.CutPrefix(args[1], "!")
+	var found []string
+	ts.Check(filepath.WalkDir(ts.MkAbs(args[0]), func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		if strings.Contains(ts.ReadFile(path), word) {
+			found = append(found, path)
+		}
+		return nil
+	}))
+	if there != (len(found) > 0) {
+		ts.Fatalf("%q stands in %v", word, found)
 	}
 }

@@ -75,6 +75,7 @@ func keepNew(path, text string) error {
 	if err = os.Link(made.Name(), path); errors.Is(err, fs.ErrExist) {
 		return nil
 	}
+	store.SyncFolder(filepath.Dir(path))
 	return err
 }
 

@@ -52,7 +52,7 @@ func (s *serveCmd) Run(e *env) error {
 		return err
 	}
 	defer p.close()
-	if err := p.warn(e.ctx, log); err != nil {
+	if err := p.bound(e.ctx, e.config.LooseRole, log); err != nil {
 		return err
 	}
 	if err := p.continues(e.ctx, e.config.Checkpoints(s.Demo)); err != nil {
@@ -152,11 +152,20 @@ func base(a net.Addr) string {
 	return "http://" + a.String()
 }
 
-// warn says what is allowed but should not stay so.
-func (p *program) warn(ctx context.Context, log *slog.Logger) error {
+// bound refuses to serve as a role that row-level security does not bind, unless
+// --loose-role accepts it. The owner of the tables may serve one corp; that is logged.
+func (p *program) bound(ctx context.Context, loose bool, log *slog.Logger) error {
 	role, err := p.db.Role(ctx)
 	if err != nil {
 		return err
+	}
+	corps, err := p.db.Corps(ctx)
+	if err != nil {
+		return err
+	}
+	if role.Risky(len(corps)) && !loose {
+		return fmt.Errorf("the database role %s can go round row-level security, which keeps corps apart; "+
+			"connect as one that owns nothing (docs/operations.md), or accept it with --loose-role", role.Name)
 	}
 	if role.Loose() {
 		log.Warn("the database role can go round row-level security; use one that owns nothing, see docs/operations.md", "role", role.Name)

@@ -179,6 +179,7 @@ func private(url string) error {
 	if err != nil {
 		return err
 	}
+	store.SyncFolder(filepath.Dir(path)) // SQLite syncs what is in the file, not that it is there
 	return f.Close()
 }
 

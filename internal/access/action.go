@@ -56,6 +56,8 @@ const (
 	BackupCreate     Action = "backup.create"
 	BackupDelete     Action = "backup.delete"
 	BackupRestore    Action = "backup.restore"
+	ReaderGrant      Action = "bi.grant"
+	ReaderRevoke     Action = "bi.revoke"
 	WebhookSave      Action = "webhook.save"
 	WebhookDelete    Action = "webhook.delete"
 	DeliveryReplay   Action = "delivery.replay"
@@ -104,7 +106,7 @@ var Actions = []Action{
 	HistoryRead, ChatSearch, HistoryRevoke,
 	FindingSave, FindingReview, FindingRead, MessageExpire,
 	ReviewOpen, ReviewDecide, ReviewClose, PolicyPublish, PolicyWithdraw, PolicyAck,
-	BackupCreate, BackupDelete, BackupRestore, WebhookSave, WebhookDelete, DeliveryReplay,
+	BackupCreate, BackupDelete, BackupRestore, ReaderGrant, ReaderRevoke, WebhookSave, WebhookDelete, DeliveryReplay,
 	SessionStart, SessionEnd, SessionVerify, SessionFail, SessionRevoke, CredentialSet, CredentialEnrol,
 	CredentialBegin, CredentialRemove, CredentialRenew, CredentialReset, ProviderSave, ProviderDelete, IdentityLink, ChangeRequest, ChangeWithdraw, SecretsRotate, AccessDeny,
 }

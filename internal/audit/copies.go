@@ -40,6 +40,12 @@ func Stamped(folder string, corp nid.ID) string {
 	return filepath.Join(folder, corp.String()+".stamped.jsonl")
 }
 
+// Erased is the file that lists a corp's erased people by id, so that an older backup
+// does not bring them back.
+func Erased(folder string, corp nid.ID) string {
+	return filepath.Join(folder, corp.String()+".erased.jsonl")
+}
+
 // Known are the corps of which a folder has checkpoints, in the order of their ids. A
 // corp that somebody removed from the database, log and all, is still among them.
 func Known(folder string) (corps []nid.ID, err error) {
@@ -81,8 +87,18 @@ func (s *Sealer) copy(ctx context.Context, corp nid.ID) error {
 	return keep(File(s.Folder, corp), more...)
 }
 
-// keep appends lines to a file and waits until they are on the disk.
+// keep appends checkpoints to a file.
 func keep(path string, more ...copied) error {
+	lines := make([]any, len(more))
+	for i, c := range more {
+		lines[i] = c
+	}
+	return AppendLines(path, lines...)
+}
+
+// AppendLines appends each value to a file as a line of JSON, and waits until they are
+// on the disk.
+func AppendLines(path string, more ...any) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
@@ -92,6 +108,7 @@ func keep(path string, more ...copied) error {
 	}
 	defer f.Close()
 	var lines bytes.Buffer
+	isNew := fileSize(f) == 0
 	if end := make([]byte, 1); fileSize(f) > 0 {
 		if _, err := f.ReadAt(end, fileSize(f)-1); err != nil {
 			return err
@@ -108,7 +125,12 @@ func keep(path string, more ...copied) error {
 	if _, err := f.Write(lines.Bytes()); err != nil {
 		return err
 	}
-	return f.Sync()
+	err = f.Sync()
+	if isNew { // else a power cut could take the file with its name
+		store.SyncFolder(filepath.Dir(path))
+		store.SyncFolder(filepath.Dir(filepath.Dir(path)))
+	}
+	return err
 }
 
 func fileSize(f *os.File) int64 {

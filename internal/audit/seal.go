@@ -132,10 +132,14 @@ func announced(ctx context.Context, q store.Querier, corp nid.ID) ([]string, err
 	return out, err
 }
 
-// seal adds the next entries to the tree and signs its head, in one transaction.
+// seal adds the next entries to the tree and signs its head, in one transaction. Nobody
+// reads the checkpoint before it and all that it covers are on the disk: see Tx.Durable.
 func (s *Sealer) seal(ctx context.Context) (more bool, err error) {
 	err = s.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
 		more = false
+		if err := tx.Durable(ctx); err != nil {
+			return err
+		}
 		h, err := storedHead(ctx, tx, tx.Corp())
 		if err != nil {
 			return err

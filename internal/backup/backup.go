@@ -83,6 +83,8 @@ type Summary struct {
 	Trusted  bool   `json:"trusted"`
 	// Unknown are rows that give rights and that the log does not know, a sentence each.
 	Unknown []string `json:"unknown,omitempty"`
+	// Erased are the people that a restore erased again.
+	Erased []nid.ID `json:"erased,omitempty"`
 }
 
 // LeftOut are the tables with rows of corps that no backup has: who is signed in, what

@@ -17,6 +17,7 @@ import (
 	"github.com/openhandover/openhandover/internal/audit"
 	"github.com/openhandover/openhandover/internal/audit/checkpoint"
 	"github.com/openhandover/openhandover/internal/identity/secret"
+	"github.com/openhandover/openhandover/internal/nid"
 	"github.com/openhandover/openhandover/internal/store"
 )
 
@@ -50,6 +51,9 @@ type Options struct {
 	// Wake are the kinds of background work that are to be looked for afterwards.
 	Wake []string
 	Told Progress
+	// Forget erases the people who were erased after the backup was made and returns
+	// them; nil erases nobody.
+	Forget func(ctx context.Context, tx *store.Tx) ([]nid.ID, error)
 }
 
 // Restore puts a backup into a database that does not have its corp: all of it, held
@@ -336,6 +340,10 @@ func (x *restoring) log(ctx context.Context, said, note string) error {
 	if err != nil {
 		return err
 	}
-	return x.o.Log.Append(ctx, x.tx, audit.Entry{Action: access.BackupRestore, Subject: x.s.Corp, Covers: gone,
+	err = x.o.Log.Append(ctx, x.tx, audit.Entry{Action: access.BackupRestore, Subject: x.s.Corp, Covers: gone,
 		After: map[string]any{"takenAt": x.s.At, "entries": x.s.Entries, "rows": x.s.Rows, "exportsExpired": len(gone)}})
+	if err == nil && x.o.Forget != nil {
+		x.s.Erased, err = x.o.Forget(ctx, x.tx)
+	}
+	return err
 }

@@ -140,7 +140,7 @@ func (s *Schedule) Take(ctx context.Context, corp nid.ID, path string, told Prog
 	if err := publish(made.Name(), path); err != nil {
 		return f, sum, err
 	}
-	syncDir(dir)
+	store.SyncFolder(dir)
 	info, err := os.Stat(path)
 	if err != nil {
 		return f, sum, err
@@ -162,14 +162,6 @@ func publish(made, path string) error {
 		return &fs.PathError{Op: "create", Path: path, Err: fs.ErrExist}
 	}
 	return os.Rename(made, path)
-}
-
-// syncDir makes a new name in a folder last. Where a file system cannot, it lasts soon.
-func syncDir(dir string) {
-	if d, err := os.Open(dir); err == nil { // #nosec G304 -- the folder of backups
-		_ = d.Sync()
-		_ = d.Close()
-	}
 }
 
 // tidy throws away the oldest backups, and what a crash has left.

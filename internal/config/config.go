@@ -41,6 +41,8 @@ type Config struct {
 	Migrate                bool   `name:"migrate" env:"HANDOVER_MIGRATE" help:"Migrate the database on start."`
 	StatementCache         bool   `name:"statement-cache" env:"HANDOVER_STATEMENT_CACHE" default:"true" negatable:"" help:"Keep prepared statements on PostgreSQL connections; switch off behind a transaction pooler."`
 
+	LooseRole bool `name:"loose-role" env:"HANDOVER_LOOSE_ROLE" help:"Serve although row-level security does not bind the database's role: a superuser, BYPASSRLS, or the tables' owner with several corps."`
+
 	Data   string `name:"data" env:"HANDOVER_DATA" default:"./handover-data" placeholder:"FOLDER" help:"Folder for what is kept in files (${default})."`
 	Listen string `name:"listen" env:"HANDOVER_LISTEN" default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Address to serve on (${default})."`
 

@@ -253,7 +253,7 @@ func (s *Service) vote(ctx context.Context, id nid.ID, digest, decision string, 
 		}
 		after := map[string]any{"state": string(r.State), "digest": digest, "decision": decision, "votes": len(t.counted) + 1, "approvalsRequired": r.Need.Votes}
 		if comment != nil {
-			after["comment"] = audit.Personal{Subject: actor.ID, Value: *comment}
+			after["comment"] = audit.Personal{Subject: r.Leaver, Value: *comment} // it is about their case, and goes with them
 		}
 		return s.Log.Append(ctx, tx, audit.Entry{
 			Action: action, Subject: r.ID, Handover: r.ID, Before: map[string]any{"state": string(before)}, After: after, Covers: []nid.ID{vote},

@@ -12,12 +12,17 @@ import (
 // SQLite file has no roles and the zero Role.
 type Role struct {
 	Name string
-	// Super and Bypass go round row-level security, Owner may switch it off.
+	// Super and Bypass go round row-level security, Owner may switch it off. A role
+	// that the session can take on by SET ROLE counts too.
 	Super, Bypass, Owner bool
 }
 
 // Loose reports whether row-level security does not bind the role for sure.
 func (r Role) Loose() bool { return r.Super || r.Bypass || r.Owner }
+
+// Risky reports whether only the program's own conditions would keep that many corps
+// apart.
+func (r Role) Risky(corps int) bool { return r.Super || r.Bypass || r.Owner && corps > 1 }
 
 // Role says who the program is to the database.
 func (db *DB) Role(ctx context.Context) (r Role, err error) {
@@ -26,9 +31,10 @@ func (db *DB) Role(ctx context.Context) (r Role, err error) {
 	}
 	err = db.snapshot(ctx, nid.ID{}, func(c *conn) error {
 		r, _, err = SelectOne(ctx, c, func(r *Role) []any { return []any{&r.Name, &r.Super, &r.Bypass, &r.Owner} },
-			`SELECT current_user::text, rolsuper, rolbypassrls,
-				coalesce((SELECT pg_has_role(current_user, relowner, 'USAGE') FROM pg_class WHERE oid = to_regclass('corps')), false)
-			FROM pg_roles WHERE rolname = current_user`)
+			`SELECT current_user::text,
+				EXISTS (SELECT FROM pg_roles WHERE rolsuper AND pg_has_role(session_user, oid, 'MEMBER')),
+				EXISTS (SELECT FROM pg_roles WHERE rolbypassrls AND NOT rolsuper AND pg_has_role(session_user, oid, 'MEMBER')),
+				EXISTS (SELECT FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p') AND pg_has_role(session_user, relowner, 'MEMBER'))`)
 		return err
 	})
 	return r, err

@@ -58,7 +58,7 @@ func Open(ctx context.Context, o Options) (*DB, error) {
 	case strings.HasPrefix(o.URL, "sqlite:"):
 		path := strings.TrimPrefix(o.URL, "sqlite:")
 		dsn := "file:" + (&url.URL{Path: path}).EscapedPath() + "?_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)" +
-			"&_pragma=synchronous(NORMAL)&_pragma=foreign_keys(1)&_txlock=immediate&_time_format=sqlite"
+			"&_pragma=synchronous(FULL)&_pragma=secure_delete(1)&_pragma=foreign_keys(1)&_txlock=immediate&_time_format=sqlite"
 		s, err := sql.Open("sqlite", dsn)
 		if err != nil {
 			return nil, err

@@ -124,6 +124,17 @@ func (tx *Tx) guard() error {
 // Now is the time of the transaction, the same for everything in it.
 func (tx *Tx) Now() time.Time { return tx.now }
 
+// Durable makes COMMIT wait until this transaction, and every one that it has seen, is on
+// the disk, and nobody see it before. SQLite always does (synchronous=FULL), and so does
+// PostgreSQL unless the operator has set synchronous_commit = off.
+func (tx *Tx) Durable(ctx context.Context) error {
+	if !tx.db.Postgres() {
+		return nil
+	}
+	_, err := tx.exec(ctx, `SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'`)
+	return err
+}
+
 // Corp is the corp whose rows the transaction sees.
 func (tx *Tx) Corp() nid.ID { return tx.corp }
 

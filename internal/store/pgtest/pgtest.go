@@ -30,7 +30,7 @@ const (
 )
 
 const (
-	oldest         = 130000 // PostgreSQL 13: trusted extensions, DROP DATABASE … FORCE
+	oldest         = 140000 // PostgreSQL 14: functions whose bodies are bound when they are made
 	cleanupTimeout = time.Minute
 )
 

@@ -268,7 +268,8 @@ CREATE TABLE corp_settings (
 );
 
 -- When a corp has work of a kind to be looked for. A hint, nothing more: what is to be done stands in the rows
--- themselves. Without corp_id, since whoever wakes looks for corps before it is in one; it tells nothing about them.
+-- themselves. Without corp_id, since whoever wakes looks for corps before it is in one: a policy of its own (00003) lets such a
+-- transaction read, and a corp's see and change its own.
 -- n is raised by whoever wakes, so that who has looked does not silence a later one.
 CREATE TABLE alarms (
   corp uuid NOT NULL,
@@ -280,7 +281,7 @@ CREATE TABLE alarms (
 CREATE INDEX alarms_due ON alarms (due_at);
 
 -- How full the buckets of rates are that replicas share, by the hash of whose they are. Without corp_id, since an
--- address is counted before it is known whose it is. Lost with a crash, as if it had drained.
+-- address is counted before it is known whose it is; no corp's transaction touches it (00003). Lost with a crash, as if it had drained.
 CREATE UNLOGGED TABLE levels (
   key text PRIMARY KEY,
   level double precision NOT NULL,
