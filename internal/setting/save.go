@@ -176,7 +176,8 @@ func (in *SaveInput) numbers(is *Settings, before, after map[string]any) (bad fa
 func (s *Settings) store(ctx context.Context, tx *store.Tx, version int) error {
 	// Whoever saves first finds no row to lock, so the version is compared once more.
 	ids, err := tx.Change(ctx, "corp_settings", `INSERT INTO corp_settings (corp_id, moves_per_contact, moves_within_days, groups_per_day,
-		departures_per_hour, departures_percent, revertible_days, mask_phones, mask_id_cards, mask_bank_cards, dual_control, own, messages_kept_days, version, updated_at)
+		departures_per_hour, departures_percent, revertible_days, mask_phones, mask_id_cards, mask_bank_cards, dual_control, own,
+		messages_kept_days, version, updated_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
 		ON CONFLICT (corp_id) DO UPDATE SET moves_per_contact = excluded.moves_per_contact, moves_within_days = excluded.moves_within_days,
 		groups_per_day = excluded.groups_per_day, departures_per_hour = excluded.departures_per_hour, departures_percent = excluded.departures_percent,
@@ -184,7 +185,8 @@ func (s *Settings) store(ctx context.Context, tx *store.Tx, version int) error {
 		mask_bank_cards = excluded.mask_bank_cards, dual_control = excluded.dual_control, own = excluded.own, messages_kept_days = excluded.messages_kept_days,
 		version = excluded.version, updated_at = excluded.updated_at
 		WHERE corp_settings.version = excluded.version - 1 RETURNING corp_id`, tx.Corp(), s.MovesPerContact, s.MovesWithinDays, s.GroupsPerDay,
-		s.DeparturesPerHour, s.DeparturesPercent, s.RevertibleDays, s.MaskPhones, s.MaskIDCards, s.MaskBankCards, s.DualControl, owned(s.Own), s.MessagesKeptDays, version+1, tx.Now())
+		s.DeparturesPerHour, s.DeparturesPercent, s.RevertibleDays, s.MaskPhones, s.MaskIDCards, s.MaskBankCards, s.DualControl,
+		owned(s.Own), s.MessagesKeptDays, version+1, tx.Now())
 	if err != nil || len(ids) > 0 {
 		return err
 	}

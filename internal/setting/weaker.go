@@ -70,7 +70,9 @@ func (g *guarded) weaker(wanted any) bool {
 // wanted is what a save asks of the guarded settings, by name.
 func (in *SaveInput) wanted() map[string]any {
 	out := map[string]any{}
-	for name, b := range map[string]*bool{"maskPhones": in.MaskPhones, "maskIdCards": in.MaskIDCards, "maskBankCards": in.MaskBankCards, dualControl: in.DualControl} {
+	for name, b := range map[string]*bool{
+		"maskPhones": in.MaskPhones, "maskIdCards": in.MaskIDCards, "maskBankCards": in.MaskBankCards, dualControl: in.DualControl,
+	} {
 		if b != nil {
 			out[name] = *b
 		}
@@ -143,7 +145,8 @@ func (w *saving) guard(ctx context.Context, tx *store.Tx, actor *access.Actor, i
 		}
 		change := v != g.kept
 		if change && g.weaker(v) {
-			d, err := identity.Propose(ctx, tx, actor, identity.Proposal{Operation: operation, Subject: tx.Corp(), Field: g.name, Input: "input." + g.name, Asked: map[string]any{g.name: v},
+			d, err := identity.Propose(ctx, tx, actor, identity.Proposal{Operation: operation, Subject: tx.Corp(),
+				Field: g.name, Input: "input." + g.name, Asked: map[string]any{g.name: v},
 				Needs: []access.Permission{access.ManagePolicies}})
 			if err != nil {
 				return err
@@ -178,7 +181,8 @@ func (w *saving) guard(ctx context.Context, tx *store.Tx, actor *access.Actor, i
 // retention demands a time that messages may be kept for.
 func (in *SaveInput) retention() fault.List {
 	if days := in.MessagesKeptDays; days != nil && *days != 0 && (*days < leastKept || *days > mostKept) {
-		return fault.List{fault.Bad("input.messagesKeptDays", "must be between %d and %d, or 0 to keep messages for good", "请输入 %d 到 %d 之间的数字，或填 0 表示永久保留", leastKept, mostKept)}
+		return fault.List{fault.Bad("input.messagesKeptDays", "must be between %d and %d, or 0 to keep messages for good",
+			"请输入 %d 到 %d 之间的数字，或填 0 表示永久保留", leastKept, mostKept)}
 	}
 	return nil
 }
