@@ -20,8 +20,8 @@ var sizes = map[string]int{
 	"Contact.follows": 5, "Contact.ownership": 20, "Contact.followersAt": 5, "Group.ownership": 20,
 	"Member.departments": 3, "Member.grants": 5, "Viewer.scopeOf": 10,
 	"Handover.approvals": 5, "Handover.outcomes": 5, "HandoverPreview.successors": 20, "HandoverPreview.problems": 20,
-	"Query.pendingGrants": 20, "Query.pendingChanges": 20, "SaveSettingsPayload.pending": 5, "ApprovalPolicy.earlier": 3, "TransferStatistics.rows": 500, // a row counts one twentieth
-	"FormerKeyContacts.contacts": 20,
+	"Query.pendingGrants": 20, "Query.pendingChanges": 20, "SaveSettingsPayload.pending": 5, "ApprovalPolicy.earlier": 3, "FormerKeyContacts.contacts": 20,
+	"TransferStatistics.rows": 500, // a row counts one twentieth
 }
 
 // costs are what fields compute beside what they return, in nodes: a statistic reads

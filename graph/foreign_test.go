@@ -115,7 +115,8 @@ var kindsOfID = map[string]nid.Kind{
 	"replanHandover": nid.Handover, "revertHandover": nid.Handover, "decideReviewItem": nid.ReviewItem, "saveRole": nid.Role, "deleteRole": nid.Role,
 	"saveRuleSet": nid.RuleSet, "saveWebhook": nid.Webhook, "deleteWebhook": nid.Webhook, "replayDelivery": delivery, "revokeGrant": nid.Grant,
 	"revokeServiceToken": nid.Token, "revokeSession": nid.Session, "removePasskey": nid.Passkey, "reviewLeakFinding": nid.LeakFinding,
-	"saveIdentityProvider": nid.Provider, "deleteIdentityProvider": nid.Provider, "saveDepartment": nid.Department, "updateContact": nid.Contact, "updateFollow": nid.Follow, "updateGroup": nid.Group,
+	"saveIdentityProvider": nid.Provider, "deleteIdentityProvider": nid.Provider, "linkIdentity": nid.Provider, "withdrawPendingChange": nid.Change,
+	"saveDepartment": nid.Department, "updateContact": nid.Contact, "updateFollow": nid.Follow, "updateGroup": nid.Group,
 }
 
 func kindOf(p spot) (k nid.Kind, ok bool) {
@@ -161,7 +162,12 @@ func (w *world) oneOfEach() map[nid.Kind]nid.ID {
 		if err != nil {
 			return err
 		}
-		tx.Cover(append(ids, found...)...)
+		waits, err := tx.Change(ctx, "pending_changes", `INSERT INTO pending_changes (corp_id, id, operation, subject_id, asked, fingerprint, requested_by_id, created_at, lapses_at)
+			VALUES ($1, $2, 'saveApprovalPolicy', $1, '{}', $3, $4, $5, $6) RETURNING id`, w.ID, nid.New(nid.Change), []byte{1}, w.Admin, now, now.Add(time.Hour))
+		if err != nil {
+			return err
+		}
+		tx.Cover(append(append(ids, found...), waits...)...)
 		_, err = tx.Keep(ctx, "webhook_deliveries", `INSERT INTO webhook_deliveries (corp_id, id, webhook_id, event, subject_id, body, state, attempts, created_at, next_at)
 			SELECT corp_id, $2, id, 'handover.completed', $3, '{}', 'DELIVERED', 1, $4, $4 FROM webhooks WHERE corp_id = $1`, w.ID, nid.New(0), w.handedSales, now)
 		return err
@@ -176,7 +182,7 @@ func (w *world) oneOfEach() map[nid.Kind]nid.ID {
 		nid.Follow: "follows WHERE ended_at IS NULL AND", nid.Group: "groups WHERE id = '" + w.groupLin.UUID() + "' AND", nid.Handover: "handovers WHERE state = 'DRAFT' AND",
 		nid.Transfer: "transfers WHERE", nid.RuleSet: "rule_sets WHERE", nid.Role: "roles WHERE NOT built_in AND", nid.Grant: "grants WHERE member_id = '" + w.kim.UUID() + "' AND",
 		nid.ReviewItem: "review_items WHERE", nid.Token: "service_tokens WHERE", nid.Policy: "data_policies WHERE", nid.LeakFinding: "leak_findings WHERE",
-		nid.Webhook: "webhooks WHERE", nid.Provider: "identity_providers WHERE", nid.Session: "sessions WHERE", nid.Passkey: "passkeys WHERE", delivery: "webhook_deliveries WHERE",
+		nid.Webhook: "webhooks WHERE", nid.Provider: "identity_providers WHERE", nid.Session: "sessions WHERE", nid.Passkey: "passkeys WHERE", nid.Change: "pending_changes WHERE", delivery: "webhook_deliveries WHERE",
 	} {
 		if out[k] = testcorp.Value[nid.ID](w.Corp, `SELECT id FROM `+table+` corp_id = $1 ORDER BY id LIMIT 1`, w.ID); out[k].IsZero() {
 			t.Fatalf("%s has nothing of %s", w.ID, table)

@@ -51,12 +51,12 @@ func (r *handoverResolver) Approvals(ctx context.Context, obj *ent.Handover) ([]
 	return votes(ctx, obj)
 }
 
-func (r *handoverResolver) FormerKeyContacts(ctx context.Context, obj *ent.Handover) (*model.FormerKeyContacts, error) {
-	return formerKeys(ctx, obj)
-}
-
 func (r *handoverResolver) ApprovalReasons(ctx context.Context, obj *ent.Handover) ([]string, error) {
 	return reasonsOf(ctx, obj)
+}
+
+func (r *handoverResolver) FormerKeyContacts(ctx context.Context, obj *ent.Handover) (*model.FormerKeyContacts, error) {
+	return formerKeys(ctx, obj)
 }
 
 func (r *handoverResolver) Plan(ctx context.Context, obj *ent.Handover) (json.RawMessage, error) {

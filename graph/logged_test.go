@@ -13,6 +13,7 @@ import (
 var loggedElsewhere = map[string]string{
 	"addPasskey":        "TestEnrolmentOverHTTP: needs a passkey",
 	"signInWithPasskey": "TestEnrolmentOverHTTP: needs a passkey",
+	"linkIdentity":      "internal/sso TestLinkingOneself: the entry comes when the provider has answered",
 	"removePasskey":     "internal/identity: needs a passkey",
 }
 

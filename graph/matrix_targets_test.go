@@ -178,7 +178,11 @@ var targets = map[string]maker{
 		return of("id", id).with("version", 1).with("name", g.name("renamed")).with("issuer", fmt.Sprintf("https://id-%d.example.com", n))
 	}),
 	"provider in use": ofCorp(func(g *ground, at seat) target {
-		id := nid.New(nid.Provider)
+		id := idOf(at, `SELECT id FROM identity_providers WHERE corp_id = $1 AND active`)
+		if !id.IsZero() {
+			return of("id", id)
+		}
+		id = nid.New(nid.Provider)
 		g.insert(at, "identity_providers", `INSERT INTO identity_providers (corp_id, id, version, created_at, updated_at, name, issuer, client_id, claim, matches, acr_values, active, saved_by_id)
 			VALUES ($1, $2, 1, $3, $3, $4, 'https://id.example.com', $4, 'sub', 'USER_ID', '[]', true, $5) RETURNING id`, at.corp.ID, id, g.DB.Now(), id.String(), at.corp.Admin)
 		return of("id", id)

@@ -29,7 +29,8 @@ func (w *weakening) policy(who nid.ID, keyContacts bool) (waits bool) {
 	var got struct {
 		SaveApprovalPolicy struct{ Pending *struct{ ID string } }
 	}
-	w.good(w.Verified(who), fmt.Sprintf(`mutation { saveApprovalPolicy(input: {keyContacts: %v, version: %d}) { pending { id } } }`, keyContacts, version), nil, &got)
+	w.good(w.Verified(who), fmt.Sprintf(`
+		mutation { saveApprovalPolicy(input: {keyContacts: %v, version: %d}) { pending { id } } }`, keyContacts, version), nil, &got)
 	return got.SaveApprovalPolicy.Pending != nil
 }
 
@@ -56,7 +57,8 @@ func (w *weakening) submit() (id, state string) {
 			}
 		}
 	}
-	w.good(w.Verified(w.Admin), fmt.Sprintf(`mutation { createHandover(input: {idempotencyKey: "draft %d", plan: %s}) { handover { id version } } }`, w.n, w.plan()), nil, &made)
+	w.good(w.Verified(w.Admin), fmt.Sprintf(`
+		mutation { createHandover(input: {idempotencyKey: "draft %d", plan: %s}) { handover { id version } } }`, w.n, w.plan()), nil, &made)
 	h := made.CreateHandover.Handover
 	var sent struct {
 		SubmitHandover struct{ Handover struct{ State string } }
@@ -69,7 +71,8 @@ func (w *weakening) execute(id string) *answer {
 	w.t.Helper()
 	var got struct{ Node struct{ Digest string } }
 	w.good(w.Verified(w.Admin), fmt.Sprintf(`{ node(id: "%s") { ... on Handover { digest } } }`, id), nil, &got)
-	return w.ask(w.Verified(w.Admin), fmt.Sprintf(`mutation { executeHandover(input: {id: "%s", digest: "%s", idempotencyKey: "%s"}) { handover { state } } }`, id, got.Node.Digest, id), nil)
+	return w.ask(w.Verified(w.Admin), fmt.Sprintf(`
+		mutation { executeHandover(input: {id: "%s", digest: "%s", idempotencyKey: "%s"}) { handover { state } } }`, id, got.Node.Digest, id), nil)
 }
 
 // One administrator switches the rule for key contacts off, hands two over, and switches it
@@ -149,8 +152,10 @@ func (w *weakening) attack(two bool, boss nid.ID) {
 			ApprovalReasons   []string
 		}
 	}
-	w.good(w.Verified(w.Admin), fmt.Sprintf(`{ approvalPolicy { keyContacts earlier { keyContacts } } previewHandover(input: %s) { approvalsRequired approvalReasons } }`, w.plan()), nil, &got)
-	if p := got.ApprovalPolicy; p.KeyContacts || len(p.Earlier) != 2 || !p.Earlier[0].KeyContacts || got.PreviewHandover.ApprovalsRequired != 1 || len(got.PreviewHandover.ApprovalReasons) != 2 {
+	w.good(w.Verified(w.Admin), fmt.Sprintf(`{ approvalPolicy { keyContacts earlier { keyContacts } }
+		previewHandover(input: %s) { approvalsRequired approvalReasons } }`, w.plan()), nil, &got)
+	if p := got.ApprovalPolicy; p.KeyContacts || len(p.Earlier) != 2 || !p.Earlier[0].KeyContacts ||
+		got.PreviewHandover.ApprovalsRequired != 1 || len(got.PreviewHandover.ApprovalReasons) != 2 {
 		w.t.Errorf("the policy and the preview say %+v", got)
 	}
 }

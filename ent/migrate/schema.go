@@ -165,6 +165,14 @@ var (
 				Unique:  false,
 				Columns: []*schema.Column{AuditEntriesColumns[1], AuditEntriesColumns[4], AuditEntriesColumns[3]},
 			},
+			{
+				Name:    "audit_entries_hands",
+				Unique:  false,
+				Columns: []*schema.Column{AuditEntriesColumns[1], AuditEntriesColumns[8], AuditEntriesColumns[3]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "action IN ('credential.reset', 'credential.set', 'credential.enrol', 'identity.link')",
+				},
+			},
 		},
 	}
 	// ContactsColumns holds the columns for the "contacts" table.
@@ -182,10 +190,12 @@ var (
 		{Name: "type", Type: field.TypeEnum, Enums: []string{"WECHAT", "WECOM", "OTHER"}, Default: "WECHAT"},
 		{Name: "company", Type: field.TypeString, Nullable: true},
 		{Name: "importance", Type: field.TypeEnum, Enums: []string{"NORMAL", "KEY"}, Default: "NORMAL"},
+		{Name: "key_until", Type: field.TypeTime, Nullable: true},
 		{Name: "chat_consent", Type: field.TypeEnum, Enums: []string{"UNKNOWN", "AGREED", "REFUSED"}, Default: "UNKNOWN"},
 		{Name: "accountable_answers", Type: field.TypeBool, Default: true},
 		{Name: "protected", Type: field.TypeBool, Default: false},
 		{Name: "accountable_id", Type: field.TypeUUID},
+		{Name: "key_changed_by_id", Type: field.TypeUUID, Nullable: true},
 	}
 	// ContactsTable holds the schema information for the "contacts" table.
 	ContactsTable = &schema.Table{
@@ -195,9 +205,15 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "contacts_members_accountable",
-				Columns:    []*schema.Column{ContactsColumns[16]},
+				Columns:    []*schema.Column{ContactsColumns[17]},
 				RefColumns: []*schema.Column{MembersColumns[0]},
 				OnDelete:   schema.NoAction,
+			},
+			{
+				Symbol:     "contacts_members_key_changed_by",
+				Columns:    []*schema.Column{ContactsColumns[18]},
+				RefColumns: []*schema.Column{MembersColumns[0]},
+				OnDelete:   schema.SetNull,
 			},
 		},
 		Indexes: []*schema.Index{
@@ -237,12 +253,20 @@ var (
 			{
 				Name:    "contact_corp_id_accountable_id",
 				Unique:  false,
-				Columns: []*schema.Column{ContactsColumns[1], ContactsColumns[16]},
+				Columns: []*schema.Column{ContactsColumns[1], ContactsColumns[17]},
+			},
+			{
+				Name:    "contact_corp_id_key_changed_by_id",
+				Unique:  false,
+				Columns: []*schema.Column{ContactsColumns[1], ContactsColumns[18]},
+				Annotation: &entsql.IndexAnnotation{
+					Where: "key_changed_by_id IS NOT NULL",
+				},
 			},
 			{
 				Name:    "contact_corp_id_protected_id",
 				Unique:  false,
-				Columns: []*schema.Column{ContactsColumns[1], ContactsColumns[15], ContactsColumns[0]},
+				Columns: []*schema.Column{ContactsColumns[1], ContactsColumns[16], ContactsColumns[0]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "protected",
 				},
@@ -722,6 +746,7 @@ var (
 		{Name: "updated_at", Type: field.TypeTime},
 		{Name: "kind", Type: field.TypeEnum, Enums: []string{"RESIGNED", "ON_JOB"}},
 		{Name: "state", Type: field.TypeEnum, Enums: []string{"DRAFT", "AWAITING_APPROVAL", "READY", "SCHEDULED", "RUNNING", "COMPLETED", "PARTIAL", "FAILED", "REJECTED", "CANCELLED", "REVERTED"}},
+		{Name: "authors", Type: field.TypeJSON, Nullable: true},
 		{Name: "reason", Type: field.TypeString, Nullable: true},
 		{Name: "message", Type: field.TypeString, Nullable: true},
 		{Name: "history_mode", Type: field.TypeEnum, Enums: []string{"NONE", "ALL", "WINDOW"}, Default: "NONE"},
@@ -754,6 +779,7 @@ var (
 		{Name: "reverted", Type: field.TypeInt, Default: 0},
 		{Name: "leaver_id", Type: field.TypeUUID},
 		{Name: "requested_by_id", Type: field.TypeUUID, Nullable: true},
+		{Name: "responsible_id", Type: field.TypeUUID, Nullable: true},
 		{Name: "executed_by_id", Type: field.TypeUUID, Nullable: true},
 		{Name: "reverted_by_id", Type: field.TypeUUID, Nullable: true},
 		{Name: "revert_of_id", Type: field.TypeUUID, Nullable: true},
@@ -767,37 +793,43 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "handovers_members_leaver",
-				Columns:    []*schema.Column{HandoversColumns[37]},
+				Columns:    []*schema.Column{HandoversColumns[38]},
 				RefColumns: []*schema.Column{MembersColumns[0]},
 				OnDelete:   schema.NoAction,
 			},
 			{
 				Symbol:     "handovers_members_requested_by",
-				Columns:    []*schema.Column{HandoversColumns[38]},
-				RefColumns: []*schema.Column{MembersColumns[0]},
-				OnDelete:   schema.SetNull,
-			},
-			{
-				Symbol:     "handovers_members_executed_by",
 				Columns:    []*schema.Column{HandoversColumns[39]},
 				RefColumns: []*schema.Column{MembersColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
 			{
-				Symbol:     "handovers_handovers_reverts",
+				Symbol:     "handovers_members_responsible",
 				Columns:    []*schema.Column{HandoversColumns[40]},
+				RefColumns: []*schema.Column{MembersColumns[0]},
+				OnDelete:   schema.SetNull,
+			},
+			{
+				Symbol:     "handovers_members_executed_by",
+				Columns:    []*schema.Column{HandoversColumns[41]},
+				RefColumns: []*schema.Column{MembersColumns[0]},
+				OnDelete:   schema.SetNull,
+			},
+			{
+				Symbol:     "handovers_handovers_reverts",
+				Columns:    []*schema.Column{HandoversColumns[42]},
 				RefColumns: []*schema.Column{HandoversColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
 			{
 				Symbol:     "handovers_handovers_reversals",
-				Columns:    []*schema.Column{HandoversColumns[41]},
+				Columns:    []*schema.Column{HandoversColumns[43]},
 				RefColumns: []*schema.Column{HandoversColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
 			{
 				Symbol:     "handovers_handovers_follow_ups",
-				Columns:    []*schema.Column{HandoversColumns[42]},
+				Columns:    []*schema.Column{HandoversColumns[44]},
 				RefColumns: []*schema.Column{HandoversColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
@@ -826,32 +858,37 @@ var (
 			{
 				Name:    "handover_corp_id_leaver_id_id",
 				Unique:  false,
-				Columns: []*schema.Column{HandoversColumns[1], HandoversColumns[37], HandoversColumns[0]},
+				Columns: []*schema.Column{HandoversColumns[1], HandoversColumns[38], HandoversColumns[0]},
 			},
 			{
 				Name:    "handover_corp_id_requested_by_id_created_at",
 				Unique:  false,
-				Columns: []*schema.Column{HandoversColumns[1], HandoversColumns[38], HandoversColumns[2]},
+				Columns: []*schema.Column{HandoversColumns[1], HandoversColumns[39], HandoversColumns[2]},
 			},
 			{
-				Name:    "handover_corp_id_executed_by_id",
+				Name:    "handover_corp_id_responsible_id_updated_at",
 				Unique:  false,
-				Columns: []*schema.Column{HandoversColumns[1], HandoversColumns[39]},
+				Columns: []*schema.Column{HandoversColumns[1], HandoversColumns[40], HandoversColumns[4]},
+			},
+			{
+				Name:    "handover_corp_id_executed_by_id_updated_at",
+				Unique:  false,
+				Columns: []*schema.Column{HandoversColumns[1], HandoversColumns[41], HandoversColumns[4]},
 			},
 			{
 				Name:    "handover_corp_id_reverted_by_id",
 				Unique:  false,
-				Columns: []*schema.Column{HandoversColumns[1], HandoversColumns[40]},
+				Columns: []*schema.Column{HandoversColumns[1], HandoversColumns[42]},
 			},
 			{
 				Name:    "handover_corp_id_revert_of_id",
 				Unique:  false,
-				Columns: []*schema.Column{HandoversColumns[1], HandoversColumns[41]},
+				Columns: []*schema.Column{HandoversColumns[1], HandoversColumns[43]},
 			},
 			{
 				Name:    "handover_corp_id_follow_up_of_id",
 				Unique:  false,
-				Columns: []*schema.Column{HandoversColumns[1], HandoversColumns[42]},
+				Columns: []*schema.Column{HandoversColumns[1], HandoversColumns[44]},
 			},
 		},
 	}
@@ -976,7 +1013,7 @@ var (
 		{Name: "created_at", Type: field.TypeTime},
 		{Name: "version", Type: field.TypeInt, Default: 1},
 		{Name: "updated_at", Type: field.TypeTime},
-		{Name: "kind", Type: field.TypeEnum, Enums: []string{"PERSONAL_ACCOUNT", "CONTACT_CARD", "PHONE_NUMBER", "QR_CODE", "OUTSIDE_LINK", "EXPORT_BEFORE_LEAVING"}},
+		{Name: "kind", Type: field.TypeEnum, Enums: []string{"PERSONAL_ACCOUNT", "CONTACT_CARD", "PHONE_NUMBER", "QR_CODE", "OUTSIDE_LINK", "EXPORT_BEFORE_LEAVING", "READING_BEFORE_LEAVING"}},
 		{Name: "message_id", Type: field.TypeUUID, Nullable: true},
 		{Name: "at", Type: field.TypeTime},
 		{Name: "score", Type: field.TypeFloat64},
@@ -1030,9 +1067,9 @@ var (
 				},
 			},
 			{
-				Name:    "leakfinding_corp_id_member_id_at",
+				Name:    "leakfinding_corp_id_member_id_at_kind",
 				Unique:  true,
-				Columns: []*schema.Column{LeakFindingsColumns[1], LeakFindingsColumns[15], LeakFindingsColumns[7]},
+				Columns: []*schema.Column{LeakFindingsColumns[1], LeakFindingsColumns[15], LeakFindingsColumns[7], LeakFindingsColumns[5]},
 				Annotation: &entsql.IndexAnnotation{
 					Where: "message_id IS NULL",
 				},
@@ -1078,9 +1115,11 @@ var (
 		{Name: "last_day", Type: field.TypeString, Nullable: true},
 		{Name: "departed_at", Type: field.TypeTime, Nullable: true},
 		{Name: "departure_held_at", Type: field.TypeTime, Nullable: true},
+		{Name: "suspended", Type: field.TypeBool, Default: false},
 		{Name: "last_login_at", Type: field.TypeTime, Nullable: true},
 		{Name: "epoch", Type: field.TypeInt, Default: 1},
 		{Name: "caretaker_id", Type: field.TypeUUID, Nullable: true},
+		{Name: "departure_by_id", Type: field.TypeUUID, Nullable: true},
 	}
 	// MembersTable holds the schema information for the "members" table.
 	MembersTable = &schema.Table{
@@ -1090,7 +1129,13 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "members_members_charges",
-				Columns:    []*schema.Column{MembersColumns[19]},
+				Columns:    []*schema.Column{MembersColumns[20]},
+				RefColumns: []*schema.Column{MembersColumns[0]},
+				OnDelete:   schema.SetNull,
+			},
+			{
+				Symbol:     "members_members_departures",
+				Columns:    []*schema.Column{MembersColumns[21]},
 				RefColumns: []*schema.Column{MembersColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
@@ -1137,7 +1182,12 @@ var (
 			{
 				Name:    "member_corp_id_caretaker_id",
 				Unique:  false,
-				Columns: []*schema.Column{MembersColumns[1], MembersColumns[19]},
+				Columns: []*schema.Column{MembersColumns[1], MembersColumns[20]},
+			},
+			{
+				Name:    "member_corp_id_departure_by_id",
+				Unique:  false,
+				Columns: []*schema.Column{MembersColumns[1], MembersColumns[21]},
 			},
 		},
 	}
@@ -1413,7 +1463,9 @@ var (
 		{Name: "name", Type: field.TypeString},
 		{Name: "rules", Type: field.TypeJSON, SchemaType: map[string]string{"postgres": "json"}},
 		{Name: "automatic", Type: field.TypeBool, Default: false},
+		{Name: "history", Type: field.TypeJSON, Nullable: true, SchemaType: map[string]string{"postgres": "json"}},
 		{Name: "fallback_id", Type: field.TypeUUID, Nullable: true},
+		{Name: "department_id", Type: field.TypeUUID, Nullable: true},
 	}
 	// RuleSetsTable holds the schema information for the "rule_sets" table.
 	RuleSetsTable = &schema.Table{
@@ -1423,8 +1475,14 @@ var (
 		ForeignKeys: []*schema.ForeignKey{
 			{
 				Symbol:     "rule_sets_members_fallback",
-				Columns:    []*schema.Column{RuleSetsColumns[8]},
+				Columns:    []*schema.Column{RuleSetsColumns[9]},
 				RefColumns: []*schema.Column{MembersColumns[0]},
+				OnDelete:   schema.SetNull,
+			},
+			{
+				Symbol:     "rule_sets_departments_department",
+				Columns:    []*schema.Column{RuleSetsColumns[10]},
+				RefColumns: []*schema.Column{DepartmentsColumns[0]},
 				OnDelete:   schema.SetNull,
 			},
 		},
@@ -1442,7 +1500,12 @@ var (
 			{
 				Name:    "ruleset_corp_id_fallback_id",
 				Unique:  false,
-				Columns: []*schema.Column{RuleSetsColumns[1], RuleSetsColumns[8]},
+				Columns: []*schema.Column{RuleSetsColumns[1], RuleSetsColumns[9]},
+			},
+			{
+				Name:    "ruleset_corp_id_department_id",
+				Unique:  false,
+				Columns: []*schema.Column{RuleSetsColumns[1], RuleSetsColumns[10]},
 			},
 			{
 				Name:    "ruleset_corp_id_created_at_id",
@@ -1542,7 +1605,7 @@ var (
 		{Name: "position", Type: field.TypeInt},
 		{Name: "kind", Type: field.TypeEnum, Enums: []string{"CONTACT", "GROUP"}},
 		{Name: "status", Type: field.TypeEnum, Enums: []string{"PLANNED", "WAITING", "COMPLETED", "REFUSED", "LIMIT_REACHED", "SKIPPED", "FAILED", "CANCELLED", "REVERTED"}, Default: "PLANNED"},
-		{Name: "reason", Type: field.TypeEnum, Nullable: true, Enums: []string{"OWNER_CHANGED", "NOT_FOLLOWED", "SUCCESSOR_INELIGIBLE", "SUCCESSOR_FULL", "CUSTOMER_REFUSED", "COOL_DOWN", "IN_PROGRESS", "WINDOW_CLOSED", "PLATFORM_ERROR", "CHANGED_SINCE", "SUCCESSOR_NOT_ACTIVE", "SUCCESSOR_CONTACT_DISABLED", "SUCCESSOR_OUT_OF_SCOPE", "NO_SUCCESSOR", "SUCCESSOR_CANNOT_READ", "GROUP_FULL", "NEEDS_APPROVAL", "NOT_PERMITTED", "UNEXPECTED"}},
+		{Name: "reason", Type: field.TypeEnum, Nullable: true, Enums: []string{"OWNER_CHANGED", "NOT_FOLLOWED", "SUCCESSOR_INELIGIBLE", "SUCCESSOR_FULL", "CUSTOMER_REFUSED", "COOL_DOWN", "IN_PROGRESS", "WINDOW_CLOSED", "PLATFORM_ERROR", "CHANGED_SINCE", "SUCCESSOR_NOT_ACTIVE", "SUCCESSOR_CONTACT_DISABLED", "SUCCESSOR_OUT_OF_SCOPE", "NO_SUCCESSOR", "LEAVER_STATUS", "SUCCESSOR_CANNOT_READ", "GROUP_FULL", "NEEDS_APPROVAL", "NOT_PERMITTED", "UNEXPECTED"}},
 		{Name: "detail", Type: field.TypeString, Nullable: true},
 		{Name: "because", Type: field.TypeString, Nullable: true},
 		{Name: "merged", Type: field.TypeBool, Default: false},
@@ -1797,6 +1860,7 @@ func init() {
 	ApprovalsTable.ForeignKeys[0].RefTable = HandoversTable
 	ApprovalsTable.ForeignKeys[1].RefTable = MembersTable
 	ContactsTable.ForeignKeys[0].RefTable = MembersTable
+	ContactsTable.ForeignKeys[1].RefTable = MembersTable
 	ContactsTable.Annotation = &entsql.Annotation{}
 	ContactsTable.Annotation.Checks = map[string]string{
 		"contacts_accountable": "accountable_answers",
@@ -1824,13 +1888,15 @@ func init() {
 	HandoversTable.ForeignKeys[0].RefTable = MembersTable
 	HandoversTable.ForeignKeys[1].RefTable = MembersTable
 	HandoversTable.ForeignKeys[2].RefTable = MembersTable
-	HandoversTable.ForeignKeys[3].RefTable = HandoversTable
+	HandoversTable.ForeignKeys[3].RefTable = MembersTable
 	HandoversTable.ForeignKeys[4].RefTable = HandoversTable
 	HandoversTable.ForeignKeys[5].RefTable = HandoversTable
+	HandoversTable.ForeignKeys[6].RefTable = HandoversTable
 	HandoversTable.Annotation = &entsql.Annotation{}
 	HandoversTable.Annotation.Checks = map[string]string{
-		"handovers_history":  "(history_mode = 'WINDOW') = (history_from IS NOT NULL AND history_until IS NOT NULL)",
-		"handovers_progress": "total = planned + waiting + completed + refused + limit_reached + failed + skipped + cancelled + reverted",
+		"handovers_history":   "(history_mode = 'WINDOW') = (history_from IS NOT NULL AND history_until IS NOT NULL)",
+		"handovers_progress":  "total = planned + waiting + completed + refused + limit_reached + failed + skipped + cancelled + reverted",
+		"handovers_requester": "requested_by_id IS NULL OR responsible_id IS NOT NULL AND requested_by_id = responsible_id",
 	}
 	HistoryGrantsTable.ForeignKeys[0].RefTable = MembersTable
 	HistoryGrantsTable.ForeignKeys[1].RefTable = MembersTable
@@ -1851,9 +1917,11 @@ func init() {
 		"leak_findings_reviewed": "(verdict IS NULL) = (reviewed_at IS NULL)",
 	}
 	MembersTable.ForeignKeys[0].RefTable = MembersTable
+	MembersTable.ForeignKeys[1].RefTable = MembersTable
 	MembersTable.Annotation = &entsql.Annotation{}
 	MembersTable.Annotation.Checks = map[string]string{
-		"members_answers": "answers = (status IN ('ACTIVE', 'LEAVING'))",
+		"members_answers":   "answers = (status IN ('ACTIVE', 'LEAVING'))",
+		"members_suspended": "NOT suspended OR departure_held_at IS NOT NULL",
 	}
 	OwnershipPeriodsTable.ForeignKeys[0].RefTable = ContactsTable
 	OwnershipPeriodsTable.ForeignKeys[1].RefTable = GroupsTable
@@ -1873,6 +1941,7 @@ func init() {
 		"review_items_one": "(grant_id IS NOT NULL AND member_id IS NOT NULL AND token_id IS NULL) OR (grant_id IS NULL AND member_id IS NULL AND token_id IS NOT NULL)",
 	}
 	RuleSetsTable.ForeignKeys[0].RefTable = MembersTable
+	RuleSetsTable.ForeignKeys[1].RefTable = DepartmentsTable
 	ServiceTokensTable.ForeignKeys[0].RefTable = DepartmentsTable
 	ServiceTokensTable.ForeignKeys[1].RefTable = MembersTable
 	TransfersTable.ForeignKeys[0].RefTable = HandoversTable

@@ -308,6 +308,7 @@ const (
 	ReasonSUCCESSOR_CONTACT_DISABLED Reason = "SUCCESSOR_CONTACT_DISABLED"
 	ReasonSUCCESSOR_OUT_OF_SCOPE     Reason = "SUCCESSOR_OUT_OF_SCOPE"
 	ReasonNO_SUCCESSOR               Reason = "NO_SUCCESSOR"
+	ReasonLEAVER_STATUS              Reason = "LEAVER_STATUS"
 	ReasonSUCCESSOR_CANNOT_READ      Reason = "SUCCESSOR_CANNOT_READ"
 	ReasonGROUP_FULL                 Reason = "GROUP_FULL"
 	ReasonNEEDS_APPROVAL             Reason = "NEEDS_APPROVAL"
@@ -322,7 +323,7 @@ func (r Reason) String() string {
 // ReasonValidator is a validator for the "reason" field enum values. It is called by the builders before save.
 func ReasonValidator(r Reason) error {
 	switch r {
-	case ReasonOWNER_CHANGED, ReasonNOT_FOLLOWED, ReasonSUCCESSOR_INELIGIBLE, ReasonSUCCESSOR_FULL, ReasonCUSTOMER_REFUSED, ReasonCOOL_DOWN, ReasonIN_PROGRESS, ReasonWINDOW_CLOSED, ReasonPLATFORM_ERROR, ReasonCHANGED_SINCE, ReasonSUCCESSOR_NOT_ACTIVE, ReasonSUCCESSOR_CONTACT_DISABLED, ReasonSUCCESSOR_OUT_OF_SCOPE, ReasonNO_SUCCESSOR, ReasonSUCCESSOR_CANNOT_READ, ReasonGROUP_FULL, ReasonNEEDS_APPROVAL, ReasonNOT_PERMITTED, ReasonUNEXPECTED:
+	case ReasonOWNER_CHANGED, ReasonNOT_FOLLOWED, ReasonSUCCESSOR_INELIGIBLE, ReasonSUCCESSOR_FULL, ReasonCUSTOMER_REFUSED, ReasonCOOL_DOWN, ReasonIN_PROGRESS, ReasonWINDOW_CLOSED, ReasonPLATFORM_ERROR, ReasonCHANGED_SINCE, ReasonSUCCESSOR_NOT_ACTIVE, ReasonSUCCESSOR_CONTACT_DISABLED, ReasonSUCCESSOR_OUT_OF_SCOPE, ReasonNO_SUCCESSOR, ReasonLEAVER_STATUS, ReasonSUCCESSOR_CANNOT_READ, ReasonGROUP_FULL, ReasonNEEDS_APPROVAL, ReasonNOT_PERMITTED, ReasonUNEXPECTED:
 		return nil
 	default:
 		return fmt.Errorf("transfer: invalid enum value for reason field: %q", r)

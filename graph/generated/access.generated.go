@@ -3298,7 +3298,7 @@ func (ec *executionContext) marshalNRoleConnection2ᚖgithubᚗcomᚋopenhandove
 }
 
 func (ec *executionContext) marshalNServiceToken2ᚕᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋentᚐServiceTokenᚄ(ctx context.Context, sel ast.SelectionSet, v []*ent.ServiceToken) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 64, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNServiceToken2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋentᚐServiceToken(ctx, sel, v[i])
@@ -3444,7 +3444,7 @@ func (ec *executionContext) marshalOServiceTokenEdge2ᚕᚖgithubᚗcomᚋopenha
 	if v == nil {
 		return graphql.Null
 	}
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 64, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalOServiceTokenEdge2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋgraphᚋmodelᚐEdge(ctx, sel, v[i])

@@ -1306,7 +1306,7 @@ func (ec *executionContext) marshalNEarlierPolicy2githubᚗcomᚋopenhandoverᚋ
 }
 
 func (ec *executionContext) marshalNEarlierPolicy2ᚕgithubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋapprovalᚐEarlierᚄ(ctx context.Context, sel ast.SelectionSet, v []approval1.Earlier) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 64, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNEarlierPolicy2githubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋapprovalᚐEarlier(ctx, sel, v[i])

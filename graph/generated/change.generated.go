@@ -439,7 +439,7 @@ func (ec *executionContext) _WithdrawPendingChangePayload(ctx context.Context, s
 // region    ***************************** type.gotpl *****************************
 
 func (ec *executionContext) marshalNPendingChange2ᚕᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋgraphᚋmodelᚐPendingChangeᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.PendingChange) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 64, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNPendingChange2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋgraphᚋmodelᚐPendingChange(ctx, sel, v[i])

@@ -24,15 +24,22 @@ import (
 
 // region    ************************** generated!.gotpl **************************
 
+type FormerKeyContactResolver interface {
+	Contact(ctx context.Context, obj *model.FormerKeyContact) (*ent.Contact, error)
+
+	ChangedBy(ctx context.Context, obj *model.FormerKeyContact) (*ent.Member, error)
+}
 type HandoverResolver interface {
 	Leaver(ctx context.Context, obj *ent.Handover) (*ent.Member, error)
 	History(ctx context.Context, obj *ent.Handover) (*model.HistoryScope, error)
 	Reason(ctx context.Context, obj *ent.Handover) (*string, error)
 
 	RequestedBy(ctx context.Context, obj *ent.Handover) (*ent.Member, error)
+	Responsible(ctx context.Context, obj *ent.Handover) (*ent.Member, error)
 	Approvals(ctx context.Context, obj *ent.Handover) ([]*ent.Approval, error)
 
 	ApprovalReasons(ctx context.Context, obj *ent.Handover) ([]string, error)
+	FormerKeyContacts(ctx context.Context, obj *ent.Handover) (*model.FormerKeyContacts, error)
 
 	Plan(ctx context.Context, obj *ent.Handover) (json.RawMessage, error)
 	Progress(ctx context.Context, obj *ent.Handover) (*ent.Handover, error)
@@ -52,7 +59,11 @@ type HandoverPreviewResolver interface {
 	Total(ctx context.Context, obj *model.HandoverPreview) (int, error)
 
 	ApprovalsRequired(ctx context.Context, obj *model.HandoverPreview) (int, error)
+
+	FormerKeyContacts(ctx context.Context, obj *model.HandoverPreview) (*model.FormerKeyContacts, error)
+	History(ctx context.Context, obj *model.HandoverPreview) (*model.HistoryScope, error)
 	Immediate(ctx context.Context, obj *model.HandoverPreview) (bool, error)
+
 	Successors(ctx context.Context, obj *model.HandoverPreview) ([]*model.SuccessorLoad, error)
 	Problems(ctx context.Context, obj *model.HandoverPreview) ([]*model.PlanProblem, error)
 
@@ -500,6 +511,148 @@ func (ec *executionContext) fieldContext_ForecastShare_groups(_ context.Context,
 	return graphql.NewScalarFieldContext("ForecastShare", field, false, false, errors.New("field of type Int does not have child fields"))
 }
 
+func (ec *executionContext) _FormerKeyContact_contact(ctx context.Context, field graphql.CollectedField, obj *model.FormerKeyContact) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_FormerKeyContact_contact(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.FormerKeyContact().Contact(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.Contact) graphql.Marshaler {
+			return ec.marshalOContact2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋentᚐContact(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_FormerKeyContact_contact(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "FormerKeyContact",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Contact(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _FormerKeyContact_until(ctx context.Context, field graphql.CollectedField, obj *model.FormerKeyContact) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_FormerKeyContact_until(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Until, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
+			return ec.marshalNTime2timeᚐTime(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_FormerKeyContact_until(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("FormerKeyContact", field, false, false, errors.New("field of type Time does not have child fields"))
+}
+
+func (ec *executionContext) _FormerKeyContact_changedBy(ctx context.Context, field graphql.CollectedField, obj *model.FormerKeyContact) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_FormerKeyContact_changedBy(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.FormerKeyContact().ChangedBy(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.Member) graphql.Marshaler {
+			return ec.marshalOMember2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋentᚐMember(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_FormerKeyContact_changedBy(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "FormerKeyContact",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Member(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _FormerKeyContacts_total(ctx context.Context, field graphql.CollectedField, obj *model.FormerKeyContacts) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_FormerKeyContacts_total(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Total, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_FormerKeyContacts_total(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("FormerKeyContacts", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _FormerKeyContacts_contacts(ctx context.Context, field graphql.CollectedField, obj *model.FormerKeyContacts) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_FormerKeyContacts_contacts(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Contacts, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.FormerKeyContact) graphql.Marshaler {
+			return ec.marshalNFormerKeyContact2ᚕᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋgraphᚋmodelᚐFormerKeyContactᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_FormerKeyContacts_contacts(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "FormerKeyContacts",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_FormerKeyContact(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _HandOverPayload_handover(ctx context.Context, field graphql.CollectedField, obj *model.HandOverPayload) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -775,6 +928,38 @@ func (ec *executionContext) fieldContext_Handover_requestedBy(_ context.Context,
 	return fc, nil
 }
 
+func (ec *executionContext) _Handover_responsible(ctx context.Context, field graphql.CollectedField, obj *ent.Handover) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Handover_responsible(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Handover().Responsible(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *ent.Member) graphql.Marshaler {
+			return ec.marshalOMember2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋentᚐMember(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_Handover_responsible(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Handover",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_Member(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _Handover_approvals(ctx context.Context, field graphql.CollectedField, obj *ent.Handover) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -851,6 +1036,38 @@ func (ec *executionContext) _Handover_approvalReasons(ctx context.Context, field
 }
 func (ec *executionContext) fieldContext_Handover_approvalReasons(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("Handover", field, true, true, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _Handover_formerKeyContacts(ctx context.Context, field graphql.CollectedField, obj *ent.Handover) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Handover_formerKeyContacts(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.Handover().FormerKeyContacts(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.FormerKeyContacts) graphql.Marshaler {
+			return ec.marshalNFormerKeyContacts2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋgraphᚋmodelᚐFormerKeyContacts(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Handover_formerKeyContacts(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "Handover",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_FormerKeyContacts(ctx, field)
+		},
+	}
+	return fc, nil
 }
 
 func (ec *executionContext) _Handover_message(ctx context.Context, field graphql.CollectedField, obj *ent.Handover) (ret graphql.Marshaler) {
@@ -1721,6 +1938,93 @@ func (ec *executionContext) fieldContext_HandoverPreview_approvalsRequired(_ con
 	return graphql.NewScalarFieldContext("HandoverPreview", field, true, true, errors.New("field of type Int does not have child fields"))
 }
 
+func (ec *executionContext) _HandoverPreview_approvalReasons(ctx context.Context, field graphql.CollectedField, obj *model.HandoverPreview) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_HandoverPreview_approvalReasons(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ApprovalReasons(), nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []string) graphql.Marshaler {
+			return ec.marshalNString2ᚕstringᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_HandoverPreview_approvalReasons(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("HandoverPreview", field, true, false, errors.New("field of type String does not have child fields"))
+}
+
+func (ec *executionContext) _HandoverPreview_formerKeyContacts(ctx context.Context, field graphql.CollectedField, obj *model.HandoverPreview) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_HandoverPreview_formerKeyContacts(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.HandoverPreview().FormerKeyContacts(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.FormerKeyContacts) graphql.Marshaler {
+			return ec.marshalNFormerKeyContacts2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋgraphᚋmodelᚐFormerKeyContacts(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_HandoverPreview_formerKeyContacts(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "HandoverPreview",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_FormerKeyContacts(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _HandoverPreview_history(ctx context.Context, field graphql.CollectedField, obj *model.HandoverPreview) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_HandoverPreview_history(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return ec.Resolvers.HandoverPreview().History(ctx, obj)
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *model.HistoryScope) graphql.Marshaler {
+			return ec.marshalNHistoryScope2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋgraphᚋmodelᚐHistoryScope(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_HandoverPreview_history(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "HandoverPreview",
+		Field:      field,
+		IsMethod:   true,
+		IsResolver: true,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_HistoryScope(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
 func (ec *executionContext) _HandoverPreview_immediate(ctx context.Context, field graphql.CollectedField, obj *model.HandoverPreview) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -1742,6 +2046,29 @@ func (ec *executionContext) _HandoverPreview_immediate(ctx context.Context, fiel
 }
 func (ec *executionContext) fieldContext_HandoverPreview_immediate(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("HandoverPreview", field, true, true, errors.New("field of type Boolean does not have child fields"))
+}
+
+func (ec *executionContext) _HandoverPreview_startAt(ctx context.Context, field graphql.CollectedField, obj *model.HandoverPreview) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_HandoverPreview_startAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.StartAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
+			return ec.marshalOTime2ᚖtimeᚐTime(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_HandoverPreview_startAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("HandoverPreview", field, false, false, errors.New("field of type Time does not have child fields"))
 }
 
 func (ec *executionContext) _HandoverPreview_successors(ctx context.Context, field graphql.CollectedField, obj *model.HandoverPreview) (ret graphql.Marshaler) {
@@ -2761,6 +3088,29 @@ func (ec *executionContext) fieldContext_PlanProblem_blocking(_ context.Context,
 	return graphql.NewScalarFieldContext("PlanProblem", field, false, false, errors.New("field of type Boolean does not have child fields"))
 }
 
+func (ec *executionContext) _PlanProblem_executableFrom(ctx context.Context, field graphql.CollectedField, obj *model.PlanProblem) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_PlanProblem_executableFrom(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.ExecutableFrom, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
+			return ec.marshalOTime2ᚖtimeᚐTime(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_PlanProblem_executableFrom(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("PlanProblem", field, false, false, errors.New("field of type Time does not have child fields"))
+}
+
 func (ec *executionContext) _PlanProblem_items(ctx context.Context, field graphql.CollectedField, obj *model.PlanProblem) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -3109,6 +3459,29 @@ func (ec *executionContext) _SuccessorLoad_before(ctx context.Context, field gra
 	)
 }
 func (ec *executionContext) fieldContext_SuccessorLoad_before(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("SuccessorLoad", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _SuccessorLoad_promised(ctx context.Context, field graphql.CollectedField, obj *model.SuccessorLoad) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_SuccessorLoad_promised(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Promised, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_SuccessorLoad_promised(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("SuccessorLoad", field, false, false, errors.New("field of type Int does not have child fields"))
 }
 
@@ -5031,6 +5404,163 @@ func (ec *executionContext) _ForecastShare(ctx context.Context, sel ast.Selectio
 	return out
 }
 
+var formerKeyContactImplementors = []string{"FormerKeyContact"}
+
+func (ec *executionContext) _FormerKeyContact(ctx context.Context, sel ast.SelectionSet, obj *model.FormerKeyContact) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, formerKeyContactImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("FormerKeyContact")
+		case "contact":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._FormerKeyContact_contact(ctx, field, obj)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "until":
+			out.Values[i] = ec._FormerKeyContact_until(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "changedBy":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._FormerKeyContact_changedBy(ctx, field, obj)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
+var formerKeyContactsImplementors = []string{"FormerKeyContacts"}
+
+func (ec *executionContext) _FormerKeyContacts(ctx context.Context, sel ast.SelectionSet, obj *model.FormerKeyContacts) graphql.Marshaler {
+	fields := graphql.CollectFields(ec.OperationContext, sel, formerKeyContactsImplementors)
+
+	out := graphql.NewFieldSet(fields)
+	deferredFieldSet := graphql.NewFieldSet(nil)
+	deferLabelToView := make(map[string]*graphql.FieldSetView)
+	for i, field := range fields {
+		switch field.Name {
+		case "__typename":
+			out.Values[i] = graphql.MarshalString("FormerKeyContacts")
+		case "total":
+			out.Values[i] = ec._FormerKeyContacts_total(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "contacts":
+			out.Values[i] = ec._FormerKeyContacts_contacts(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		default:
+			panic("unknown field " + strconv.Quote(field.Name))
+		}
+	}
+	out.Dispatch(ctx)
+	if out.Invalids > 0 {
+		return graphql.Null
+	}
+
+	atomic.AddInt32(&ec.Deferred, int32(min(len(deferLabelToView), math.MaxInt32)))
+
+	ec.ProcessDeferredGroup(graphql.DeferredGroup{
+		Defers:   deferLabelToView,
+		Path:     graphql.GetPath(ctx),
+		FieldSet: deferredFieldSet,
+		Context:  ctx,
+	})
+
+	return out
+}
+
 var handOverPayloadImplementors = []string{"HandOverPayload"}
 
 func (ec *executionContext) _HandOverPayload(ctx context.Context, sel ast.SelectionSet, obj *model.HandOverPayload) graphql.Marshaler {
@@ -5258,6 +5788,44 @@ func (ec *executionContext) _Handover(ctx context.Context, sel ast.SelectionSet,
 			}
 
 			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "responsible":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Handover_responsible(ctx, field, obj)
+				if res == graphql.RequiredNull {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		case "approvals":
 			field := field
 
@@ -5311,6 +5879,44 @@ func (ec *executionContext) _Handover(ctx context.Context, sel ast.SelectionSet,
 					}
 				}()
 				res = ec._Handover_approvalReasons(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "formerKeyContacts":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._Handover_formerKeyContacts(ctx, field, obj)
 				if res == graphql.Null {
 					atomic.AddUint32(&fs.Invalids, 1)
 				}
@@ -6027,6 +6633,87 @@ func (ec *executionContext) _HandoverPreview(ctx context.Context, sel ast.Select
 			}
 
 			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "approvalReasons":
+			out.Values[i] = ec._HandoverPreview_approvalReasons(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "formerKeyContacts":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._HandoverPreview_formerKeyContacts(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "history":
+			field := field
+
+			innerFunc := func(ctx context.Context, fs *graphql.FieldSet) (res graphql.Marshaler) {
+				defer func() {
+					if r := recover(); r != nil {
+						ec.Error(ctx, ec.Recover(ctx, r))
+					}
+				}()
+				res = ec._HandoverPreview_history(ctx, field, obj)
+				if res == graphql.Null {
+					atomic.AddUint32(&fs.Invalids, 1)
+				}
+				return res
+			}
+
+			if field.IsDeferred() {
+				deferredFieldSet.AddField(field)
+				fieldIndex := len(deferredFieldSet.Values) - 1
+				deferredFieldSet.Concurrently(fieldIndex, func(ctx context.Context) graphql.Marshaler {
+					return innerFunc(ctx, deferredFieldSet)
+				})
+
+				for _, deferrable := range field.Deferrables {
+					view, ok := deferLabelToView[deferrable.Label]
+					if !ok {
+						view = deferredFieldSet.NewView()
+						deferLabelToView[deferrable.Label] = view
+					}
+					view.AddIndices(fieldIndex)
+				}
+
+				// don't run the out.Concurrently() call below
+				out.Values[i] = graphql.Null
+				continue
+			}
+
+			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		case "immediate":
 			field := field
 
@@ -6065,6 +6752,11 @@ func (ec *executionContext) _HandoverPreview(ctx context.Context, sel ast.Select
 			}
 
 			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
+		case "startAt":
+			out.Values[i] = ec._HandoverPreview_startAt(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
 		case "successors":
 			field := field
 
@@ -6821,6 +7513,11 @@ func (ec *executionContext) _PlanProblem(ctx context.Context, sel ast.SelectionS
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
+		case "executableFrom":
+			out.Values[i] = ec._PlanProblem_executableFrom(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
 		case "items":
 			out.Values[i] = ec._PlanProblem_items(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
@@ -7175,6 +7872,11 @@ func (ec *executionContext) _SuccessorLoad(ctx context.Context, sel ast.Selectio
 			}
 		case "before":
 			out.Values[i] = ec._SuccessorLoad_before(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "promised":
+			out.Values[i] = ec._SuccessorLoad_promised(ctx, field, obj)
 			if out.Values[i] == graphql.Null {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
@@ -7770,6 +8472,42 @@ func (ec *executionContext) marshalNForecast2githubᚗcomᚋopenhandoverᚋopenh
 
 func (ec *executionContext) marshalNForecastShare2githubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋhandoverᚐShare(ctx context.Context, sel ast.SelectionSet, v handover.Share) graphql.Marshaler {
 	return ec._ForecastShare(ctx, sel, &v)
+}
+
+func (ec *executionContext) marshalNFormerKeyContact2ᚕᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋgraphᚋmodelᚐFormerKeyContactᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.FormerKeyContact) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 64, false, func(ctx context.Context, i int) graphql.Marshaler {
+		fc := graphql.GetFieldContext(ctx)
+		fc.Result = &v[i]
+		return ec.marshalNFormerKeyContact2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋgraphᚋmodelᚐFormerKeyContact(ctx, sel, v[i])
+	})
+
+	for _, e := range ret {
+		if e == graphql.Null {
+			return graphql.Null
+		}
+	}
+
+	return ret
+}
+
+func (ec *executionContext) marshalNFormerKeyContact2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋgraphᚋmodelᚐFormerKeyContact(ctx context.Context, sel ast.SelectionSet, v *model.FormerKeyContact) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._FormerKeyContact(ctx, sel, v)
+}
+
+func (ec *executionContext) marshalNFormerKeyContacts2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋgraphᚋmodelᚐFormerKeyContacts(ctx context.Context, sel ast.SelectionSet, v *model.FormerKeyContacts) graphql.Marshaler {
+	if v == nil {
+		if !graphql.HasFieldError(ctx, graphql.GetFieldContext(ctx)) {
+			graphql.AddErrorf(ctx, "the requested element is null which the schema does not allow")
+		}
+		return graphql.Null
+	}
+	return ec._FormerKeyContacts(ctx, sel, v)
 }
 
 func (ec *executionContext) unmarshalNHandOverInput2githubᚗcomᚋopenhandoverᚋopenhandoverᚋgraphᚋmodelᚐHandOverInput(ctx context.Context, v any) (model.HandOverInput, error) {

@@ -2691,7 +2691,7 @@ func (ec *executionContext) _RevokeHistoryGrantPayload(ctx context.Context, sel 
 // region    ***************************** type.gotpl *****************************
 
 func (ec *executionContext) marshalNHistoryGrant2ᚕᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋentᚐHistoryGrantᚄ(ctx context.Context, sel ast.SelectionSet, v []*ent.HistoryGrant) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 64, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNHistoryGrant2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋentᚐHistoryGrant(ctx, sel, v[i])
@@ -2785,7 +2785,7 @@ func (ec *executionContext) marshalNMessageKind2githubᚗcomᚋopenhandoverᚋop
 }
 
 func (ec *executionContext) marshalNReadReceipt2ᚕᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋgraphᚋmodelᚐReadReceiptᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.ReadReceipt) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 64, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNReadReceipt2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋgraphᚋmodelᚐReadReceipt(ctx, sel, v[i])
@@ -2843,7 +2843,7 @@ func (ec *executionContext) marshalOHistoryGrantEdge2ᚕᚖgithubᚗcomᚋopenha
 	if v == nil {
 		return graphql.Null
 	}
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 64, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalOHistoryGrantEdge2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋgraphᚋmodelᚐEdge(ctx, sel, v[i])
@@ -2905,7 +2905,7 @@ func (ec *executionContext) marshalOReadReceiptEdge2ᚕᚖgithubᚗcomᚋopenhan
 	if v == nil {
 		return graphql.Null
 	}
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 64, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalOReadReceiptEdge2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋgraphᚋmodelᚐEdge(ctx, sel, v[i])

@@ -1402,7 +1402,7 @@ func (ec *executionContext) unmarshalNConfirmDeparturesInput2githubᚗcomᚋopen
 }
 
 func (ec *executionContext) marshalNDepartureDecision2ᚕᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋgraphᚋmodelᚐDepartureDecisionᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.DepartureDecision) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 64, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNDepartureDecision2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋgraphᚋmodelᚐDepartureDecision(ctx, sel, v[i])
@@ -1443,7 +1443,7 @@ func (ec *executionContext) unmarshalNDismissDeparturesInput2githubᚗcomᚋopen
 }
 
 func (ec *executionContext) marshalNNoticeChange2ᚕᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋgraphᚋmodelᚐNoticeChangeᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.NoticeChange) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 64, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNNoticeChange2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋgraphᚋmodelᚐNoticeChange(ctx, sel, v[i])
@@ -1518,7 +1518,7 @@ func (ec *executionContext) marshalNNoticeOutcome2githubᚗcomᚋopenhandoverᚋ
 }
 
 func (ec *executionContext) marshalNNoticeRestored2ᚕᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋnoticeᚐDoneᚄ(ctx context.Context, sel ast.SelectionSet, v []*notice.Done) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 64, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNNoticeRestored2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋinternalᚋnoticeᚐDone(ctx, sel, v[i])
@@ -1566,7 +1566,7 @@ func (ec *executionContext) marshalONoticeChangeEdge2ᚕᚖgithubᚗcomᚋopenha
 	if v == nil {
 		return graphql.Null
 	}
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 64, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalONoticeChangeEdge2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋgraphᚋmodelᚐEdge(ctx, sel, v[i])

@@ -2510,7 +2510,7 @@ func (ec *executionContext) unmarshalNStartAccessReviewInput2githubᚗcomᚋopen
 }
 
 func (ec *executionContext) marshalNTokenReviewItem2ᚕᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋgraphᚋmodelᚐTokenReviewItemᚄ(ctx context.Context, sel ast.SelectionSet, v []*model.TokenReviewItem) graphql.Marshaler {
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 64, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalNTokenReviewItem2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋgraphᚋmodelᚐTokenReviewItem(ctx, sel, v[i])
@@ -2643,7 +2643,7 @@ func (ec *executionContext) marshalOTokenReviewItemEdge2ᚕᚖgithubᚗcomᚋope
 	if v == nil {
 		return graphql.Null
 	}
-	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 0, false, func(ctx context.Context, i int) graphql.Marshaler {
+	ret := graphql.MarshalSliceConcurrently(ctx, len(v), 64, false, func(ctx context.Context, i int) graphql.Marshaler {
 		fc := graphql.GetFieldContext(ctx)
 		fc.Result = &v[i]
 		return ec.marshalOTokenReviewItemEdge2ᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋgraphᚋmodelᚐEdge(ctx, sel, v[i])

@@ -38,7 +38,6 @@ type Config = graphql.Config[ResolverRoot, DirectiveRoot, ComplexityRoot]
 type ResolverRoot interface {
 	AccessReview() AccessReviewResolver
 	Approval() ApprovalResolver
-	ApprovalPolicy() ApprovalPolicyResolver
 	AuditEntry() AuditEntryResolver
 	Checkpoint() CheckpointResolver
 	Contact() ContactResolver
@@ -47,6 +46,7 @@ type ResolverRoot interface {
 	DualControlOff() DualControlOffResolver
 	Export() ExportResolver
 	Follow() FollowResolver
+	FormerKeyContact() FormerKeyContactResolver
 	Grant() GrantResolver
 	Group() GroupResolver
 	Handover() HandoverResolver
@@ -58,7 +58,9 @@ type ResolverRoot interface {
 	Member() MemberResolver
 	Message() MessageResolver
 	Mutation() MutationResolver
+	NoticeChange() NoticeChangeResolver
 	OwnershipPeriod() OwnershipPeriodResolver
+	PendingChange() PendingChangeResolver
 	PendingGrant() PendingGrantResolver
 	PlanItem() PlanItemResolver
 	PlanProblem() PlanProblemResolver
@@ -133,6 +135,7 @@ type ComplexityRoot struct {
 	ApprovalPolicy struct {
 		Above             func(childComplexity int) int
 		Approvals         func(childComplexity int) int
+		Earlier           func(childComplexity int) int
 		ExpiresAfterHours func(childComplexity int) int
 		KeyContacts       func(childComplexity int) int
 		Version           func(childComplexity int) int
@@ -257,6 +260,7 @@ type ComplexityRoot struct {
 	}
 
 	CreateServiceTokenPayload struct {
+		Pending      func(childComplexity int) int
 		Secret       func(childComplexity int) int
 		ServiceToken func(childComplexity int) int
 	}
@@ -296,11 +300,16 @@ type ComplexityRoot struct {
 	}
 
 	DeactivateMemberPayload struct {
+		Held              func(childComplexity int) int
 		Member            func(childComplexity int) int
 		ProtectedContacts func(childComplexity int) int
 		ProtectedGroups   func(childComplexity int) int
 		RevokedGrants     func(childComplexity int) int
 		RevokedSessions   func(childComplexity int) int
+	}
+
+	DecideDeparturesPayload struct {
+		Results func(childComplexity int) int
 	}
 
 	DecideReviewItemPayload struct {
@@ -342,9 +351,26 @@ type ComplexityRoot struct {
 		Node   func(childComplexity int) int
 	}
 
+	DepartureDecision struct {
+		Code     func(childComplexity int) int
+		Member   func(childComplexity int) int
+		MemberID func(childComplexity int) int
+		Message  func(childComplexity int) int
+		Outcome  func(childComplexity int) int
+	}
+
 	DualControlOff struct {
+		EffectiveAt func(childComplexity int) int
 		LapsesAt    func(childComplexity int) int
 		RequestedBy func(childComplexity int) int
+	}
+
+	EarlierPolicy struct {
+		Above             func(childComplexity int) int
+		Approvals         func(childComplexity int) int
+		ExpiresAfterHours func(childComplexity int) int
+		KeyContacts       func(childComplexity int) int
+		Until             func(childComplexity int) int
 	}
 
 	EnrolTotpPayload struct {
@@ -409,6 +435,17 @@ type ComplexityRoot struct {
 	ForecastShare struct {
 		Contacts func(childComplexity int) int
 		Groups   func(childComplexity int) int
+	}
+
+	FormerKeyContact struct {
+		ChangedBy func(childComplexity int) int
+		Contact   func(childComplexity int) int
+		Until     func(childComplexity int) int
+	}
+
+	FormerKeyContacts struct {
+		Contacts func(childComplexity int) int
+		Total    func(childComplexity int) int
 	}
 
 	Grant struct {
@@ -487,6 +524,7 @@ type ComplexityRoot struct {
 		ExecutedBy        func(childComplexity int) int
 		FinishedAt        func(childComplexity int) int
 		FollowUpOf        func(childComplexity int) int
+		FormerKeyContacts func(childComplexity int) int
 		History           func(childComplexity int) int
 		HoldReason        func(childComplexity int) int
 		ID                func(childComplexity int) int
@@ -498,6 +536,7 @@ type ComplexityRoot struct {
 		Progress          func(childComplexity int) int
 		Reason            func(childComplexity int) int
 		RequestedBy       func(childComplexity int) int
+		Responsible       func(childComplexity int) int
 		ResumeAt          func(childComplexity int) int
 		RevertOf          func(childComplexity int) int
 		RevertedBy        func(childComplexity int) int
@@ -524,15 +563,19 @@ type ComplexityRoot struct {
 	}
 
 	HandoverPreview struct {
+		ApprovalReasons   func(childComplexity int) int
 		ApprovalsRequired func(childComplexity int) int
 		Contacts          func(childComplexity int) int
 		Digest            func(childComplexity int) int
 		Forecast          func(childComplexity int) int
+		FormerKeyContacts func(childComplexity int) int
 		Groups            func(childComplexity int) int
+		History           func(childComplexity int) int
 		HistoryUntil      func(childComplexity int) int
 		Immediate         func(childComplexity int) int
 		Items             func(childComplexity int, first *int, after *string, offset *int) int
 		Problems          func(childComplexity int) int
+		StartAt           func(childComplexity int) int
 		Successors        func(childComplexity int) int
 		Total             func(childComplexity int) int
 	}
@@ -640,6 +683,10 @@ type ComplexityRoot struct {
 		Start        func(childComplexity int) int
 	}
 
+	LinkIdentityPayload struct {
+		URL func(childComplexity int) int
+	}
+
 	Member struct {
 		ArchivedAt             func(childComplexity int) int
 		ContactCount           func(childComplexity int) int
@@ -649,6 +696,7 @@ type ComplexityRoot struct {
 		CustomerContactEnabled func(childComplexity int) int
 		DepartedAt             func(childComplexity int) int
 		Departments            func(childComplexity int) int
+		DepartureBy            func(childComplexity int) int
 		DepartureHeldAt        func(childComplexity int) int
 		Grants                 func(childComplexity int) int
 		GroupCount             func(childComplexity int) int
@@ -706,6 +754,7 @@ type ComplexityRoot struct {
 		ApproveHandover        func(childComplexity int, input model.ApproveHandoverInput) int
 		CancelHandover         func(childComplexity int, input model.CancelHandoverInput) int
 		ChangePassword         func(childComplexity int, input model.ChangePasswordInput) int
+		ConfirmDepartures      func(childComplexity int, input model.ConfirmDeparturesInput) int
 		ConfirmTotp            func(childComplexity int, input model.ConfirmTotpInput) int
 		CreateExport           func(childComplexity int, input model.CreateExportInput) int
 		CreateHandover         func(childComplexity int, input model.CreateHandoverInput) int
@@ -715,10 +764,12 @@ type ComplexityRoot struct {
 		DeleteIdentityProvider func(childComplexity int, input model.DeleteIdentityProviderInput) int
 		DeleteRole             func(childComplexity int, input model.DeleteRoleInput) int
 		DeleteWebhook          func(childComplexity int, input model.DeleteWebhookInput) int
+		DismissDepartures      func(childComplexity int, input model.DismissDeparturesInput) int
 		EnrolTotp              func(childComplexity int, input model.EnrolTotpInput) int
 		ExecuteHandover        func(childComplexity int, input model.ExecuteHandoverInput) int
 		GrantRole              func(childComplexity int, input model.GrantRoleInput) int
 		HandOver               func(childComplexity int, input model.HandOverInput) int
+		LinkIdentity           func(childComplexity int, input model.LinkIdentityInput) int
 		PublishDataPolicy      func(childComplexity int, input model.PublishDataPolicyInput) int
 		ReinstateMember        func(childComplexity int, input model.ReinstateMemberInput) int
 		RejectHandover         func(childComplexity int, input model.RejectHandoverInput) int
@@ -729,6 +780,7 @@ type ComplexityRoot struct {
 		ReplayDelivery         func(childComplexity int, input model.ReplayDeliveryInput) int
 		ResetAuthenticators    func(childComplexity int, input model.ResetAuthenticatorsInput) int
 		ResetPassword          func(childComplexity int, input model.ResetPasswordInput) int
+		RestoreBaseline        func(childComplexity int, input model.RestoreBaselineInput) int
 		RetryTransfers         func(childComplexity int, input model.RetryTransfersInput) int
 		RevertHandover         func(childComplexity int, input model.RevertHandoverInput) int
 		ReviewLeakFinding      func(childComplexity int, input leak.ReviewInput) int
@@ -755,6 +807,36 @@ type ComplexityRoot struct {
 		UpdateGroup            func(childComplexity int, input model.UpdateGroupInput) int
 		VerifyIdentity         func(childComplexity int, input model.VerifyIdentityInput) int
 		WithdrawDataPolicy     func(childComplexity int, input model.WithdrawDataPolicyInput) int
+		WithdrawPendingChange  func(childComplexity int, input model.WithdrawPendingChangeInput) int
+	}
+
+	NoticeChange struct {
+		ChangedAt func(childComplexity int) int
+		ChangedBy func(childComplexity int) int
+		Contact   func(childComplexity int) int
+		Field     func(childComplexity int) int
+		FollowID  func(childComplexity int) int
+		Is        func(childComplexity int) int
+		Version   func(childComplexity int) int
+		Was       func(childComplexity int) int
+	}
+
+	NoticeChangeConnection struct {
+		Edges      func(childComplexity int) int
+		Nodes      func(childComplexity int) int
+		PageInfo   func(childComplexity int) int
+		TotalCount func(childComplexity int) int
+	}
+
+	NoticeChangeEdge struct {
+		Cursor func(childComplexity int) int
+		Node   func(childComplexity int) int
+	}
+
+	NoticeRestored struct {
+		Field    func(childComplexity int) int
+		FollowID func(childComplexity int) int
+		Outcome  func(childComplexity int) int
 	}
 
 	OwnershipPeriod struct {
@@ -783,6 +865,17 @@ type ComplexityRoot struct {
 		Ceremony  func(childComplexity int) int
 		ExpiresAt func(childComplexity int) int
 		Options   func(childComplexity int) int
+	}
+
+	PendingChange struct {
+		Asked       func(childComplexity int) int
+		EffectiveAt func(childComplexity int) int
+		ID          func(childComplexity int) int
+		LapsesAt    func(childComplexity int) int
+		Operation   func(childComplexity int) int
+		RequestedAt func(childComplexity int) int
+		RequestedBy func(childComplexity int) int
+		SubjectID   func(childComplexity int) int
 	}
 
 	PendingGrant struct {
@@ -819,12 +912,13 @@ type ComplexityRoot struct {
 	}
 
 	PlanProblem struct {
-		Blocking  func(childComplexity int) int
-		Items     func(childComplexity int) int
-		Kind      func(childComplexity int) int
-		Message   func(childComplexity int) int
-		Reason    func(childComplexity int) int
-		Successor func(childComplexity int) int
+		Blocking       func(childComplexity int) int
+		ExecutableFrom func(childComplexity int) int
+		Items          func(childComplexity int) int
+		Kind           func(childComplexity int) int
+		Message        func(childComplexity int) int
+		Reason         func(childComplexity int) int
+		Successor      func(childComplexity int) int
 	}
 
 	PublishDataPolicyPayload struct {
@@ -850,7 +944,9 @@ type ComplexityRoot struct {
 		Messages           func(childComplexity int, filter model.MessageFilter, search *string, first *int, after *string, last *int, before *string) int
 		Node               func(childComplexity int, id nid.ID) int
 		Nodes              func(childComplexity int, ids []nid.ID) int
+		NoticeChanges      func(childComplexity int, memberID nid.ID, first *int, after *string) int
 		PasskeyChallenge   func(childComplexity int, purpose identity.Purpose) int
+		PendingChanges     func(childComplexity int) int
 		PendingGrants      func(childComplexity int) int
 		PreviewHandover    func(childComplexity int, input handover.Input) int
 		Roles              func(childComplexity int, first *int, after *string, offset *int) int
@@ -926,6 +1022,11 @@ type ComplexityRoot struct {
 		Login     func(childComplexity int) int
 		Member    func(childComplexity int) int
 		Password  func(childComplexity int) int
+	}
+
+	RestoreBaselinePayload struct {
+		Remaining func(childComplexity int) int
+		Results   func(childComplexity int) int
 	}
 
 	RetryTransfersPayload struct {
@@ -1020,14 +1121,16 @@ type ComplexityRoot struct {
 	}
 
 	RuleSet struct {
-		Automatic func(childComplexity int) int
-		CreatedAt func(childComplexity int) int
-		Fallback  func(childComplexity int) int
-		ID        func(childComplexity int) int
-		Name      func(childComplexity int) int
-		Rules     func(childComplexity int) int
-		UpdatedAt func(childComplexity int) int
-		Version   func(childComplexity int) int
+		Automatic  func(childComplexity int) int
+		CreatedAt  func(childComplexity int) int
+		Department func(childComplexity int) int
+		Fallback   func(childComplexity int) int
+		History    func(childComplexity int) int
+		ID         func(childComplexity int) int
+		Name       func(childComplexity int) int
+		Rules      func(childComplexity int) int
+		UpdatedAt  func(childComplexity int) int
+		Version    func(childComplexity int) int
 	}
 
 	RuleSetConnection struct {
@@ -1042,7 +1145,14 @@ type ComplexityRoot struct {
 		Node   func(childComplexity int) int
 	}
 
+	RuleSetHistory struct {
+		Days             func(childComplexity int) int
+		ExpiresAfterDays func(childComplexity int) int
+		Mode             func(childComplexity int) int
+	}
+
 	SaveApprovalPolicyPayload struct {
+		Pending  func(childComplexity int) int
 		Policy   func(childComplexity int) int
 		Warnings func(childComplexity int) int
 	}
@@ -1064,10 +1174,12 @@ type ComplexityRoot struct {
 	}
 
 	SaveSettingsPayload struct {
+		Pending  func(childComplexity int) int
 		Settings func(childComplexity int) int
 	}
 
 	SaveWebhookPayload struct {
+		Pending func(childComplexity int) int
 		Secret  func(childComplexity int) int
 		Webhook func(childComplexity int) int
 	}
@@ -1140,6 +1252,9 @@ type ComplexityRoot struct {
 		MessagesKeptDays     func(childComplexity int) int
 		MovesPerContact      func(childComplexity int) int
 		MovesWithinDays      func(childComplexity int) int
+		NoticeMessagesPerDay func(childComplexity int) int
+		NoticeReadsPerDay    func(childComplexity int) int
+		NoticeReadsRefused   func(childComplexity int) int
 		Own                  func(childComplexity int) int
 		ReadReceipts         func(childComplexity int) int
 		RevertibleDays       func(childComplexity int) int
@@ -1186,6 +1301,7 @@ type ComplexityRoot struct {
 		Groups   func(childComplexity int) int
 		Limit    func(childComplexity int) int
 		Member   func(childComplexity int) int
+		Promised func(childComplexity int) int
 	}
 
 	TokenReviewItem struct {
@@ -1413,6 +1529,10 @@ type ComplexityRoot struct {
 	WithdrawDataPolicyPayload struct {
 		Policy func(childComplexity int) int
 	}
+
+	WithdrawPendingChangePayload struct {
+		WithdrawnChangeID func(childComplexity int) int
+	}
 }
 
 type executableSchema graphql.ExecutableSchemaState[ResolverRoot, DirectiveRoot, ComplexityRoot]
@@ -1613,6 +1733,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.ApprovalPolicy.Approvals(childComplexity), true
+	case "ApprovalPolicy.earlier":
+		if e.ComplexityRoot.ApprovalPolicy.Earlier == nil {
+			break
+		}
+
+		return e.ComplexityRoot.ApprovalPolicy.Earlier(childComplexity), true
 	case "ApprovalPolicy.expiresAfterHours":
 		if e.ComplexityRoot.ApprovalPolicy.ExpiresAfterHours == nil {
 			break
@@ -2088,6 +2214,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.CreateHandoverPayload.HandoverEdge(childComplexity), true
 
+	case "CreateServiceTokenPayload.pending":
+		if e.ComplexityRoot.CreateServiceTokenPayload.Pending == nil {
+			break
+		}
+
+		return e.ComplexityRoot.CreateServiceTokenPayload.Pending(childComplexity), true
 	case "CreateServiceTokenPayload.secret":
 		if e.ComplexityRoot.CreateServiceTokenPayload.Secret == nil {
 			break
@@ -2242,6 +2374,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.DataPolicyEdge.Node(childComplexity), true
 
+	case "DeactivateMemberPayload.held":
+		if e.ComplexityRoot.DeactivateMemberPayload.Held == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DeactivateMemberPayload.Held(childComplexity), true
 	case "DeactivateMemberPayload.member":
 		if e.ComplexityRoot.DeactivateMemberPayload.Member == nil {
 			break
@@ -2272,6 +2410,13 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.DeactivateMemberPayload.RevokedSessions(childComplexity), true
+
+	case "DecideDeparturesPayload.results":
+		if e.ComplexityRoot.DecideDeparturesPayload.Results == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DecideDeparturesPayload.Results(childComplexity), true
 
 	case "DecideReviewItemPayload.item":
 		if e.ComplexityRoot.DecideReviewItemPayload.Item == nil {
@@ -2388,6 +2533,43 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.DepartmentEdge.Node(childComplexity), true
 
+	case "DepartureDecision.code":
+		if e.ComplexityRoot.DepartureDecision.Code == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DepartureDecision.Code(childComplexity), true
+	case "DepartureDecision.member":
+		if e.ComplexityRoot.DepartureDecision.Member == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DepartureDecision.Member(childComplexity), true
+	case "DepartureDecision.memberId":
+		if e.ComplexityRoot.DepartureDecision.MemberID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DepartureDecision.MemberID(childComplexity), true
+	case "DepartureDecision.message":
+		if e.ComplexityRoot.DepartureDecision.Message == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DepartureDecision.Message(childComplexity), true
+	case "DepartureDecision.outcome":
+		if e.ComplexityRoot.DepartureDecision.Outcome == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DepartureDecision.Outcome(childComplexity), true
+
+	case "DualControlOff.effectiveAt":
+		if e.ComplexityRoot.DualControlOff.EffectiveAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.DualControlOff.EffectiveAt(childComplexity), true
 	case "DualControlOff.lapsesAt":
 		if e.ComplexityRoot.DualControlOff.LapsesAt == nil {
 			break
@@ -2400,6 +2582,37 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.DualControlOff.RequestedBy(childComplexity), true
+
+	case "EarlierPolicy.above":
+		if e.ComplexityRoot.EarlierPolicy.Above == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EarlierPolicy.Above(childComplexity), true
+	case "EarlierPolicy.approvals":
+		if e.ComplexityRoot.EarlierPolicy.Approvals == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EarlierPolicy.Approvals(childComplexity), true
+	case "EarlierPolicy.expiresAfterHours":
+		if e.ComplexityRoot.EarlierPolicy.ExpiresAfterHours == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EarlierPolicy.ExpiresAfterHours(childComplexity), true
+	case "EarlierPolicy.keyContacts":
+		if e.ComplexityRoot.EarlierPolicy.KeyContacts == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EarlierPolicy.KeyContacts(childComplexity), true
+	case "EarlierPolicy.until":
+		if e.ComplexityRoot.EarlierPolicy.Until == nil {
+			break
+		}
+
+		return e.ComplexityRoot.EarlierPolicy.Until(childComplexity), true
 
 	case "EnrolTotpPayload.expiresAt":
 		if e.ComplexityRoot.EnrolTotpPayload.ExpiresAt == nil {
@@ -2648,6 +2861,38 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.ForecastShare.Groups(childComplexity), true
+
+	case "FormerKeyContact.changedBy":
+		if e.ComplexityRoot.FormerKeyContact.ChangedBy == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FormerKeyContact.ChangedBy(childComplexity), true
+	case "FormerKeyContact.contact":
+		if e.ComplexityRoot.FormerKeyContact.Contact == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FormerKeyContact.Contact(childComplexity), true
+	case "FormerKeyContact.until":
+		if e.ComplexityRoot.FormerKeyContact.Until == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FormerKeyContact.Until(childComplexity), true
+
+	case "FormerKeyContacts.contacts":
+		if e.ComplexityRoot.FormerKeyContacts.Contacts == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FormerKeyContacts.Contacts(childComplexity), true
+	case "FormerKeyContacts.total":
+		if e.ComplexityRoot.FormerKeyContacts.Total == nil {
+			break
+		}
+
+		return e.ComplexityRoot.FormerKeyContacts.Total(childComplexity), true
 
 	case "Grant.createdAt":
 		if e.ComplexityRoot.Grant.CreatedAt == nil {
@@ -2978,6 +3223,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Handover.FollowUpOf(childComplexity), true
+	case "Handover.formerKeyContacts":
+		if e.ComplexityRoot.Handover.FormerKeyContacts == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Handover.FormerKeyContacts(childComplexity), true
 	case "Handover.history":
 		if e.ComplexityRoot.Handover.History == nil {
 			break
@@ -3044,6 +3295,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Handover.RequestedBy(childComplexity), true
+	case "Handover.responsible":
+		if e.ComplexityRoot.Handover.Responsible == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Handover.Responsible(childComplexity), true
 	case "Handover.resumeAt":
 		if e.ComplexityRoot.Handover.ResumeAt == nil {
 			break
@@ -3154,6 +3411,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.HandoverEdge.Node(childComplexity), true
 
+	case "HandoverPreview.approvalReasons":
+		if e.ComplexityRoot.HandoverPreview.ApprovalReasons == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HandoverPreview.ApprovalReasons(childComplexity), true
 	case "HandoverPreview.approvalsRequired":
 		if e.ComplexityRoot.HandoverPreview.ApprovalsRequired == nil {
 			break
@@ -3178,12 +3441,24 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.HandoverPreview.Forecast(childComplexity), true
+	case "HandoverPreview.formerKeyContacts":
+		if e.ComplexityRoot.HandoverPreview.FormerKeyContacts == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HandoverPreview.FormerKeyContacts(childComplexity), true
 	case "HandoverPreview.groups":
 		if e.ComplexityRoot.HandoverPreview.Groups == nil {
 			break
 		}
 
 		return e.ComplexityRoot.HandoverPreview.Groups(childComplexity), true
+	case "HandoverPreview.history":
+		if e.ComplexityRoot.HandoverPreview.History == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HandoverPreview.History(childComplexity), true
 	case "HandoverPreview.historyUntil":
 		if e.ComplexityRoot.HandoverPreview.HistoryUntil == nil {
 			break
@@ -3213,6 +3488,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.HandoverPreview.Problems(childComplexity), true
+	case "HandoverPreview.startAt":
+		if e.ComplexityRoot.HandoverPreview.StartAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.HandoverPreview.StartAt(childComplexity), true
 	case "HandoverPreview.successors":
 		if e.ComplexityRoot.HandoverPreview.Successors == nil {
 			break
@@ -3674,6 +3955,13 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.LeakMark.Start(childComplexity), true
 
+	case "LinkIdentityPayload.url":
+		if e.ComplexityRoot.LinkIdentityPayload.URL == nil {
+			break
+		}
+
+		return e.ComplexityRoot.LinkIdentityPayload.URL(childComplexity), true
+
 	case "Member.archivedAt":
 		if e.ComplexityRoot.Member.ArchivedAt == nil {
 			break
@@ -3727,6 +4015,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Member.Departments(childComplexity), true
+	case "Member.departureBy":
+		if e.ComplexityRoot.Member.DepartureBy == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Member.DepartureBy(childComplexity), true
 	case "Member.departureHeldAt":
 		if e.ComplexityRoot.Member.DepartureHeldAt == nil {
 			break
@@ -3992,6 +4286,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.ChangePassword(childComplexity, args["input"].(model.ChangePasswordInput)), true
+	case "Mutation.confirmDepartures":
+		if e.ComplexityRoot.Mutation.ConfirmDepartures == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_confirmDepartures_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.ConfirmDepartures(childComplexity, args["input"].(model.ConfirmDeparturesInput)), true
 	case "Mutation.confirmTotp":
 		if e.ComplexityRoot.Mutation.ConfirmTotp == nil {
 			break
@@ -4091,6 +4396,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.DeleteWebhook(childComplexity, args["input"].(model.DeleteWebhookInput)), true
+	case "Mutation.dismissDepartures":
+		if e.ComplexityRoot.Mutation.DismissDepartures == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_dismissDepartures_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.DismissDepartures(childComplexity, args["input"].(model.DismissDeparturesInput)), true
 	case "Mutation.enrolTotp":
 		if e.ComplexityRoot.Mutation.EnrolTotp == nil {
 			break
@@ -4135,6 +4451,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.HandOver(childComplexity, args["input"].(model.HandOverInput)), true
+	case "Mutation.linkIdentity":
+		if e.ComplexityRoot.Mutation.LinkIdentity == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_linkIdentity_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.LinkIdentity(childComplexity, args["input"].(model.LinkIdentityInput)), true
 	case "Mutation.publishDataPolicy":
 		if e.ComplexityRoot.Mutation.PublishDataPolicy == nil {
 			break
@@ -4235,6 +4562,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.ResetPassword(childComplexity, args["input"].(model.ResetPasswordInput)), true
+	case "Mutation.restoreBaseline":
+		if e.ComplexityRoot.Mutation.RestoreBaseline == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_restoreBaseline_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.RestoreBaseline(childComplexity, args["input"].(model.RestoreBaselineInput)), true
 	case "Mutation.retryTransfers":
 		if e.ComplexityRoot.Mutation.RetryTransfers == nil {
 			break
@@ -4516,6 +4854,123 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Mutation.WithdrawDataPolicy(childComplexity, args["input"].(model.WithdrawDataPolicyInput)), true
+	case "Mutation.withdrawPendingChange":
+		if e.ComplexityRoot.Mutation.WithdrawPendingChange == nil {
+			break
+		}
+
+		args, err := ec.field_Mutation_withdrawPendingChange_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Mutation.WithdrawPendingChange(childComplexity, args["input"].(model.WithdrawPendingChangeInput)), true
+
+	case "NoticeChange.changedAt":
+		if e.ComplexityRoot.NoticeChange.ChangedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.NoticeChange.ChangedAt(childComplexity), true
+	case "NoticeChange.changedBy":
+		if e.ComplexityRoot.NoticeChange.ChangedBy == nil {
+			break
+		}
+
+		return e.ComplexityRoot.NoticeChange.ChangedBy(childComplexity), true
+	case "NoticeChange.contact":
+		if e.ComplexityRoot.NoticeChange.Contact == nil {
+			break
+		}
+
+		return e.ComplexityRoot.NoticeChange.Contact(childComplexity), true
+	case "NoticeChange.field":
+		if e.ComplexityRoot.NoticeChange.Field == nil {
+			break
+		}
+
+		return e.ComplexityRoot.NoticeChange.Field(childComplexity), true
+	case "NoticeChange.followId":
+		if e.ComplexityRoot.NoticeChange.FollowID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.NoticeChange.FollowID(childComplexity), true
+	case "NoticeChange.is":
+		if e.ComplexityRoot.NoticeChange.Is == nil {
+			break
+		}
+
+		return e.ComplexityRoot.NoticeChange.Is(childComplexity), true
+	case "NoticeChange.version":
+		if e.ComplexityRoot.NoticeChange.Version == nil {
+			break
+		}
+
+		return e.ComplexityRoot.NoticeChange.Version(childComplexity), true
+	case "NoticeChange.was":
+		if e.ComplexityRoot.NoticeChange.Was == nil {
+			break
+		}
+
+		return e.ComplexityRoot.NoticeChange.Was(childComplexity), true
+
+	case "NoticeChangeConnection.edges":
+		if e.ComplexityRoot.NoticeChangeConnection.Edges == nil {
+			break
+		}
+
+		return e.ComplexityRoot.NoticeChangeConnection.Edges(childComplexity), true
+	case "NoticeChangeConnection.nodes":
+		if e.ComplexityRoot.NoticeChangeConnection.Nodes == nil {
+			break
+		}
+
+		return e.ComplexityRoot.NoticeChangeConnection.Nodes(childComplexity), true
+	case "NoticeChangeConnection.pageInfo":
+		if e.ComplexityRoot.NoticeChangeConnection.PageInfo == nil {
+			break
+		}
+
+		return e.ComplexityRoot.NoticeChangeConnection.PageInfo(childComplexity), true
+	case "NoticeChangeConnection.totalCount":
+		if e.ComplexityRoot.NoticeChangeConnection.TotalCount == nil {
+			break
+		}
+
+		return e.ComplexityRoot.NoticeChangeConnection.TotalCount(childComplexity), true
+
+	case "NoticeChangeEdge.cursor":
+		if e.ComplexityRoot.NoticeChangeEdge.Cursor == nil {
+			break
+		}
+
+		return e.ComplexityRoot.NoticeChangeEdge.Cursor(childComplexity), true
+	case "NoticeChangeEdge.node":
+		if e.ComplexityRoot.NoticeChangeEdge.Node == nil {
+			break
+		}
+
+		return e.ComplexityRoot.NoticeChangeEdge.Node(childComplexity), true
+
+	case "NoticeRestored.field":
+		if e.ComplexityRoot.NoticeRestored.Field == nil {
+			break
+		}
+
+		return e.ComplexityRoot.NoticeRestored.Field(childComplexity), true
+	case "NoticeRestored.followId":
+		if e.ComplexityRoot.NoticeRestored.FollowID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.NoticeRestored.FollowID(childComplexity), true
+	case "NoticeRestored.outcome":
+		if e.ComplexityRoot.NoticeRestored.Outcome == nil {
+			break
+		}
+
+		return e.ComplexityRoot.NoticeRestored.Outcome(childComplexity), true
 
 	case "OwnershipPeriod.from":
 		if e.ComplexityRoot.OwnershipPeriod.FromAt == nil {
@@ -4616,6 +5071,55 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.PasskeyChallenge.Options(childComplexity), true
+
+	case "PendingChange.asked":
+		if e.ComplexityRoot.PendingChange.Asked == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PendingChange.Asked(childComplexity), true
+	case "PendingChange.effectiveAt":
+		if e.ComplexityRoot.PendingChange.EffectiveAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PendingChange.EffectiveAt(childComplexity), true
+	case "PendingChange.id":
+		if e.ComplexityRoot.PendingChange.ID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PendingChange.ID(childComplexity), true
+	case "PendingChange.lapsesAt":
+		if e.ComplexityRoot.PendingChange.LapsesAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PendingChange.LapsesAt(childComplexity), true
+	case "PendingChange.operation":
+		if e.ComplexityRoot.PendingChange.Operation == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PendingChange.Operation(childComplexity), true
+	case "PendingChange.requestedAt":
+		if e.ComplexityRoot.PendingChange.RequestedAt == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PendingChange.RequestedAt(childComplexity), true
+	case "PendingChange.requestedBy":
+		if e.ComplexityRoot.PendingChange.RequestedBy == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PendingChange.RequestedBy(childComplexity), true
+	case "PendingChange.subjectId":
+		if e.ComplexityRoot.PendingChange.SubjectID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PendingChange.SubjectID(childComplexity), true
 
 	case "PendingGrant.department":
 		if e.ComplexityRoot.PendingGrant.Department == nil {
@@ -4753,6 +5257,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.PlanProblem.Blocking(childComplexity), true
+	case "PlanProblem.executableFrom":
+		if e.ComplexityRoot.PlanProblem.ExecutableFrom == nil {
+			break
+		}
+
+		return e.ComplexityRoot.PlanProblem.ExecutableFrom(childComplexity), true
 	case "PlanProblem.items":
 		if e.ComplexityRoot.PlanProblem.Items == nil {
 			break
@@ -4975,6 +5485,17 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.Nodes(childComplexity, args["ids"].([]nid.ID)), true
+	case "Query.noticeChanges":
+		if e.ComplexityRoot.Query.NoticeChanges == nil {
+			break
+		}
+
+		args, err := ec.field_Query_noticeChanges_args(ctx, rawArgs)
+		if err != nil {
+			return 0, false
+		}
+
+		return e.ComplexityRoot.Query.NoticeChanges(childComplexity, args["memberId"].(nid.ID), args["first"].(*int), args["after"].(*string)), true
 	case "Query.passkeyChallenge":
 		if e.ComplexityRoot.Query.PasskeyChallenge == nil {
 			break
@@ -4986,6 +5507,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Query.PasskeyChallenge(childComplexity, args["purpose"].(identity.Purpose)), true
+	case "Query.pendingChanges":
+		if e.ComplexityRoot.Query.PendingChanges == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Query.PendingChanges(childComplexity), true
 	case "Query.pendingGrants":
 		if e.ComplexityRoot.Query.PendingGrants == nil {
 			break
@@ -5283,6 +5810,19 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.ResetPasswordPayload.Password(childComplexity), true
 
+	case "RestoreBaselinePayload.remaining":
+		if e.ComplexityRoot.RestoreBaselinePayload.Remaining == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RestoreBaselinePayload.Remaining(childComplexity), true
+	case "RestoreBaselinePayload.results":
+		if e.ComplexityRoot.RestoreBaselinePayload.Results == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RestoreBaselinePayload.Results(childComplexity), true
+
 	case "RetryTransfersPayload.handover":
 		if e.ComplexityRoot.RetryTransfersPayload.Handover == nil {
 			break
@@ -5574,12 +6114,24 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.RuleSet.CreatedAt(childComplexity), true
+	case "RuleSet.department":
+		if e.ComplexityRoot.RuleSet.Department == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RuleSet.Department(childComplexity), true
 	case "RuleSet.fallback":
 		if e.ComplexityRoot.RuleSet.Fallback == nil {
 			break
 		}
 
 		return e.ComplexityRoot.RuleSet.Fallback(childComplexity), true
+	case "RuleSet.history":
+		if e.ComplexityRoot.RuleSet.History == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RuleSet.History(childComplexity), true
 	case "RuleSet.id":
 		if e.ComplexityRoot.RuleSet.ID == nil {
 			break
@@ -5649,6 +6201,31 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.RuleSetEdge.Node(childComplexity), true
 
+	case "RuleSetHistory.days":
+		if e.ComplexityRoot.RuleSetHistory.Days == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RuleSetHistory.Days(childComplexity), true
+	case "RuleSetHistory.expiresAfterDays":
+		if e.ComplexityRoot.RuleSetHistory.ExpiresAfterDays == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RuleSetHistory.ExpiresAfterDays(childComplexity), true
+	case "RuleSetHistory.mode":
+		if e.ComplexityRoot.RuleSetHistory.Mode == nil {
+			break
+		}
+
+		return e.ComplexityRoot.RuleSetHistory.Mode(childComplexity), true
+
+	case "SaveApprovalPolicyPayload.pending":
+		if e.ComplexityRoot.SaveApprovalPolicyPayload.Pending == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SaveApprovalPolicyPayload.Pending(childComplexity), true
 	case "SaveApprovalPolicyPayload.policy":
 		if e.ComplexityRoot.SaveApprovalPolicyPayload.Policy == nil {
 			break
@@ -5690,6 +6267,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.SaveRuleSetPayload.RuleSet(childComplexity), true
 
+	case "SaveSettingsPayload.pending":
+		if e.ComplexityRoot.SaveSettingsPayload.Pending == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SaveSettingsPayload.Pending(childComplexity), true
 	case "SaveSettingsPayload.settings":
 		if e.ComplexityRoot.SaveSettingsPayload.Settings == nil {
 			break
@@ -5697,6 +6280,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.SaveSettingsPayload.Settings(childComplexity), true
 
+	case "SaveWebhookPayload.pending":
+		if e.ComplexityRoot.SaveWebhookPayload.Pending == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SaveWebhookPayload.Pending(childComplexity), true
 	case "SaveWebhookPayload.secret":
 		if e.ComplexityRoot.SaveWebhookPayload.Secret == nil {
 			break
@@ -5993,6 +6582,24 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.Settings.MovesWithinDays(childComplexity), true
+	case "Settings.noticeMessagesPerDay":
+		if e.ComplexityRoot.Settings.NoticeMessagesPerDay == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Settings.NoticeMessagesPerDay(childComplexity), true
+	case "Settings.noticeReadsPerDay":
+		if e.ComplexityRoot.Settings.NoticeReadsPerDay == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Settings.NoticeReadsPerDay(childComplexity), true
+	case "Settings.noticeReadsRefused":
+		if e.ComplexityRoot.Settings.NoticeReadsRefused == nil {
+			break
+		}
+
+		return e.ComplexityRoot.Settings.NoticeReadsRefused(childComplexity), true
 	case "Settings.own":
 		if e.ComplexityRoot.Settings.Own == nil {
 			break
@@ -6138,6 +6745,12 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 		}
 
 		return e.ComplexityRoot.SuccessorLoad.Member(childComplexity), true
+	case "SuccessorLoad.promised":
+		if e.ComplexityRoot.SuccessorLoad.Promised == nil {
+			break
+		}
+
+		return e.ComplexityRoot.SuccessorLoad.Promised(childComplexity), true
 
 	case "TokenReviewItem.decidedAt":
 		if e.ComplexityRoot.TokenReviewItem.DecidedAt == nil {
@@ -7090,6 +7703,13 @@ func (e *executableSchema) Complexity(ctx context.Context, typeName, field strin
 
 		return e.ComplexityRoot.WithdrawDataPolicyPayload.Policy(childComplexity), true
 
+	case "WithdrawPendingChangePayload.withdrawnChangeId":
+		if e.ComplexityRoot.WithdrawPendingChangePayload.WithdrawnChangeID == nil {
+			break
+		}
+
+		return e.ComplexityRoot.WithdrawPendingChangePayload.WithdrawnChangeID(childComplexity), true
+
 	}
 	return 0, false
 }
@@ -7106,6 +7726,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputCancelHandoverInput,
 		ec.unmarshalInputChangePasswordInput,
 		ec.unmarshalInputCompanyOwnInput,
+		ec.unmarshalInputConfirmDeparturesInput,
 		ec.unmarshalInputConfirmTotpInput,
 		ec.unmarshalInputContactFilter,
 		ec.unmarshalInputContactOrder,
@@ -7118,6 +7739,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputDeleteRoleInput,
 		ec.unmarshalInputDeleteWebhookInput,
 		ec.unmarshalInputDepartmentFilter,
+		ec.unmarshalInputDismissDeparturesInput,
 		ec.unmarshalInputEnrolTotpInput,
 		ec.unmarshalInputExecuteHandoverInput,
 		ec.unmarshalInputGrantFilter,
@@ -7132,9 +7754,11 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputHistoryGrantFilter,
 		ec.unmarshalInputHistoryScopeInput,
 		ec.unmarshalInputLeakFindingFilter,
+		ec.unmarshalInputLinkIdentityInput,
 		ec.unmarshalInputMemberFilter,
 		ec.unmarshalInputMemberOrder,
 		ec.unmarshalInputMessageFilter,
+		ec.unmarshalInputNoticeChangeInput,
 		ec.unmarshalInputPasskeyAnswerInput,
 		ec.unmarshalInputPublishDataPolicyInput,
 		ec.unmarshalInputReinstateMemberInput,
@@ -7144,6 +7768,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputReplayDeliveryInput,
 		ec.unmarshalInputResetAuthenticatorsInput,
 		ec.unmarshalInputResetPasswordInput,
+		ec.unmarshalInputRestoreBaselineInput,
 		ec.unmarshalInputRetryTransfersInput,
 		ec.unmarshalInputRevertHandoverInput,
 		ec.unmarshalInputReviewLeakFindingInput,
@@ -7153,6 +7778,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputRevokeSessionInput,
 		ec.unmarshalInputRevokeSessionsInput,
 		ec.unmarshalInputRuleInput,
+		ec.unmarshalInputRuleSetHistoryInput,
 		ec.unmarshalInputSaveApprovalPolicyInput,
 		ec.unmarshalInputSaveDepartmentInput,
 		ec.unmarshalInputSaveIdentityProviderInput,
@@ -7177,6 +7803,7 @@ func (e *executableSchema) Exec(ctx context.Context) graphql.ResponseHandler {
 		ec.unmarshalInputUpdateGroupInput,
 		ec.unmarshalInputVerifyIdentityInput,
 		ec.unmarshalInputWithdrawDataPolicyInput,
+		ec.unmarshalInputWithdrawPendingChangeInput,
 	)
 	first := true
 
@@ -7574,10 +8201,12 @@ input CreateServiceTokenInput {
 
 "What createServiceToken did."
 type CreateServiceTokenPayload {
-  "The new token."
+  "The new token; null where it waits for a second person."
   serviceToken: ServiceToken
-  "The secret. Shown once."
+  "The secret. Shown once; empty where the token waits for a second person."
   secret: String!
+  "The token that waits for a second person; null where it was made."
+  pending: PendingChange
 }
 
 "What revokeServiceToken is told."
@@ -7658,7 +8287,7 @@ type ServiceTokenEdge {
 }
 
 extend type Mutation {
-  "Consent to exactly the plan of this digest. The approver is neither requester nor leaver nor successor. Needs APPROVE_HANDOVER over the leaver and a fresh proof of identity."
+  "Consent to exactly the plan of this digest. The approver is none of the requester, the responsible person, the executor, the leaver, the successors and those who planned or submitted the handover, and is independent of them and of the other voters. Needs APPROVE_HANDOVER over the leaver and a fresh proof of identity."
   approveHandover(
     "Which plan."
     input: ApproveHandoverInput!
@@ -7668,7 +8297,7 @@ extend type Mutation {
     "Which plan, and why."
     input: RejectHandoverInput!
   ): RejectHandoverPayload
-  "Replace the approval policy. Handovers that were submitted before stay under the stricter of both. Needs MANAGE_POLICIES over the whole corp and a fresh proof of identity."
+  "Replace the approval policy. A stricter one counts at once. One that asks for less in any respect (fewer approvals, no rule for key contacts, a higher or no threshold, a longer expiry) takes a second person who saves the same from the same version within 72 hours; where nobody else could, it is stored at once. The earlier one counts for another 24 hours, and handovers that were submitted before stay under the stricter of both. Needs MANAGE_POLICIES over the whole corp and a fresh proof of identity."
   saveApprovalPolicy(
     "The whole new policy."
     input: SaveApprovalPolicyInput!
@@ -7687,6 +8316,22 @@ type ApprovalPolicy {
   expiresAfterHours: Int!
   "Raised by every change."
   version: Int!
+  "Policies that were replaced within 24 hours and still count, the latest first: a plan needs as many approvals as the strictest of them and this one asks for it."
+  earlier: [EarlierPolicy!]!
+}
+
+"An approval policy that was replaced and still counts."
+type EarlierPolicy {
+  "Plans of more transfers than this need approval; null: no number does."
+  above: Int
+  "Whether a plan with a KEY contact needs approval."
+  keyContacts: Boolean!
+  "How many approvals such a plan needs."
+  approvals: Int!
+  "After how many hours an approval no longer counts."
+  expiresAfterHours: Int!
+  "When it no longer counts."
+  until: Time!
 }
 
 "What saveApprovalPolicy is told: the whole policy, so that what is absent takes its default."
@@ -7707,6 +8352,8 @@ input SaveApprovalPolicyInput {
 type SaveApprovalPolicyPayload {
   "The policy as it is now."
   policy: ApprovalPolicy
+  "The change that waits for a second person; null where it was made."
+  pending: PendingChange
   "What works only just, e.g. approvals that hang on a single person; in the caller's language."
   warnings: [String!]!
 }
@@ -7883,6 +8530,51 @@ type AuditEntryEdge {
   node: AuditEntry
   "Its place in the list."
   cursor: Cursor!
+}
+`, BuiltIn: false},
+	{Name: "../change.graphqls", Input: `extend type Query {
+  "Changes that wait for a second person, or for their time: those that the viewer may second, and their own. The oldest first, 100 at most. Needs, over the whole corp, a permission with which one of them could be seconded."
+  pendingChanges: [PendingChange!]!
+}
+
+extend type Mutation {
+  "Take back a change that waits. Whoever asked for it may, and everybody who could second it."
+  withdrawPendingChange(
+    "Which change."
+    input: WithdrawPendingChangeInput!
+  ): WithdrawPendingChangePayload
+}
+
+"A change that takes two people: it is made when another person calls the same mutation with the same, and no longer waits when it lapses. Where nobody else could second it, it takes effect by itself."
+type PendingChange {
+  "The id. What the change makes has the same one."
+  id: ID!
+  "The mutation, such as saveApprovalPolicy."
+  operation: String!
+  "What changes: a policy's or a setting's corp, a webhook, a member."
+  subjectId: ID!
+  "What was asked for. A second person asks for the same; an address is told by its host and digest."
+  asked: JSON!
+  "Who asked for it."
+  requestedBy: Member!
+  "When."
+  requestedAt: Time!
+  "When it is forgotten unless it is seconded; null where it takes effect by itself."
+  lapsesAt: Time
+  "When it takes effect by itself; null where a second person is needed."
+  effectiveAt: Time
+}
+
+"What withdrawPendingChange is told."
+input WithdrawPendingChangeInput {
+  "The change."
+  id: ID!
+}
+
+"What withdrawPendingChange did."
+type WithdrawPendingChangePayload {
+  "The change that no longer waits."
+  withdrawnChangeId: ID
 }
 `, BuiltIn: false},
 	{Name: "../common.graphqls", Input: `"An instant, RFC 3339. Answers are in UTC; input may have any offset, but must have one."
@@ -8138,12 +8830,12 @@ type SaveDepartmentPayload {
 }
 
 extend type Mutation {
-  "Set a member's last day: at work until its end in the corp's time zone, then the member departs without anybody's doing. Set it again to move it; reinstateMember takes it back. Needs DEACTIVATE_MEMBER over the member."
+  "Set a member's last day: at work until its end in the corp's time zone, then the member departs without anybody's doing. Set it again to move it; reinstateMember takes it back. From then on a baseline of their remarks, tags and key marks is kept (noticeChanges). Needs DEACTIVATE_MEMBER over the member, and a fresh proof of identity where the day is today or the departure is held back."
   scheduleDeparture(
     "Whose, and which day."
     input: ScheduleDepartureInput!
   ): ScheduleDeparturePayload
-  "Disable or depart a member: sessions and grants are revoked, contacts and groups protected and given a caretaker, in one transaction. Needs DEACTIVATE_MEMBER over the member."
+  "Disable or depart a member: sessions and grants are revoked, contacts and groups protected and given a caretaker, in one transaction. Needs DEACTIVATE_MEMBER over the member, and a fresh proof of identity for a member who holds a grant and with confirmMassDeparture."
   deactivateMember(
     "Whom, and how."
     input: DeactivateMemberInput!
@@ -8220,8 +8912,10 @@ type Member implements Node {
   lastDay: Date
   "When the member departed."
   departedAt: Time
-  "When the departure that was due was held back, until a person decides; null: it was not."
+  "When the departure was held back, until a person decides (confirmDepartures, dismissDepartures); null: it was not. The member has no access meanwhile, unless nobody else administers the corp."
   departureHeldAt: Time
+  "Who asked for the departure: for one that is held back and beyond what is plausible, somebody else confirms it. Null: the operator, or nobody has."
+  departureBy: Member
   "When the member left the lists."
   archivedAt: Time
   "Whether the member may look after contacts at all."
@@ -8443,7 +9137,7 @@ input MemberFilter {
   status: [MemberStatus!]
   "Whether something of theirs still waits for a successor. Only members within the viewer's scope are counted as having any."
   hasUnassigned: Boolean
-  "Whether their departure was due and is held back until a person decides."
+  "Whether their departure is held back until a person decides."
   departureHeld: Boolean
 }
 
@@ -8463,9 +9157,9 @@ input ContactFilter {
   unassigned: Boolean
   "Whether a leaver follows it."
   protected: Boolean
-  "Somebody has looked after it since this moment or later."
+  "The follower of followerId, else somebody in departmentId, else anybody has looked after it since this moment or later."
   addedFrom: Time
-  "Somebody has looked after it since before this moment."
+  "The same follower has looked after it since before this moment."
   addedUntil: Time
 }
 
@@ -8567,7 +9261,7 @@ input DeactivateMemberInput {
   caretakerId: ID
   "Why, for the audit log."
   reason: String
-  "Whether so many departures within an hour are meant: past the limit in the settings it is a CONFLICT without."
+  "Whether so many departures within an hour are meant: past the limit in the settings it is a CONFLICT without. With it the member loses access at once and the departure is held back until another person confirms it: by the same call, or confirmDepartures."
   confirmMassDeparture: Boolean! = false
 }
 
@@ -8583,6 +9277,8 @@ type DeactivateMemberPayload {
   revokedSessions: Int!
   "How many grants were revoked."
   revokedGrants: Int!
+  "Whether the departure is held back until another person confirms it; nothing is protected or revoked yet but the member's access."
+  held: Boolean!
 }
 
 "What reinstateMember is told."
@@ -8609,7 +9305,7 @@ input UpdateContactInput {
   name: String
   "The new company; empty text takes it away."
   company: String
-  "The new importance."
+  "The new importance. Taking KEY off needs MANAGE_CONTACTS over a follower and a fresh proof of identity; for approval the contact counts as KEY for 30 days more."
   importance: Importance
   "The names of all tags the contact shall have; an empty list takes all away."
   tags: [String!]
@@ -9016,15 +9712,19 @@ type Handover implements Node {
   reason: String
   "SHA-256 of the canonical plan; what approvers approve and execution must match."
   digest: String!
-  "Who planned it."
+  "The person who planned it; null for a plan of a service token or of an automatic rule set."
   requestedBy: Member
+  "The responsible person: who planned it, or made the service token that did. A plan of an automatic rule set, or of a token made at the machine, has none until somebody executes it, who then is the responsible person."
+  responsible: Member
   "All votes, on this plan and on earlier ones, oldest first."
   approvals: [Approval!]!
   "How many approvals the plan needs."
   approvalsRequired: Int!
-  "Why it needs them: codes like key:9 (nine key contacts), above:100 (more than a hundred transfers), history_active (chats of a leaver at work) and history_self (chats for who requests or executes it). Empty where reason is null for want of permission."
+  "Why it needs them: codes like key:9 (nine contacts that are KEY, or were within 30 days), above:100 (more than a hundred transfers), earlier:2026-01-05T09:00:00Z (an earlier, stricter policy counts until then), history_active (chats of a leaver at work) and history_self (chats for somebody who requests or executes it). Empty where reason is null for want of permission."
   approvalReasons: [String!]!
-  "What the customers are told; in-service handovers only."
+  "The contacts of what is still to be carried out that count as KEY for approval though they are not KEY any more, with who took the mark off."
+  formerKeyContacts: FormerKeyContacts!
+  "What the customers are told, where a platform carries it; none does yet."
   message: String
   "The plan as last given, for replanning. Null for who may not see the reason."
   plan: JSON
@@ -9186,6 +9886,8 @@ enum TransferReason {
   SUCCESSOR_OUT_OF_SCOPE
   "Nobody was chosen."
   NO_SUCCESSOR
+  "The leaver is still at work: a RESIGNED handover can be planned, put forward and scheduled, and executed once the leaver has left."
+  LEAVER_STATUS
   "The corp's settings let no successor read a leaver's chats."
   SUCCESSOR_CANNOT_READ
   "The group has no room."
@@ -9280,9 +9982,9 @@ input HandoverPlanInput {
   select: HandoverSelection
   "Exactly one of the ways."
   successors: SuccessorChoice!
-  "Absent: nothing of the chat history."
+  "Absent: what the rule set of ruleSetId says, else nothing of the chat history."
   history: HistoryScopeInput
-  "Shown to the customer; in-service handovers only, 200 characters at most."
+  "What the customers are told. INVALID until a platform is connected that can carry it."
   message: String
   "For the audit log and the approvers."
   reason: String
@@ -9356,13 +10058,21 @@ type HandoverPreview {
   groups: Int!
   "How many approvals the plan needs."
   approvalsRequired: Int!
+  "Why it needs them, as in Handover.approvalReasons."
+  approvalReasons: [String!]!
+  "The contacts that count as KEY for approval though they are not KEY any more, with who took the mark off."
+  formerKeyContacts: FormerKeyContacts!
+  "What of the leaver's chat history the successors could read."
+  history: HistoryScope!
   "Whether handOver would do it at once: it needs no approval and nothing blocks it."
   immediate: Boolean!
+  "A start that createHandover takes, where the plan cannot be executed yet and it is known when it can; null otherwise."
+  startAt: Time
   "What each successor would get."
   successors: [SuccessorLoad!]!
   "What stands in the way; 100 at most are given."
   problems: [PlanProblem!]!
-  "What would pass today, tomorrow and later, if it were executed now."
+  "What would pass today, tomorrow and later, if it were executed now, or at startAt."
   forecast: Forecast!
   "When the last of the history grants would expire, if it were executed now; null: it gives none, or one that does not expire by itself."
   historyUntil: Time
@@ -9375,6 +10085,24 @@ type HandoverPreview {
     "How many to leave out, instead of a cursor; 10,000 at most."
     offset: Int
   ): PlanItemConnection!
+}
+
+"The contacts of a plan that count as KEY for approval, because they were KEY within 30 days, though they are not KEY any more."
+type FormerKeyContacts {
+  "How many."
+  total: Int!
+  "The first of them, in the order of the plan; 100 at most are given."
+  contacts: [FormerKeyContact!]!
+}
+
+"A contact that was KEY within 30 days."
+type FormerKeyContact {
+  "The contact; null where the viewer may not see it."
+  contact: Contact
+  "When it stopped being KEY."
+  until: Time!
+  "Who took the mark off; null where an imported file did."
+  changedBy: Member
 }
 
 "When a plan's transfers would pass, as far as the limits of a day and cool-downs go. What a problem blocks is left out."
@@ -9405,8 +10133,10 @@ type SuccessorLoad {
   contacts: Int!
   "How many groups they would get."
   groups: Int!
-  "How many contacts they look after now."
+  "How many contacts they will look after without this plan: those of now and those promised."
   before: Int!
+  "How many of these other plans bring, that are put forward and not carried out yet. Drafts promise nothing, and executing goes by what is there."
+  promised: Int!
   "How many contacts they would look after."
   after: Int!
   "How many contacts they may look after."
@@ -9437,8 +10167,10 @@ type PlanProblem {
   reason: TransferReason!
   "The same in the viewer's language."
   message: String!
-  "Whether the plan cannot be put forward because of it; otherwise only these items will not move."
+  "Whether the plan cannot be put forward because of it, or with LEAVER_STATUS not executed yet; otherwise only these items will not move."
   blocking: Boolean!
+  "With LEAVER_STATUS: when the leaver has left, at the end of the last day in the corp's time zone; null where somebody has to decide on the departure."
+  executableFrom: Time
   "How many items it is about."
   items: Int!
   "The successor it is about."
@@ -9547,7 +10279,7 @@ input CreateHandoverInput {
   plan: HandoverPlanInput!
   "As previewed; a plan that has changed since is a CONFLICT."
   digest: String
-  "Absent: as soon as it is executed. Otherwise executing it schedules it, and it begins by itself."
+  "Absent: as soon as it is executed. Otherwise executing it schedules it, and it begins by itself. A RESIGNED handover of somebody still at work begins after the last day."
   startAt: Time
   "Any text of 1 to 200 characters, new for each thing you do: the same key and input give the same handover, however often they are sent."
   idempotencyKey: String!
@@ -10340,7 +11072,7 @@ type SessionEdge {
 }
 `, BuiltIn: false},
 	{Name: "../leak.graphqls", Input: `extend type Query {
-  "Findings of the chat audit: customers moved to private accounts, exports before leaving. Newest first; never those about the viewer. Each look is recorded. Needs AUDIT_CHATS, and shows members in its scope."
+  "Findings of the chat audit: customers moved to private accounts, exports and much reading before leaving. Newest first; never those about the viewer. Each look is recorded. Needs AUDIT_CHATS, and shows members in its scope."
   leakFindings(
     "Which findings; all if absent."
     filter: LeakFindingFilter
@@ -10375,6 +11107,8 @@ enum LeakKind {
   OUTSIDE_LINK
   "Unusually much exported or read in the time before leaving."
   EXPORT_BEFORE_LEAVING
+  "More contacts, groups or messages read on one day of the notice period than the settings' budget."
+  READING_BEFORE_LEAVING
 }
 
 "What a person says of a finding."
@@ -10533,6 +11267,190 @@ type Corp implements Node {
   timeZone: String!
 }
 `, BuiltIn: false},
+	{Name: "../notice.graphqls", Input: `extend type Query {
+  "What has changed of a member's contacts since their notice began: remarks, descriptions, tags, key marks, names and companies that differ from the baseline, by whomever. Listed while the member is LEAVING and until the handover. Needs VIEW_CONTACTS over the member."
+  noticeChanges(
+    "Whose."
+    memberId: ID!
+    "How many, 100 at most; 25 if absent."
+    first: Int
+    "Only what comes after this cursor."
+    after: Cursor
+  ): NoticeChangeConnection!
+}
+
+extend type Mutation {
+  "Put back what has changed since a member's notice began, while they are LEAVING and until the handover. Key marks are put back and never taken away. Each follow and contact that changes has an entry in the log. Needs MANAGE_CONTACTS over the member and a fresh proof of identity; not for somebody who is LEAVING themselves."
+  restoreBaseline(
+    "Whose, and what."
+    input: RestoreBaselineInput!
+  ): RestoreBaselinePayload
+  "Let departures go on that are held back. Beyond the number that the settings take for plausible within an hour it takes somebody else than the person who asked for the departure, and another pair of hands. Repeating it is safe. Needs DEACTIVATE_MEMBER over the members and a fresh proof of identity."
+  confirmDepartures(
+    "Whose."
+    input: ConfirmDeparturesInput!
+  ): DecideDeparturesPayload
+  "Take departures back that are held back: the members are ACTIVE and can sign in again; their grants have stayed, their sessions have not. Repeating it is safe. Needs DEACTIVATE_MEMBER over the members and a fresh proof of identity."
+  dismissDepartures(
+    "Whose, and why."
+    input: DismissDeparturesInput!
+  ): DecideDeparturesPayload
+}
+
+"A part of what is known about a contact, of which a notice keeps a baseline."
+enum NoticeField {
+  "What the member called the contact."
+  REMARK
+  "What the member noted about the contact."
+  DESCRIPTION
+  "The tags that the member gave the contact."
+  TAGS
+  "The contact's importance."
+  IMPORTANCE
+  "The contact's own tags."
+  CONTACT_TAGS
+  "The contact's name."
+  NAME
+  "The contact's company."
+  COMPANY
+}
+
+"One field that differs from what it was when the notice began."
+type NoticeChange {
+  "What the member follows the contact by."
+  followId: ID!
+  "The contact; null where the viewer may not see it."
+  contact: Contact
+  "Which field."
+  field: NoticeField!
+  "What it was: one text, or the names of the tags; empty where there was nothing."
+  was: [String!]!
+  "What it is now, likewise."
+  is: [String!]!
+  "The version of the follow, or of the contact for what is the contact's own: restoreBaseline compares it."
+  version: Int!
+  "When it was changed last."
+  changedAt: Time!
+  "Who changed it last; null where an import or a program did."
+  changedBy: Member
+}
+
+"A page of changes since a notice began."
+type NoticeChangeConnection {
+  "The changes with their cursors."
+  edges: [NoticeChangeEdge]
+  "The changes."
+  nodes: [NoticeChange!]!
+  "Where the page is."
+  pageInfo: PageInfo!
+  "How many there are in all."
+  totalCount: Int!
+}
+
+"A change in a list."
+type NoticeChangeEdge {
+  "The change."
+  node: NoticeChange
+  "Its place in the list."
+  cursor: Cursor!
+}
+
+"What restoreBaseline is told."
+input RestoreBaselineInput {
+  "Whose contacts."
+  memberId: ID!
+  "What to put back, 1,000 at most; null or absent: everything that differs, the first 1,000."
+  changes: [NoticeChangeInput!]
+}
+
+"One change to put back."
+input NoticeChangeInput {
+  "The follow."
+  followId: ID!
+  "The field."
+  field: NoticeField!
+  "The version in which the change was seen; what has been changed since is not put back."
+  version: Int!
+}
+
+"What became of one change."
+enum NoticeOutcome {
+  "It is as it was when the notice began."
+  RESTORED
+  "There was nothing to do: it did not differ, has been handed over, or has no baseline."
+  UNCHANGED
+  "It has been changed since it was seen: look again."
+  STALE
+  "A contact that has become KEY since stays KEY."
+  KEPT
+}
+
+"One change and what became of it."
+type NoticeRestored {
+  "The follow."
+  followId: ID!
+  "The field."
+  field: NoticeField!
+  "What became of it."
+  outcome: NoticeOutcome!
+}
+
+"What restoreBaseline did."
+type RestoreBaselinePayload {
+  "What became of each change."
+  results: [NoticeRestored!]!
+  "How many changes there are still."
+  remaining: Int!
+}
+
+"What confirmDepartures is told."
+input ConfirmDeparturesInput {
+  "The members, 1,000 at most."
+  memberIds: [ID!]!
+  "Whether they have left or are shut out for now."
+  mode: DeactivationMode! = DEPART
+  "Why, for the audit log."
+  reason: String
+}
+
+"What dismissDepartures is told."
+input DismissDeparturesInput {
+  "The members, 1,000 at most."
+  memberIds: [ID!]!
+  "Why, for the audit log."
+  reason: String!
+}
+
+"What became of one departure."
+enum DepartureOutcome {
+  "It is decided as was asked."
+  DONE
+  "It does not wait for a decision, or not any more: nothing was done."
+  NOT_HELD
+  "Nothing was done, for the reason given."
+  REFUSED
+}
+
+"One departure and what became of it."
+type DepartureDecision {
+  "The member's id, as given."
+  memberId: ID!
+  "The member as they are now; null for an unknown id."
+  member: Member
+  "What became of it."
+  outcome: DepartureOutcome!
+  "The code of an error, where it was refused."
+  code: String
+  "Why it was refused, in the viewer's language."
+  message: String
+}
+
+"What confirmDepartures or dismissDepartures did."
+type DecideDeparturesPayload {
+  "One for each member, in the order given."
+  results: [DepartureDecision!]!
+}
+`, BuiltIn: false},
 	{Name: "../progress.graphqls", Input: `"What is told as it happens, over server-sent events or Apollo's multipart protocol."
 type Subscription {
   "How far a handover has come: as it stands first, then at most twice a second as it changes. It ends after a final state (COMPLETED, PARTIAL, FAILED, REJECTED, CANCELLED, REVERTED), and where the viewer may no longer see the handover. NOT_FOUND where there is none, or none that the viewer may see."
@@ -10553,11 +11471,16 @@ type Subscription {
 }
 
 extend type Mutation {
-  "Connect an OpenID provider, or change one. An active one must answer with its discovery document. Switched off, or with another issuer or client, the sessions that it vouched for end. Needs MANAGE_ROLES and every other permission over the whole corp, since it can say that somebody is anybody, and a fresh proof of identity."
+  "Connect an OpenID provider, or change one. Where a second administrator exists it takes two: one saves it with active: false, another switches it on unchanged. An active one must answer with its discovery document. Switched off, or with another issuer or client, the sessions that it vouched for end. Needs MANAGE_ROLES and every other permission over the whole corp, since it can say that somebody is anybody, and a fresh proof of identity."
   saveIdentityProvider(
     "Which provider, and how it shall be."
     input: SaveIdentityProviderInput!
   ): SaveIdentityProviderPayload
+  "Begin to link an identity provider to oneself: whoever has a role is not found by a claim alone. The URL is for the browser of this session, within five minutes; the claim must name the viewer. Needs a fresh proof of identity."
+  linkIdentity(
+    "Which provider."
+    input: LinkIdentityInput!
+  ): LinkIdentityPayload
   "Take an identity provider away. The sessions that it vouched for end. Needs what saveIdentityProvider needs."
   deleteIdentityProvider(
     "Which provider."
@@ -10631,10 +11554,10 @@ input SaveIdentityProviderInput {
   clientId: String!
   "The client secret; absent: as it is, or none; empty: none."
   clientSecret: String
-  "The claim of the ID token by which a member is found the first time. An email counts only if it is verified."
-  claim: String! = "preferred_username"
+  "The claim of the ID token by which a member without a role is found the first time. Name one that people cannot choose for themselves at the provider: preferred_username and email often can be changed there. An email counts only if it is verified."
+  claim: String!
   "What of the member it is compared with."
-  matches: MemberMatch! = LOGIN
+  matches: MemberMatch!
   "Only addresses of this domain count, and what stands before the @ is compared."
   domain: String! = ""
   "The authentication contexts (acr) that are a proof of identity here, 20 at most."
@@ -10661,6 +11584,20 @@ input DeleteIdentityProviderInput {
 type DeleteIdentityProviderPayload {
   "The provider that is gone."
   deletedIdentityProviderId: ID
+}
+
+"What linkIdentity is told."
+input LinkIdentityInput {
+  "The provider."
+  id: ID!
+  "The page to come back to, as with signInUrl."
+  return: String! = ""
+}
+
+"What linkIdentity did."
+type LinkIdentityPayload {
+  "Where the browser is sent."
+  url: String
 }
 `, BuiltIn: false},
 	{Name: "../report.graphqls", Input: `extend type Query {
@@ -11169,7 +12106,7 @@ extend type Mutation {
   ): SaveRuleSetPayload
 }
 
-"Preset rules that choose the successor of each contact and group. They are tried in order, and the first that matches decides."
+"Preset rules that choose the successor of each contact and group. They are tried in order, and the first decides that matches and finds somebody who can take it."
 type RuleSet implements Node {
   "The rule set's id."
   id: ID!
@@ -11179,14 +12116,38 @@ type RuleSet implements Node {
   rules: [Rule!]!
   "Who gets what no rule finds anybody for."
   fallback: Member
-  "Plans by itself when a member departs. Of several, the oldest does."
+  "Plans by itself when a member departs: of several the one of the leaver's nearest department, then one for the whole corp, then the oldest."
   automatic: Boolean!
+  "Whose leavers it plans for by itself, with the departments below; null: the whole corp's."
+  department: Department
+  "What of the leaver's chat history the successors may read, in plans that say nothing else; null: nothing."
+  history: RuleSetHistory
   "When it was made."
   createdAt: Time!
   "When it last changed."
   updatedAt: Time!
   "Raised by every change; a change names the version it was made from."
   version: Int!
+}
+
+"What of the leaver's chat history a rule set lets the successors read. Days count from the one on which the plan is made, in the corp's time zone."
+type RuleSetHistory {
+  "How much."
+  mode: HistoryMode!
+  "How many days back a WINDOW reaches."
+  days: Int
+  "After how many days the right to read it ends; null: never."
+  expiresAfterDays: Int
+}
+
+"What of the leaver's chat history a rule set shall let the successors read."
+input RuleSetHistoryInput {
+  "How much."
+  mode: HistoryMode!
+  "How many days back a WINDOW reaches, from 1 to 3,650; with WINDOW, and with nothing else."
+  days: Int
+  "After how many days the right to read it ends, from 1 to 3,650; absent: never."
+  expiresAfterDays: Int
 }
 
 "One preset rule."
@@ -11265,6 +12226,12 @@ input SaveRuleSetInput {
   fallbackId: ID
   "Plan by itself when a member departs."
   automatic: Boolean! = false
+  "Whose leavers it plans for by itself, with the departments below; absent: the whole corp's."
+  departmentId: ID
+  "What of the leaver's chat history the successors may read, in plans that say nothing else; absent: nothing."
+  history: RuleSetHistoryInput
+  "What the customers are told. INVALID until a platform is connected that can carry it."
+  message: String
 }
 
 "One preset rule."
@@ -11299,7 +12266,7 @@ type SaveRuleSetPayload {
 }
 
 extend type Mutation {
-  "Change the corp's settings. Needs MANAGE_POLICIES over the whole corp and a fresh proof of identity."
+  "Change the corp's settings. Dual control or a mask switched off, and messages kept for a shorter time, take a second person who saves the same within 72 hours; where nobody else could, they take effect after 24 hours. The rest holds at once. Needs MANAGE_POLICIES over the whole corp and a fresh proof of identity."
   saveSettings(
     "Which settings, and to what."
     input: SaveSettingsInput!
@@ -11334,6 +12301,12 @@ type Settings {
   own: CompanyOwn!
   "For how many days archived messages are kept after they were sent; null: for good."
   messagesKeptDays: Int
+  "How many contacts, and how many groups, a member who is LEAVING reads a day before the auditor is told (leakFindings)."
+  noticeReadsPerDay: Int!
+  "How many messages a member who is LEAVING reads a day before the auditor is told."
+  noticeMessagesPerDay: Int!
+  "Whether more than that is refused with LIMIT."
+  noticeReadsRefused: Boolean!
   "Whether successors may read a leaver's chats by a handover. While false, no history grant shows anything and no plan can give one."
   historyForSuccessors: Boolean!
   "For how many days at most a history grant lasts whose leaver is still at work, or whose successor is who requests or executes the handover."
@@ -11348,8 +12321,10 @@ type Settings {
 type DualControlOff {
   "Who asked."
   requestedBy: Member!
-  "When the request lapses."
-  lapsesAt: Time!
+  "When the request lapses; null where it takes effect by itself."
+  lapsesAt: Time
+  "When it takes effect by itself; null where a second person is needed."
+  effectiveAt: Time
 }
 
 "What saveSettings is told. What is absent or null stays as it is."
@@ -11374,12 +12349,18 @@ input SaveSettingsInput {
   maskIdCards: Boolean
   "Whether to hide the middle of bank-card numbers in inherited messages."
   maskBankCards: Boolean
-  "Whether a sensitive role is given by two administrators; refused where only one manages the roles of the whole corp. Two switch it off: the first one asks, and it ends when another one saves the same within 72 hours; true takes the request back."
+  "Whether a sensitive role is given by two administrators; refused where only one manages the roles of the whole corp. Two switch it off; true takes the request back."
   dualControl: Boolean
   "What belongs to the company; replaces all of it. Messages are looked at again."
   own: CompanyOwnInput
   "From 30 to 36,500, or 0 to keep messages for good. Messages whose time is over are removed for good, each removal is recorded."
   messagesKeptDays: Int
+  "From 1 to 100,000."
+  noticeReadsPerDay: Int
+  "From 1 to 1,000,000."
+  noticeMessagesPerDay: Int
+  "Whether a member who is LEAVING is refused what is beyond their budget of the day."
+  noticeReadsRefused: Boolean
   "Whether successors may read a leaver's chats by a handover."
   historyForSuccessors: Boolean
   "From 1 to 3,650. Counts for grants that are given from now on."
@@ -11392,6 +12373,8 @@ input SaveSettingsInput {
 type SaveSettingsPayload {
   "The settings as they are now."
   settings: Settings
+  "Settings that wait for a second person, or for their time."
+  pending: [PendingChange!]!
 }
 
 "What belongs to the company: the chat audit does not report it, however it is written."
@@ -11555,10 +12538,12 @@ input SaveWebhookInput {
 
 "What saveWebhook did."
 type SaveWebhookPayload {
-  "The webhook."
+  "The webhook; null where the change waits for a second person."
   webhook: Webhook
   "What messages are signed with; shown this one time, for a new webhook only."
   secret: String
+  "The change that waits for a second person; null where it was made."
+  pending: PendingChange
 }
 
 "What deleteWebhook is told."
@@ -11732,6 +12717,8 @@ func (ec *executionContext) childFields_ApprovalPolicy(ctx context.Context, fiel
 		return ec.fieldContext_ApprovalPolicy_expiresAfterHours(ctx, field)
 	case "version":
 		return ec.fieldContext_ApprovalPolicy_version(ctx, field)
+	case "earlier":
+		return ec.fieldContext_ApprovalPolicy_earlier(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type ApprovalPolicy", field.Name)
 }
@@ -11978,6 +12965,8 @@ func (ec *executionContext) childFields_CreateServiceTokenPayload(ctx context.Co
 		return ec.fieldContext_CreateServiceTokenPayload_serviceToken(ctx, field)
 	case "secret":
 		return ec.fieldContext_CreateServiceTokenPayload_secret(ctx, field)
+	case "pending":
+		return ec.fieldContext_CreateServiceTokenPayload_pending(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type CreateServiceTokenPayload", field.Name)
 }
@@ -12062,8 +13051,18 @@ func (ec *executionContext) childFields_DeactivateMemberPayload(ctx context.Cont
 		return ec.fieldContext_DeactivateMemberPayload_revokedSessions(ctx, field)
 	case "revokedGrants":
 		return ec.fieldContext_DeactivateMemberPayload_revokedGrants(ctx, field)
+	case "held":
+		return ec.fieldContext_DeactivateMemberPayload_held(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type DeactivateMemberPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_DecideDeparturesPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "results":
+		return ec.fieldContext_DecideDeparturesPayload_results(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type DecideDeparturesPayload", field.Name)
 }
 
 func (ec *executionContext) childFields_DecideReviewItemPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -12144,14 +13143,48 @@ func (ec *executionContext) childFields_DepartmentEdge(ctx context.Context, fiel
 	return nil, fmt.Errorf("no field named %q was found under type DepartmentEdge", field.Name)
 }
 
+func (ec *executionContext) childFields_DepartureDecision(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "memberId":
+		return ec.fieldContext_DepartureDecision_memberId(ctx, field)
+	case "member":
+		return ec.fieldContext_DepartureDecision_member(ctx, field)
+	case "outcome":
+		return ec.fieldContext_DepartureDecision_outcome(ctx, field)
+	case "code":
+		return ec.fieldContext_DepartureDecision_code(ctx, field)
+	case "message":
+		return ec.fieldContext_DepartureDecision_message(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type DepartureDecision", field.Name)
+}
+
 func (ec *executionContext) childFields_DualControlOff(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "requestedBy":
 		return ec.fieldContext_DualControlOff_requestedBy(ctx, field)
 	case "lapsesAt":
 		return ec.fieldContext_DualControlOff_lapsesAt(ctx, field)
+	case "effectiveAt":
+		return ec.fieldContext_DualControlOff_effectiveAt(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type DualControlOff", field.Name)
+}
+
+func (ec *executionContext) childFields_EarlierPolicy(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "above":
+		return ec.fieldContext_EarlierPolicy_above(ctx, field)
+	case "keyContacts":
+		return ec.fieldContext_EarlierPolicy_keyContacts(ctx, field)
+	case "approvals":
+		return ec.fieldContext_EarlierPolicy_approvals(ctx, field)
+	case "expiresAfterHours":
+		return ec.fieldContext_EarlierPolicy_expiresAfterHours(ctx, field)
+	case "until":
+		return ec.fieldContext_EarlierPolicy_until(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type EarlierPolicy", field.Name)
 }
 
 func (ec *executionContext) childFields_EnrolTotpPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -12280,6 +13313,28 @@ func (ec *executionContext) childFields_ForecastShare(ctx context.Context, field
 		return ec.fieldContext_ForecastShare_groups(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type ForecastShare", field.Name)
+}
+
+func (ec *executionContext) childFields_FormerKeyContact(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "contact":
+		return ec.fieldContext_FormerKeyContact_contact(ctx, field)
+	case "until":
+		return ec.fieldContext_FormerKeyContact_until(ctx, field)
+	case "changedBy":
+		return ec.fieldContext_FormerKeyContact_changedBy(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type FormerKeyContact", field.Name)
+}
+
+func (ec *executionContext) childFields_FormerKeyContacts(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "total":
+		return ec.fieldContext_FormerKeyContacts_total(ctx, field)
+	case "contacts":
+		return ec.fieldContext_FormerKeyContacts_contacts(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type FormerKeyContacts", field.Name)
 }
 
 func (ec *executionContext) childFields_Grant(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -12430,12 +13485,16 @@ func (ec *executionContext) childFields_Handover(ctx context.Context, field grap
 		return ec.fieldContext_Handover_digest(ctx, field)
 	case "requestedBy":
 		return ec.fieldContext_Handover_requestedBy(ctx, field)
+	case "responsible":
+		return ec.fieldContext_Handover_responsible(ctx, field)
 	case "approvals":
 		return ec.fieldContext_Handover_approvals(ctx, field)
 	case "approvalsRequired":
 		return ec.fieldContext_Handover_approvalsRequired(ctx, field)
 	case "approvalReasons":
 		return ec.fieldContext_Handover_approvalReasons(ctx, field)
+	case "formerKeyContacts":
+		return ec.fieldContext_Handover_formerKeyContacts(ctx, field)
 	case "message":
 		return ec.fieldContext_Handover_message(ctx, field)
 	case "plan":
@@ -12518,8 +13577,16 @@ func (ec *executionContext) childFields_HandoverPreview(ctx context.Context, fie
 		return ec.fieldContext_HandoverPreview_groups(ctx, field)
 	case "approvalsRequired":
 		return ec.fieldContext_HandoverPreview_approvalsRequired(ctx, field)
+	case "approvalReasons":
+		return ec.fieldContext_HandoverPreview_approvalReasons(ctx, field)
+	case "formerKeyContacts":
+		return ec.fieldContext_HandoverPreview_formerKeyContacts(ctx, field)
+	case "history":
+		return ec.fieldContext_HandoverPreview_history(ctx, field)
 	case "immediate":
 		return ec.fieldContext_HandoverPreview_immediate(ctx, field)
+	case "startAt":
+		return ec.fieldContext_HandoverPreview_startAt(ctx, field)
 	case "successors":
 		return ec.fieldContext_HandoverPreview_successors(ctx, field)
 	case "problems":
@@ -12740,6 +13807,14 @@ func (ec *executionContext) childFields_LeakMark(ctx context.Context, field grap
 	return nil, fmt.Errorf("no field named %q was found under type LeakMark", field.Name)
 }
 
+func (ec *executionContext) childFields_LinkIdentityPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "url":
+		return ec.fieldContext_LinkIdentityPayload_url(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type LinkIdentityPayload", field.Name)
+}
+
 func (ec *executionContext) childFields_Member(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "id":
@@ -12760,6 +13835,8 @@ func (ec *executionContext) childFields_Member(ctx context.Context, field graphq
 		return ec.fieldContext_Member_departedAt(ctx, field)
 	case "departureHeldAt":
 		return ec.fieldContext_Member_departureHeldAt(ctx, field)
+	case "departureBy":
+		return ec.fieldContext_Member_departureBy(ctx, field)
 	case "archivedAt":
 		return ec.fieldContext_Member_archivedAt(ctx, field)
 	case "customerContactEnabled":
@@ -12860,6 +13937,64 @@ func (ec *executionContext) childFields_MessageEdge(ctx context.Context, field g
 	return nil, fmt.Errorf("no field named %q was found under type MessageEdge", field.Name)
 }
 
+func (ec *executionContext) childFields_NoticeChange(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "followId":
+		return ec.fieldContext_NoticeChange_followId(ctx, field)
+	case "contact":
+		return ec.fieldContext_NoticeChange_contact(ctx, field)
+	case "field":
+		return ec.fieldContext_NoticeChange_field(ctx, field)
+	case "was":
+		return ec.fieldContext_NoticeChange_was(ctx, field)
+	case "is":
+		return ec.fieldContext_NoticeChange_is(ctx, field)
+	case "version":
+		return ec.fieldContext_NoticeChange_version(ctx, field)
+	case "changedAt":
+		return ec.fieldContext_NoticeChange_changedAt(ctx, field)
+	case "changedBy":
+		return ec.fieldContext_NoticeChange_changedBy(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type NoticeChange", field.Name)
+}
+
+func (ec *executionContext) childFields_NoticeChangeConnection(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "edges":
+		return ec.fieldContext_NoticeChangeConnection_edges(ctx, field)
+	case "nodes":
+		return ec.fieldContext_NoticeChangeConnection_nodes(ctx, field)
+	case "pageInfo":
+		return ec.fieldContext_NoticeChangeConnection_pageInfo(ctx, field)
+	case "totalCount":
+		return ec.fieldContext_NoticeChangeConnection_totalCount(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type NoticeChangeConnection", field.Name)
+}
+
+func (ec *executionContext) childFields_NoticeChangeEdge(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "node":
+		return ec.fieldContext_NoticeChangeEdge_node(ctx, field)
+	case "cursor":
+		return ec.fieldContext_NoticeChangeEdge_cursor(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type NoticeChangeEdge", field.Name)
+}
+
+func (ec *executionContext) childFields_NoticeRestored(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "followId":
+		return ec.fieldContext_NoticeRestored_followId(ctx, field)
+	case "field":
+		return ec.fieldContext_NoticeRestored_field(ctx, field)
+	case "outcome":
+		return ec.fieldContext_NoticeRestored_outcome(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type NoticeRestored", field.Name)
+}
+
 func (ec *executionContext) childFields_OwnershipPeriod(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "member":
@@ -12914,6 +14049,28 @@ func (ec *executionContext) childFields_PasskeyChallenge(ctx context.Context, fi
 		return ec.fieldContext_PasskeyChallenge_expiresAt(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type PasskeyChallenge", field.Name)
+}
+
+func (ec *executionContext) childFields_PendingChange(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "id":
+		return ec.fieldContext_PendingChange_id(ctx, field)
+	case "operation":
+		return ec.fieldContext_PendingChange_operation(ctx, field)
+	case "subjectId":
+		return ec.fieldContext_PendingChange_subjectId(ctx, field)
+	case "asked":
+		return ec.fieldContext_PendingChange_asked(ctx, field)
+	case "requestedBy":
+		return ec.fieldContext_PendingChange_requestedBy(ctx, field)
+	case "requestedAt":
+		return ec.fieldContext_PendingChange_requestedAt(ctx, field)
+	case "lapsesAt":
+		return ec.fieldContext_PendingChange_lapsesAt(ctx, field)
+	case "effectiveAt":
+		return ec.fieldContext_PendingChange_effectiveAt(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type PendingChange", field.Name)
 }
 
 func (ec *executionContext) childFields_PendingGrant(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -12990,6 +14147,8 @@ func (ec *executionContext) childFields_PlanProblem(ctx context.Context, field g
 		return ec.fieldContext_PlanProblem_message(ctx, field)
 	case "blocking":
 		return ec.fieldContext_PlanProblem_blocking(ctx, field)
+	case "executableFrom":
+		return ec.fieldContext_PlanProblem_executableFrom(ctx, field)
 	case "items":
 		return ec.fieldContext_PlanProblem_items(ctx, field)
 	case "successor":
@@ -13130,6 +14289,16 @@ func (ec *executionContext) childFields_ResetPasswordPayload(ctx context.Context
 		return ec.fieldContext_ResetPasswordPayload_expiresAt(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type ResetPasswordPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_RestoreBaselinePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "results":
+		return ec.fieldContext_RestoreBaselinePayload_results(ctx, field)
+	case "remaining":
+		return ec.fieldContext_RestoreBaselinePayload_remaining(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type RestoreBaselinePayload", field.Name)
 }
 
 func (ec *executionContext) childFields_RetryTransfersPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
@@ -13326,6 +14495,10 @@ func (ec *executionContext) childFields_RuleSet(ctx context.Context, field graph
 		return ec.fieldContext_RuleSet_fallback(ctx, field)
 	case "automatic":
 		return ec.fieldContext_RuleSet_automatic(ctx, field)
+	case "department":
+		return ec.fieldContext_RuleSet_department(ctx, field)
+	case "history":
+		return ec.fieldContext_RuleSet_history(ctx, field)
 	case "createdAt":
 		return ec.fieldContext_RuleSet_createdAt(ctx, field)
 	case "updatedAt":
@@ -13360,10 +14533,24 @@ func (ec *executionContext) childFields_RuleSetEdge(ctx context.Context, field g
 	return nil, fmt.Errorf("no field named %q was found under type RuleSetEdge", field.Name)
 }
 
+func (ec *executionContext) childFields_RuleSetHistory(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "mode":
+		return ec.fieldContext_RuleSetHistory_mode(ctx, field)
+	case "days":
+		return ec.fieldContext_RuleSetHistory_days(ctx, field)
+	case "expiresAfterDays":
+		return ec.fieldContext_RuleSetHistory_expiresAfterDays(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type RuleSetHistory", field.Name)
+}
+
 func (ec *executionContext) childFields_SaveApprovalPolicyPayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 	switch field.Name {
 	case "policy":
 		return ec.fieldContext_SaveApprovalPolicyPayload_policy(ctx, field)
+	case "pending":
+		return ec.fieldContext_SaveApprovalPolicyPayload_pending(ctx, field)
 	case "warnings":
 		return ec.fieldContext_SaveApprovalPolicyPayload_warnings(ctx, field)
 	}
@@ -13406,6 +14593,8 @@ func (ec *executionContext) childFields_SaveSettingsPayload(ctx context.Context,
 	switch field.Name {
 	case "settings":
 		return ec.fieldContext_SaveSettingsPayload_settings(ctx, field)
+	case "pending":
+		return ec.fieldContext_SaveSettingsPayload_pending(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type SaveSettingsPayload", field.Name)
 }
@@ -13416,6 +14605,8 @@ func (ec *executionContext) childFields_SaveWebhookPayload(ctx context.Context, 
 		return ec.fieldContext_SaveWebhookPayload_webhook(ctx, field)
 	case "secret":
 		return ec.fieldContext_SaveWebhookPayload_secret(ctx, field)
+	case "pending":
+		return ec.fieldContext_SaveWebhookPayload_pending(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type SaveWebhookPayload", field.Name)
 }
@@ -13556,6 +14747,12 @@ func (ec *executionContext) childFields_Settings(ctx context.Context, field grap
 		return ec.fieldContext_Settings_own(ctx, field)
 	case "messagesKeptDays":
 		return ec.fieldContext_Settings_messagesKeptDays(ctx, field)
+	case "noticeReadsPerDay":
+		return ec.fieldContext_Settings_noticeReadsPerDay(ctx, field)
+	case "noticeMessagesPerDay":
+		return ec.fieldContext_Settings_noticeMessagesPerDay(ctx, field)
+	case "noticeReadsRefused":
+		return ec.fieldContext_Settings_noticeReadsRefused(ctx, field)
 	case "historyForSuccessors":
 		return ec.fieldContext_Settings_historyForSuccessors(ctx, field)
 	case "historyMaxDays":
@@ -13636,6 +14833,8 @@ func (ec *executionContext) childFields_SuccessorLoad(ctx context.Context, field
 		return ec.fieldContext_SuccessorLoad_groups(ctx, field)
 	case "before":
 		return ec.fieldContext_SuccessorLoad_before(ctx, field)
+	case "promised":
+		return ec.fieldContext_SuccessorLoad_promised(ctx, field)
 	case "after":
 		return ec.fieldContext_SuccessorLoad_after(ctx, field)
 	case "limit":
@@ -14094,6 +15293,14 @@ func (ec *executionContext) childFields_WithdrawDataPolicyPayload(ctx context.Co
 		return ec.fieldContext_WithdrawDataPolicyPayload_policy(ctx, field)
 	}
 	return nil, fmt.Errorf("no field named %q was found under type WithdrawDataPolicyPayload", field.Name)
+}
+
+func (ec *executionContext) childFields_WithdrawPendingChangePayload(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+	switch field.Name {
+	case "withdrawnChangeId":
+		return ec.fieldContext_WithdrawPendingChangePayload_withdrawnChangeId(ctx, field)
+	}
+	return nil, fmt.Errorf("no field named %q was found under type WithdrawPendingChangePayload", field.Name)
 }
 
 func (ec *executionContext) childFields___Directive(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {

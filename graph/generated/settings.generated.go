@@ -191,14 +191,37 @@ func (ec *executionContext) _DualControlOff_lapsesAt(ctx context.Context, field 
 			return obj.LapsesAt, nil
 		},
 		nil,
-		func(ctx context.Context, selections ast.SelectionSet, v time.Time) graphql.Marshaler {
-			return ec.marshalNTime2timeᚐTime(ctx, selections, v)
+		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
+			return ec.marshalOTime2ᚖtimeᚐTime(ctx, selections, v)
 		},
 		true,
-		true,
+		false,
 	)
 }
 func (ec *executionContext) fieldContext_DualControlOff_lapsesAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("DualControlOff", field, false, false, errors.New("field of type Time does not have child fields"))
+}
+
+func (ec *executionContext) _DualControlOff_effectiveAt(ctx context.Context, field graphql.CollectedField, obj *setting.Off) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_DualControlOff_effectiveAt(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.EffectiveAt, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v *time.Time) graphql.Marshaler {
+			return ec.marshalOTime2ᚖtimeᚐTime(ctx, selections, v)
+		},
+		true,
+		false,
+	)
+}
+func (ec *executionContext) fieldContext_DualControlOff_effectiveAt(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
 	return graphql.NewScalarFieldContext("DualControlOff", field, false, false, errors.New("field of type Time does not have child fields"))
 }
 
@@ -229,6 +252,38 @@ func (ec *executionContext) fieldContext_SaveSettingsPayload_settings(_ context.
 		IsResolver: false,
 		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
 			return ec.childFields_Settings(ctx, field)
+		},
+	}
+	return fc, nil
+}
+
+func (ec *executionContext) _SaveSettingsPayload_pending(ctx context.Context, field graphql.CollectedField, obj *model.SaveSettingsPayload) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_SaveSettingsPayload_pending(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.Pending, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v []*model.PendingChange) graphql.Marshaler {
+			return ec.marshalNPendingChange2ᚕᚖgithubᚗcomᚋopenhandoverᚋopenhandoverᚋgraphᚋmodelᚐPendingChangeᚄ(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_SaveSettingsPayload_pending(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	fc = &graphql.FieldContext{
+		Object:     "SaveSettingsPayload",
+		Field:      field,
+		IsMethod:   false,
+		IsResolver: false,
+		Child: func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.childFields_PendingChange(ctx, field)
 		},
 	}
 	return fc, nil
@@ -551,6 +606,75 @@ func (ec *executionContext) fieldContext_Settings_messagesKeptDays(_ context.Con
 	return graphql.NewScalarFieldContext("Settings", field, false, false, errors.New("field of type Int does not have child fields"))
 }
 
+func (ec *executionContext) _Settings_noticeReadsPerDay(ctx context.Context, field graphql.CollectedField, obj *setting.Settings) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Settings_noticeReadsPerDay(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.NoticeReadsPerDay, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Settings_noticeReadsPerDay(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Settings", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _Settings_noticeMessagesPerDay(ctx context.Context, field graphql.CollectedField, obj *setting.Settings) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Settings_noticeMessagesPerDay(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.NoticeMessagesPerDay, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v int) graphql.Marshaler {
+			return ec.marshalNInt2int(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Settings_noticeMessagesPerDay(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Settings", field, false, false, errors.New("field of type Int does not have child fields"))
+}
+
+func (ec *executionContext) _Settings_noticeReadsRefused(ctx context.Context, field graphql.CollectedField, obj *setting.Settings) (ret graphql.Marshaler) {
+	return graphql.ResolveField(
+		ctx,
+		ec.OperationContext,
+		field,
+		func(ctx context.Context, field graphql.CollectedField) (*graphql.FieldContext, error) {
+			return ec.fieldContext_Settings_noticeReadsRefused(ctx, field)
+		},
+		func(ctx context.Context) (any, error) {
+			return obj.NoticeReadsRefused, nil
+		},
+		nil,
+		func(ctx context.Context, selections ast.SelectionSet, v bool) graphql.Marshaler {
+			return ec.marshalNBoolean2bool(ctx, selections, v)
+		},
+		true,
+		true,
+	)
+}
+func (ec *executionContext) fieldContext_Settings_noticeReadsRefused(_ context.Context, field graphql.CollectedField) (fc *graphql.FieldContext, err error) {
+	return graphql.NewScalarFieldContext("Settings", field, false, false, errors.New("field of type Boolean does not have child fields"))
+}
+
 func (ec *executionContext) _Settings_historyForSuccessors(ctx context.Context, field graphql.CollectedField, obj *setting.Settings) (ret graphql.Marshaler) {
 	return graphql.ResolveField(
 		ctx,
@@ -732,7 +856,7 @@ func (ec *executionContext) unmarshalInputSaveSettingsInput(ctx context.Context,
 		asMap[k] = v
 	}
 
-	fieldsInOrder := [...]string{"version", "movesPerContact", "movesWithinDays", "groupsPerDay", "departuresPerHour", "departuresPercent", "revertibleDays", "maskPhones", "maskIdCards", "maskBankCards", "dualControl", "own", "messagesKeptDays", "historyForSuccessors", "historyMaxDays", "readReceipts"}
+	fieldsInOrder := [...]string{"version", "movesPerContact", "movesWithinDays", "groupsPerDay", "departuresPerHour", "departuresPercent", "revertibleDays", "maskPhones", "maskIdCards", "maskBankCards", "dualControl", "own", "messagesKeptDays", "noticeReadsPerDay", "noticeMessagesPerDay", "noticeReadsRefused", "historyForSuccessors", "historyMaxDays", "readReceipts"}
 	for _, k := range fieldsInOrder {
 		v, ok := asMap[k]
 		if !ok {
@@ -830,6 +954,27 @@ func (ec *executionContext) unmarshalInputSaveSettingsInput(ctx context.Context,
 				return it, err
 			}
 			it.MessagesKeptDays = data
+		case "noticeReadsPerDay":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("noticeReadsPerDay"))
+			data, err := ec.unmarshalOInt2ᚖint(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.NoticeReadsPerDay = data
+		case "noticeMessagesPerDay":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("noticeMessagesPerDay"))
+			data, err := ec.unmarshalOInt2ᚖint(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.NoticeMessagesPerDay = data
+		case "noticeReadsRefused":
+			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("noticeReadsRefused"))
+			data, err := ec.unmarshalOBoolean2ᚖbool(ctx, v)
+			if err != nil {
+				return it, err
+			}
+			it.NoticeReadsRefused = data
 		case "historyForSuccessors":
 			ctx := graphql.WithPathContext(ctx, graphql.NewPathWithField("historyForSuccessors"))
 			data, err := ec.unmarshalOBoolean2ᚖbool(ctx, v)
@@ -974,7 +1119,12 @@ func (ec *executionContext) _DualControlOff(ctx context.Context, sel ast.Selecti
 			out.Concurrently(i, func(ctx context.Context) graphql.Marshaler { return innerFunc(ctx, out) })
 		case "lapsesAt":
 			out.Values[i] = ec._DualControlOff_lapsesAt(ctx, field, obj)
-			if out.Values[i] == graphql.Null {
+			if out.Values[i] == graphql.RequiredNull {
+				atomic.AddUint32(&out.Invalids, 1)
+			}
+		case "effectiveAt":
+			out.Values[i] = ec._DualControlOff_effectiveAt(ctx, field, obj)
+			if out.Values[i] == graphql.RequiredNull {
 				atomic.AddUint32(&out.Invalids, 1)
 			}
 		default:
@@ -1013,6 +1163,11 @@ func (ec *executionContext) _SaveSettingsPayload(ctx context.Context, sel ast.Se
 		case "settings":
 			out.Values[i] = ec._SaveSettingsPayload_settings(ctx, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "pending":
+			out.Values[i] = ec._SaveSettingsPayload_pending(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
 		default:
@@ -1111,6 +1266,21 @@ func (ec *executionContext) _Settings(ctx context.Context, sel ast.SelectionSet,
 		case "messagesKeptDays":
 			out.Values[i] = ec._Settings_messagesKeptDays(ctx, field, obj)
 			if out.Values[i] == graphql.RequiredNull {
+				out.Invalids++
+			}
+		case "noticeReadsPerDay":
+			out.Values[i] = ec._Settings_noticeReadsPerDay(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "noticeMessagesPerDay":
+			out.Values[i] = ec._Settings_noticeMessagesPerDay(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
+				out.Invalids++
+			}
+		case "noticeReadsRefused":
+			out.Values[i] = ec._Settings_noticeReadsRefused(ctx, field, obj)
+			if out.Values[i] == graphql.Null {
 				out.Invalids++
 			}
 		case "historyForSuccessors":

@@ -108,5 +108,6 @@ var Actions = []Action{
 	ReviewOpen, ReviewDecide, ReviewClose, PolicyPublish, PolicyWithdraw, PolicyAck,
 	BackupCreate, BackupDelete, BackupRestore, ReaderGrant, ReaderRevoke, WebhookSave, WebhookDelete, DeliveryReplay,
 	SessionStart, SessionEnd, SessionVerify, SessionFail, SessionRevoke, CredentialSet, CredentialEnrol,
-	CredentialBegin, CredentialRemove, CredentialRenew, CredentialReset, ProviderSave, ProviderDelete, IdentityLink, ChangeRequest, ChangeWithdraw, SecretsRotate, AccessDeny,
+	CredentialBegin, CredentialRemove, CredentialRenew, CredentialReset, ProviderSave, ProviderDelete, IdentityLink,
+	ChangeRequest, ChangeWithdraw, SecretsRotate, AccessDeny,
 }

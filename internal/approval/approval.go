@@ -48,7 +48,8 @@ type Earlier struct {
 func Load(ctx context.Context, q store.Querier) (Policy, error) {
 	type both struct{ now, was row }
 	rows, err := store.Select(ctx, q, func(b *both) []any { return append(b.now.dest(), append(b.was.dest(), &b.was.ended)...) }, `
-		SELECT p.version, p.above, p.key_contacts, p.approvals, p.expires_after_hours, h.version, h.above, h.key_contacts, h.approvals, h.expires_after_hours, h.ended_at
+		SELECT p.version, p.above, p.key_contacts, p.approvals, p.expires_after_hours,
+			h.version, h.above, h.key_contacts, h.approvals, h.expires_after_hours, h.ended_at
 		FROM approval_policies AS p LEFT JOIN approval_policy_history AS h ON h.corp_id = p.corp_id AND h.ended_at > $2
 		WHERE p.corp_id = $1 ORDER BY h.version DESC`, access.From(ctx).Corp, store.EngineOf(q).Now().Add(-Window))
 	if err == nil && len(rows) == 0 {

@@ -130,7 +130,8 @@ func (s *Service) Save(ctx context.Context, in SaveInput) (out Saved, err error)
 
 // replace stores a policy and keeps the one before.
 func (s *Service) replace(ctx context.Context, tx *store.Tx, was, is Policy, second identity.Decision) error {
-	if _, err := tx.Change(ctx, "approval_policy_history", `INSERT INTO approval_policy_history (corp_id, version, above, key_contacts, approvals, expires_after_hours, ended_at)
+	if _, err := tx.Change(ctx, "approval_policy_history", `INSERT INTO approval_policy_history
+		(corp_id, version, above, key_contacts, approvals, expires_after_hours, ended_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING corp_id`,
 		tx.Corp(), was.Version, was.Above, was.KeyContacts, was.Approvals, int(was.ExpiresAfter/time.Hour), tx.Now()); err != nil {
 		return err
@@ -145,7 +146,9 @@ func (s *Service) replace(ctx context.Context, tx *store.Tx, was, is Policy, sec
 	if err != nil {
 		return err
 	}
-	return s.Log.Append(ctx, tx, audit.Entry{Action: access.PolicySave, Subject: tx.Corp(), Before: was.record(), After: second.Note(is.record()), Covers: append(second.Covers, gone...)})
+	return s.Log.Append(ctx, tx, audit.Entry{
+		Action: access.PolicySave, Subject: tx.Corp(), Before: was.record(), After: second.Note(is.record()), Covers: append(second.Covers, gone...),
+	})
 }
 
 // same compares all but the version.

@@ -3,6 +3,7 @@ package approval_test
 import (
 	"context"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -97,8 +98,9 @@ func TestTwoWeakenAPolicy(t *testing.T) {
 		if s.waiting() != 0 {
 			t.Errorf("%d wait that were asked for on top of the policy that is gone", s.waiting())
 		}
-		if by := testcorp.Value[string](s.Corp, `SELECT CAST(leaf AS text) FROM audit_entries WHERE corp_id = $1 AND action = 'approval_policy.save'`, s.ID); by == "" {
-			t.Error("no entry")
+		leaf := testcorp.Value[[]byte](s.Corp, `SELECT leaf FROM audit_entries WHERE corp_id = $1 AND action = 'approval_policy.save'`, s.ID)
+		if !strings.Contains(string(leaf), `"requestedBy":"`+s.Admin.String()) || !strings.Contains(string(leaf), boss.String()) {
+			t.Errorf("the entry does not name both: %s", leaf)
 		}
 		if got := s.keys(); got != [2]int{1, 0} {
 			t.Errorf("the strictest policy of the last 24 hours counts: %v", got)

@@ -29,7 +29,8 @@ type Pending struct {
 // Asked reads what was asked for into v.
 func (p *Pending) Asked(v any) error { return json.Unmarshal([]byte(p.asked), v) }
 
-const pendingColumns = `SELECT id, operation, subject_id, field, requested_by_id, created_at, lapses_at, effective_at, asked FROM pending_changes WHERE corp_id = $1`
+const pendingColumns = `SELECT id, operation, subject_id, field, requested_by_id, created_at, lapses_at, effective_at, asked
+	FROM pending_changes WHERE corp_id = $1`
 
 func (p *Pending) dest() []any {
 	return []any{&p.ID, &p.Operation, &p.Subject, &p.Field, &p.RequestedByID, &p.RequestedAt, &p.LapsesAt, &p.EffectiveAt, &p.asked}
@@ -41,9 +42,11 @@ func (p *Pending) dest() []any {
 func Waiting(ctx context.Context, q *store.Read, operation string) ([]Pending, error) {
 	a := access.From(ctx)
 	if len(seconded(a)) == 0 {
-		return nil, fault.Denied("pending changes need a permission over the whole corp with which they could be seconded", "查看待确认的变更需要对整个企业的相应权限")
+		return nil, fault.Denied("pending changes need a permission over the whole corp with which they could be seconded",
+			"查看待确认的变更需要对整个企业的相应权限")
 	}
-	all, err := store.Select(ctx, q, (*Pending).dest, pendingColumns+` AND (lapses_at > $2 OR effective_at > $2) AND (operation = $3 OR $3 = '') ORDER BY created_at, id LIMIT 1000`,
+	all, err := store.Select(ctx, q, (*Pending).dest, pendingColumns+`
+		AND (lapses_at > $2 OR effective_at > $2) AND (operation = $3 OR $3 = '') ORDER BY created_at, id LIMIT 1000`,
 		a.Corp, q.DB().Now(), operation)
 	all = slices.DeleteFunc(all, func(p Pending) bool { return p.RequestedByID != a.ID && !p.secondedBy(a) })
 	return all[:min(len(all), 100)], err
@@ -110,7 +113,8 @@ func (s *Service) Withdraw(ctx context.Context, id nid.ID) error {
 			return fault.Missing("input.id")
 		}
 		if !p.Waits(tx.Now()) {
-			return fault.Clash("input.id", "the change no longer waits; what is in effect is changed by %s", "此项变更已不再等待；已生效的变更请使用 %s 改回", p.Operation)
+			return fault.Clash("input.id", "the change no longer waits; what is in effect is changed by %s",
+				"此项变更已不再等待；已生效的变更请使用 %s 改回", p.Operation)
 		}
 		if _, err := Dismiss(ctx, tx, p.ID); err != nil {
 			return err

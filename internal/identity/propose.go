@@ -129,7 +129,8 @@ func Propose(ctx context.Context, tx *store.Tx, actor *access.Actor, p Proposal)
 	}
 	if counts && was.by == actor.ID && alone == was.effective.Valid {
 		if alone {
-			return d, fault.Clash(p.Input, "this change was asked for already and takes effect at %s", "此项变更已提交，将于 %s 生效", stamp(was.effective.Time)).With("effectiveAt", stamp(was.effective.Time))
+			return d, fault.Clash(p.Input, "this change was asked for already and takes effect at %s", "此项变更已提交，将于 %s 生效",
+				stamp(was.effective.Time)).With("effectiveAt", stamp(was.effective.Time))
 		}
 		return d, fault.Clash(p.Input, "this change was asked for already and waits until %s for another administrator, who has to ask for the same",
 			"此项变更已提交，须由另一位管理员在 %s 之前提交相同的变更", stamp(was.lapses.Time)).With("lapsesAt", stamp(was.lapses.Time))
@@ -155,7 +156,8 @@ func (p *Proposal) wait(ctx context.Context, tx *store.Tx, actor *access.Actor, 
 	} else {
 		lapses, after["lapsesAt"] = tx.Now().Add(Patience), stamp(tx.Now().Add(Patience))
 	}
-	if _, err := tx.Change(ctx, "pending_changes", `INSERT INTO pending_changes (corp_id, id, operation, subject_id, field, asked, fingerprint, requested_by_id, created_at, lapses_at, effective_at)
+	if _, err := tx.Change(ctx, "pending_changes", `INSERT INTO pending_changes
+		(corp_id, id, operation, subject_id, field, asked, fingerprint, requested_by_id, created_at, lapses_at, effective_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) RETURNING id`,
 		tx.Corp(), d.ID, p.Operation, p.Subject, p.Field, asked, print, actor.ID, tx.Now(), lapses, effective); err != nil {
 		return d, err

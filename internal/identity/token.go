@@ -99,7 +99,8 @@ func (s *Service) CreateToken(ctx context.Context, title string, permissions []a
 }
 
 // second sees to dual control of a token with a sensitive permission.
-func (s *Service) second(ctx context.Context, tx *store.Tx, actor *access.Actor, id nid.ID, permissions []access.Permission, root nid.ID, expires time.Time) (Decision, error) {
+func (s *Service) second(ctx context.Context, tx *store.Tx, actor *access.Actor, id nid.ID,
+	permissions []access.Permission, root nid.ID, expires time.Time) (Decision, error) {
 	if !access.Sensitive(permissions) {
 		return Decision{Made: true}, nil
 	}

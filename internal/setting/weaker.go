@@ -152,7 +152,8 @@ func (w *saving) guard(ctx context.Context, tx *store.Tx, actor *access.Actor, i
 		}
 		change := v != g.kept
 		if change && g.weaker(v) {
-			d, err := identity.Propose(ctx, tx, actor, identity.Proposal{Operation: operation, Subject: tx.Corp(), Field: g.name, Input: "input." + g.name, Asked: map[string]any{g.name: v},
+			d, err := identity.Propose(ctx, tx, actor, identity.Proposal{Operation: operation, Subject: tx.Corp(),
+				Field: g.name, Input: "input." + g.name, Asked: map[string]any{g.name: v},
 				Needs: []access.Permission{access.ManagePolicies}})
 			if err != nil {
 				return err
@@ -187,7 +188,8 @@ func (w *saving) guard(ctx context.Context, tx *store.Tx, actor *access.Actor, i
 // retention demands a time that messages may be kept for.
 func (in *SaveInput) retention() fault.List {
 	if days := in.MessagesKeptDays; days != nil && *days != 0 && (*days < leastKept || *days > mostKept) {
-		return fault.List{fault.Bad("input.messagesKeptDays", "must be between %d and %d, or 0 to keep messages for good", "请输入 %d 到 %d 之间的数字，或填 0 表示永久保留", leastKept, mostKept)}
+		return fault.List{fault.Bad("input.messagesKeptDays", "must be between %d and %d, or 0 to keep messages for good",
+			"请输入 %d 到 %d 之间的数字，或填 0 表示永久保留", leastKept, mostKept)}
 	}
 	return nil
 }

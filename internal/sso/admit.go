@@ -204,7 +204,8 @@ func (s *Service) who(ctx context.Context, tx *store.Tx, p *Provider, c ceremony
 
 // keep stores who a subject is; false where the subject or the member is linked already.
 func (p *Provider) keep(ctx context.Context, tx *store.Tx, subject string, member nid.ID, own bool) (bool, error) {
-	ids, err := tx.Change(ctx, "member_identities", `INSERT INTO member_identities (corp_id, provider_id, subject, member_id, created_at, own) VALUES ($1, $2, $3, $4, $5, $6)
+	ids, err := tx.Change(ctx, "member_identities", `INSERT INTO member_identities
+		(corp_id, provider_id, subject, member_id, created_at, own) VALUES ($1, $2, $3, $4, $5, $6)
 		ON CONFLICT DO NOTHING RETURNING member_id`, tx.Corp(), p.ID, subject, member, tx.Now(), own)
 	return len(ids) > 0, err
 }
@@ -215,7 +216,8 @@ func holdsRole(ctx context.Context, tx *store.Tx, member nid.ID) (bool, error) {
 	if _, _, err := store.SelectOne(ctx, tx, oneID, `SELECT id FROM members WHERE corp_id = $1 AND id = $2`+tx.DB().ForShare(), tx.Corp(), member); err != nil {
 		return false, err
 	}
-	_, holds, err := store.SelectOne(ctx, tx, oneID, `SELECT id FROM grants WHERE corp_id = $1 AND member_id = $2 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $3) LIMIT 1`,
+	_, holds, err := store.SelectOne(ctx, tx, oneID, `SELECT id FROM grants
+		WHERE corp_id = $1 AND member_id = $2 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $3) LIMIT 1`,
 		tx.Corp(), member, tx.Now())
 	return holds, err
 }

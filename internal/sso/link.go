@@ -62,12 +62,14 @@ func (s *Service) Link(ctx context.Context, id nid.ID, back string) (address str
 		if _, ok := s.back(back); !ok {
 			return fault.Bad("input.return", "must be a page of this server", "必须是本系统的页面地址")
 		}
-		_, linked, err := store.SelectOne(ctx, tx, oneID, `SELECT member_id FROM member_identities WHERE corp_id = $1 AND provider_id = $2 AND member_id = $3 AND own`, tx.Corp(), p.ID, actor.ID)
+		_, linked, err := store.SelectOne(ctx, tx, oneID, `SELECT member_id FROM member_identities
+			WHERE corp_id = $1 AND provider_id = $2 AND member_id = $3 AND own`, tx.Corp(), p.ID, actor.ID)
 		if err != nil {
 			return err
 		}
 		if linked {
-			return fault.Clash("input.id", "this provider is linked already; resetAuthenticators takes the link away", "该身份提供方已关联；如需重新关联，请由管理员重置身份验证器")
+			return fault.Clash("input.id", "this provider is linked already; resetAuthenticators takes the link away",
+				"该身份提供方已关联；如需重新关联，请由管理员重置身份验证器")
 		}
 		plain, err := json.Marshal(permit{actor.Session, tx.Now().Add(identity.Proof)})
 		if err != nil {
@@ -128,7 +130,8 @@ func (s *Service) link(ctx context.Context, p *Provider, c ceremony, said *claim
 		if own {
 			return nil
 		}
-		gone, err := tx.Change(ctx, "member_identities", `DELETE FROM member_identities WHERE corp_id = $1 AND provider_id = $2 AND member_id = $3 AND NOT own RETURNING member_id`,
+		gone, err := tx.Change(ctx, "member_identities", `DELETE FROM member_identities
+			WHERE corp_id = $1 AND provider_id = $2 AND member_id = $3 AND NOT own RETURNING member_id`,
 			tx.Corp(), p.ID, member)
 		if err != nil {
 			return err

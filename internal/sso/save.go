@@ -67,7 +67,8 @@ func (s *Service) check(in Input) error {
 		add("clientSecret", "this is no client secret: it has blanks, or is too long", "client secret 含有空白或过长")
 	}
 	if !claimName.MatchString(in.Claim) {
-		add("claim", "must name a claim of the ID token that people cannot choose for themselves", "请填写 ID token 中的声明名称，且该声明不能由用户自行修改")
+		add("claim", "must name a claim of the ID token that people cannot choose for themselves",
+			"请填写 ID token 中的声明名称，且该声明不能由用户自行修改")
 	}
 	if !slices.Contains(Matches, in.Matches) {
 		add("matches", "unknown", "未知的取值")
@@ -178,7 +179,8 @@ func (s *Service) second(ctx context.Context, tx *store.Tx, actor *access.Actor,
 		return fault.Clash("input.active", "connecting a provider takes two people: save it with active: false, and have another administrator switch it on unchanged",
 			"连接身份提供方须由两人完成：请先以 active: false 保存，再由另一位管理员在不改动其他内容的情况下启用")
 	case was.savedBy == actor.ID:
-		return fault.Clash("input.active", "this configuration was saved by the same person; another administrator has to switch it on", "该配置由同一人填写，须由另一位管理员启用")
+		return fault.Clash("input.active", "this configuration was saved by the same person; another administrator has to switch it on",
+			"该配置由同一人填写，须由另一位管理员启用")
 	}
 	return identity.TwoHands(ctx, tx, actor.ID, was.savedBy)
 }

@@ -141,7 +141,9 @@ func second(ctx context.Context, tx *store.Tx, actor *access.Actor, was *stored,
 	if !in.Active || was != nil && was.active && in.URL == was.url && !in.widens(was.events) {
 		return identity.Decision{Made: true}, nil
 	}
-	p := identity.Proposal{Operation: "saveWebhook", Subject: tx.Corp(), Asked: facts(in.URL, slices.Sorted(slices.Values(in.Events)), in.Active), Needs: []access.Permission{access.ManageConnector}}
+	p := identity.Proposal{Operation: "saveWebhook", Subject: tx.Corp(),
+		Asked: facts(in.URL, slices.Sorted(slices.Values(in.Events)), in.Active), Needs: []access.Permission{access.ManageConnector},
+	}
 	if was != nil {
 		p.Subject, p.Asked["version"] = was.id, was.version
 	}
@@ -169,7 +171,9 @@ func (s *Service) create(ctx context.Context, tx *store.Tx, in Input, d identity
 		id, tx.Corp(), tx.Now(), in.Name, in.URL, in.events(), in.Active, s.Box.Seal(raw, place(tx.Corp(), id))); err != nil {
 		return id, "", err
 	}
-	return id, serialize(raw), s.Log.Append(ctx, tx, audit.Entry{Action: access.WebhookSave, Subject: id, After: d.Note(facts(in.URL, in.Events, in.Active)), Covers: d.Covers})
+	return id, serialize(raw), s.Log.Append(ctx, tx, audit.Entry{
+		Action: access.WebhookSave, Subject: id, After: d.Note(facts(in.URL, in.Events, in.Active)), Covers: d.Covers,
+	})
 }
 
 func (s *Service) update(ctx context.Context, tx *store.Tx, was *stored, in Input, d identity.Decision) error {
@@ -186,7 +190,8 @@ func (s *Service) update(ctx context.Context, tx *store.Tx, was *stored, in Inpu
 		}
 	}
 	return s.Log.Append(ctx, tx, audit.Entry{
-		Action: access.WebhookSave, Subject: was.id, Before: facts(was.url, was.events, was.active), After: d.Note(facts(in.URL, in.Events, in.Active)), Covers: d.Covers,
+		Action: access.WebhookSave, Subject: was.id, Before: facts(was.url, was.events, was.active),
+		After: d.Note(facts(in.URL, in.Events, in.Active)), Covers: d.Covers,
 	})
 }
 

@@ -199,10 +199,6 @@ table "audit_entries" {
   index "auditentry_corp_id_at_index" {
     columns = [column.corp_id, column.at, column.index]
   }
-  index "audit_entries_hands" {
-    columns = [column.corp_id, column.subject_id, column.index]
-    where   = "action IN ('credential.reset', 'credential.set', 'credential.enrol', 'identity.link')"
-  }
 }
 table "contacts" {
   schema = schema.main
@@ -261,10 +257,6 @@ table "contacts" {
     type    = text
     default = sql("'NORMAL'")
   }
-  column "key_until" {
-    null = true
-    type = datetime
-  }
   column "chat_consent" {
     null    = false
     type    = text
@@ -284,10 +276,6 @@ table "contacts" {
     null = false
     type = uuid
   }
-  column "key_changed_by_id" {
-    null = true
-    type = uuid
-  }
   primary_key {
     columns = [column.id]
   }
@@ -295,11 +283,6 @@ table "contacts" {
     columns     = [column.corp_id, column.accountable_id, column.accountable_answers]
     ref_columns = [table.members.column.corp_id, table.members.column.id, table.members.column.answers]
     on_delete   = NO_ACTION
-  }
-  foreign_key "contacts_members_key_changed_by" {
-    columns     = [column.corp_id, column.key_changed_by_id]
-    ref_columns = [table.members.column.corp_id, table.members.column.id]
-    on_delete   = RESTRICT
   }
   index "contact_corp_id_id" {
     unique  = true
@@ -324,10 +307,6 @@ table "contacts" {
   }
   index "contact_corp_id_accountable_id" {
     columns = [column.corp_id, column.accountable_id]
-  }
-  index "contact_corp_id_key_changed_by_id" {
-    columns = [column.corp_id, column.key_changed_by_id]
-    where   = "key_changed_by_id IS NOT NULL"
   }
   index "contact_corp_id_protected_id" {
     columns = [column.corp_id, column.protected, column.id]
@@ -1004,10 +983,6 @@ table "handovers" {
     null = false
     type = text
   }
-  column "authors" {
-    null = true
-    type = json
-  }
   column "reason" {
     null = true
     type = text
@@ -1149,10 +1124,6 @@ table "handovers" {
     null = true
     type = uuid
   }
-  column "responsible_id" {
-    null = true
-    type = uuid
-  }
   column "executed_by_id" {
     null = true
     type = uuid
@@ -1179,11 +1150,6 @@ table "handovers" {
   }
   foreign_key "handovers_members_requested_by" {
     columns     = [column.corp_id, column.requested_by_id]
-    ref_columns = [table.members.column.corp_id, table.members.column.id]
-    on_delete   = RESTRICT
-  }
-  foreign_key "handovers_members_responsible" {
-    columns     = [column.corp_id, column.responsible_id]
     ref_columns = [table.members.column.corp_id, table.members.column.id]
     on_delete   = RESTRICT
   }
@@ -1226,11 +1192,8 @@ table "handovers" {
   index "handover_corp_id_requested_by_id_created_at" {
     columns = [column.corp_id, column.requested_by_id, column.created_at]
   }
-  index "handover_corp_id_responsible_id_updated_at" {
-    columns = [column.corp_id, column.responsible_id, column.updated_at]
-  }
-  index "handover_corp_id_executed_by_id_updated_at" {
-    columns = [column.corp_id, column.executed_by_id, column.updated_at]
+  index "handover_corp_id_executed_by_id" {
+    columns = [column.corp_id, column.executed_by_id]
   }
   index "handover_corp_id_reverted_by_id" {
     columns = [column.corp_id, column.reverted_by_id]
@@ -1246,9 +1209,6 @@ table "handovers" {
   }
   check "handovers_progress" {
     expr = "total = planned + waiting + completed + refused + limit_reached + failed + skipped + cancelled + reverted"
-  }
-  check "handovers_requester" {
-    expr = "requested_by_id IS NULL OR responsible_id IS NOT NULL AND requested_by_id = responsible_id"
   }
 }
 table "history_grants" {
@@ -1481,9 +1441,9 @@ table "leak_findings" {
     columns = [column.corp_id, column.message_id, column.kind]
     where   = "message_id IS NOT NULL"
   }
-  index "leakfinding_corp_id_member_id_at_kind" {
+  index "leakfinding_corp_id_member_id_at" {
     unique  = true
-    columns = [column.corp_id, column.member_id, column.at, column.kind]
+    columns = [column.corp_id, column.member_id, column.at]
     where   = "message_id IS NULL"
   }
   index "leakfinding_corp_id_at_id" {
@@ -1575,11 +1535,6 @@ table "members" {
     null = true
     type = datetime
   }
-  column "suspended" {
-    null    = false
-    type    = bool
-    default = sql("false")
-  }
   column "last_login_at" {
     null = true
     type = datetime
@@ -1593,20 +1548,11 @@ table "members" {
     null = true
     type = uuid
   }
-  column "departure_by_id" {
-    null = true
-    type = uuid
-  }
   primary_key {
     columns = [column.id]
   }
   foreign_key "members_members_charges" {
     columns     = [column.corp_id, column.caretaker_id]
-    ref_columns = [column.corp_id, column.id]
-    on_delete   = RESTRICT
-  }
-  foreign_key "members_members_departures" {
-    columns     = [column.corp_id, column.departure_by_id]
     ref_columns = [column.corp_id, column.id]
     on_delete   = RESTRICT
   }
@@ -1638,14 +1584,8 @@ table "members" {
   index "member_corp_id_caretaker_id" {
     columns = [column.corp_id, column.caretaker_id]
   }
-  index "member_corp_id_departure_by_id" {
-    columns = [column.corp_id, column.departure_by_id]
-  }
   check "members_answers" {
     expr = "answers = (status IN ('ACTIVE', 'LEAVING'))"
-  }
-  check "members_suspended" {
-    expr = "NOT suspended OR departure_held_at IS NOT NULL"
   }
 }
 table "messages" {
@@ -2020,15 +1960,7 @@ table "rule_sets" {
     type    = bool
     default = sql("false")
   }
-  column "history" {
-    null = true
-    type = json
-  }
   column "fallback_id" {
-    null = true
-    type = uuid
-  }
-  column "department_id" {
     null = true
     type = uuid
   }
@@ -2038,11 +1970,6 @@ table "rule_sets" {
   foreign_key "rule_sets_members_fallback" {
     columns     = [column.corp_id, column.fallback_id]
     ref_columns = [table.members.column.corp_id, table.members.column.id]
-    on_delete   = RESTRICT
-  }
-  foreign_key "rule_sets_departments_department" {
-    columns     = [column.corp_id, column.department_id]
-    ref_columns = [table.departments.column.corp_id, table.departments.column.id]
     on_delete   = RESTRICT
   }
   index "ruleset_corp_id_id" {
@@ -2055,9 +1982,6 @@ table "rule_sets" {
   }
   index "ruleset_corp_id_fallback_id" {
     columns = [column.corp_id, column.fallback_id]
-  }
-  index "ruleset_corp_id_department_id" {
-    columns = [column.corp_id, column.department_id]
   }
   index "ruleset_corp_id_created_at_id" {
     columns = [column.corp_id, column.created_at, column.id]
