@@ -323,7 +323,6 @@ table "contacts" {
   }
   index "contact_corp_id_key_changed_by_id" {
     columns = [column.corp_id, column.key_changed_by_id]
-    where   = "key_changed_by_id IS NOT NULL"
   }
   index "contact_corp_id_protected_id" {
     columns = [column.corp_id, column.protected, column.id]
