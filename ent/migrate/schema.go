@@ -259,9 +259,6 @@ var (
 				Name:    "contact_corp_id_key_changed_by_id",
 				Unique:  false,
 				Columns: []*schema.Column{ContactsColumns[1], ContactsColumns[18]},
-				Annotation: &entsql.IndexAnnotation{
-					Where: "key_changed_by_id IS NOT NULL",
-				},
 			},
 			{
 				Name:    "contact_corp_id_protected_id",

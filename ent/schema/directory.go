@@ -171,7 +171,7 @@ func (Contact) Indexes() []ent.Index {
 		index.Fields("corp_id", "created_at", "id"),
 		index.Fields("corp_id", "updated_at", "id"),
 		index.Fields("corp_id", "accountable_id"),
-		index.Fields("corp_id", "key_changed_by_id").Annotations(entsql.IndexWhere("key_changed_by_id IS NOT NULL")),
+		index.Fields("corp_id", "key_changed_by_id"),
 		index.Fields("corp_id", "protected", "id").Annotations(entsql.IndexWhere("protected")),
 	}
 }

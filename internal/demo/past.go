@@ -28,9 +28,7 @@ type PastHandover struct {
 	// approver exactly where there is a key contact.
 	Requester, Approver string
 	Reason              string
-	// Message goes to the customers; in-service handovers only.
-	Message     string
-	Assignments []Assignment
+	Assignments         []Assignment
 	// HistoryMode is NONE, ALL or WINDOW; a window begins at HistoryFrom and ends
 	// when the leaver departs.
 	HistoryMode string
@@ -132,7 +130,6 @@ func (l *ledger) departed(leaver, requester, reason, history string, successors 
 func (l *ledger) moved(leaver, successor string, days, key, normal, groups int, outcome string) PastHandover {
 	p := PastHandover{
 		Kind: OnJob, Leaver: leaver, Requester: "gaojie", Reason: "区域调整", HistoryMode: "NONE", Outcome: outcome,
-		Message:   "您好,因区域调整,今后由我的同事继续为您服务,资料均已交接,请放心。",
 		PlannedAt: l.w.today.AddDate(0, 0, -days).Add(10 * time.Hour),
 	}
 	a := Assignment{Successor: successor, Groups: slices.Clone(l.groups[leaver][:groups])}

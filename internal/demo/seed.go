@@ -233,9 +233,6 @@ const rejection = "重要客户请先与华南负责人确认后再提交。"
 // plan puts a past handover in the words of the use case.
 func (p *seeding) plan(h *PastHandover) handover.Input {
 	in := handover.Input{Kind: handover.Kind(h.Kind), LeaverID: p.members[h.Leaver], Reason: &h.Reason, History: &handover.HistoryScope{Mode: h.HistoryMode}}
-	if h.Message != "" {
-		in.Message = &h.Message
-	}
 	if !h.HistoryFrom.IsZero() {
 		in.History.From, in.History.Until = &h.HistoryFrom, &h.DepartsAt
 	}

@@ -74,7 +74,7 @@ CREATE INDEX `contact_corp_id_importance_id` ON `contacts` (`corp_id`, `importan
 CREATE INDEX `contact_corp_id_created_at_id` ON `contacts` (`corp_id`, `created_at`, `id`);
 CREATE INDEX `contact_corp_id_updated_at_id` ON `contacts` (`corp_id`, `updated_at`, `id`);
 CREATE INDEX `contact_corp_id_accountable_id` ON `contacts` (`corp_id`, `accountable_id`);
-CREATE INDEX `contact_corp_id_key_changed_by_id` ON `contacts` (`corp_id`, `key_changed_by_id`) WHERE key_changed_by_id IS NOT NULL;
+CREATE INDEX `contact_corp_id_key_changed_by_id` ON `contacts` (`corp_id`, `key_changed_by_id`);
 CREATE INDEX `contact_corp_id_protected_id` ON `contacts` (`corp_id`, `protected`, `id`) WHERE protected;
 CREATE TABLE `corps` (
   `id` uuid NOT NULL,

@@ -257,6 +257,10 @@ table "contacts" {
     type    = text
     default = sql("'NORMAL'")
   }
+  column "key_until" {
+    null = true
+    type = datetime
+  }
   column "chat_consent" {
     null    = false
     type    = text
@@ -276,6 +280,10 @@ table "contacts" {
     null = false
     type = uuid
   }
+  column "key_changed_by_id" {
+    null = true
+    type = uuid
+  }
   primary_key {
     columns = [column.id]
   }
@@ -283,6 +291,11 @@ table "contacts" {
     columns     = [column.corp_id, column.accountable_id, column.accountable_answers]
     ref_columns = [table.members.column.corp_id, table.members.column.id, table.members.column.answers]
     on_delete   = NO_ACTION
+  }
+  foreign_key "contacts_members_key_changed_by" {
+    columns     = [column.corp_id, column.key_changed_by_id]
+    ref_columns = [table.members.column.corp_id, table.members.column.id]
+    on_delete   = RESTRICT
   }
   index "contact_corp_id_id" {
     unique  = true
@@ -307,6 +320,9 @@ table "contacts" {
   }
   index "contact_corp_id_accountable_id" {
     columns = [column.corp_id, column.accountable_id]
+  }
+  index "contact_corp_id_key_changed_by_id" {
+    columns = [column.corp_id, column.key_changed_by_id]
   }
   index "contact_corp_id_protected_id" {
     columns = [column.corp_id, column.protected, column.id]
@@ -1265,10 +1281,6 @@ table "history_grants" {
     null = false
     type = uuid
   }
-  column "ended_by_id" {
-    null = true
-    type = uuid
-  }
   primary_key {
     columns = [column.id]
   }
@@ -1302,11 +1314,6 @@ table "history_grants" {
     ref_columns = [table.transfers.column.corp_id, table.transfers.column.id]
     on_delete   = RESTRICT
   }
-  foreign_key "history_grants_transfers_ended_by" {
-    columns     = [column.corp_id, column.ended_by_id]
-    ref_columns = [table.transfers.column.corp_id, table.transfers.column.id]
-    on_delete   = RESTRICT
-  }
   index "historygrant_corp_id_id" {
     unique  = true
     columns = [column.corp_id, column.id]
@@ -1331,9 +1338,6 @@ table "history_grants" {
   }
   index "historygrant_corp_id_transfer_id" {
     columns = [column.corp_id, column.transfer_id]
-  }
-  index "historygrant_corp_id_ended_by_id" {
-    columns = [column.corp_id, column.ended_by_id]
   }
   check "history_grants_one" {
     expr = "(contact_id IS NULL) <> (group_id IS NULL)"
@@ -1796,15 +1800,11 @@ table "review_items" {
     type = uuid
   }
   column "grant_id" {
-    null = true
+    null = false
     type = uuid
   }
   column "member_id" {
-    null = true
-    type = uuid
-  }
-  column "token_id" {
-    null = true
+    null = false
     type = uuid
   }
   column "decided_by_id" {
@@ -1829,11 +1829,6 @@ table "review_items" {
     ref_columns = [table.members.column.corp_id, table.members.column.id]
     on_delete   = RESTRICT
   }
-  foreign_key "review_items_service_tokens_token" {
-    columns     = [column.corp_id, column.token_id]
-    ref_columns = [table.service_tokens.column.corp_id, table.service_tokens.column.id]
-    on_delete   = RESTRICT
-  }
   foreign_key "review_items_members_decided_by" {
     columns     = [column.corp_id, column.decided_by_id]
     ref_columns = [table.members.column.corp_id, table.members.column.id]
@@ -1850,18 +1845,11 @@ table "review_items" {
     unique  = true
     columns = [column.corp_id, column.grant_id, column.review_id]
   }
-  index "reviewitem_corp_id_token_id_review_id" {
-    unique  = true
-    columns = [column.corp_id, column.token_id, column.review_id]
-  }
   index "reviewitem_corp_id_member_id" {
     columns = [column.corp_id, column.member_id]
   }
   index "reviewitem_corp_id_decided_by_id" {
     columns = [column.corp_id, column.decided_by_id]
-  }
-  check "review_items_one" {
-    expr = "(grant_id IS NOT NULL AND member_id IS NOT NULL AND token_id IS NULL) OR (grant_id IS NULL AND member_id IS NULL AND token_id IS NOT NULL)"
   }
 }
 table "roles" {
@@ -1960,7 +1948,15 @@ table "rule_sets" {
     type    = bool
     default = sql("false")
   }
+  column "history" {
+    null = true
+    type = json
+  }
   column "fallback_id" {
+    null = true
+    type = uuid
+  }
+  column "department_id" {
     null = true
     type = uuid
   }
@@ -1970,6 +1966,11 @@ table "rule_sets" {
   foreign_key "rule_sets_members_fallback" {
     columns     = [column.corp_id, column.fallback_id]
     ref_columns = [table.members.column.corp_id, table.members.column.id]
+    on_delete   = RESTRICT
+  }
+  foreign_key "rule_sets_departments_department" {
+    columns     = [column.corp_id, column.department_id]
+    ref_columns = [table.departments.column.corp_id, table.departments.column.id]
     on_delete   = RESTRICT
   }
   index "ruleset_corp_id_id" {
@@ -1982,6 +1983,9 @@ table "rule_sets" {
   }
   index "ruleset_corp_id_fallback_id" {
     columns = [column.corp_id, column.fallback_id]
+  }
+  index "ruleset_corp_id_department_id" {
+    columns = [column.corp_id, column.department_id]
   }
   index "ruleset_corp_id_created_at_id" {
     columns = [column.corp_id, column.created_at, column.id]
