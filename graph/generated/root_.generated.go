@@ -7160,7 +7160,7 @@ type GrantEdge {
 }
 
 extend type Mutation {
-  "Consent to exactly the plan of this digest. The approver is neither requester nor leaver nor successor. Needs APPROVE_HANDOVER over the leaver and a fresh proof of identity."
+  "Consent to exactly the plan of this digest. The approver is none of the requester, the responsible person, the executor, the leaver, the successors and those who planned or submitted the handover, and is independent of them and of the other voters. Needs APPROVE_HANDOVER over the leaver and a fresh proof of identity."
   approveHandover(
     "Which plan."
     input: ApproveHandoverInput!
