@@ -252,7 +252,8 @@ func (d *departure) leave() error {
 	if d.in.Mode == Depart {
 		status, at = departed, d.tx.Now()
 	}
-	_, err := d.change("members", `UPDATE members SET status = $3, answers = false, departed_at = $4, caretaker_id = $5, departure_held_at = NULL, departure_by_id = NULL, suspended = false,
+	_, err := d.change("members", `UPDATE members SET status = $3, answers = false, departed_at = $4, caretaker_id = $5,
+		departure_held_at = NULL, departure_by_id = NULL, suspended = false,
 		epoch = epoch + 1, version = version + 1, updated_at = $6 WHERE corp_id = $1 AND id = $2 RETURNING id`, status, at, d.caretaker, d.tx.Now())
 	return err
 }

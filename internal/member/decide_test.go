@@ -184,12 +184,16 @@ func TestMakerOfATokenDoesNotConfirmWhatItAskedFor(t *testing.T) {
 		actor, err := people.Authenticate(t.Context(), s.token(s.Admin))
 		s.must(err)
 		staff := s.staff(3)
+		s.Contact("contact", "KEY", staff[1])
 		for _, id := range staff {
 			_, err := s.s.Leave(access.With(t.Context(), actor), member.LeaveInput{MemberID: id})
 			s.must(err)
 		}
 		if s.held() != 2 {
 			t.Fatalf("%d held", s.held())
+		}
+		if n := s.count(`SELECT count(*) FROM notice_baselines WHERE member_id = $1 AND importance = 'KEY'`, staff[1]); n != 1 {
+			t.Errorf("%d baselines: a departure that is held back begins a notice", n)
 		}
 		got, err := s.s.Confirm(s.proven(), member.ConfirmInput{MemberIDs: staff[1:], Mode: member.Depart})
 		s.must(err)

@@ -129,7 +129,8 @@ func (s *Service) hold(ctx context.Context, tx *store.Tx, d *departure, because 
 		return err
 	}
 	d.out.Held = true
-	d.out.RevokedSessions, err = s.keep(ctx, tx, holding{was: d.leaver, lastDay: tx.Now().In(zone).Format(time.DateOnly), because: because, by: d.actor.ID, only: d.only})
+	today := tx.Now().In(zone).Format(time.DateOnly)
+	d.out.RevokedSessions, err = s.keep(ctx, tx, holding{was: d.leaver, lastDay: today, because: because, by: d.actor.ID, only: d.only})
 	return err
 }
 
@@ -162,7 +163,8 @@ func (s *Service) keep(ctx context.Context, tx *store.Tx, h holding) (sessions i
 	if h.only {
 		raise = 0
 	}
-	if _, err := tx.Change(ctx, "members", `UPDATE members SET status = 'LEAVING', last_day = $4, departure_held_at = $3, departure_by_id = $5, suspended = $6, epoch = epoch + $7,
+	if _, err := tx.Change(ctx, "members", `UPDATE members SET status = 'LEAVING', last_day = $4,
+		departure_held_at = $3, departure_by_id = $5, suspended = $6, epoch = epoch + $7,
 		version = version + 1, updated_at = $3 WHERE corp_id = $1 AND id = $2 RETURNING id`, tx.Corp(), id, tx.Now(), h.lastDay, h.by, !h.only, raise); err != nil {
 		return 0, err
 	}

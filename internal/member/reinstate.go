@@ -182,7 +182,8 @@ func (r *comeback) cancellations() []audit.Entry {
 
 // come changes the member. The id is the entry's subject and needs no cover.
 func (r *comeback) come() error {
-	_, err := r.tx.Change(r.ctx, "members", `UPDATE members SET status = 'ACTIVE', answers = true, departed_at = NULL, caretaker_id = NULL, last_day = NULL, departure_held_at = NULL, departure_by_id = NULL, suspended = false,
+	_, err := r.tx.Change(r.ctx, "members", `UPDATE members SET status = 'ACTIVE', answers = true, departed_at = NULL, caretaker_id = NULL, last_day = NULL,
+		departure_held_at = NULL, departure_by_id = NULL, suspended = false,
 		version = version + 1, updated_at = $3 WHERE corp_id = $1 AND id = $2 RETURNING id`, r.tx.Corp(), r.member, r.tx.Now())
 	return err
 }

@@ -24,30 +24,37 @@ type Service struct {
 	Log *audit.Log
 }
 
-// tags is the expression for the ids of the tags on a row, sorted, with commas between.
+// tags is the expression for the ids of the tags on a row of follows or contacts, sorted,
+// with commas between.
 func tags(db *store.DB, join, column, of string) string {
-	from := ` FROM ` + join + ` AS t WHERE t.corp_id = f.corp_id AND t.` + column + ` = ` + of
+	from := ` FROM ` + join + ` AS t WHERE t.corp_id = ` + of + `.corp_id AND t.` + column + ` = ` + of + `.id`
 	if db.Postgres() {
 		return `(SELECT COALESCE(string_agg(t.tag_id::text, ',' ORDER BY t.tag_id::text COLLATE "C"), '')` + from + `)`
 	}
 	return `(SELECT COALESCE(group_concat(o.tag_id, ','), '') FROM (SELECT t.tag_id` + from + ` ORDER BY t.tag_id) AS o)`
 }
 
+// present is the condition that a contact is there. CASE keeps PostgreSQL, where it has no
+// statistics yet, from reading the whole index of contacts that are not archived for each.
+const present = `CASE WHEN contacts.archived_at IS NULL THEN contacts.erased_at IS NULL ELSE false END`
+
 // Begin keeps how the contacts of members who are LEAVING look now: of the members given,
 // else of all. What is kept already stays, so a notice has one beginning. The caller has set
 // their status in the same transaction.
 func Begin(ctx context.Context, tx *store.Tx, of ...nid.ID) error {
-	one, args := "", []any{tx.Corp(), tx.Now()}
+	db, one, args := tx.DB(), "", []any{tx.Corp(), tx.Now()}
 	if len(of) > 0 {
-		one, args = ` AND m.id `+tx.DB().In(3), append(args, tx.DB().IDs(of))
+		one, args = ` AND m.id `+db.In(3), append(args, db.IDs(of))
 	}
 	n, err := tx.Keep(ctx, "notice_baselines", `INSERT INTO notice_baselines (corp_id, member_id, follow_id, contact_id, taken_at,
 			remark, description, tags, importance, contact_tags, name, company)
-		SELECT f.corp_id, f.member_id, f.id, f.contact_id, $2, f.remark, f.description, `+tags(tx.DB(), "follow_tags", "follow_id", "f.id")+`,
-			c.importance, `+tags(tx.DB(), "contact_tags", "contact_id", "c.id")+`, c.name, c.company
-		FROM members AS m JOIN follows AS f ON f.corp_id = m.corp_id AND f.member_id = m.id AND f.ended_at IS NULL
-		JOIN contacts AS c ON c.corp_id = f.corp_id AND c.id = f.contact_id
-		WHERE m.corp_id = $1 AND m.status = 'LEAVING' AND c.archived_at IS NULL AND c.erased_at IS NULL`+one+`
+		SELECT follows.corp_id, follows.member_id, follows.id, follows.contact_id, $2, follows.remark, follows.description,
+			`+tags(db, "follow_tags", "follow_id", "follows")+`,
+			contacts.importance, `+tags(db, "contact_tags", "contact_id", "contacts")+`, contacts.name, contacts.company
+		FROM (SELECT m.corp_id, m.id FROM members AS m WHERE m.corp_id = $1 AND m.status = 'LEAVING'`+one+`) AS m`+
+		db.Lookup("follows", "follows.corp_id = m.corp_id AND follows.member_id = m.id AND follows.ended_at IS NULL")+
+		db.Lookup("contacts", "contacts.corp_id = follows.corp_id AND contacts.id = follows.contact_id AND "+present)+`
+		WHERE true
 		ON CONFLICT DO NOTHING`, args...)
 	if err != nil || n == 0 {
 		return err
