@@ -238,6 +238,13 @@ func (c *restoreCmd) Run(e *env) error {
 		return err
 	}
 	defer f.Close()
+	noted := cmp.Or(c.Erased, e.config.Checkpoints(false))
+	if _, err := os.Stat(noted); err != nil {
+		if c.Erased != "" {
+			return fmt.Errorf("--erased: %w", err)
+		}
+		fmt.Fprintf(e.stderr, "handover: there is no folder %s, so people who were erased after the backup was made come back; name the folder of checkpoints with --erased\n", noted)
+	}
 	keys, err := e.keys()
 	if err != nil {
 		return err
@@ -258,7 +265,7 @@ func (c *restoreCmd) Run(e *env) error {
 	sum, err := backup.Restore(e.ctx, p.db, f, backup.Options{Identities: ids, Log: p.log, Wake: kinds,
 		Told: func(table string, rows int64) { bar.step(table, int(rows), 0) },
 		Forget: func(ctx context.Context, tx *store.Tx) ([]nid.ID, error) {
-			return erasure.Again(ctx, tx, p.log, cmp.Or(c.Erased, e.config.Checkpoints(false)))
+			return erasure.Again(ctx, tx, p.log, noted)
 		}})
 	bar.end()
 	if err != nil {
