@@ -243,7 +243,8 @@ func (c *restoreCmd) Run(e *env) error {
 		if c.Erased != "" {
 			return fmt.Errorf("--erased: %w", err)
 		}
-		fmt.Fprintf(e.stderr, "handover: there is no folder %s, so people who were erased after the backup was made come back; name the folder of checkpoints with --erased\n", noted)
+		fmt.Fprintf(e.stderr, "handover: there is no folder %s, so people who were erased after the backup was made come back; "+
+			"name the folder of checkpoints with --erased\n", noted)
 	}
 	keys, err := e.keys()
 	if err != nil {
