@@ -195,13 +195,15 @@ func (d *doctor) postgres(facts store.Facts) {
 	case err != nil:
 		d.find(broken, "look into the server's log", "role: %s", d.sentence(err))
 	case role.Super || role.Bypass:
-		d.find(d.loose(), "run as a role with NOSUPERUSER NOBYPASSRLS that owns nothing (docs/operations.md)", "role %s: row-level security does not bind it", role.Name)
+		d.find(d.loose(), "run as a role with NOSUPERUSER NOBYPASSRLS that owns nothing (docs/operations.md)",
+			"role %s: row-level security does not bind it", role.Name)
 	case role.Owner:
 		grade := warn
 		if corps, err := d.db.Corps(d.ctx); err == nil && role.Risky(len(corps)) { // before the first migration there are none
 			grade = d.loose()
 		}
-		d.find(grade, "run as another role; keep this one for --migrate-database-url", "role %s: it owns the tables and could switch row-level security off", role.Name)
+		d.find(grade, "run as another role; keep this one for --migrate-database-url",
+			"role %s: it owns the tables and could switch row-level security off", role.Name)
 	default:
 		d.find(well, "", "role %s: bound by row-level security", role.Name)
 	}

@@ -59,7 +59,8 @@ func (d *doctor) erased(ctx context.Context, r *store.Read, corp nid.ID, name st
 			return last, err
 		}
 		if back > 0 {
-			d.find(broken, "run handover erase for the ids in "+audit.Erased(d.config.Checkpoints(false), corp), "corp %s: erased %s that are back: %d", name, table, back)
+			d.find(broken, "run handover erase for the ids in "+audit.Erased(d.config.Checkpoints(false), corp),
+				"corp %s: erased %s that are back: %d", name, table, back)
 		}
 	}
 	return last, nil
@@ -76,7 +77,8 @@ func (d *doctor) remains(last time.Time) {
 		return
 	}
 	if len(tables) > 0 {
-		d.find(warn, "as the owner: VACUUM "+strings.Join(tables, ", "), "erased people: the server's files still hold their rows; tables not vacuumed since: %d", len(tables))
+		d.find(warn, "as the owner: VACUUM "+strings.Join(tables, ", "),
+			"erased people: the server's files still hold their rows; tables not vacuumed since: %d", len(tables))
 	}
 	if archived {
 		d.find(warn, "keep it no longer than your backups, and say so where people ask what was erased (docs/operations.md)",

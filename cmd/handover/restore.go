@@ -41,6 +41,14 @@ func (c *restoreCmd) Run(e *env) (err error) {
 		return err
 	}
 	defer f.Close()
+	noted := cmp.Or(c.Erased, e.config.Checkpoints(false))
+	if _, err := os.Stat(noted); err != nil {
+		if c.Erased != "" {
+			return fmt.Errorf("--erased: %w", err)
+		}
+		fmt.Fprintf(e.stderr, "handover: there is no folder %s, so people who were erased after the backup was made come back; "+
+			"name the folder of checkpoints with --erased\n", noted)
+	}
 	keys, err := e.keys()
 	if err != nil {
 		return err
@@ -61,7 +69,7 @@ func (c *restoreCmd) Run(e *env) (err error) {
 	if err != nil {
 		return err
 	}
-	sum, err := c.restore(e, p, f, ids)
+	sum, err := c.restore(e, p, f, ids, noted)
 	if err != nil {
 		p.close()
 		return errors.Join(err, clean())
@@ -84,7 +92,7 @@ func (c *restoreCmd) Run(e *env) (err error) {
 	return c.warn(e, p, sum)
 }
 
-func (c *restoreCmd) restore(e *env, p *program, f io.Reader, ids []age.Identity) (backup.Summary, error) {
+func (c *restoreCmd) restore(e *env, p *program, f io.Reader, ids []age.Identity, noted string) (backup.Summary, error) {
 	if err := e.migrate(p.db, func(name string) { fmt.Fprintln(e.stderr, "migrated", name) }); err != nil {
 		return backup.Summary{}, err
 	}
@@ -96,7 +104,7 @@ func (c *restoreCmd) restore(e *env, p *program, f io.Reader, ids []age.Identity
 	sum, err := backup.Restore(e.ctx, p.db, f, backup.Options{Identities: ids, Log: p.log, Trust: c.Trust, Wake: kinds,
 		Told: func(table string, rows int64) { bar.step(table, int(rows), 0) },
 		Forget: func(ctx context.Context, tx *store.Tx) ([]nid.ID, error) {
-			return erasure.Again(ctx, tx, p.log, cmp.Or(c.Erased, e.config.Checkpoints(false)))
+			return erasure.Again(ctx, tx, p.log, noted)
 		}})
 	bar.end()
 	if err != nil {

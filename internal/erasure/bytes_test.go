@@ -70,7 +70,8 @@ func newHouse(t *testing.T, c *testcorp.Corp, folder string, key *age.X25519Iden
 	links, err := secret.NewSigner(secret.ForDownloads, secret.DemoKey())
 	ok(t, err)
 	h := &house{Corp: c, t: t, folder: folder, key: key}
-	h.sealer = &audit.Sealer{DB: c.DB, Log: c.Log, Keys: checkpoint.Keys{ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))}, Folder: filepath.Join(folder, "checkpoints")}
+	h.sealer = &audit.Sealer{DB: c.DB, Log: c.Log, Folder: filepath.Join(folder, "checkpoints"),
+		Keys: checkpoint.Keys{ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))}}
 	h.exports = &export.Service{DB: c.DB, Log: c.Log, Reader: audit.NewReader(box), Links: links, Folder: filepath.Join(folder, "exports"),
 		Seal: func(ctx context.Context, corp nid.ID) error { _, err := h.sealer.Work(ctx, corp); return err }}
 	h.erase = &erasure.Service{DB: c.DB, Log: c.Log, Folder: filepath.Join(folder, "checkpoints"), Tidy: h.exports.Sweep}
@@ -250,7 +251,8 @@ func TestNoByteOfAPersonIsLeft(t *testing.T) {
 				t.Errorf("erased again: %v", sum.Erased)
 			}
 			gone(r, "restored")
-			if n := testcorp.Value[int](&again, `SELECT count(*) FROM subject_keys WHERE corp_id = $1 AND subject_id IN ($2, $3) AND wrapped IS NOT NULL`, c.ID, person, lina); n > 0 {
+			if n := testcorp.Value[int](&again, `SELECT count(*) FROM subject_keys WHERE corp_id = $1 AND subject_id IN ($2, $3)
+				AND wrapped IS NOT NULL`, c.ID, person, lina); n > 0 {
 				t.Error("their keys are back")
 			}
 			r.export(id)
@@ -267,10 +269,12 @@ func TestErasedWhateverTheyWereThen(t *testing.T) {
 		c.Contact("kunde", "NORMAL", lina)
 		reason := "zauberlina moves"
 		s := &handover.Service{DB: db, Log: c.Log}
-		_, err := s.Create(c.Verified(c.Admin), handover.Input{Kind: handover.OnJob, LeaverID: lina, Successors: handover.Choice{MemberID: &wang}, Reason: &reason}, nil, nil, "k")
+		in := handover.Input{Kind: handover.OnJob, LeaverID: lina, Successors: handover.Choice{MemberID: &wang}, Reason: &reason}
+		_, err := s.Create(c.Verified(c.Admin), in, nil, nil, "k")
 		ok(t, err)
 		folder := t.TempDir()
-		ok(t, os.WriteFile(audit.Erased(folder, c.ID), fmt.Appendf(nil, "{\"id\":%q,\"at\":\"2026-03-02T09:00:00Z\"}\n{\"id\":%q}\n{\"id\":\"con_0", lina, nid.New(nid.Contact)), 0o600))
+		ok(t, os.WriteFile(audit.Erased(folder, c.ID), fmt.Appendf(nil,
+			"{\"id\":%q,\"at\":\"2026-03-02T09:00:00Z\"}\n{\"id\":%q}\n{\"id\":\"con_0", lina, nid.New(nid.Contact)), 0o600))
 		var again []nid.ID
 		ok(t, db.Tx(store.System(context.Background(), c.ID, "test"), func(ctx context.Context, tx *store.Tx) (err error) {
 			again, err = erasure.Again(ctx, tx, c.Log, folder)
@@ -327,7 +331,8 @@ func TestErasingIsRefused(t *testing.T) {
 }
 
 func contactNamed(c *testcorp.Corp, was, is string) contact.UpdateInput {
-	return contact.UpdateInput{ID: testcorp.Value[nid.ID](c, `SELECT id FROM contacts WHERE corp_id = $1 AND name = $2`, c.ID, was), Version: testcorp.Value[int](c, `SELECT version FROM contacts WHERE corp_id = $1 AND name = $2`, c.ID, was), Name: &is}
+	return contact.UpdateInput{Name: &is, ID: testcorp.Value[nid.ID](c, `SELECT id FROM contacts WHERE corp_id = $1 AND name = $2`, c.ID, was),
+		Version: testcorp.Value[int](c, `SELECT version FROM contacts WHERE corp_id = $1 AND name = $2`, c.ID, was)}
 }
 
 // A file that is being made when somebody is erased may hold them: its run is not the
@@ -340,7 +345,8 @@ func TestErasingBeginsRunningExportsAgain(t *testing.T) {
 		id, err := h.exports.Create(c.Verified(c.Admin), export.Input{Subject: export.Contacts, Format: export.CSV}, "k")
 		ok(t, err)
 		ok(t, db.Tx(store.System(context.Background(), c.ID, "test"), func(ctx context.Context, tx *store.Tx) error {
-			ids, err := tx.Change(ctx, "exports", `UPDATE exports SET state = 'RUNNING', run_token = 1, lease_until = $3, scopes = '{}' WHERE corp_id = $1 AND id = $2 RETURNING id`,
+			ids, err := tx.Change(ctx, "exports", `UPDATE exports SET state = 'RUNNING', run_token = 1, lease_until = $3, scopes = '{}'
+				WHERE corp_id = $1 AND id = $2 RETURNING id`,
 				c.ID, id, tx.Now().AddDate(1, 0, 0))
 			tx.Cover(ids...)
 			return err

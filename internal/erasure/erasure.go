@@ -205,9 +205,11 @@ func (e *erasing) left() error {
 	case err != nil:
 		return err
 	case r.contacts > 0 || r.groups > 0:
-		return fault.Clash("id", "this member still has %d contacts and %d groups; hand them over first", "该成员仍有 %d 个客户和 %d 个客户群，请先完成交接", r.contacts, r.groups)
+		return fault.Clash("id", "this member still has %d contacts and %d groups; hand them over first",
+			"该成员仍有 %d 个客户和 %d 个客户群，请先完成交接", r.contacts, r.groups)
 	case r.open > 0:
-		return fault.Clash("id", "this member is the leaver of %d handovers that are not over; finish or cancel them first", "该成员仍有 %d 个未结束的交接单，请先完成或取消", r.open)
+		return fault.Clash("id", "this member is the leaver of %d handovers that are not over; finish or cancel them first",
+			"该成员仍有 %d 个未结束的交接单，请先完成或取消", r.open)
 	}
 	return nil
 }

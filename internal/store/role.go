@@ -34,7 +34,8 @@ func (db *DB) Role(ctx context.Context) (r Role, err error) {
 			`SELECT current_user::text,
 				EXISTS (SELECT FROM pg_roles WHERE rolsuper AND pg_has_role(session_user, oid, 'MEMBER')),
 				EXISTS (SELECT FROM pg_roles WHERE rolbypassrls AND NOT rolsuper AND pg_has_role(session_user, oid, 'MEMBER')),
-				EXISTS (SELECT FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p') AND pg_has_role(session_user, relowner, 'MEMBER'))`)
+				EXISTS (SELECT FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p')
+					AND pg_has_role(session_user, relowner, 'MEMBER'))`)
 		return err
 	})
 	return r, err

@@ -6,7 +6,8 @@ import (
 )
 
 // ErrScrub says that SQLite's write-ahead log may still hold deleted content.
-var ErrScrub = errors.New("another process keeps reading the database, so its -wal file may still hold deleted content; run the command again, or stop the server first")
+var ErrScrub = errors.New("another process keeps reading the database, so its -wal file may still hold deleted content; " +
+	"run the command again, or stop the server first")
 
 // Scrub removes every copy of deleted content from an SQLite file. secure_delete
 // overwrites deleted rows at once, but a page that was split earlier may keep copies of

@@ -73,7 +73,8 @@ func TestWhoMayWhat(t *testing.T) {
 	}
 	want["handover_app audit_heads"], want["handover_app handover_migrations"] = "INSERT,SELECT,UPDATE", "SELECT"
 	delete(want, "handover_app bi_readers")
-	for _, table := range []string{"corps", "departments", "department_closure", "members", "member_departments", "member_counters", "handovers", "transfers", "transfer_rollups"} {
+	for _, table := range []string{"corps", "departments", "department_closure", "members", "member_departments", "member_counters",
+		"handovers", "transfers", "transfer_rollups"} {
 		want["handover_reader "+table] = "SELECT"
 	}
 	want["handover_reader handover_reader_corp()"] = "EXECUTE"
@@ -88,7 +89,8 @@ func TestWhoMayWhat(t *testing.T) {
 	for key, has := range want {
 		t.Errorf("%s lacks %s", key, has)
 	}
-	if can := list(t, super, `SELECT privilege_type FROM pg_namespace, aclexplode(nspacl) WHERE nspname = 'public' AND grantee = 0 AND privilege_type = 'CREATE'`); len(can) > 0 {
+	if can := list(t, super, `SELECT privilege_type FROM pg_namespace, aclexplode(nspacl)
+		WHERE nspname = 'public' AND grantee = 0 AND privilege_type = 'CREATE'`); len(can) > 0 {
 		t.Error("everybody may make tables in the schema")
 	}
 
@@ -156,8 +158,10 @@ func TestReadersReadOneCorp(t *testing.T) {
 		}
 	}
 	for _, query := range []string{
-		`SET ROLE handover_app`, `SET ROLE handover_owner`, `SET SESSION AUTHORIZATION handover_app`, `SET row_security = off; SELECT * FROM corps`, `SELECT * FROM public.bi_readers`,
-		`SELECT handover_corps()`, `SELECT handover_corp_named('acme')`, `SELECT handover_corp()`, `SELECT * FROM alarms`, `SELECT * FROM levels`, `SELECT * FROM contacts`,
+		`SET ROLE handover_app`, `SET ROLE handover_owner`, `SET SESSION AUTHORIZATION handover_app`,
+		`SET row_security = off; SELECT * FROM corps`, `SELECT * FROM public.bi_readers`,
+		`SELECT handover_corps()`, `SELECT handover_corp_named('acme')`, `SELECT handover_corp()`, `SELECT * FROM alarms`, `SELECT * FROM levels`,
+		`SELECT * FROM contacts`,
 		`SELECT * FROM credentials`, `SELECT * FROM audit_entries`, `UPDATE members SET name = 'x'`, `DELETE FROM transfers`, `CREATE TABLE public.mine (n int)`,
 	} {
 		if err := run(bi, query); err == nil {
@@ -167,7 +171,8 @@ func TestReadersReadOneCorp(t *testing.T) {
 	}
 	// The program cannot make itself or others readers.
 	program := connected(t, app)
-	for _, query := range []string{`INSERT INTO bi_readers VALUES ('handover_app', '` + acme.ID.UUID() + `', now())`, `SELECT handover_reader_corp()`, `SET ROLE handover_reader`} {
+	for _, query := range []string{`INSERT INTO bi_readers VALUES ('handover_app', '` + acme.ID.UUID() + `', now())`,
+		`SELECT handover_reader_corp()`, `SET ROLE handover_reader`} {
 		if err := run(program, query); err == nil {
 			t.Errorf("the program may %s", query)
 		}
@@ -250,7 +255,8 @@ func TestAlarmsAndLevelsAreWalledToo(t *testing.T) {
 		n     int64
 	}
 	for _, w := range []try{
-		{acme.ID, `UPDATE alarms SET n = n + 1`, 1}, {acme.ID, `SELECT FROM alarms`, 1}, {nid.ID{}, `SELECT FROM alarms`, 2}, {nid.ID{}, `UPDATE alarms SET n = 0`, 0},
+		{acme.ID, `UPDATE alarms SET n = n + 1`, 1}, {acme.ID, `SELECT FROM alarms`, 1}, {nid.ID{}, `SELECT FROM alarms`, 2},
+		{nid.ID{}, `UPDATE alarms SET n = 0`, 0},
 		{nid.ID{}, `DELETE FROM alarms`, 0}, {acme.ID, `DELETE FROM alarms WHERE corp <> '` + acme.ID.UUID() + `'`, 0},
 		{acme.ID, `SELECT FROM levels`, 0}, {acme.ID, `DELETE FROM levels`, 0}, {nid.ID{}, `SELECT FROM levels`, 1},
 	} {
@@ -258,7 +264,8 @@ func TestAlarmsAndLevelsAreWalledToo(t *testing.T) {
 			t.Errorf("%s as %v: %d rows, want %d (%v)", w.query, w.corp, n, w.n, err)
 		}
 	}
-	for _, query := range []string{fmt.Sprintf(`INSERT INTO alarms (corp, kind, due_at, n) VALUES ('%s', 'y', now(), 1)`, globex.ID.UUID()), `INSERT INTO levels (key, level, rate, at) VALUES ('b', 0, 1, now())`} {
+	for _, query := range []string{fmt.Sprintf(`INSERT INTO alarms (corp, kind, due_at, n) VALUES ('%s', 'y', now(), 1)`, globex.ID.UUID()),
+		`INSERT INTO levels (key, level, rate, at) VALUES ('b', 0, 1, now())`} {
 		if _, err := within(acme.ID, query); err == nil {
 			t.Errorf("acme may %s", query)
 		}
