@@ -101,9 +101,9 @@ const delivery = nid.Kind(255)
 // kinds are what ids are of, by the name of the argument.
 var kinds = map[string]nid.Kind{
 	"memberId": nid.Member, "memberIds": nid.Member, "leaverId": nid.Member, "successorId": nid.Member, "caretakerId": nid.Member, "followerId": nid.Member,
-	"ownerId": nid.Member, "fallbackId": nid.Member, "requestedById": nid.Member, "fromId": nid.Member, "toId": nid.Member, "actorId": nid.Member,
+	"ownerId": nid.Member, "fallbackId": nid.Member, "requestedById": nid.Member, "fromId": nid.Member, "toId": nid.Member, "actorId": nid.Member, "createdById": nid.Member,
 	"departmentId": nid.Department, "departmentIds": nid.Department, "parentId": nid.Department, "fromDepartmentId": nid.Department,
-	"roleId": nid.Role, "contactId": nid.Contact, "contactIds": nid.Contact, "groupId": nid.Group, "groupIds": nid.Group, "subjectId": nid.Contact,
+	"roleId": nid.Role, "contactId": nid.Contact, "contactIds": nid.Contact, "groupId": nid.Group, "groupIds": nid.Group, "subjectId": nid.Contact, "chatOf": nid.Contact,
 	"handoverId": nid.Handover, "transferIds": nid.Transfer, "ruleSetId": nid.RuleSet, "replacesId": nid.Policy, "followId": nid.Follow,
 }
 
@@ -114,7 +114,7 @@ var kindsOfID = map[string]nid.Kind{
 	"approveHandover": nid.Handover, "rejectHandover": nid.Handover, "executeHandover": nid.Handover, "cancelHandover": nid.Handover, "submitHandover": nid.Handover,
 	"replanHandover": nid.Handover, "revertHandover": nid.Handover, "decideReviewItem": nid.ReviewItem, "saveRole": nid.Role, "deleteRole": nid.Role,
 	"saveRuleSet": nid.RuleSet, "saveWebhook": nid.Webhook, "deleteWebhook": nid.Webhook, "replayDelivery": delivery, "revokeGrant": nid.Grant,
-	"revokeServiceToken": nid.Token, "revokeSession": nid.Session, "removePasskey": nid.Passkey, "reviewLeakFinding": nid.LeakFinding,
+	"revokeHistoryGrant": nid.HistoryGrant, "revokeServiceToken": nid.Token, "revokeSession": nid.Session, "removePasskey": nid.Passkey, "reviewLeakFinding": nid.LeakFinding,
 	"saveIdentityProvider": nid.Provider, "deleteIdentityProvider": nid.Provider, "linkIdentity": nid.Provider, "withdrawPendingChange": nid.Change,
 	"saveDepartment": nid.Department, "updateContact": nid.Contact, "updateFollow": nid.Follow, "updateGroup": nid.Group,
 }
@@ -167,7 +167,13 @@ func (w *world) oneOfEach() map[nid.Kind]nid.ID {
 		if err != nil {
 			return err
 		}
-		tx.Cover(append(append(ids, found...), waits...)...)
+		read, err := tx.Change(ctx, "history_grants", `INSERT INTO history_grants (id, corp_id, created_at, successor_id, leaver_id, contact_id, handover_id, transfer_id)
+			SELECT $2, corp_id, $3, to_id, from_id, contact_id, handover_id, id FROM transfers WHERE corp_id = $1 AND handover_id = $4 RETURNING id`,
+			w.ID, nid.New(nid.HistoryGrant), now, w.handedSales)
+		if err != nil {
+			return err
+		}
+		tx.Cover(slices.Concat(ids, found, waits, read)...)
 		_, err = tx.Keep(ctx, "webhook_deliveries", `INSERT INTO webhook_deliveries (corp_id, id, webhook_id, event, subject_id, body, state, attempts, created_at, next_at)
 			SELECT corp_id, $2, id, 'handover.completed', $3, '{}', 'DELIVERED', 1, $4, $4 FROM webhooks WHERE corp_id = $1`, w.ID, nid.New(0), w.handedSales, now)
 		return err
@@ -182,7 +188,8 @@ func (w *world) oneOfEach() map[nid.Kind]nid.ID {
 		nid.Follow: "follows WHERE ended_at IS NULL AND", nid.Group: "groups WHERE id = '" + w.groupLin.UUID() + "' AND", nid.Handover: "handovers WHERE state = 'DRAFT' AND",
 		nid.Transfer: "transfers WHERE", nid.RuleSet: "rule_sets WHERE", nid.Role: "roles WHERE NOT built_in AND", nid.Grant: "grants WHERE member_id = '" + w.kim.UUID() + "' AND",
 		nid.ReviewItem: "review_items WHERE", nid.Token: "service_tokens WHERE", nid.Policy: "data_policies WHERE", nid.LeakFinding: "leak_findings WHERE",
-		nid.Webhook: "webhooks WHERE", nid.Provider: "identity_providers WHERE", nid.Session: "sessions WHERE", nid.Passkey: "passkeys WHERE", nid.Change: "pending_changes WHERE", delivery: "webhook_deliveries WHERE",
+		nid.Webhook: "webhooks WHERE", nid.Provider: "identity_providers WHERE", nid.Session: "sessions WHERE", nid.Passkey: "passkeys WHERE", nid.Change: "pending_changes WHERE",
+		nid.HistoryGrant: "history_grants WHERE", delivery: "webhook_deliveries WHERE",
 	} {
 		if out[k] = testcorp.Value[nid.ID](w.Corp, `SELECT id FROM `+table+` corp_id = $1 ORDER BY id LIMIT 1`, w.ID); out[k].IsZero() {
 			t.Fatalf("%s has nothing of %s", w.ID, table)

@@ -181,8 +181,8 @@ func restored(ctx context.Context, of nid.ID, done []notice.Done) (*model.Restor
 	return out, err
 }
 
-// decided is the answer of confirmDepartures and dismissDepartures.
-func decided(ctx context.Context, done []member.Decision) (*model.DecideDeparturesPayload, error) {
+// departuresDecided is the answer of confirmDepartures and dismissDepartures.
+func departuresDecided(ctx context.Context, done []member.Decision) (*model.DecideDeparturesPayload, error) {
 	people, err := members.byID(ctx, idsOf(done, func(d member.Decision) nid.ID { return d.MemberID })...)
 	out := &model.DecideDeparturesPayload{Results: make([]*model.DepartureDecision, len(done))}
 	for i, d := range done {

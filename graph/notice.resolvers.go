@@ -36,7 +36,7 @@ func (r *mutationResolver) ConfirmDepartures(ctx context.Context, input model.Co
 	if err != nil {
 		return nil, err
 	}
-	return decided(ctx, done)
+	return departuresDecided(ctx, done)
 }
 
 func (r *mutationResolver) DismissDepartures(ctx context.Context, input model.DismissDeparturesInput) (*model.DecideDeparturesPayload, error) {
@@ -44,7 +44,7 @@ func (r *mutationResolver) DismissDepartures(ctx context.Context, input model.Di
 	if err != nil {
 		return nil, err
 	}
-	return decided(ctx, done)
+	return departuresDecided(ctx, done)
 }
 
 func (r *noticeChangeResolver) Contact(ctx context.Context, obj *model.NoticeChange) (*ent.Contact, error) {

@@ -7,12 +7,14 @@ import (
 )
 
 type jar struct {
-	secret  string
-	cleared bool
+	secret, device string
+	cleared        bool
 }
 
 func (j *jar) Set(secret string, _ time.Time) { j.secret = secret }
 func (j *jar) Clear()                         { j.cleared = true }
+func (j *jar) Device() string                 { return j.device }
+func (j *jar) Remember(device string)         { j.device = device }
 
 func TestCookieTravelsInTheContext(t *testing.T) {
 	j := &jar{}

@@ -148,7 +148,7 @@ func busy(t testing.TB, db *store.DB, clock *storetest.Clock) (c *testcorp.Corp,
 	return c, func(worker, n int) {
 		p := pairs[worker]
 		in := handover.Input{Kind: handover.OnJob, LeaverID: p.a, Successors: handover.Choice{MemberID: &p.b},
-			Select: &handover.Selection{ContactIDs: p.contacts[n*2 : n*2+2]}, History: &handover.HistoryScope{Mode: "ALL"}}
+			Select: &handover.Selection{ContactIDs: p.contacts[n*2 : n*2+2]}}
 		if _, err := s.HandOver(p.admin, in, nil, fmt.Sprint(worker, n)); err != nil {
 			t.Error(err)
 		}

@@ -54,7 +54,8 @@ func (g *Grants) Revoke(ctx context.Context, id nid.ID, reason *string) error {
 		where, args := w.SQL(1)
 		r, ok, err := store.SelectOne(ctx, tx, func(r *row) []any {
 			return []any{&r.Successor, &r.Leaver, &r.Contact, &r.Group, &r.handover, &r.ended}
-		}, `SELECT successor_id, leaver_id, contact_id, group_id, handover_id, ended_at IS NOT NULL FROM history_grants WHERE `+where+tx.DB().ForUpdate(), args...)
+		}, `SELECT successor_id, leaver_id, contact_id, group_id, handover_id, ended_at IS NOT NULL
+			FROM history_grants WHERE `+where+tx.DB().ForUpdate(), args...)
 		if err != nil {
 			return err
 		}
@@ -74,7 +75,8 @@ func (g *Grants) Revoke(ctx context.Context, id nid.ID, reason *string) error {
 		if r.ended {
 			return fault.Clash("input.id", "the history grant has ended already", "该聊天记录授权已失效")
 		}
-		if _, err := tx.Change(ctx, "history_grants", `UPDATE history_grants SET ended_at = $3 WHERE corp_id = $1 AND id = $2 RETURNING id`, tx.Corp(), id, tx.Now()); err != nil {
+		if _, err := tx.Change(ctx, "history_grants",
+			`UPDATE history_grants SET ended_at = $3 WHERE corp_id = $1 AND id = $2 RETURNING id`, tx.Corp(), id, tx.Now()); err != nil {
 			return err
 		}
 		after := map[string]any{"successor": r.Successor, "leaver": r.Leaver}
@@ -94,5 +96,6 @@ func (g *Grants) Revoke(ctx context.Context, id nid.ID, reason *string) error {
 var mayRevoke = []access.Permission{access.AuditChats, access.ManageRoles}
 
 func mayNotRevoke() error {
-	return fault.Denied("revoking this history grant needs AUDIT_CHATS or MANAGE_ROLES over its leaver or successor", "撤销该聊天记录授权需要对离职成员或接替成员的 AUDIT_CHATS 或 MANAGE_ROLES 权限")
+	return fault.Denied("revoking this history grant needs AUDIT_CHATS or MANAGE_ROLES over its leaver or successor",
+		"撤销该聊天记录授权需要对离职成员或接替成员的 AUDIT_CHATS 或 MANAGE_ROLES 权限")
 }

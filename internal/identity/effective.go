@@ -60,15 +60,20 @@ func inForce(ctx context.Context, q store.Querier, now time.Time, condition stri
 	return nil, err
 }
 
-func serviceTokens(ctx context.Context, q store.Querier, now time.Time, condition string, arg any, which, grantLock, tokenLock string) (map[nid.ID]*ServiceToken, error) {
+// serviceTokens reads tokens by a condition, and their makers' grants in force. which
+// says what else must hold of the tokens.
+func serviceTokens(ctx context.Context, q store.Querier, now time.Time, condition string, arg any,
+	which, grantLock, tokenLock string,
+) (map[nid.ID]*ServiceToken, error) {
 	corp := access.From(ctx).Corp
 	type held struct {
 		token, place nid.ID
 		permissions  []byte
 		expires      sql.NullTime
 	}
-	const above, below = `EXISTS (SELECT 1 FROM department_closure AS c WHERE c.corp_id = t.corp_id AND c.ancestor_id = g.department_id AND c.descendant_id = t.department_id)`,
-		`EXISTS (SELECT 1 FROM department_closure AS c WHERE c.corp_id = t.corp_id AND c.ancestor_id = t.department_id AND c.descendant_id = g.department_id)`
+	const closure = `EXISTS (SELECT 1 FROM department_closure AS c WHERE c.corp_id = t.corp_id AND `
+	const above = closure + `c.ancestor_id = g.department_id AND c.descendant_id = t.department_id)`
+	const below = closure + `c.ancestor_id = t.department_id AND c.descendant_id = g.department_id)`
 	makers, err := store.Select(ctx, q, func(h *held) []any { return []any{&h.token, &h.place, &h.permissions, &h.expires} }, `
 		SELECT t.id, CASE WHEN g.department_id IS NULL OR `+above+` THEN t.department_id ELSE g.department_id END, r.permissions, g.expires_at
 		FROM service_tokens AS t JOIN grants AS g ON g.corp_id = t.corp_id AND g.member_id = t.created_by_id
