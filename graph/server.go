@@ -31,7 +31,7 @@ var standAlone = []string{
 	"signIn", "verifyIdentity", "signInWithPasskey", "changePassword", "enrolTotp", "confirmTotp", "removeTotp", "renewRecoveryCodes",
 	"addPasskey", "removePasskey", "resetPassword", "resetAuthenticators",
 	"handOver", "approveHandover", "rejectHandover", "executeHandover", "createExport",
-	"deactivateMember", "reinstateMember", "grantRole", "revokeGrant", "saveRole", "deleteRole", "saveIdentityProvider", "deleteIdentityProvider", "saveDepartment", "createServiceToken", "revokeServiceToken",
+	"deactivateMember", "reinstateMember", "grantRole", "revokeGrant", "saveRole", "deleteRole", "saveIdentityProvider", "deleteIdentityProvider", "saveDepartment", "createServiceToken", "revokeServiceToken", "revokeHistoryGrant",
 	"saveWebhook", "deleteWebhook", "replayDelivery",
 	"saveApprovalPolicy", "saveSettings",
 }
