@@ -31,7 +31,7 @@ var standAlone = []string{
 	"addPasskey", "removePasskey", "resetPassword", "resetAuthenticators",
 	"handOver", "approveHandover", "rejectHandover", "executeHandover", "createExport",
 	"deactivateMember", "reinstateMember", "confirmDepartures", "dismissDepartures", "restoreBaseline", "grantRole", "revokeGrant", "saveRole", "deleteRole",
-	"saveIdentityProvider", "deleteIdentityProvider", "linkIdentity", "saveDepartment", "createServiceToken", "revokeServiceToken",
+	"saveIdentityProvider", "deleteIdentityProvider", "linkIdentity", "saveDepartment", "createServiceToken", "revokeServiceToken", "revokeHistoryGrant",
 	"saveWebhook", "deleteWebhook", "replayDelivery",
 	"saveApprovalPolicy", "saveSettings",
 }
