@@ -57,7 +57,7 @@ func (s *Service) Execute(ctx context.Context, id nid.ID, digest, key string) er
 			if err != nil {
 				return err
 			}
-			return r.Need.Short(len(t.counted), t.dependent)
+			return t.short(r.Need)
 		}
 		event := Execute
 		if r.StartAt != nil && r.StartAt.After(tx.Now()) {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/openhandover/openhandover/internal/access"
 	"github.com/openhandover/openhandover/internal/approval"
+	"github.com/openhandover/openhandover/internal/fault"
 	"github.com/openhandover/openhandover/internal/identity"
 	"github.com/openhandover/openhandover/internal/nid"
 	"github.com/openhandover/openhandover/internal/store"
@@ -64,6 +65,17 @@ func (r *record) excluded(o outline, executor nid.ID) []nid.ID {
 type ballot struct {
 	counted   []nid.ID // whose votes count
 	dependent int      // how many votes are valid but do not count, since their voters are not independent
+	own       bool     // the executor has voted
+}
+
+// short is the APPROVAL_REQUIRED fault where the votes are too few.
+func (b ballot) short(need approval.Need) *fault.Error {
+	f := need.Short(len(b.counted), b.dependent)
+	if b.own {
+		f.Text.EN += ". The executor's own vote does not count; another person has to execute it"
+		f.Text.ZH += "。执行人自己的审批不计入，请由他人执行"
+	}
+	return f
 }
 
 // tally finds the votes that count: the largest set of valid votes whose voters are
@@ -72,6 +84,9 @@ type ballot struct {
 // stored votes.
 func (r *record) tally(ctx context.Context, tx *store.Tx, o outline, executor nid.ID) (t ballot, all []approval.Vote, err error) {
 	valid, all, err := approval.Count(ctx, tx, r.ID, r.Digest, r.Leaver, tx.Now(), r.excluded(o, executor))
+	t.own = slices.ContainsFunc(all, func(v approval.Vote) bool {
+		return v.Approver == executor && v.Digest == r.Digest && v.Decision == "APPROVED" && v.ExpiresAt.After(tx.Now())
+	})
 	if err != nil || len(valid) == 0 {
 		return t, all, err
 	}
@@ -101,7 +116,7 @@ func (r *record) recount(ctx context.Context, tx *store.Tx, actor *access.Actor,
 	}
 	t, _, err := r.tally(ctx, tx, o, requester(actor))
 	if err == nil && len(t.counted) < need.Votes {
-		err = need.Short(len(t.counted), t.dependent)
+		err = t.short(need)
 	}
 	return err
 }

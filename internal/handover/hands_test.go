@@ -52,6 +52,26 @@ func TestAResetTakesTheVoteBack(t *testing.T) {
 	})
 }
 
+// Whoever votes cannot execute by their own vote, and is told that somebody else can.
+func TestTheVoterDoesNotExecute(t *testing.T) {
+	each(t, func(t *testing.T, s *scene) {
+		s.Contact("big", "KEY", s.lina)
+		s.Depart(s.lina)
+		second := s.Member("second", s.Root)
+		s.Grant(second, access.Administrator.Name, nid.ID{})
+		id, d := s.bound("k")
+		voter := s.Verified(second)
+		_, err := s.s.Approve(voter, id, d, nil)
+		ok(t, err)
+		err = s.s.Execute(voter, id, d, "x")
+		want(t, err, fault.ApprovalRequired, "")
+		if f, _ := errors.AsType[*fault.Error](err); !strings.Contains(f.Text.EN, "own vote") {
+			t.Errorf("%+v", f.Text)
+		}
+		ok(t, s.s.Execute(s.admin, id, d, "y"))
+	})
+}
+
 // Whoever has just given somebody a password could be them: what takes two people's word
 // is not had by one who resets another's.
 func TestTwoVotesTakeTwoHands(t *testing.T) {
