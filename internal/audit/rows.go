@@ -83,11 +83,11 @@ func credentials(ctx context.Context, q store.Querier, corp, member nid.ID) (map
 }
 
 // Unknown are the rows of the actor's corp that give rights and that the log does not
-// know, or knows otherwise: grants in force, credentials and votes; a sentence each. The
-// log itself must have been verified.
+// know, or knows otherwise: grants in force, roles, credentials and votes; a sentence each.
+// The log itself must have been verified.
 func Unknown(ctx context.Context, q store.Querier) (found []string, err error) {
 	corp := access.From(ctx).Corp
-	for _, look := range []func(context.Context, store.Querier, nid.ID) ([]string, error){unknownGrants, unknownCredentials, unknownVotes} {
+	for _, look := range []func(context.Context, store.Querier, nid.ID) ([]string, error){unknownGrants, unknownRoles, unknownCredentials, unknownVotes} {
 		more, err := look(ctx, q, corp)
 		if err != nil {
 			return nil, err
@@ -155,6 +155,54 @@ func unknownGrants(ctx context.Context, q store.Querier, corp nid.ID) (found []s
 			found = append(found, fmt.Sprintf("grant %s to %s: by the log it has been revoked", g.id, g.member))
 		case is.Member != g.member.String() || is.Role != g.role.String() || is.Department != department || is.ExpiresAt != expires:
 			found = append(found, fmt.Sprintf("grant %s to %s: by the log it is another grant (entry %d)", g.id, g.member, e.index))
+		}
+	}
+	return found, err
+}
+
+// unknownRoles finds roles with other permissions than were saved, and built-in ones with
+// more than this program gives them; one of an older version may have fewer.
+func unknownRoles(ctx context.Context, q store.Querier, corp nid.ID) (found []string, err error) {
+	entries, err := about(ctx, q, corp, access.RoleSave)
+	if err != nil {
+		return nil, err
+	}
+	saved := map[nid.ID][]access.Permission{}
+	for _, e := range entries {
+		var said struct {
+			After struct{ Permissions []access.Permission }
+		}
+		if json.Unmarshal(e.leaf, &said) == nil {
+			saved[e.subject] = said.After.Permissions
+		}
+	}
+	type role struct {
+		id          nid.ID
+		name        string
+		permissions []byte
+		builtIn     bool
+	}
+	roles, err := store.Select(ctx, q, func(r *role) []any { return []any{&r.id, &r.name, &r.permissions, &r.builtIn} },
+		`SELECT id, name, permissions, built_in FROM roles WHERE corp_id = $1 AND archived_at IS NULL ORDER BY id`, corp)
+	for _, r := range roles {
+		may, known := saved[r.id]
+		if r.builtIn {
+			for _, b := range access.BuiltInRoles {
+				if b.Name == r.name {
+					may, known = b.Permissions, true
+				}
+			}
+		}
+		var is []access.Permission
+		if json.Unmarshal(r.permissions, &is) != nil {
+			known = false
+		}
+		more := slices.ContainsFunc(is, func(p access.Permission) bool { return !slices.Contains(may, p) })
+		switch {
+		case !known:
+			found = append(found, fmt.Sprintf("role %s: the log does not know it", r.id))
+		case more || !r.builtIn && len(is) != len(may):
+			found = append(found, fmt.Sprintf("role %s: by the log it has other permissions", r.id))
 		}
 	}
 	return found, err

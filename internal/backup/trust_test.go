@@ -179,6 +179,10 @@ func TestForgedRightsAreNamed(t *testing.T) {
 				return l.Log.Append(ctx, tx, audit.Entry{Action: access.MemberDeactivate, Subject: l.approver})
 			}))
 		}, "it has been revoked"},
+		"a built-in role with more": {func(t *testing.T, l *logged) {
+			l.forge(t, "roles", `UPDATE roles SET permissions = $3 WHERE corp_id = $1 AND id = $2 RETURNING id`, l.ID, l.Roles[access.Approver.Name], `["APPROVE_HANDOVER","MANAGE_ROLES"]`)
+		}, "other permissions"},
+		"a role": {func(t *testing.T, l *logged) { l.Role("mine", access.ManageRoles) }, "role rol_"},
 		"a password": {func(t *testing.T, l *logged) {
 			l.forge(t, "credentials", `UPDATE credentials SET password_hash = 'x' WHERE corp_id = $1 AND member_id = $2 RETURNING member_id`, l.ID, l.Admin)
 		}, "by the log they are others"},

@@ -211,6 +211,40 @@ func TestTheVerifierKnowsTheFourEyesRule(t *testing.T) {
 	}
 }
 
+// What a log leaves out does not help: that nobody executed a plan, that another plan was
+// approved and executed, that no member voted.
+func TestWhatALogLeavesOutDoesNotHelp(t *testing.T) {
+	admin, voter := nid.New(nid.Member).String(), nid.New(nid.Member).String()
+	for says, log := range map[string]func(m *made){
+		"before anybody executed": func(m *made) {
+			m.add("handover.cancel", "MEMBER "+admin, m.handover, nil, map[string]any{"state": "COMPLETED", "completed": 1})
+		},
+		"another plan than plan.json": func(m *made) {
+			digest := m.f.Handover.Digest
+			m.f.Handover.Digest = strings.Repeat("0", 64)
+			m.submitted("MEMBER "+admin, 1)
+			m.approved(m.to)
+			m.executed("MEMBER "+admin, "")
+			m.f.Handover.Digest, m.f.Approvals[0].Digest = digest, digest
+			m.add("handover.finish", "SYSTEM", m.handover, nil, map[string]any{"digest": digest})
+		},
+		"needed 1 approvals": func(m *made) {
+			m.submitted("MEMBER "+admin, 1)
+			m.add("handover.approve", "TOKEN "+voter, m.handover, nil, map[string]any{"state": "READY", "decision": "APPROVED", "digest": m.f.Handover.Digest})
+			m.f.Approvals = append(m.f.Approvals, offline.Approval{Approver: voter, Decision: "APPROVED", Digest: m.f.Handover.Digest, At: m.at})
+			m.executed("MEMBER "+admin, "")
+		},
+	} {
+		m := newMade(t)
+		m.planned("MEMBER "+admin, admin)
+		log(m)
+		m.f.Handover.Requester, m.f.Handover.Responsible, m.f.Handover.Executor = admin, admin, admin
+		if _, err := verify(m.pack(), signing.Public(m.corp)); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("want %q, got %v", says, err)
+		}
+	}
+}
+
 // What the format of the log does not name is refused in a signed entry too.
 func TestUnknownMembersOfALeafAreRefused(t *testing.T) {
 	admin := nid.New(nid.Member).String()

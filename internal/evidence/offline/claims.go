@@ -112,6 +112,9 @@ func (c *claims) entry(e Entry, l *leaf) error {
 	c.last = &l.Index
 	switch {
 	case l.Action == "transfer.finish":
+		if c.fourEyes == NotExecuted {
+			return errors.New("it was carried out before anybody executed the plan")
+		}
 		c.finished(l)
 	case l.Subject == c.handover:
 		if p := l.after.Previous; (p == nil) != (before == nil) || p != nil && *p != *before {
@@ -150,7 +153,7 @@ func (c *claims) step(l *leaf) error {
 		}
 		c.kind, c.leaver, c.total, c.revertOf, c.followUpOf = a.Kind, a.Leaver, a.Transfers, a.RevertOf, a.FollowUpOf
 	case l.Action == "handover.approve", l.Action == "handover.reject":
-		c.votes[by{l.Actor.ID, a.Digest}] = vote{a.Decision, l.At, true}
+		c.votes[by{l.Actor.ID, a.Digest}] = vote{a.Decision, l.At, l.Actor.member() != ""}
 	case l.Action == "handover.revert":
 		c.reverted += a.Reverted
 		c.revertedBy = a.By
@@ -176,6 +179,9 @@ func (c *claims) step(l *leaf) error {
 		if l.Actor.Kind != "SYSTEM" { // a worker begins for whoever scheduled it
 			c.executor = l.Actor.member()
 		}
+		if l.Action != "handover.schedule" && c.digest != c.plan {
+			return errors.New("another plan than plan.json was carried out")
+		}
 		return c.approved(a.ApprovalsRequired)
 	}
 	return nil
@@ -190,7 +196,7 @@ const (
 	NotNeeded   FourEyes = "NOT_NEEDED"
 	Proven      FourEyes = "PROVEN"
 	// NotProven: it had the approvals, and the log does not say who was responsible for
-	// the plan, which a service token made.
+	// the plan, which a service token made, or that anybody executed it.
 	NotProven FourEyes = "NOT_PROVEN"
 	// Violated: it was carried out without them. Such a package does not verify.
 	Violated FourEyes = "VIOLATED"
@@ -227,7 +233,7 @@ func (c *claims) approved(now *int) error {
 	if others < need {
 		return fmt.Errorf("it needed %d approvals of the plan, and the entries before it hold %d", need, others)
 	}
-	if c.fourEyes = Proven; c.who.planner.Kind == "TOKEN" && c.who.responsible == "" {
+	if c.fourEyes = Proven; c.executor == "" || c.who.planner.Kind == "TOKEN" && c.who.responsible == "" {
 		c.fourEyes = NotProven
 	}
 	return nil
