@@ -9487,7 +9487,7 @@ enum ExportState {
   READY
   "There is no file; problem says why."
   FAILED
-  "The file was deleted, a day after it was made or because the requester was deactivated."
+  "The file was deleted, a day after it was made, because the requester was deactivated, or because somebody was erased."
   EXPIRED
 }
 

@@ -194,7 +194,7 @@ func TestOwnersFunctionsAreNotFooled(t *testing.T) {
 	for _, query := range []string{
 		`CREATE FUNCTION pg_temp.whose() RETURNS text LANGUAGE sql AS 'SELECT current_user::text'`,
 		`CREATE TEMP VIEW corps AS SELECT '` + nid.New(nid.Corp).UUID() + `'::uuid AS id, pg_temp.whose() AS name`,
-		`SET search_path = pg_temp, public`,
+		`GRANT SELECT ON pg_temp.corps TO PUBLIC`, `SET search_path = pg_temp, public`,
 	} {
 		if _, err := program.Exec(query); err != nil {
 			t.Fatalf("%s: %v", query, err)
