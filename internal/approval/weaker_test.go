@@ -11,6 +11,7 @@ import (
 	"github.com/openhandover/openhandover/internal/approval"
 	"github.com/openhandover/openhandover/internal/audit"
 	"github.com/openhandover/openhandover/internal/fault"
+	"github.com/openhandover/openhandover/internal/identity"
 	"github.com/openhandover/openhandover/internal/nid"
 	"github.com/openhandover/openhandover/internal/store"
 	"github.com/openhandover/openhandover/internal/store/storetest"
@@ -195,6 +196,38 @@ func TestTheStrictestOfADay(t *testing.T) {
 		until := func(e approval.Earlier) int64 { return e.Until.Unix() }
 		if len(p.Earlier) != 3 || !slices.IsSortedFunc(p.Earlier, func(a, b approval.Earlier) int { return int(until(b) - until(a)) }) || !p.Sums() {
 			t.Errorf("%+v", p)
+		}
+	})
+}
+
+// Nobody fills the list of what waits: it has 100 places, and one that is withdrawn is free.
+func TestAHundredChangesWait(t *testing.T) {
+	policies(t, true, func(t *testing.T, s *scene, _ nid.ID, clock *storetest.Clock) {
+		var first nid.ID
+		ask := func(n int) error {
+			got, err := s.save(s.Admin, func(in *approval.SaveInput) { in.ExpiresAfterHours = 100 + n })
+			if n == 0 {
+				first = got.Pending
+			}
+			return err
+		}
+		for n := range 100 {
+			if err := ask(n); err != nil {
+				t.Fatal(n, err)
+			}
+		}
+		wants(t, ask(100), fault.Limit, "")
+		who := &identity.Service{DB: s.DB, Log: s.Log}
+		if err := who.Withdraw(s.Verified(s.Admin), first); err != nil {
+			t.Fatal(err)
+		}
+		wants(t, who.Withdraw(s.Verified(s.Admin), first), fault.NotFound, "input.id")
+		if err := ask(100); err != nil {
+			t.Error(err)
+		}
+		clock.Add(72 * time.Hour)
+		if err := ask(0); err != nil || s.waiting() != 1 {
+			t.Errorf("what has lapsed keeps its place: %v, %d wait", err, s.waiting())
 		}
 	})
 }

@@ -19,6 +19,9 @@ import (
 // Notice is how long a weaker control waits where nobody else could second it.
 const Notice = 24 * time.Hour
 
+// maxPending is how many changes of a corp may wait.
+const maxPending = 100
+
 // Proposal is a change that takes two people: one asks for it, and it is made when
 // another one asks for the same.
 type Proposal struct {
@@ -71,8 +74,8 @@ func (d Decision) Note(after map[string]any) map[string]any {
 // actor may do, holds a lock that puts proposals about the same subject in one order,
 // and appends to the log.
 //
-// Fails with CONFLICT where the actor has asked for the same already, and FORBIDDEN where
-// the two people are one pair of hands.
+// Fails with CONFLICT where the actor has asked for the same already, FORBIDDEN where the
+// two people are one pair of hands, and LIMIT where 100 changes wait.
 func Propose(ctx context.Context, tx *store.Tx, actor *access.Actor, p Proposal) (d Decision, err error) {
 	alone := false
 	switch when := access.DualControl[p.Operation].When; when {
@@ -97,7 +100,7 @@ func Propose(ctx context.Context, tx *store.Tx, actor *access.Actor, p Proposal)
 	if err != nil {
 		return d, err
 	}
-	print := sha256.Sum256(asked)
+	fingerprint := sha256.Sum256(asked)
 	type row struct {
 		id, by    nid.ID
 		lapses    sql.NullTime
@@ -106,7 +109,7 @@ func Propose(ctx context.Context, tx *store.Tx, actor *access.Actor, p Proposal)
 	was, ok, err := store.SelectOne(ctx, tx, func(r *row) []any { return []any{&r.id, &r.by, &r.lapses, &r.effective} },
 		`SELECT id, requested_by_id, lapses_at, effective_at FROM pending_changes
 		WHERE corp_id = $1 AND operation = $2 AND subject_id = $3 AND field = $4 AND fingerprint = $5`+tx.DB().ForUpdate(),
-		tx.Corp(), p.Operation, p.Subject, p.Field, print[:])
+		tx.Corp(), p.Operation, p.Subject, p.Field, fingerprint[:])
 	if err != nil {
 		return d, err
 	}
@@ -135,19 +138,26 @@ func Propose(ctx context.Context, tx *store.Tx, actor *access.Actor, p Proposal)
 		return d, fault.Clash(p.Input, "this change was asked for already and waits until %s for another administrator, who has to ask for the same",
 			"此项变更已提交，须由另一位管理员在 %s 之前提交相同的变更", stamp(was.lapses.Time)).With("lapsesAt", stamp(was.lapses.Time))
 	}
-	return p.wait(ctx, tx, actor, string(asked), print[:], alone)
+	return p.wait(ctx, tx, actor, string(asked), fingerprint[:], alone)
 }
 
 // wait stores the proposal. Changes that have lapsed, and one that no longer counts,
 // make room.
-func (p *Proposal) wait(ctx context.Context, tx *store.Tx, actor *access.Actor, asked string, print []byte, alone bool) (d Decision, err error) {
+func (p *Proposal) wait(ctx context.Context, tx *store.Tx, actor *access.Actor, asked string, fingerprint []byte, alone bool) (d Decision, err error) {
 	if d.ID = p.ID; d.ID.IsZero() {
 		d.ID = tx.NewID(nid.Change)
 	}
 	gone, err := tx.Change(ctx, "pending_changes", `DELETE FROM pending_changes WHERE corp_id = $1 AND (lapses_at <= $2
-		OR operation = $3 AND subject_id = $4 AND field = $5 AND fingerprint = $6) RETURNING id`, tx.Corp(), tx.Now(), p.Operation, p.Subject, p.Field, print)
+		OR operation = $3 AND subject_id = $4 AND field = $5 AND fingerprint = $6) RETURNING id`, tx.Corp(), tx.Now(), p.Operation, p.Subject, p.Field, fingerprint)
 	if err != nil {
 		return d, err
+	}
+	n, _, err := store.SelectOne(ctx, tx, func(n *int) []any { return []any{n} }, `SELECT count(*) FROM pending_changes WHERE corp_id = $1`, tx.Corp())
+	if err != nil {
+		return d, err
+	}
+	if n >= maxPending {
+		return d, fault.New(fault.Limit, "", fault.T("%d changes wait already; withdraw some with withdrawPendingChange", "已有 %d 项变更等待确认，请先使用 withdrawPendingChange 撤回部分变更", n))
 	}
 	after := map[string]any{"operation": p.Operation, "subject": p.Subject, "asked": p.Asked}
 	var lapses, effective any
@@ -159,7 +169,7 @@ func (p *Proposal) wait(ctx context.Context, tx *store.Tx, actor *access.Actor, 
 	if _, err := tx.Change(ctx, "pending_changes", `INSERT INTO pending_changes
 		(corp_id, id, operation, subject_id, field, asked, fingerprint, requested_by_id, created_at, lapses_at, effective_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) RETURNING id`,
-		tx.Corp(), d.ID, p.Operation, p.Subject, p.Field, asked, print, actor.ID, tx.Now(), lapses, effective); err != nil {
+		tx.Corp(), d.ID, p.Operation, p.Subject, p.Field, asked, fingerprint, actor.ID, tx.Now(), lapses, effective); err != nil {
 		return d, err
 	}
 	d.Entries = []audit.Entry{{Action: access.ChangeRequest, Subject: d.ID, Covers: gone, After: after}}

@@ -24,7 +24,7 @@ func (s *scene) in(b *browser, member nid.ID, verified bool) context.Context {
 }
 
 // link has somebody link a provider from a browser and gives what our server said.
-func (s *scene) link(b *browser, ctx context.Context, provider nid.ID, user string) answer {
+func (s *scene) link(ctx context.Context, b *browser, provider nid.ID, user string) answer {
 	s.t.Helper()
 	address, err := s.s.Link(ctx, provider, "/mine")
 	s.must(err)
@@ -98,8 +98,8 @@ func TestLinkingOneself(t *testing.T) {
 			t.Errorf("changed: %+v", got)
 		}
 		// The claim names them, too.
-		s.wants(s.link(b, ctx, id, wang), 303, s.server.URL+"/mine?sso_error=unproven")
-		s.wants(s.link(b, ctx, id, "root-admin@example.com"), 303, s.server.URL+"/mine")
+		s.wants(s.link(ctx, b, id, wang), 303, s.server.URL+"/mine?sso_error=unproven")
+		s.wants(s.link(ctx, b, id, "root-admin@example.com"), 303, s.server.URL+"/mine")
 		if n := testcorp.Value[int](s.Corp, `SELECT count(*) FROM member_identities WHERE corp_id = $1 AND member_id = $2 AND own`, s.ID, s.Admin); n != 1 || s.entries(access.IdentityLink) != 1 {
 			t.Errorf("%d links, %d recorded", n, s.entries(access.IdentityLink))
 		}
@@ -137,7 +137,7 @@ func TestARoleThatIsGivenLater(t *testing.T) {
 		s.op.users["sub-stranger"].Username = "stranger@example.com"
 		s.op.users["sub-lina"].Username = lina
 		b := newBrowser(t)
-		s.wants(s.link(b, s.in(b, s.lina, true), id, lina), 303, s.server.URL+"/mine")
+		s.wants(s.link(s.in(b, s.lina, true), b, id, lina), 303, s.server.URL+"/mine")
 		if got := s.is(stranger); got != " false" {
 			t.Errorf("the stranger is still %s", got)
 		}

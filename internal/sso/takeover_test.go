@@ -59,7 +59,7 @@ func TestATokenMakesNobodySomebodyElse(t *testing.T) {
 				b := newBrowser(t)
 				ctx := s.in(b, boss, true)
 				s.wants(s.signIn(b, id, "stranger@example.com", "?prove=1"), 303, s.server.URL+"/?sso_error=refused")
-				s.wants(s.link(b, ctx, id, "stranger@example.com"), 303, s.server.URL+"/mine")
+				s.wants(s.link(ctx, b, id, "stranger@example.com"), 303, s.server.URL+"/mine")
 				again := newBrowser(t)
 				s.wants(s.signIn(again, id, "stranger@example.com", ""), 303, s.server.URL+"/")
 				s.wantIs(again, boss, true)
