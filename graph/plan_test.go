@@ -31,7 +31,8 @@ func TestAKeyMarkIsNoWayAroundApproval(t *testing.T) {
 		}
 		unmark := func(ctx context.Context) *answer {
 			t.Helper()
-			return api.ask(ctx, `mutation($id: ID!) { updateContact(input: {id: $id, version: 1, importance: NORMAL}) { contact { importance } } }`, map[string]any{"id": big})
+			return api.ask(ctx, `mutation($id: ID!) { updateContact(input: {id: $id, version: 1, importance: NORMAL}) { contact { importance } } }`,
+				map[string]any{"id": big})
 		}
 		handOver("1").refused("APPROVAL_REQUIRED", "")
 		unmark(c.Verified(lina)).refused("FORBIDDEN", "")
@@ -71,7 +72,8 @@ func TestAKeyMarkIsNoWayAroundApproval(t *testing.T) {
 		var made struct {
 			CreateHandover struct{ Handover struct{ ID nid.ID } }
 		}
-		api.good(admin, `mutation($plan: HandoverPlanInput!) { createHandover(input: {plan: $plan, idempotencyKey: "3"}) { handover { id } } }`, map[string]any{"plan": plan}, &made)
+		api.good(admin, `mutation($plan: HandoverPlanInput!) { createHandover(input: {plan: $plan, idempotencyKey: "3"}) { handover { id } } }`,
+			map[string]any{"plan": plan}, &made)
 		id := made.CreateHandover.Handover.ID
 		api.good(admin, `mutation($id: ID!) { submitHandover(input: {id: $id, version: 1}) { handover { state } } }`, map[string]any{"id": id}, nil)
 		var read struct {
@@ -115,15 +117,21 @@ func TestThePreviewOfALeaverAtWork(t *testing.T) {
 				}
 			}
 		}
-		api.good(admin, `query($plan: HandoverPlanInput!) { previewHandover(input: $plan) { immediate startAt problems { reason message blocking items executableFrom kind } } }`,
+		api.good(admin, `query($plan: HandoverPlanInput!) { previewHandover(input: $plan) {
+			immediate startAt problems { reason message blocking items executableFrom kind } } }`,
 			map[string]any{"plan": plan}, &got)
 		p, from := got.PreviewHandover, time.Date(2026, 3, 31, 16, 0, 0, 0, time.UTC)
-		if p.Immediate || p.StartAt == nil || !p.StartAt.Equal(from) || len(p.Problems) != 1 || p.Problems[0].Reason != "LEAVER_STATUS" || !p.Problems[0].Blocking ||
-			p.Problems[0].Items != 2 || p.Problems[0].ExecutableFrom == nil || !p.Problems[0].ExecutableFrom.Equal(from) || p.Problems[0].Kind != nil || p.Problems[0].Message == "" {
+		if p.Immediate || p.StartAt == nil || !p.StartAt.Equal(from) || len(p.Problems) != 1 {
 			t.Fatalf("the preview says %+v", p)
 		}
-		api.ask(admin, `mutation($plan: HandoverPlanInput!) { handOver(input: {plan: $plan, idempotencyKey: "now"}) { handover { state } } }`, map[string]any{"plan": plan}).refused("CONFLICT", "")
-		const create = `mutation($plan: HandoverPlanInput!, $at: Time!, $key: String!) { createHandover(input: {plan: $plan, startAt: $at, idempotencyKey: $key}) { handover { id } } }`
+		if s := p.Problems[0]; s.Reason != "LEAVER_STATUS" || !s.Blocking || s.Items != 2 || s.ExecutableFrom == nil || !s.ExecutableFrom.Equal(from) ||
+			s.Kind != nil || s.Message == "" {
+			t.Fatalf("the problem is %+v", s)
+		}
+		api.ask(admin, `mutation($plan: HandoverPlanInput!) { handOver(input: {plan: $plan, idempotencyKey: "now"}) { handover { state } } }`,
+			map[string]any{"plan": plan}).refused("CONFLICT", "")
+		const create = `mutation($plan: HandoverPlanInput!, $at: Time!, $key: String!) {
+			createHandover(input: {plan: $plan, startAt: $at, idempotencyKey: $key}) { handover { id } } }`
 		api.ask(admin, create, map[string]any{"plan": plan, "at": from.Add(-time.Hour), "key": "early"}).refused("INVALID", "input.startAt")
 		var made struct {
 			CreateHandover struct{ Handover struct{ ID nid.ID } }
@@ -156,7 +164,8 @@ func TestAddedIsAboutTheFollower(t *testing.T) {
 		clock.Add(time.Hour)
 		later := clock.Now()
 		if err := db.Tx(store.System(t.Context(), c.ID, "a second follower"), func(ctx context.Context, tx *store.Tx) error {
-			ids, err := tx.Change(ctx, "follows", `INSERT INTO follows (id, corp_id, created_at, updated_at, version, contact_id, member_id, since, protected, owner_version)
+			ids, err := tx.Change(ctx, "follows", `INSERT INTO follows
+				(id, corp_id, created_at, updated_at, version, contact_id, member_id, since, protected, owner_version)
 				VALUES ($1, $2, $3, $3, 1, $4, $5, $3, false, 1) RETURNING id`, nid.New(nid.Follow), c.ID, later, shared, wang)
 			tx.Cover(ids...)
 			return err

@@ -82,7 +82,8 @@ func ruleHistory(set *ent.RuleSet) (*model.RuleSetHistory, error) {
 
 // ruleInput gives what the API takes the shape of the use case.
 func ruleInput(in model.SaveRuleSetInput) rule.Input {
-	out := rule.Input{ID: in.ID, Version: in.Version, Name: in.Name, Fallback: in.FallbackID, Automatic: in.Automatic, Department: in.DepartmentID, Message: in.Message}
+	out := rule.Input{ID: in.ID, Version: in.Version, Name: in.Name, Fallback: in.FallbackID, Automatic: in.Automatic,
+		Department: in.DepartmentID, Message: in.Message}
 	if h := in.History; h != nil {
 		out.History = &rule.History{Mode: string(h.Mode), Days: givenDays(h.Days), ExpiresAfter: givenDays(h.ExpiresAfterDays)}
 	}

@@ -70,7 +70,8 @@ func lockItems(ctx context.Context, tx *store.Tx, ts []Transfer) (*heldItems, er
 		}
 		rows, err := store.Select(ctx, tx, func(r *row) []any {
 			return []any{&r.id, &r.contact, &r.member, &r.version, &r.busy, &r.open, &r.importance, &r.keyUntil}
-		}, `SELECT follows.id, follows.contact_id, follows.member_id, follows.owner_version, follows.reserved_by_id IS NOT NULL, follows.ended_at IS NULL, contacts.importance, contacts.key_until
+		}, `SELECT follows.id, follows.contact_id, follows.member_id, follows.owner_version, follows.reserved_by_id IS NOT NULL,
+			follows.ended_at IS NULL, contacts.importance, contacts.key_until
 			FROM follows JOIN contacts ON contacts.corp_id = follows.corp_id AND contacts.id = follows.contact_id
 			WHERE follows.corp_id = $1 AND follows.contact_id `+db.In(2)+` AND `+which+`
 			ORDER BY follows.contact_id, follows.id`+lock, args...)

@@ -249,7 +249,8 @@ func items(ctx context.Context, q store.Querier, in Input, field string) ([]Item
 	}
 	// CASE keeps PostgreSQL, where it has no statistics yet, from reading all contacts
 	// of the corp by another index for each of the leaver's.
-	if err := read(Contact, contacts, `SELECT contacts.id, follows.id, follows.owner_version, contacts.importance, follows.reserved_by_id IS NOT NULL, follows.add_way, contacts.key_until
+	if err := read(Contact, contacts, `SELECT contacts.id, follows.id, follows.owner_version, contacts.importance, follows.reserved_by_id IS NOT NULL,
+		follows.add_way, contacts.key_until
 		FROM follows JOIN contacts ON contacts.corp_id = follows.corp_id AND contacts.id = follows.contact_id
 		WHERE follows.corp_id = $1 AND follows.member_id = $2 AND follows.ended_at IS NULL AND CASE WHEN contacts.archived_at IS NULL THEN `,
 		"follows.contact_id ", "follows.reserved_by_id", in.Select != nil && in.Select.Contacts != nil, &cw); err != nil {

@@ -36,7 +36,8 @@ func (p *planned) promise(ctx context.Context, q store.Querier, people map[nid.I
 		  AND transfers.status = 'PLANNED' AND transfers.to_id `+db.In(2)+` AND NOT (coalesce(transfers.contact_id, transfers.group_id) `+db.In(3)+`)
 		  AND (EXISTS (SELECT 1 FROM follows AS f WHERE f.corp_id = $1 AND f.id = transfers.follow_id AND f.ended_at IS NULL
 		      AND f.member_id = transfers.from_id AND f.owner_version = transfers.expected_version)
-		    AND NOT EXISTS (SELECT 1 FROM follows AS f WHERE f.corp_id = $1 AND f.contact_id = transfers.contact_id AND f.member_id = transfers.to_id AND f.ended_at IS NULL)
+		    AND NOT EXISTS (SELECT 1 FROM follows AS f WHERE f.corp_id = $1 AND f.contact_id = transfers.contact_id
+		      AND f.member_id = transfers.to_id AND f.ended_at IS NULL)
 		    OR EXISTS (SELECT 1 FROM groups AS g WHERE g.corp_id = $1 AND g.id = transfers.group_id
 		      AND g.owner_id = transfers.from_id AND g.owner_version = transfers.expected_version))
 		GROUP BY transfers.to_id`, corpOf(ctx), db.IDs(sorted(to)), db.IDs(own))

@@ -55,7 +55,8 @@ func TestOpenPlansCountEachOthersLoad(t *testing.T) {
 		}
 		p, err := preview(s, second)
 		ok(t, err)
-		if len(p.Problems) != 1 || p.Problems[0].Reason != handover.SuccessorFull || p.Problems[0].Items != 2 || !strings.Contains(p.Problems[0].Text.EN, "the 3 that other open plans") {
+		if len(p.Problems) != 1 || p.Problems[0].Reason != handover.SuccessorFull || p.Problems[0].Items != 2 ||
+			!strings.Contains(p.Problems[0].Text.EN, "the 3 that other open plans") {
 			t.Errorf("problems %+v", p.Problems)
 		}
 		late, err := s.s.Create(s.admin, second, nil, nil, "second")

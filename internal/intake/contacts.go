@@ -173,7 +173,8 @@ func (l *loading) putContacts() error {
 		return err
 	}
 	if err := l.change(ContactsFile, "contacts", `UPDATE contacts SET name = v.title, name_key = v.fold, type = v.kind, company = v.company, importance = v.importance,
-		accountable_id = v.accountable, chat_consent = v.consent, version = contacts.version + 1, updated_at = $3, `+contact.Unmarks("contacts.importance = 'KEY' AND v.importance <> 'KEY'", "$3", "NULL")+`
+		accountable_id = v.accountable, chat_consent = v.consent, version = contacts.version + 1, updated_at = $3,
+		`+contact.Unmarks("contacts.importance = 'KEY' AND v.importance <> 'KEY'", "$3", "NULL")+`
 		FROM ROWS WHERE contacts.corp_id = $2 AND contacts.id = v.id RETURNING contacts.id`, columns, changed, l.tx.Now()); err != nil {
 		return err
 	}

@@ -41,7 +41,8 @@ func TakenBack(ctx context.Context, tx *store.Tx, handover nid.ID, from map[nid.
 	left := func(a, b string) string {
 		return "CASE WHEN " + a + " > " + b + " THEN " + a + " - " + b + " ELSE 0 END"
 	}
-	if err := digest(ctx, tx, handover, from, `INSERT INTO successor_digests (corp_id, member_id, handover_id, contacts, groups, contacts_back, groups_back, due_at)
+	if err := digest(ctx, tx, handover, from, `INSERT INTO successor_digests
+		(corp_id, member_id, handover_id, contacts, groups, contacts_back, groups_back, due_at)
 		SELECT $2, member, $3, 0, 0, contacts, n, $4 FROM ROWS WHERE true
 		ON CONFLICT (corp_id, member_id, handover_id) DO UPDATE SET due_at = excluded.due_at,
 		contacts = `+left("successor_digests.contacts", "excluded.contacts_back")+`, groups = `+left("successor_digests.groups", "excluded.groups_back")+`,

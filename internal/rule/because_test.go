@@ -129,7 +129,8 @@ func (w *witness) check(s rule.Set, it rule.Item, c rule.Choice) error {
 
 // forIt reports whether a rule's conditions hold for an item.
 func forIt(c rule.Case, r rule.Rule, it rule.Item) bool {
-	one := rule.Set{ID: id(nid.RuleSet, 2), Rules: []rule.Rule{{Tags: r.Tags, Importance: r.Importance, Departments: r.Departments, Kinds: r.Kinds, Method: rule.ToMember, Members: []nid.ID{member(99)}}}}
+	r.Method, r.Members = rule.ToMember, []nid.ID{member(99)}
+	one := rule.Set{ID: id(nid.RuleSet, 2), Rules: []rule.Rule{r}}
 	about := rule.Case{Departments: c.Departments, Members: map[nid.ID]rule.Member{member(99): {Fit: true, Room: 1}}}
 	return one.Plan(about, []rule.Item{it})[0].Rule == 0
 }

@@ -36,7 +36,9 @@ type planning struct {
 	people      map[nid.ID]*person
 	rules       []deciding
 	fallback    *person
-	can, passed []int // who of a rule can take the item at hand, and which rules found nobody for it; kept for their memory
+	// can is who of a rule can take the item at hand, passed which rules found nobody for
+	// it; kept for their memory.
+	can, passed []int
 }
 
 // person is somebody who may be chosen, with what they have been given so far.

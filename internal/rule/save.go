@@ -187,7 +187,8 @@ func (in *Input) before(ctx context.Context, tx *store.Tx) (*Input, error) {
 	was, ok, err := store.SelectOne(ctx, tx, func(r *row) []any {
 		return []any{&r.name, &r.rules, &r.fallback, &r.automatic, &r.version, &r.department, &r.history}
 	},
-		`SELECT name, rules, fallback_id, automatic, version, department_id, history FROM rule_sets WHERE corp_id = $1 AND id = $2`+tx.DB().ForUpdate(), tx.Corp(), *in.ID)
+		`SELECT name, rules, fallback_id, automatic, version, department_id, history FROM rule_sets
+		WHERE corp_id = $1 AND id = $2`+tx.DB().ForUpdate(), tx.Corp(), *in.ID)
 	switch {
 	case err != nil:
 		return nil, err

@@ -45,7 +45,8 @@ func (s *Service) Digests(ctx context.Context, corp nid.ID) (next time.Time, err
 		rows, err := store.KeepInto(ctx, tx, func(r *row) []any {
 			return []any{&r.member, &r.handover, &r.got.Contacts, &r.got.Groups, &r.lost.Contacts, &r.lost.Groups}
 		}, "successor_digests",
-			`DELETE FROM successor_digests WHERE corp_id = $1 AND member_id `+tx.DB().In(2)+` RETURNING member_id, handover_id, contacts, groups, contacts_back, groups_back`,
+			`DELETE FROM successor_digests WHERE corp_id = $1 AND member_id `+tx.DB().In(2)+`
+				RETURNING member_id, handover_id, contacts, groups, contacts_back, groups_back`,
 			tx.Corp(), tx.DB().IDs(due))
 		if err != nil {
 			return err
