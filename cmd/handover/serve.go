@@ -41,8 +41,12 @@ func (s *serveCmd) Run(e *env) error {
 	}
 	log := slog.New(web.LogHandler(e.config.Logs(e.stderr)))
 	slog.SetDefault(log)
+	file, err := e.served(s.Demo)
+	if err != nil {
+		return err
+	}
+	defer file.release()
 	var p *program
-	var err error
 	if s.Demo {
 		p, err = e.openDemo(s.Reset)
 	} else {
@@ -102,7 +106,7 @@ func (s *serveCmd) Run(e *env) error {
 	server, err := web.New(web.Options{
 		Listen: e.config.Listen, GraphQL: answers, Authenticator: authenticator{p.use.Identity}, Schema: []byte(graph.SDL()),
 		Reports: reports.New(api, p.db.Now), Exports: p.use.Export, SSO: p.use.SSO, SCIM: p.scim(log), OpenAPI: reports.OpenAPI(),
-		Checks: []web.Check{{Name: "database", Run: p.db.Ping}, {Name: "migrations", Run: p.db.Fits}, {Name: "queue", Run: p.attended, Warns: true}, {Name: "checkpoints", Run: p.sealed, Warns: true}, {Name: "backups", Run: p.backedUp(backups), Warns: true}},
+		Checks: []web.Check{{Name: "database", Run: p.db.Beat}, {Name: "migrations", Run: p.db.Fits}, {Name: "queue", Run: p.attended, Warns: true}, {Name: "checkpoints", Run: p.sealed, Warns: true}, {Name: "backups", Run: p.backedUp(backups), Warns: true}},
 		Build:  web.BuildFacts(), Log: log, Metrics: metrics, PublicURL: e.config.PublicURL, AllowOrigin: e.config.AllowOrigin, BehindProxy: e.config.BehindProxy,
 		Limits: limits, Shared: p.shared(),
 		Ready: func(a net.Addr) {

@@ -2,8 +2,10 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"database/sql/driver"
 	"errors"
+	"io"
 	"net"
 	"strings"
 	"time"
@@ -93,6 +95,9 @@ func explain(ctx context.Context, err error) error {
 	if errors.Is(ctx.Err(), context.Canceled) || errors.Is(err, context.Canceled) {
 		return fault.New(fault.Timeout, "", fault.T("the request was given up; nothing was changed", "请求已取消，未做任何更改")).Because(err)
 	}
+	if errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return unavailable("the database cannot be reached just now", "暂时无法连接数据库")
+	}
 	if Transient(err) {
 		return fault.Clash("", "somebody else is changing the same things just now; try again", "其他人正在修改同样的数据,请稍后重试").Because(err)
 	}
@@ -118,7 +123,7 @@ func explain(ctx context.Context, err error) error {
 		}
 		return err
 	}
-	if _, ok := errors.AsType[net.Error](err); ok || errors.Is(err, driver.ErrBadConn) {
+	if _, ok := errors.AsType[net.Error](err); ok {
 		return unavailable("the database cannot be reached just now", "暂时无法连接数据库")
 	}
 	return err

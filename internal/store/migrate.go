@@ -6,11 +6,15 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"slices"
+	"time"
 
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
 
 	"github.com/openhandover/openhandover/ent/migrate/migrations"
+	"github.com/openhandover/openhandover/internal/fault"
+	"github.com/openhandover/openhandover/internal/nid"
 )
 
 // Migration is one step of the schema and whether the database has it.
@@ -70,19 +74,40 @@ func (db *DB) Migrations(ctx context.Context) (steps []Migration, err error) {
 // ErrUnfit says that the database lacks migrations that this program needs.
 var ErrUnfit = errors.New("the database's schema does not fit this program; run `handover migrate up`")
 
-// Fits checks that every migration is applied.
+// fitGood is how long it is good for that the database fits.
+const fitGood = 30 * time.Second
+
+// Fits checks that every migration is applied. It takes no lock, so that readiness can
+// ask on every replica, and asks the database again only after a while.
 func (db *DB) Fits(ctx context.Context) error {
-	all, err := db.Migrations(ctx)
+	db.fit.Lock()
+	defer db.fit.Unlock()
+	if !db.fitAt.IsZero() && time.Since(db.fitAt) < fitGood {
+		return nil
+	}
+	p, err := db.provider()
 	if err != nil {
-		// An empty database on which the role may not make our table is as unfit as any.
+		return err
+	}
+	var applied []int64
+	err = db.snapshot(ctx, nid.ID{}, func(c *conn) (err error) {
+		applied, err = Select(ctx, c, func(v *int64) []any { return []any{v} }, `SELECT version_id FROM handover_migrations WHERE is_applied`)
+		return err
+	})
+	if fault.CodeOf(err) == fault.Unavailable || fault.CodeOf(err) == fault.Timeout {
+		return err
+	}
+	if err != nil {
+		// An empty database has no such table.
 		slog.DebugContext(ctx, "the migrations cannot be listed", "err", err)
 		return ErrUnfit
 	}
-	for _, m := range all {
-		if !m.Applied {
+	for _, s := range p.ListSources() {
+		if !slices.Contains(applied, s.Version) {
 			return ErrUnfit
 		}
 	}
+	db.fitAt = time.Now()
 	return nil
 }
 

@@ -9,10 +9,12 @@ package store
 
 import (
 	"context"
+	"crypto/rand"
 	"database/sql"
 	"fmt"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"entgo.io/ent/dialect"
@@ -46,11 +48,15 @@ type DB struct {
 	clock   func() time.Time
 	hub     hub
 	url     string
+	server  string // names this process among those that use the database
+
+	fit   sync.Mutex
+	fitAt time.Time // when the schema was last seen to fit
 }
 
 // Open opens a database without looking whether it fits; see Fits.
 func Open(ctx context.Context, o Options) (*DB, error) {
-	db := &DB{clock: o.Clock, url: o.URL}
+	db := &DB{clock: o.Clock, url: o.URL, server: rand.Text()}
 	if db.clock == nil {
 		db.clock = time.Now
 	}

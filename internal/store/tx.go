@@ -25,7 +25,7 @@ import (
 var unrecorded = []string{
 	"sessions", "lockouts", "spent_challenges", "idempotency_keys", "member_counters", "transfer_rollups",
 	"audit_entries", "audit_heads", "audit_hashes", "checkpoints", "subject_keys", "denials", "service_tokens.last_used_at",
-	"alarms", "levels", "group_quotas", "webhook_deliveries", "successor_digests", "chat_scans", "chat_audits", "read_receipts",
+	"alarms", "levels", "heartbeats", "group_quotas", "webhook_deliveries", "successor_digests", "chat_scans", "chat_audits", "read_receipts",
 	"notice_baselines", "notice_reads",
 }
 

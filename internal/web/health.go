@@ -88,7 +88,7 @@ func (s *readiness) ask(ctx context.Context, log *slog.Logger) []outcome {
 	for i, c := range s.checks {
 		all.Go(func() {
 			start := time.Now()
-			err := c.Run(ctx)
+			err := inTime(ctx, c.Run)
 			out[i] = outcome{c.Name, err == nil, time.Since(start).Milliseconds(), c.Warns}
 			if err != nil {
 				log.WarnContext(ctx, map[bool]string{false: "not ready", true: "degraded"}[c.Warns], "check", c.Name, "error", err)
@@ -98,6 +98,19 @@ func (s *readiness) ask(ctx context.Context, log *slog.Logger) []outcome {
 	all.Wait()
 	s.at, s.last = time.Now(), out
 	return out
+}
+
+// inTime runs a check and gives up with ctx, also where the check does not: a connection
+// that is dead may not say so for minutes.
+func inTime(ctx context.Context, run func(context.Context) error) error {
+	ran := make(chan error, 1)
+	go func() { ran <- run(ctx) }()
+	select {
+	case err := <-ran:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // Build is the facts of this program's making.

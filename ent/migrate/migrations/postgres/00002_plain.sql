@@ -280,6 +280,14 @@ CREATE TABLE alarms (
 );
 CREATE INDEX alarms_due ON alarms (due_at);
 
+-- That a server could write lately, a row for each. It belongs to the installation and to no corp.
+CREATE TABLE heartbeats (
+  server text NOT NULL,
+  at timestamptz NOT NULL,
+  pad bytea,
+  PRIMARY KEY (server, at)
+);
+
 -- How full the buckets of rates are that replicas share, by the hash of whose they are. Without corp_id, since an
 -- address is counted before it is known whose it is; no corp's transaction touches it (00003). Lost with a crash, as if it had drained.
 CREATE UNLOGGED TABLE levels (

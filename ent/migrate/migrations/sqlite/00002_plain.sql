@@ -279,6 +279,14 @@ CREATE TABLE alarms (
 );
 CREATE INDEX alarms_due ON alarms (due_at);
 
+-- That a server could write lately, a row for each. It belongs to the installation and to no corp.
+CREATE TABLE heartbeats (
+  server text NOT NULL,
+  at datetime NOT NULL,
+  pad blob,
+  PRIMARY KEY (server, at)
+);
+
 -- Groups that an owner gave away on a day of the corp's time zone.
 CREATE TABLE group_quotas (
   corp_id uuid NOT NULL,
