@@ -199,6 +199,10 @@ table "audit_entries" {
   index "auditentry_corp_id_at_index" {
     columns = [column.corp_id, column.at, column.index]
   }
+  index "audit_entries_hands" {
+    columns = [column.corp_id, column.subject_id, column.index]
+    where   = "action IN ('credential.reset', 'credential.set', 'credential.enrol', 'identity.link')"
+  }
 }
 table "contacts" {
   schema = schema.public
@@ -999,6 +1003,10 @@ table "handovers" {
     null = false
     type = varchar
   }
+  column "authors" {
+    null = true
+    type = jsonb
+  }
   column "reason" {
     null = true
     type = varchar
@@ -1140,6 +1148,10 @@ table "handovers" {
     null = true
     type = uuid
   }
+  column "responsible_id" {
+    null = true
+    type = uuid
+  }
   column "executed_by_id" {
     null = true
     type = uuid
@@ -1166,6 +1178,11 @@ table "handovers" {
   }
   foreign_key "handovers_members_requested_by" {
     columns     = [column.corp_id, column.requested_by_id]
+    ref_columns = [table.members.column.corp_id, table.members.column.id]
+    on_delete   = RESTRICT
+  }
+  foreign_key "handovers_members_responsible" {
+    columns     = [column.corp_id, column.responsible_id]
     ref_columns = [table.members.column.corp_id, table.members.column.id]
     on_delete   = RESTRICT
   }
@@ -1208,8 +1225,11 @@ table "handovers" {
   index "handover_corp_id_requested_by_id_created_at" {
     columns = [column.corp_id, column.requested_by_id, column.created_at]
   }
-  index "handover_corp_id_executed_by_id" {
-    columns = [column.corp_id, column.executed_by_id]
+  index "handover_corp_id_responsible_id_updated_at" {
+    columns = [column.corp_id, column.responsible_id, column.updated_at]
+  }
+  index "handover_corp_id_executed_by_id_updated_at" {
+    columns = [column.corp_id, column.executed_by_id, column.updated_at]
   }
   index "handover_corp_id_reverted_by_id" {
     columns = [column.corp_id, column.reverted_by_id]
@@ -1225,6 +1245,9 @@ table "handovers" {
   }
   check "handovers_progress" {
     expr = "total = planned + waiting + completed + refused + limit_reached + failed + skipped + cancelled + reverted"
+  }
+  check "handovers_requester" {
+    expr = "requested_by_id IS NULL OR responsible_id IS NOT NULL AND requested_by_id = responsible_id"
   }
 }
 table "history_grants" {
@@ -1281,6 +1304,10 @@ table "history_grants" {
     null = false
     type = uuid
   }
+  column "ended_by_id" {
+    null = true
+    type = uuid
+  }
   primary_key {
     columns = [column.id]
   }
@@ -1314,6 +1341,11 @@ table "history_grants" {
     ref_columns = [table.transfers.column.corp_id, table.transfers.column.id]
     on_delete   = RESTRICT
   }
+  foreign_key "history_grants_transfers_ended_by" {
+    columns     = [column.corp_id, column.ended_by_id]
+    ref_columns = [table.transfers.column.corp_id, table.transfers.column.id]
+    on_delete   = RESTRICT
+  }
   index "historygrant_corp_id_id" {
     unique  = true
     columns = [column.corp_id, column.id]
@@ -1338,6 +1370,9 @@ table "history_grants" {
   }
   index "historygrant_corp_id_transfer_id" {
     columns = [column.corp_id, column.transfer_id]
+  }
+  index "historygrant_corp_id_ended_by_id" {
+    columns = [column.corp_id, column.ended_by_id]
   }
   check "history_grants_one" {
     expr = "(contact_id IS NULL) <> (group_id IS NULL)"
@@ -1445,9 +1480,9 @@ table "leak_findings" {
     columns = [column.corp_id, column.message_id, column.kind]
     where   = "message_id IS NOT NULL"
   }
-  index "leakfinding_corp_id_member_id_at" {
+  index "leakfinding_corp_id_member_id_at_kind" {
     unique  = true
-    columns = [column.corp_id, column.member_id, column.at]
+    columns = [column.corp_id, column.member_id, column.at, column.kind]
     where   = "message_id IS NULL"
   }
   index "leakfinding_corp_id_at_id" {
@@ -1539,6 +1574,11 @@ table "members" {
     null = true
     type = timestamptz
   }
+  column "suspended" {
+    null    = false
+    type    = boolean
+    default = sql("false")
+  }
   column "last_login_at" {
     null = true
     type = timestamptz
@@ -1552,11 +1592,20 @@ table "members" {
     null = true
     type = uuid
   }
+  column "departure_by_id" {
+    null = true
+    type = uuid
+  }
   primary_key {
     columns = [column.id]
   }
   foreign_key "members_members_charges" {
     columns     = [column.corp_id, column.caretaker_id]
+    ref_columns = [column.corp_id, column.id]
+    on_delete   = RESTRICT
+  }
+  foreign_key "members_members_departures" {
+    columns     = [column.corp_id, column.departure_by_id]
     ref_columns = [column.corp_id, column.id]
     on_delete   = RESTRICT
   }
@@ -1588,8 +1637,14 @@ table "members" {
   index "member_corp_id_caretaker_id" {
     columns = [column.corp_id, column.caretaker_id]
   }
+  index "member_corp_id_departure_by_id" {
+    columns = [column.corp_id, column.departure_by_id]
+  }
   check "members_answers" {
     expr = "answers = (status IN ('ACTIVE', 'LEAVING'))"
+  }
+  check "members_suspended" {
+    expr = "NOT suspended OR departure_held_at IS NOT NULL"
   }
 }
 table "messages" {
@@ -1800,11 +1855,15 @@ table "review_items" {
     type = uuid
   }
   column "grant_id" {
-    null = false
+    null = true
     type = uuid
   }
   column "member_id" {
-    null = false
+    null = true
+    type = uuid
+  }
+  column "token_id" {
+    null = true
     type = uuid
   }
   column "decided_by_id" {
@@ -1829,6 +1888,11 @@ table "review_items" {
     ref_columns = [table.members.column.corp_id, table.members.column.id]
     on_delete   = RESTRICT
   }
+  foreign_key "review_items_service_tokens_token" {
+    columns     = [column.corp_id, column.token_id]
+    ref_columns = [table.service_tokens.column.corp_id, table.service_tokens.column.id]
+    on_delete   = RESTRICT
+  }
   foreign_key "review_items_members_decided_by" {
     columns     = [column.corp_id, column.decided_by_id]
     ref_columns = [table.members.column.corp_id, table.members.column.id]
@@ -1845,11 +1909,18 @@ table "review_items" {
     unique  = true
     columns = [column.corp_id, column.grant_id, column.review_id]
   }
+  index "reviewitem_corp_id_token_id_review_id" {
+    unique  = true
+    columns = [column.corp_id, column.token_id, column.review_id]
+  }
   index "reviewitem_corp_id_member_id" {
     columns = [column.corp_id, column.member_id]
   }
   index "reviewitem_corp_id_decided_by_id" {
     columns = [column.corp_id, column.decided_by_id]
+  }
+  check "review_items_one" {
+    expr = "(grant_id IS NOT NULL AND member_id IS NOT NULL AND token_id IS NULL) OR (grant_id IS NULL AND member_id IS NULL AND token_id IS NOT NULL)"
   }
 }
 table "roles" {
