@@ -70,7 +70,7 @@ func Visible(a *access.Actor, table string) (condition string, args []any) {
 		s.member(scope, "transfers.corp_id", "transfers.from_id")
 		s.member(scope, "transfers.corp_id", "transfers.to_id")
 		if a.Kind == access.Person {
-			s.or("EXISTS (SELECT 1 FROM handovers AS vh WHERE vh.corp_id = transfers.corp_id AND vh.id = transfers.handover_id AND vh.requested_by_id = ?)", a.ID)
+			s.or("EXISTS (SELECT 1 FROM handovers AS vh WHERE vh.corp_id = transfers.corp_id AND vh.id = transfers.handover_id AND (vh.requested_by_id = ? OR vh.responsible_id = ?))", a.ID, a.ID)
 		}
 	case "exports":
 		s.self("exports.requested_by_id") // the file is theirs alone, and so is what they asked for
@@ -112,7 +112,7 @@ func Visible(a *access.Actor, table string) (condition string, args []any) {
 
 // OfCase is the condition under which the actor may see what is said of a visible row of
 // handovers: its reason, plan and comments. It is for who holds a case permission over
-// the leaver, and for who requested, executes or voted. Empty where all may. Everybody
+// the leaver, and for who requested, is responsible, executes or voted. Empty where all may. Everybody
 // else who sees the row is a successor, or in charge of one.
 func OfCase(a *access.Actor) (condition string, args []any) {
 	s := &sight{actor: a}
@@ -129,6 +129,7 @@ func WholeCase(a *access.Actor) (condition string, args []any) { return (&sight{
 
 func (s *sight) wholeCase() (string, []any) {
 	s.self("handovers.requested_by_id")
+	s.self("handovers.responsible_id")
 	s.member(s.actor.Scope(cases...), "handovers.corp_id", "handovers.leaver_id")
 	return s.condition()
 }
@@ -203,6 +204,7 @@ func (s *sight) handovers() (string, []any) {
 	to.self("vt.to_id")
 	to.member(scope, "vt.corp_id", "vt.to_id")
 	s.self("handovers.requested_by_id")
+	s.self("handovers.responsible_id")
 	s.member(scope, "handovers.corp_id", "handovers.leaver_id")
 	if len(to.parts) > 0 {
 		s.or("EXISTS (SELECT 1 FROM transfers AS vt WHERE vt.corp_id = handovers.corp_id AND vt.handover_id = handovers.id AND ("+strings.Join(to.parts, " OR ")+"))", to.args...)

@@ -26,8 +26,9 @@ type Dual struct {
 // DualControl has a row for every mutation that needs a fresh proof of identity; a test
 // fails where one is missing. identity.Propose reads it.
 var DualControl = map[string]Dual{
-	"saveApprovalPolicy":   {Weaker, "fewer approvals, no rule for key contacts, a higher or no threshold, or a longer expiry"},
-	"saveSettings":         {Weaker, "dual control off, a mask off, or messages kept for a shorter time, which destroys evidence"},
+	"saveApprovalPolicy": {Weaker, "fewer approvals, no rule for key contacts, a higher or no threshold, or a longer expiry"},
+	"saveSettings": {Weaker, "dual control or a mask off, messages kept for a shorter time, which destroys evidence, more reading in the notice period, " +
+		"chat history for successors on or for longer, read receipts off"},
 	"saveIdentityProvider": {WhereTwo, "a provider in use, or a change of what it is: it can say that somebody is anybody"},
 	"grantRole":            {WhereOn, "a role with a sensitive permission"},
 	"saveRole":             {WhereOn, "a sensitive permission for a role that somebody has is refused; a new role is granted by two"},
@@ -56,6 +57,10 @@ var DualControl = map[string]Dual{
 	"renewRecoveryCodes":     {Never, "it is about the asking person alone"},
 	"removePasskey":          {Never, "it is about the asking person alone"},
 
+	"confirmDepartures":  {Never, "it is the second person's act where the departures are more than is plausible"},
+	"dismissDepartures":  {Never, "nobody leaves; who is kept signs in again, and sessions and tokens stay ended"},
+	"restoreBaseline":    {Never, "it puts back what stood before the notice period, and takes no key mark off"},
+	"revokeHistoryGrant": {Never, "it takes away; a right to read must end at once"},
 	"reinstateMember":    {Never, "roles and tokens stay revoked, and are given under grantRole"},
 	"createExport":       {Never, "the file holds what the asking person may read, and only they download it"},
 	"startAccessReview":  {Never, "it asks others to decide"},

@@ -135,18 +135,17 @@ func (p Policy) Sums() bool {
 func (p Policy) Expiry() time.Duration {
 	shortest := p.ExpiresAfter
 	for _, e := range p.Earlier {
-		if e.Asks() {
-			shortest = min(shortest, e.ExpiresAfter)
-		}
+		shortest = min(shortest, e.ExpiresAfter)
 	}
 	return shortest
 }
 
 // weakerThan reports whether the policy asks for less in any respect than another one
-// does. Nothing is weaker than a policy that never asks.
+// does. Approvals and expiry count for every policy, also for one without a rule for key
+// contacts and without a threshold: plans that give history ask whatever the rules are.
 func (p Policy) weakerThan(was Policy) bool {
-	return was.Asks() && (p.Approvals < was.Approvals || was.KeyContacts && !p.KeyContacts || p.ExpiresAfter > was.ExpiresAfter ||
-		was.Above != nil && (p.Above == nil || *p.Above > *was.Above))
+	return p.Approvals < was.Approvals || was.KeyContacts && !p.KeyContacts || p.ExpiresAfter > was.ExpiresAfter ||
+		was.Above != nil && (p.Above == nil || *p.Above > *was.Above)
 }
 
 // of works out what a plan needs under this policy alone.
@@ -177,7 +176,7 @@ func (n Need) Also(p Policy, reasons ...string) Need {
 	if len(reasons) == 0 {
 		return n
 	}
-	return n.Stricter(Need{Votes: p.Approvals, Reasons: reasons})
+	return n.Stricter(p.strictest(func(p Policy) Need { return Need{Votes: p.Approvals, Reasons: slices.Clone(reasons)} }))
 }
 
 // Stricter joins two needs: the larger number of votes, and the reasons of both.

@@ -64,7 +64,8 @@ func Possible(ctx context.Context, q store.Querier) (v Voters, err error) {
 	return v, err
 }
 
-// Asks reports whether any plan needs approval under the policy.
+// Asks reports whether a plan needs approval under the policy for what it moves. Plans that
+// give history of members at work, or to somebody behind them, always do.
 func (p Policy) Asks() bool { return p.KeyContacts || p.Above != nil }
 
 // Unsatisfiable is the INVALID fault for a policy that no plan could satisfy, given
