@@ -108,6 +108,9 @@ func (s *Service) Submit(ctx context.Context, id nid.ID, version int) error {
 		}
 		after := map[string]any{"state": string(r.State), "digest": r.Digest, "approvalsRequired": need.Votes, "voidedVotes": len(void)}
 		told(after, "responsible", r.Responsible)
+		if submitter != r.Responsible {
+			told(after, "author", submitter)
+		}
 		return s.Log.Append(ctx, tx, audit.Entry{
 			Action: access.HandoverSubmit, Subject: r.ID, Handover: r.ID, Before: map[string]any{"state": string(before)}, After: after, Covers: void,
 		})
