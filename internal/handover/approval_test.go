@@ -49,6 +49,10 @@ func TestNoAuthorApproves(t *testing.T) {
 		if got := testcorp.Value[nid.ID](s.Corp, `SELECT responsible_id FROM handovers WHERE id = $1`, id); got != second {
 			t.Errorf("responsible is %s, want who replanned it, %s", got, second)
 		}
+		leaf := testcorp.Value[[]byte](s.Corp, `SELECT leaf FROM audit_entries WHERE subject_id = $1 AND action = 'handover.submit' ORDER BY "index" DESC LIMIT 1`, id)
+		if text := string(leaf); !strings.Contains(text, `"author":"`+third.String()+`"`) || !strings.Contains(text, `"responsible":"`+second.String()+`"`) {
+			t.Errorf("the log says %s", text)
+		}
 		_, err := s.s.Approve(s.Verified(s.approver), id, s.digest(id), nil)
 		ok(t, err)
 		ok(t, s.s.Execute(replanner, id, s.digest(id), "x"))

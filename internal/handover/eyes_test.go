@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
-	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -156,7 +154,7 @@ var holes = []struct {
 	}, func(w *world) {
 		p := w.planned(w.create(0, 1, 1, nil))
 		w.must(w.replan(1, p, 1, 1))
-		w.voted1(p, 1, 0, 1, nil)
+		w.votedOn(p, 1, 0, 1, nil)
 	}},
 	{"hands are not asked for again when it is carried out", func(*world) {
 		handover.Eyes.Counted = func(_ identity.Hands, _, valid []nid.ID) []nid.ID { return valid }
@@ -166,7 +164,7 @@ var holes = []struct {
 	}, func(w *world) {
 		start := w.DB.Now().Add(time.Hour)
 		p := w.planned(w.create(0, 1, 1, &start))
-		w.voted1(p, 0, 1, 0, nil)
+		w.votedOn(p, 0, 1, 0, nil)
 		w.reset(0, 1)
 		w.wait(2 * time.Hour)
 	}},
@@ -174,7 +172,7 @@ var holes = []struct {
 		handover.Eyes.Counted = func(_ identity.Hands, _, valid []nid.ID) []nid.ID { return valid }
 	}, func(w *world) {
 		p := w.planned(w.create(0, 4, 1, nil)) // more than fit into one transaction
-		w.voted1(p, 0, 1, 0, nil)
+		w.votedOn(p, 0, 1, 0, nil)
 		w.reset(0, 1)
 		w.wait(time.Minute)
 	}},
@@ -278,10 +276,10 @@ func (w *world) planned(p *plan, err error) *plan {
 // through has a plan with a KEY contact made, voted on and executed, as far as it goes.
 func (w *world) through(who, voter, executor int, meanwhile func()) {
 	w.t.Helper()
-	w.voted1(w.planned(w.create(who, 1, 1, nil)), who, voter, executor, meanwhile)
+	w.votedOn(w.planned(w.create(who, 1, 1, nil)), who, voter, executor, meanwhile)
 }
 
-func (w *world) voted1(p *plan, who, voter, executor int, meanwhile func()) {
+func (w *world) votedOn(p *plan, who, voter, executor int, meanwhile func()) {
 	w.t.Helper()
 	w.must(w.submit(who, p))
 	_ = w.vote(voter, p)
@@ -352,53 +350,4 @@ func TestTheLargestIndependentSetOfVotesCounts(t *testing.T) {
 			rt.Errorf("%b of %b: want %d", got, near, most)
 		}
 	})
-}
-
-// Handovers that one person has carried out at the same moment add up: the second one
-// waits for the first, on PostgreSQL; SQLite has one writer.
-func TestWhatIsHandedOverAtOnceAddsUp(t *testing.T) {
-	clock := storetest.NewClock()
-	db := storetest.Postgres(t, clock)
-	for name, way := range map[string]func(w *world) func(ctx context.Context) error{
-		"handOver": func(w *world) func(ctx context.Context) error {
-			in, _ := w.input(2, 0)
-			return func(ctx context.Context) error { _, err := w.s.HandOver(ctx, in, nil, w.key()); return err }
-		},
-		"executeHandover": func(w *world) func(ctx context.Context) error { // what nobody has asked for
-			token := 100 + w.token(-1)
-			p := w.planned(w.create(token, 2, 0, nil))
-			w.must(w.submit(token, p))
-			return func(ctx context.Context) error { return w.s.Execute(ctx, p.id, w.digest(p), w.key()) }
-		},
-	} {
-		w := newWorld(t, db, clock, name)
-		w.rule(2, false, 1)
-		first := way(w)
-		w.leaver, w.new = w.Member("another leaver", w.Root), w.Member("another new one", w.Root)
-		second := way(w)
-		boss, again := w.Verified(w.people[0]), w.Verified(w.people[0])
-		through, result := make(chan struct{}), make(chan error, 1)
-		var begin, past sync.Once
-		ok(t, first(store.Count(boss, func(q string) {
-			if !strings.HasPrefix(strings.TrimSpace(q), "UPDATE transfers") { // the sum is known
-				return
-			}
-			begin.Do(func() {
-				go func() {
-					result <- second(store.Count(again, func(q string) {
-						if strings.HasPrefix(strings.TrimSpace(q), "UPDATE ") { // past its own sum
-							past.Do(func() { close(through) })
-						}
-					}))
-				}()
-				short, cancel := context.WithTimeout(again, time.Second/2)
-				defer cancel()
-				select {
-				case <-through: // without having waited
-				case <-short.Done():
-				}
-			})
-		})))
-		want(t, <-result, fault.ApprovalRequired, "")
-	}
 }

@@ -45,8 +45,8 @@ func (s *Service) later(ctx context.Context, tx *store.Tx, r *record, e Event) (
 	if r.State == Running {
 		started = &at
 	}
-	if _, err := tx.Change(ctx, "handovers", `UPDATE handovers SET executed_by_id = $3, responsible_id = $5, started_at = coalesce(started_at, $4), hold_reason = NULL, cancel_requested_at = NULL,
-		resume_at = NULL, finished_at = NULL WHERE corp_id = $1 AND id = $2 RETURNING id`, tx.Corp(), r.ID, r.Executor, nullTime(started), r.Responsible); err != nil {
+	if _, err := tx.Change(ctx, "handovers", `UPDATE handovers SET executed_by_id = $3, responsible_id = $5, started_at = coalesce(started_at, $4), hold_reason = NULL,
+		cancel_requested_at = NULL, resume_at = NULL, finished_at = NULL WHERE corp_id = $1 AND id = $2 RETURNING id`, tx.Corp(), r.ID, r.Executor, nullTime(started), r.Responsible); err != nil {
 		return nil, err
 	}
 	if err := tx.Wake(ctx, WorkHandovers, at); err != nil {

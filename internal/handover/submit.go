@@ -96,8 +96,8 @@ func (s *Service) Submit(ctx context.Context, id nid.ID, version int) error {
 		if err != nil {
 			return err
 		}
-		if _, err := tx.Change(ctx, "handovers", `UPDATE handovers SET submitted_at = $3, approvals_required = $4, approval_reasons = $5, authors = $6, hold_reason = NULL
-			WHERE corp_id = $1 AND id = $2 RETURNING id`, tx.Corp(), r.ID, tx.Now(), need.Votes, string(reasons), string(authors)); err != nil {
+		if _, err := tx.Change(ctx, "handovers", `UPDATE handovers SET submitted_at = $3, approvals_required = $4, approval_reasons = $5,
+			authors = $6, hold_reason = NULL WHERE corp_id = $1 AND id = $2 RETURNING id`, tx.Corp(), r.ID, tx.Now(), need.Votes, string(reasons), string(authors)); err != nil {
 			return err
 		}
 		if r.State == AwaitingApproval {
@@ -115,7 +115,12 @@ func (s *Service) Submit(ctx context.Context, id nid.ID, version int) error {
 		}
 		after := map[string]any{"state": string(r.State), "digest": r.Digest, "approvalsRequired": need.Votes, "voidedVotes": len(void)}
 		told(after, "responsible", r.Responsible)
-		return s.Log.Append(ctx, tx, audit.Entry{Action: access.HandoverSubmit, Subject: r.ID, Handover: r.ID, Before: map[string]any{"state": string(before)}, After: after, Covers: void})
+		if submitter != r.Responsible {
+			told(after, "author", submitter)
+		}
+		return s.Log.Append(ctx, tx, audit.Entry{
+			Action: access.HandoverSubmit, Subject: r.ID, Handover: r.ID, Before: map[string]any{"state": string(before)}, After: after, Covers: void,
+		})
 	})
 }
 
