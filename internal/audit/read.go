@@ -2,6 +2,7 @@ package audit
 
 import (
 	"context"
+	"encoding/hex"
 	"fmt"
 
 	"github.com/openhandover/openhandover/internal/access"
@@ -31,7 +32,8 @@ type View struct {
 	Cause nid.ID
 }
 
-// Values opens a page of entries, given by their leaves, in one statement. Fails
+// Values opens a page of entries, given by their leaves, in one statement; for a service
+// token personal values stay sealed and read as their commitments. Fails
 // with FORBIDDEN unless the actor has READ_AUDIT_LOG over the whole corp, and with
 // an error that wraps leaf.ErrNotLeaf or leaf.ErrUnreadable for what is damaged.
 func (r *Reader) Values(ctx context.Context, q store.Querier, leaves [][]byte) ([]View, error) {
@@ -54,6 +56,9 @@ func (r *Reader) Values(ctx context.Context, q store.Querier, leaves [][]byte) (
 			sealedFor(v, subjects)
 		}
 	}
+	if actor.Kind == access.Token {
+		return unopened(entries), nil
+	}
 	keys, err := r.keys(ctx, q, actor.Corp, subjects)
 	if err != nil {
 		return nil, err
@@ -65,6 +70,49 @@ func (r *Reader) Values(ctx context.Context, q store.Querier, leaves [][]byte) (
 		}
 	}
 	return views, nil
+}
+
+// unopened are entries for a program: their personal values stay sealed. A program
+// compares commitments; people read names.
+func unopened(entries []leaf.Entry) []View {
+	views := make([]View, len(entries))
+	for i, e := range entries {
+		v := View{ActorLabel: e.Reason, Cause: e.Cause}
+		v.Before, _ = commitments(e.Before).(map[string]any)
+		v.After, _ = commitments(e.After).(map[string]any)
+		if s, ok := e.Address.(leaf.Sealed); ok {
+			v.Address, _ = commitments(s).(string)
+		}
+		if s, ok := e.Actor.Label.(leaf.Sealed); ok {
+			v.ActorLabel, _ = commitments(s).(string)
+		}
+		views[i] = v
+	}
+	return views
+}
+
+// commitments puts the commitment of each sealed value in its place.
+func commitments(v any) any {
+	switch v := v.(type) {
+	case leaf.Sealed:
+		return "sealed " + hex.EncodeToString(v.Commitment[:])
+	case map[string]any:
+		if v == nil {
+			return v
+		}
+		out := make(map[string]any, len(v))
+		for k, inner := range v {
+			out[k] = commitments(inner)
+		}
+		return out
+	case []any:
+		out := make([]any, len(v))
+		for i, inner := range v {
+			out[i] = commitments(inner)
+		}
+		return out
+	}
+	return v
 }
 
 func view(e *leaf.Entry, keys map[nid.ID]*leaf.Key) (v View, err error) {
