@@ -2,6 +2,8 @@ package graph
 
 import (
 	"context"
+	"slices"
+	"strings"
 
 	"github.com/99designs/gqlgen/graphql"
 	"github.com/vektah/gqlparser/v2/ast"
@@ -24,17 +26,25 @@ type Options struct {
 	Stop <-chan struct{}
 }
 
-// standAlone are the mutations that a document may hold only by themselves: a
-// proof of identity covers one act that its author can see.
-var standAlone = []string{
-	"signIn", "verifyIdentity", "signInWithPasskey", "changePassword", "enrolTotp", "confirmTotp", "removeTotp", "renewRecoveryCodes",
-	"addPasskey", "removePasskey", "resetPassword", "resetAuthenticators",
-	"handOver", "approveHandover", "rejectHandover", "executeHandover", "createExport",
-	"deactivateMember", "reinstateMember", "confirmDepartures", "dismissDepartures", "restoreBaseline", "grantRole", "revokeGrant", "saveRole", "deleteRole",
-	"saveIdentityProvider", "deleteIdentityProvider", "linkIdentity", "saveDepartment", "createServiceToken", "revokeServiceToken", "revokeHistoryGrant",
-	"saveWebhook", "deleteWebhook", "replayDelivery",
-	"saveApprovalPolicy", "saveSettings",
+// compared are the mutations that compare a secret although access.Operations asks for no
+// proof before them, and deactivateMember, which ends what a person has.
+var compared = []string{
+	"signIn", "verifyIdentity", "signInWithPasskey", "changePassword", "enrolTotp", "confirmTotp", "addPasskey", "deactivateMember",
 }
+
+// standAlone are the mutations that a document may hold only by themselves: those that
+// need a fresh proof of identity, which covers one act that its author can see, and those
+// that compare a secret.
+var standAlone = func() []string {
+	out := slices.Clone(compared)
+	for name, rule := range access.Operations {
+		if field, ok := strings.CutPrefix(name, "Mutation."); ok && rule.StepUp && !slices.Contains(out, field) {
+			out = append(out, field)
+		}
+	}
+	slices.Sort(out)
+	return out
+}()
 
 // Handler serves the API.
 func Handler(r *Resolver, o Options) *edge.Handler {

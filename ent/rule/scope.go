@@ -70,7 +70,7 @@ func Visible(a *access.Actor, table string) (condition string, args []any) {
 		s.member(scope, "transfers.corp_id", "transfers.from_id")
 		s.member(scope, "transfers.corp_id", "transfers.to_id")
 		if a.Kind == access.Person {
-			s.or("EXISTS (SELECT 1 FROM handovers AS vh WHERE vh.corp_id = transfers.corp_id AND vh.id = transfers.handover_id AND (vh.requested_by_id = ? OR vh.responsible_id = ?))", a.ID, a.ID)
+			s.or("EXISTS (SELECT 1 FROM handovers AS vh WHERE vh.corp_id = transfers.corp_id AND vh.id = transfers.handover_id AND vh.responsible_id = ?)", a.ID)
 		}
 	case "exports":
 		s.self("exports.requested_by_id") // the file is theirs alone, and so is what they asked for
@@ -128,8 +128,7 @@ func OfCase(a *access.Actor) (condition string, args []any) {
 func WholeCase(a *access.Actor) (condition string, args []any) { return (&sight{actor: a}).wholeCase() }
 
 func (s *sight) wholeCase() (string, []any) {
-	s.self("handovers.requested_by_id")
-	s.self("handovers.responsible_id")
+	s.self("handovers.responsible_id") // who is the requester, where there is one
 	s.member(s.actor.Scope(cases...), "handovers.corp_id", "handovers.leaver_id")
 	return s.condition()
 }
@@ -203,8 +202,7 @@ func (s *sight) handovers() (string, []any) {
 	to := &sight{actor: s.actor}
 	to.self("vt.to_id")
 	to.member(scope, "vt.corp_id", "vt.to_id")
-	s.self("handovers.requested_by_id")
-	s.self("handovers.responsible_id")
+	s.self("handovers.responsible_id") // who is the requester, where there is one
 	s.member(scope, "handovers.corp_id", "handovers.leaver_id")
 	if len(to.parts) > 0 {
 		s.or("EXISTS (SELECT 1 FROM transfers AS vt WHERE vt.corp_id = handovers.corp_id AND vt.handover_id = handovers.id AND ("+strings.Join(to.parts, " OR ")+"))", to.args...)

@@ -3,6 +3,7 @@ package audit
 import (
 	"bytes"
 	"context"
+	"encoding/hex"
 	"fmt"
 	"slices"
 
@@ -33,10 +34,15 @@ type View struct {
 	Cause nid.ID
 }
 
-// Values opens a page of entries, given by their leaves, in one statement. Fails
+// Values opens a page of entries, given by their leaves, in one statement; for a service
+// token personal values stay sealed and read as their commitments. Fails
 // with FORBIDDEN unless the actor has READ_AUDIT_LOG over the whole corp, and with
 // an error that wraps leaf.ErrNotLeaf or leaf.ErrUnreadable for what is damaged.
 func (r *Reader) Values(ctx context.Context, q store.Querier, leaves [][]byte) ([]View, error) {
+	if access.From(ctx).Kind == access.Token {
+		entries, _, err := r.read(ctx, leaves)
+		return unopened(entries), err
+	}
 	entries, keys, err := r.decode(ctx, q, leaves)
 	if err != nil {
 		return nil, err
@@ -87,6 +93,16 @@ func (r *Reader) Openings(ctx context.Context, q store.Querier, leaves [][]byte)
 
 // decode reads a page of entries, and the keys of whom their personal values are about.
 func (r *Reader) decode(ctx context.Context, q store.Querier, leaves [][]byte) ([]leaf.Entry, map[nid.ID]*leaf.Key, error) {
+	entries, subjects, err := r.read(ctx, leaves)
+	if err != nil {
+		return nil, nil, err
+	}
+	keys, err := r.keys(ctx, q, access.From(ctx).Corp, subjects)
+	return entries, keys, err
+}
+
+// read decodes a page of entries, and lists whom their personal values are about.
+func (r *Reader) read(ctx context.Context, leaves [][]byte) ([]leaf.Entry, map[nid.ID]bool, error) {
 	actor := access.From(ctx)
 	if !actor.Scope(access.ReadAuditLog).All {
 		return nil, nil, fault.Denied("you may not read the audit log", "您无权查看操作日志")
@@ -106,8 +122,50 @@ func (r *Reader) decode(ctx context.Context, q store.Querier, leaves [][]byte) (
 			each(v, func(s leaf.Sealed) { subjects[s.Subject] = true })
 		}
 	}
-	keys, err := r.keys(ctx, q, actor.Corp, subjects)
-	return entries, keys, err
+	return entries, subjects, nil
+}
+
+// unopened are entries for a program: their personal values stay sealed. A program
+// compares commitments; people read names.
+func unopened(entries []leaf.Entry) []View {
+	views := make([]View, len(entries))
+	for i, e := range entries {
+		v := View{ActorLabel: e.Reason, Cause: e.Cause}
+		v.Before, _ = commitments(e.Before).(map[string]any)
+		v.After, _ = commitments(e.After).(map[string]any)
+		if s, ok := e.Address.(leaf.Sealed); ok {
+			v.Address, _ = commitments(s).(string)
+		}
+		if s, ok := e.Actor.Label.(leaf.Sealed); ok {
+			v.ActorLabel, _ = commitments(s).(string)
+		}
+		views[i] = v
+	}
+	return views
+}
+
+// commitments puts the commitment of each sealed value in its place.
+func commitments(v any) any {
+	switch v := v.(type) {
+	case leaf.Sealed:
+		return "sealed " + hex.EncodeToString(v.Commitment[:])
+	case map[string]any:
+		if v == nil {
+			return v
+		}
+		out := make(map[string]any, len(v))
+		for k, inner := range v {
+			out[k] = commitments(inner)
+		}
+		return out
+	case []any:
+		out := make([]any, len(v))
+		for i, inner := range v {
+			out[i] = commitments(inner)
+		}
+		return out
+	}
+	return v
 }
 
 func view(e *leaf.Entry, keys map[nid.ID]*leaf.Key) (v View, err error) {

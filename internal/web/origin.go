@@ -2,8 +2,10 @@ package web
 
 import (
 	"fmt"
+	"net"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/openhandover/openhandover/internal/fault"
 )
@@ -43,6 +45,22 @@ func (s *Server) origins(next http.Handler, allowed []string) (http.Handler, err
 		h.Set("Access-Control-Max-Age", "600")
 		w.WriteHeader(http.StatusNoContent)
 	}), nil
+}
+
+// loopbackOnly answers requests by a name of this machine alone (DNS rebinding).
+func (s *Server) loopbackOnly(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host := r.Host
+		if h, _, err := net.SplitHostPort(host); err == nil {
+			host = h
+		}
+		if a, ok := parseAddress(strings.Trim(host, "[]")); host != "localhost" && (!ok || !a.IsLoopback()) {
+			s.metrics.refused.WithLabelValues("host").Inc()
+			fail(w, r, fault.Denied("this server answers on this machine only, as localhost or 127.0.0.1", "本服务仅限本机访问，请使用 localhost 或 127.0.0.1"))
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 func (s *Server) foreign(w http.ResponseWriter, r *http.Request) {

@@ -2,6 +2,7 @@ package web
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"testing"
 
@@ -76,5 +77,22 @@ func TestNoOriginIsListedByItself(t *testing.T) {
 	}
 	if _, err := New(Options{AllowOrigin: []string{"console.example.com"}}); err == nil {
 		t.Error("an origin without a scheme is accepted")
+	}
+}
+
+// A page whose name was bound to this machine does not reach the demo.
+func TestTheDemoAnswersToThisMachinesNames(t *testing.T) {
+	f := newServer(t, func(o *Options) { o.LoopbackOnly = true })
+	for host, want := range map[string]int{
+		"localhost:8080": 200, "127.0.0.1:8080": 200, "[::1]:8080": 200, "127.0.0.1": 200, "::1": 200,
+		"rebound.example.com:8080": 403, "localhost.example.com": 403, "192.0.2.1:8080": 403, "": 403,
+	} {
+		r := httptest.NewRequest("GET", "/version", nil)
+		r.Host = host
+		w := httptest.NewRecorder()
+		f.ServeHTTP(w, r)
+		if w.Code != want {
+			t.Errorf("%q: %d", host, w.Code)
+		}
 	}
 }

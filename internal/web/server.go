@@ -61,6 +61,9 @@ type Options struct {
 	Metrics *prometheus.Registry
 	// PublicURL is where browsers reach the server; cookies are Secure where it is https.
 	PublicURL string
+	// LoopbackOnly refuses requests whose Host is not this machine: a page whose name was
+	// bound anew to 127.0.0.1 reaches a server that listens there.
+	LoopbackOnly bool
 	// AllowOrigin are the origins whose pages may call, with cookies.
 	AllowOrigin []string
 	// BehindProxy are the networks whose X-Forwarded-For is believed.
@@ -163,6 +166,9 @@ func New(o Options) (*Server, error) {
 	}
 	if s.handler, err = s.origins(s.mux, o.AllowOrigin); err != nil {
 		return nil, err
+	}
+	if o.LoopbackOnly {
+		s.handler = s.loopbackOnly(s.handler)
 	}
 	s.routes()
 	return s, nil
