@@ -163,9 +163,8 @@ func TestToolsIntrospect(t *testing.T) {
 	}
 }
 
-// TestAttacks: documents that are small to send and large to work on are refused, or
-// their answer is bounded.
-func TestAttacks(t *testing.T) {
+// attacks are documents that are small to send and large to work on.
+func attacks() map[string]any {
 	fan := func(n, width int) string {
 		var b strings.Builder
 		b.WriteString("{ ...F0 } ")
@@ -174,7 +173,7 @@ func TestAttacks(t *testing.T) {
 		}
 		return b.String() + fmt.Sprintf("fragment F%d on Query { hello }", n)
 	}
-	attacks := map[string]any{
+	return map[string]any{
 		"conflicting aliases":        "{" + numbered(400, "a: hello(name: \"%[1]d\") ") + "}",
 		"conflicting arguments":      "{" + numbered(50, "...F%[1]d ") + "}" + numbered(50, " fragment F%[1]d on Query { a: hello(name: \"%[1]d\") }"),
 		"conflicts within conflicts": "{" + nested(5, "a: member(id: 1) { contacts { nodes { ", "id", "} } } ") + "}",
@@ -227,10 +226,14 @@ func TestAttacks(t *testing.T) {
 		"batch":                         []object{{"query": "{ hello }"}, {"query": "{ hello }"}},
 		"type definitions":              numbered(400, "type A%[1]d { a: Int } "),
 	}
+}
+
+// TestAttacks: such documents are refused, or their answer is bounded.
+func TestAttacks(t *testing.T) {
 	d := &directory.Directory{}
 	for _, introspect := range []func(context.Context) bool{nil, everybody} {
 		h := serveWith(d, edge.Options{Introspection: introspect})
-		for name, attack := range attacks {
+		for name, attack := range attacks() {
 			t.Run(name, func(t *testing.T) {
 				if text, ok := attack.(string); ok && !strings.HasPrefix(text, `{"query"`) {
 					attack = object{"query": text}
