@@ -266,13 +266,7 @@ func (p *program) corp(ctx context.Context, name string) (context.Context, nid.I
 
 // handler serves the API over the program.
 func (p *program) handler(c *config.Config, stop <-chan struct{}) (*edge.Handler, error) {
-	o := graph.Options{Stop: stop, TrustedOnly: c.TrustedDocumentsOnly}
-	switch c.Introspection {
-	case config.Everyone:
-		o.Introspection = func(context.Context) bool { return true }
-	case config.Nobody:
-		o.Introspection = func(context.Context) bool { return false }
-	}
+	o := graph.Options{Stop: stop, TrustedOnly: c.TrustedDocumentsOnly, Introspection: p.readsSchema(c)}
 	if c.TrustedDocuments != "" {
 		b, err := os.ReadFile(c.TrustedDocuments)
 		if err != nil {
@@ -285,6 +279,18 @@ func (p *program) handler(c *config.Config, stop <-chan struct{}) (*edge.Handler
 		o.Documents = docs.Find
 	}
 	return graph.Handler(&graph.Resolver{DB: p.db, Audit: p.reader, Use: p.use}, o), nil
+}
+
+// readsSchema says who may read the schema, by introspection and as a file. Whoever
+// reaches the demo can sign in: its password is public.
+func (p *program) readsSchema(c *config.Config) func(context.Context) bool {
+	switch {
+	case c.Introspection == config.Nobody:
+		return func(context.Context) bool { return false }
+	case c.Introspection == config.Everyone || p.demo:
+		return func(context.Context) bool { return true }
+	}
+	return func(ctx context.Context) bool { return access.From(ctx).SignedIn() }
 }
 
 // authenticator lets web ask who holds a credential.
