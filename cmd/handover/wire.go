@@ -129,10 +129,10 @@ func (e *env) join(s setting) (*program, error) {
 		return nil, err
 	}
 	log := audit.New(subjects)
-	near := s.demo || e.config.PrivateWebhooks // whoever tries the demo has the receiver at hand
+	near := e.config.PrivateWebhooks
 	reader := audit.NewReader(subjects)
 	who := &identity.Service{DB: db, Log: log, TOTP: totp, Demo: s.demo, Passkeys: passkeys, Ceremonies: ceremonies, Devices: devices}
-	nearby := s.demo || e.config.PrivateProviders
+	nearby := e.config.PrivateProviders
 	return &program{db: db, log: log, reader: reader, demo: s.demo, use: graph.Cases{
 		Identity: who,
 		SSO: &sso.Service{DB: db, Log: log, Identity: who, Box: clients, Ceremonies: ceremonies, Client: outbound.NewClient(nearby), AllowPrivate: nearby,
