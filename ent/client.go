@@ -9,9 +9,6 @@ import (
 	"log"
 	"reflect"
 
-	"github.com/openhandover/openhandover/ent/migrate"
-	"github.com/openhandover/openhandover/internal/nid"
-
 	"entgo.io/ent"
 	"entgo.io/ent/dialect"
 	"entgo.io/ent/dialect/sql"
@@ -40,13 +37,12 @@ import (
 	"github.com/openhandover/openhandover/ent/tag"
 	"github.com/openhandover/openhandover/ent/transfer"
 	"github.com/openhandover/openhandover/ent/webhook"
+	"github.com/openhandover/openhandover/internal/nid"
 )
 
 // Client is the client that holds all ent builders.
 type Client struct {
 	config
-	// Schema is the client for creating, migrating and dropping schema.
-	Schema *migrate.Schema
 	// AccessReview is the client for interacting with the AccessReview builders.
 	AccessReview *AccessReviewClient
 	// Approval is the client for interacting with the Approval builders.
@@ -105,7 +101,6 @@ func NewClient(opts ...Option) *Client {
 }
 
 func (c *Client) init() {
-	c.Schema = migrate.NewSchema(c.driver)
 	c.AccessReview = NewAccessReviewClient(c.config)
 	c.Approval = NewApprovalClient(c.config)
 	c.AuditEntry = NewAuditEntryClient(c.config)

@@ -2,9 +2,9 @@
 //
 //	go run ./cmd/check [-run regexp] [-bench regexp] [-short] [-v] [-race auto|on|off] [packages]
 //
-// It starts a throw-away PostgreSQL, vets, and runs all tests on both databases. It
-// needs Go and nothing else. Its exit code is not 0 if anything failed, and where
-// no PostgreSQL can be had that is a failure too.
+// It starts a throw-away PostgreSQL, sees that go.mod is tidy, vets, and runs all tests
+// on both databases. It needs Go and nothing else. Its exit code is not 0 if anything
+// failed, and where no PostgreSQL can be had that is a failure too.
 package main
 
 import (
@@ -85,6 +85,9 @@ func (c *check) all(ctx context.Context) error {
 		return err
 	}
 	c.say("race detector %s", why)
+	if err := c.step(ctx, "mod", "tidy", "-diff"); err != nil {
+		return err
+	}
 	if err := c.step(ctx, append([]string{"vet"}, c.packages...)...); err != nil {
 		return err
 	}

@@ -79,7 +79,7 @@ func TestRaceDetectorIsOffWithoutACompiler(t *testing.T) {
 func TestFailingTestsFailTheCheck(t *testing.T) {
 	dir := t.TempDir()
 	for name, text := range map[string]string{
-		"go.mod":    "module sample\n",
+		"go.mod":    "module sample\n\ngo 1.26.0\n",
 		"a_test.go": "package sample\n\nimport (\n\t\"os\"\n\t\"testing\"\n)\n\nfunc TestURL(t *testing.T) {\n\tif os.Getenv(\"HANDOVER_TEST_POSTGRES\") == \"\" {\n\t\tt.Fatal(\"no server\")\n\t}\n}\n\nfunc TestBad(t *testing.T) { t.Error(\"bad\") }\n",
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
@@ -93,7 +93,7 @@ func TestFailingTestsFailTheCheck(t *testing.T) {
 		if code != want {
 			t.Errorf("%s: code %d, want %d\n%s%s", pattern, code, want, &out, &said)
 		}
-		for _, line := range []string{"check: PostgreSQL ", "check: race detector off, as asked", "check: go vet ./..."} {
+		for _, line := range []string{"check: PostgreSQL ", "check: race detector off, as asked", "check: go mod tidy -diff", "check: go vet ./..."} {
 			if !strings.Contains(out.String(), line) {
 				t.Errorf("%s: does not say %q\n%s", pattern, line, &out)
 			}
@@ -104,7 +104,7 @@ func TestFailingTestsFailTheCheck(t *testing.T) {
 func TestInterruptEndsTheRun(t *testing.T) {
 	dir := t.TempDir()
 	for name, text := range map[string]string{
-		"go.mod":    "module sample\n",
+		"go.mod":    "module sample\n\ngo 1.26.0\n",
 		"a_test.go": "package sample\n\nimport (\n\t\"fmt\"\n\t\"testing\"\n)\n\nfunc TestHangs(t *testing.T) {\n\tfmt.Println(\"hanging\")\n\tselect {}\n}\n",
 	} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {

@@ -126,11 +126,15 @@ func abandoned(data string) {
 }
 
 // greet says what the demo is and how to begin.
-func (e *env) greet(a net.Addr) {
+func (e *env) greet(a, operator net.Addr) {
 	var b strings.Builder
 	at := base(a)
 	fmt.Fprintf(&b, "\n  OpenHandover DEMO: invented people, public password. Not for real data.\n\n")
-	fmt.Fprintf(&b, "  GraphiQL   %s/graphiql\n  API        %s/graphql\n  Health     %s/readyz\n\n", at, at, at)
+	fmt.Fprintf(&b, "  GraphiQL   %s/graphiql\n  API        %s/graphql\n  Health     %s/readyz\n", at, at, at)
+	if operator != nil {
+		fmt.Fprintf(&b, "  Metrics    %s/metrics\n", base(operator))
+	}
+	b.WriteString("\n")
 	fmt.Fprintf(&b, "  Accounts (password %s, which also proves identity here):\n", demo.Password)
 	for _, acc := range demo.Accounts {
 		where := "the whole corp"

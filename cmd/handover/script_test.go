@@ -37,7 +37,8 @@ func TestMain(m *testing.M) {
 // commands are what the scripts need beside what testscript has.
 //
 //	exits N CMD…   runs a command, which must end with the exit code N
-//	serve ARG…     starts handover serve on a free port and waits until it answers; URL is where
+//	serve ARG…     starts handover serve on free ports and waits until it answers; URL is where,
+//	               METRICS where operators are served, if they are
 //	printed        runs the curl that the demo has printed
 //	terminate      sends SIGTERM to the server, which must end with 0
 //	past handover  sets PAST to a handover of the demo that is COMPLETED
@@ -107,7 +108,10 @@ type server struct {
 	ended          chan error
 }
 
-var ready = regexp.MustCompile(`(?m)^(?:serving on|  API  ) +(http://[^\s/]+)`)
+var (
+	ready    = regexp.MustCompile(`(?m)^(?:serving on|  API  ) +(http://[^\s/]+)`)
+	watching = regexp.MustCompile(`(?m)^(?:metrics on|  Metrics  ) +(http://[^\s/]+)/metrics$`)
+)
 
 func serve(ts *testscript.TestScript, _ bool, args []string) {
 	s := ts.Value(server{}).(*server)
@@ -115,7 +119,7 @@ func serve(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Fatalf("there is a server already")
 	}
 	*s = server{stdout: newOutput(), stderr: newOutput(), ended: make(chan error, 1)}
-	s.cmd = exec.Command("handover", append([]string{"serve", "--listen", "127.0.0.1:0"}, args...)...) // #nosec G204 -- the script's words
+	s.cmd = exec.Command("handover", append([]string{"serve", "--listen", "127.0.0.1:0", "--listen-metrics", "127.0.0.1:0"}, args...)...) // #nosec G204 -- the script's words
 	s.cmd.Dir = ts.MkAbs(".")
 	for _, name := range []string{"PATH", "HOME", "TMPDIR", "LANG", "HANDOVER_DATA", "HANDOVER_SECRET_KEY", "HANDOVER_DATABASE_URL", "HANDOVER_MIGRATE_DATABASE_URL"} {
 		s.cmd.Env = append(s.cmd.Env, name+"="+ts.Getenv(name))
@@ -133,6 +137,9 @@ func serve(ts *testscript.TestScript, _ bool, args []string) {
 	for {
 		if at := ready.FindStringSubmatch(s.stdout.String()); at != nil {
 			ts.Setenv("URL", at[1])
+			if at := watching.FindStringSubmatch(s.stdout.String()); at != nil { // both come at once
+				ts.Setenv("METRICS", at[1])
+			}
 			return
 		}
 		select {

@@ -17,6 +17,7 @@ import (
 	"github.com/openhandover/openhandover/graph/reports"
 	"github.com/openhandover/openhandover/internal/audit"
 	"github.com/openhandover/openhandover/internal/backup"
+	"github.com/openhandover/openhandover/internal/config"
 	"github.com/openhandover/openhandover/internal/identity"
 	"github.com/openhandover/openhandover/internal/job"
 	"github.com/openhandover/openhandover/internal/provision"
@@ -103,18 +104,28 @@ func (s *serveCmd) Run(e *env) error {
 	if limits.Rate, limits.AccountRate, limits.CorpRate, err = e.config.Rates(); err != nil {
 		return err
 	}
+	schema := []byte(graph.SDL())
+	if e.config.Introspection == config.Nobody { // there is none, for whoever asks
+		schema = nil
+	}
+	metricsAt, yields := e.config.Metrics()
 	server, err := web.New(web.Options{
-		Listen: e.config.Listen, GraphQL: answers, Authenticator: authenticator{p.use.Identity}, Schema: []byte(graph.SDL()),
+		Listen: e.config.Listen, Operator: metricsAt, OperatorYields: yields,
+		GraphQL: answers, Authenticator: authenticator{p.use.Identity}, Schema: schema, ReadsSchema: p.readsSchema(e.config),
 		Reports: reports.New(api, p.db.Now), Exports: p.use.Export, SSO: p.use.SSO, SCIM: p.scim(log), OpenAPI: reports.OpenAPI(),
 		Checks: []web.Check{{Name: "database", Run: p.db.Beat}, {Name: "migrations", Run: p.db.Fits}, {Name: "queue", Run: p.attended, Warns: true}, {Name: "checkpoints", Run: p.sealed, Warns: true}, {Name: "backups", Run: p.backedUp(backups), Warns: true}},
 		Build:  web.BuildFacts(), Log: log, Metrics: metrics, PublicURL: e.config.PublicURL, LoopbackOnly: s.Demo, AllowOrigin: e.config.AllowOrigin, BehindProxy: e.config.BehindProxy,
 		Limits: limits, Shared: p.shared(),
-		Ready: func(a net.Addr) {
+		Ready: func(a, operator net.Addr) {
 			if s.Demo {
-				e.greet(a)
+				e.greet(a, operator)
 				return
 			}
-			fmt.Fprintf(e.stdout, "serving on %s\n", base(a))
+			text := "serving on " + base(a) + "\n"
+			if operator != nil {
+				text += "metrics on " + base(operator) + "/metrics\n"
+			}
+			_, _ = e.stdout.Write([]byte(text))
 		},
 	})
 	if err != nil {

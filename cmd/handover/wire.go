@@ -129,10 +129,10 @@ func (e *env) join(s setting) (*program, error) {
 		return nil, err
 	}
 	log := audit.New(subjects)
-	near := s.demo || e.config.PrivateWebhooks // whoever tries the demo has the receiver at hand
+	near := e.config.PrivateWebhooks
 	reader := audit.NewReader(subjects)
 	who := &identity.Service{DB: db, Log: log, TOTP: totp, Demo: s.demo, Passkeys: passkeys, Ceremonies: ceremonies, Devices: devices}
-	nearby := s.demo || e.config.PrivateProviders
+	nearby := e.config.PrivateProviders
 	return &program{db: db, log: log, reader: reader, demo: s.demo, use: graph.Cases{
 		Identity: who,
 		SSO: &sso.Service{DB: db, Log: log, Identity: who, Box: clients, Ceremonies: ceremonies, Client: outbound.NewClient(nearby), AllowPrivate: nearby,
@@ -266,13 +266,7 @@ func (p *program) corp(ctx context.Context, name string) (context.Context, nid.I
 
 // handler serves the API over the program.
 func (p *program) handler(c *config.Config, stop <-chan struct{}) (*edge.Handler, error) {
-	o := graph.Options{Stop: stop, TrustedOnly: c.TrustedDocumentsOnly}
-	switch c.Introspection {
-	case config.Everyone:
-		o.Introspection = func(context.Context) bool { return true }
-	case config.Nobody:
-		o.Introspection = func(context.Context) bool { return false }
-	}
+	o := graph.Options{Stop: stop, TrustedOnly: c.TrustedDocumentsOnly, Introspection: p.readsSchema(c)}
 	if c.TrustedDocuments != "" {
 		b, err := os.ReadFile(c.TrustedDocuments)
 		if err != nil {
@@ -285,6 +279,18 @@ func (p *program) handler(c *config.Config, stop <-chan struct{}) (*edge.Handler
 		o.Documents = docs.Find
 	}
 	return graph.Handler(&graph.Resolver{DB: p.db, Audit: p.reader, Use: p.use}, o), nil
+}
+
+// readsSchema says who may read the schema, by introspection and as a file. Whoever
+// reaches the demo can sign in: its password is public.
+func (p *program) readsSchema(c *config.Config) func(context.Context) bool {
+	switch {
+	case c.Introspection == config.Nobody:
+		return func(context.Context) bool { return false }
+	case c.Introspection == config.Everyone || p.demo:
+		return func(context.Context) bool { return true }
+	}
+	return func(ctx context.Context) bool { return access.From(ctx).SignedIn() }
 }
 
 // authenticator lets web ask who holds a credential.

@@ -1,6 +1,30 @@
 package main
 
-import "testing"
+import (
+	"path/filepath"
+	"testing"
+
+	"github.com/openhandover/openhandover/internal/config"
+	"github.com/openhandover/openhandover/internal/identity/secret"
+)
+
+// What users name is called on this machine and in its network where the operator said so,
+// and in the demo no sooner.
+func TestCallsStayAwayFromThisMachine(t *testing.T) {
+	for _, demo := range []bool{true, false} {
+		for _, asked := range []bool{true, false} {
+			e := &env{ctx: t.Context(), config: &config.Config{PrivateWebhooks: asked, PrivateProviders: asked}}
+			p, err := e.join(setting{url: sqlite(filepath.Join(t.TempDir(), "a.db")), keys: []secret.Key{secret.DemoKey()}, demo: demo})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if p.use.Webhook.AllowPrivate != asked || p.use.SSO.AllowPrivate != asked {
+				t.Errorf("demo %v, asked for %v: webhooks %v, providers %v", demo, asked, p.use.Webhook.AllowPrivate, p.use.SSO.AllowPrivate)
+			}
+			p.close()
+		}
+	}
+}
 
 func TestMigrationsTakeTheirTime(t *testing.T) {
 	for raw, want := range map[string]string{

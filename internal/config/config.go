@@ -46,6 +46,8 @@ type Config struct {
 	Data   string `name:"data" env:"HANDOVER_DATA" default:"./handover-data" placeholder:"FOLDER" help:"Folder for what is kept in files (${default})."`
 	Listen string `name:"listen" env:"HANDOVER_LISTEN" default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Address to serve on (${default})."`
 
+	ListenMetrics string `name:"listen-metrics" env:"HANDOVER_LISTEN_METRICS" default:"auto" placeholder:"HOST:PORT" help:"Address of /metrics and the details of /readyz and /version; off for none; auto is 127.0.0.1:9090 where that is free (${default})."`
+
 	// SecretKey is never given as a flag: every user of the machine can read those.
 	SecretKey     Secret `name:"secret-key" env:"HANDOVER_SECRET_KEY" hidden:"" help:"The secret key itself; only from the environment or the file of settings."`
 	SecretKeyFile string `name:"secret-key-file" env:"HANDOVER_SECRET_KEY_FILE" placeholder:"FILE" help:"File that holds the secret key, at least 32 bytes; the key itself may stand in HANDOVER_SECRET_KEY."`
@@ -72,11 +74,11 @@ type Config struct {
 	RateCorp    string `name:"rate-corp" env:"HANDOVER_RATE_CORP" default:"500" placeholder:"N" help:"The same of one corp, all its people and tokens together (${default})."`
 
 	PublicURL        string `name:"public-url" env:"HANDOVER_PUBLIC_URL" placeholder:"URL" help:"Where browsers reach this server, such as https://handover.example.com; single sign-on needs it."`
-	PrivateProviders bool   `name:"private-providers" env:"HANDOVER_PRIVATE_PROVIDERS" help:"Let identity providers be in private networks, and on this machine also without TLS."`
+	PrivateProviders bool   `name:"private-providers" env:"HANDOVER_PRIVATE_PROVIDERS" help:"Let identity providers be in private networks, and on this machine also without TLS; the demo needs it too."`
 
-	PrivateWebhooks bool `name:"private-webhooks" env:"HANDOVER_PRIVATE_WEBHOOKS" help:"Let webhooks be in private networks and on this machine."`
+	PrivateWebhooks bool `name:"private-webhooks" env:"HANDOVER_PRIVATE_WEBHOOKS" help:"Let webhooks be in private networks and on this machine; the demo needs it too."`
 
-	Introspection        string `name:"introspection" env:"HANDOVER_INTROSPECTION" default:"signed-in" enum:"signed-in,everyone,nobody" help:"Who may read the schema: ${enum} (${default})."`
+	Introspection        string `name:"introspection" env:"HANDOVER_INTROSPECTION" default:"signed-in" enum:"signed-in,everyone,nobody" help:"Who may read the schema, by introspection and at /schema.graphql: ${enum} (${default})."`
 	TrustedDocuments     string `name:"trusted-documents" env:"HANDOVER_TRUSTED_DOCUMENTS" placeholder:"PATH" help:"Trusted documents that clients may name instead of sending a query."`
 	TrustedDocumentsOnly bool   `name:"trusted-documents-only" env:"HANDOVER_TRUSTED_DOCUMENTS_ONLY" help:"Refuse every document that is not trusted."`
 
@@ -104,6 +106,19 @@ func (c Config) Database() URL {
 	}
 	c.fill()
 	return URL("sqlite:" + filepath.ToSlash(filepath.Join(c.Data, "handover.db")))
+}
+
+// Metrics is where operators are served; empty for nowhere. One that nobody named yields
+// to whoever has it.
+func (c Config) Metrics() (address string, yields bool) {
+	c.fill()
+	switch c.ListenMetrics {
+	case "off":
+		return "", false
+	case "auto":
+		return "127.0.0.1:9090", true
+	}
+	return c.ListenMetrics, false
 }
 
 // CheckpointKey is the file of the key that signs checkpoints, and whether it may be made.
@@ -219,8 +234,13 @@ func (c *Config) check() error {
 			return err
 		}
 	}
-	if err := checkListen(c.Listen); err != nil {
+	if err := checkListen("listen", c.Listen); err != nil {
 		return err
+	}
+	if metrics, _ := c.Metrics(); metrics != "" {
+		if err := checkListen("listen-metrics", metrics); err != nil {
+			return err
+		}
 	}
 	if err := c.checkWitness(); err != nil {
 		return err
@@ -264,13 +284,13 @@ func bad(name, format string, args ...any) error {
 	return fmt.Errorf("--%s: "+format, append([]any{name}, args...)...)
 }
 
-func checkListen(s string) error {
+func checkListen(name, s string) error {
 	_, port, err := net.SplitHostPort(s)
 	if err == nil {
 		_, err = strconv.ParseUint(port, 10, 16)
 	}
 	if err != nil {
-		return bad("listen", "%q is no address; write HOST:PORT, such as 127.0.0.1:8080", s)
+		return bad(name, "%q is no address; write HOST:PORT, such as 127.0.0.1:8080", s)
 	}
 	return nil
 }

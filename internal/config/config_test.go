@@ -198,6 +198,7 @@ func TestRefused(t *testing.T) {
 	for args, want := range map[string]string{
 		"--listen=8080":                                                "--listen:",
 		"--listen=localhost:99999":                                     "--listen:",
+		"--listen-metrics=9090":                                        "--listen-metrics:",
 		"--listen=localhost:http":                                      "--listen:",
 		"--log-level=loud":                                             "--log-level must be one of",
 		"--log-format=xml":                                             "--log-format must be one of",
@@ -364,7 +365,7 @@ func TestPrint(t *testing.T) {
 	}
 	for name, want := range map[string]string{
 		"database-url": "postgres://app:********@db/x?sslmode=disable", "migrate-database-url": "postgres://app:********@db/x?sslmode=disable",
-		"secret-key": "********", "listen": "127.0.0.1:8080", "statement-cache": "true", "migrate": "false", "introspection": "signed-in",
+		"secret-key": "********", "listen": "127.0.0.1:8080", "listen-metrics": "auto", "statement-cache": "true", "migrate": "false", "introspection": "signed-in",
 		"allow-origin": "[https://a.example.com]", "behind-proxy": "[10.0.0.0/8]", "log-format": "auto", "trusted-documents": "",
 	} {
 		if fmt.Sprint(got[name]) != want {

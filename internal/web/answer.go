@@ -53,12 +53,13 @@ func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 
 // statuses are what this layer answers for a fault. The API has its own table.
 var statuses = map[fault.Code]int{
-	fault.Invalid:     http.StatusBadRequest,
-	fault.Forbidden:   http.StatusForbidden,
-	fault.NotFound:    http.StatusNotFound,
-	fault.Timeout:     http.StatusRequestTimeout,
-	fault.RateLimited: http.StatusTooManyRequests,
-	fault.Unavailable: http.StatusServiceUnavailable,
+	fault.Invalid:         http.StatusBadRequest,
+	fault.Unauthenticated: http.StatusUnauthorized,
+	fault.Forbidden:       http.StatusForbidden,
+	fault.NotFound:        http.StatusNotFound,
+	fault.Timeout:         http.StatusRequestTimeout,
+	fault.RateLimited:     http.StatusTooManyRequests,
+	fault.Unavailable:     http.StatusServiceUnavailable,
 }
 
 // fail answers with a fault in the shape of a GraphQL error, which is what the

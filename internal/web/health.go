@@ -11,11 +11,14 @@ import (
 	"runtime/debug"
 	"sync"
 	"time"
+
+	"github.com/openhandover/openhandover/internal/access"
+	"github.com/openhandover/openhandover/internal/fault"
 )
 
 // Check is one thing that has to be right before requests make sense.
 type Check struct {
-	// Name is shown to everybody.
+	// Name is shown to operators.
 	Name string
 	// Run fails when it is not right. The error goes to the log only.
 	Run func(context.Context) error
@@ -51,26 +54,33 @@ func healthz(w http.ResponseWriter, _ *http.Request) {
 	writeJSON(w, http.StatusOK, map[string]bool{"ok": true})
 }
 
-// readyz says whether requests should be sent here.
-func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
-	body := struct {
-		Ready    bool      `json:"ready"`
-		Degraded bool      `json:"degraded"`
-		Stopping bool      `json:"stopping"`
-		Checks   []outcome `json:"checks"`
-	}{Ready: true, Checks: s.readiness.ask(r.Context(), s.log)}
-	for _, c := range body.Checks {
-		body.Ready = body.Ready && (c.OK || c.warns)
-		body.Degraded = body.Degraded || !c.OK && c.warns
-	}
-	if s.stopping.Err() != nil {
-		body.Ready, body.Stopping = false, true
-	}
-	status := http.StatusOK
-	if !body.Ready {
-		status = http.StatusServiceUnavailable
-	}
-	writeJSON(w, status, body)
+// readyz says whether requests should be sent here, and in detail why not. Whoever sends
+// requests needs the status alone.
+func (s *Server) readyz(detailed bool) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body := struct {
+			Ready    bool      `json:"ready"`
+			Degraded bool      `json:"degraded"`
+			Stopping bool      `json:"stopping"`
+			Checks   []outcome `json:"checks"`
+		}{Ready: true, Checks: s.readiness.ask(r.Context(), s.log)}
+		for _, c := range body.Checks {
+			body.Ready = body.Ready && (c.OK || c.warns)
+			body.Degraded = body.Degraded || !c.OK && c.warns
+		}
+		if s.stopping.Err() != nil {
+			body.Ready, body.Stopping = false, true
+		}
+		status := http.StatusOK
+		if !body.Ready {
+			status = http.StatusServiceUnavailable
+		}
+		if !detailed {
+			writeJSON(w, status, map[string]bool{"ready": body.Ready})
+			return
+		}
+		writeJSON(w, status, body)
+	})
 }
 
 // ask runs the checks side by side, once for all who ask at the same time.
@@ -146,15 +156,32 @@ func BuildFacts() Build {
 	return b
 }
 
-func (s *Server) version() http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, http.StatusOK, s.o.Build) })
+// answers gives the same to everybody.
+func answers(v any) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, http.StatusOK, v) })
 }
 
+// schema serves the SDL to whoever may read it. Who is not signed in may be one of them.
 func (s *Server) schema() http.Handler {
 	if s.o.Schema == nil {
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fail(w, r, noSuchPath()) })
+		return http.HandlerFunc(nothing)
 	}
-	return fixed("schema.graphql", "text/plain; charset=utf-8", s.o.Schema)
+	file := fixed("schema.graphql", "text/plain; charset=utf-8", s.o.Schema)
+	if s.o.ReadsSchema == nil {
+		return file
+	}
+	return s.api(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case s.o.ReadsSchema(r.Context()):
+			w.Header().Add("Vary", "Authorization, Cookie")
+			file.ServeHTTP(w, r)
+		case access.From(r.Context()).SignedIn():
+			nothing(w, r)
+		default:
+			w.Header().Set("WWW-Authenticate", "Bearer")
+			fail(w, r, fault.New(fault.Unauthenticated, "", fault.T("sign in first", "请先登录")))
+		}
+	}), manner{room: s.requests})
 }
 
 // fixed serves bytes that change only with the program: browsers keep them and

@@ -14,6 +14,9 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/openhandover/openhandover/internal/access"
+	"github.com/openhandover/openhandover/internal/fault"
 )
 
 type readyAnswer struct {
@@ -39,13 +42,13 @@ func TestReady(t *testing.T) {
 				{Name: "migrations", Run: func(context.Context) error { return nil }},
 			}
 		})
-		w := f.do("GET", "/readyz", "")
+		w := f.shown("/readyz")
 		if a := readAnswer(t, w); w.Code != 200 || !a.Ready || len(a.Checks) != 2 || a.Checks[0].Name != "database" || !a.Checks[0].OK {
 			t.Errorf("%d %+v", w.Code, a)
 		}
 		broken = errors.New("dial tcp db.internal: refused")
 		<-time.After(checkGood)
-		w = f.do("GET", "/readyz", "")
+		w = f.shown("/readyz")
 		if a := readAnswer(t, w); w.Code != 503 || a.Ready || a.Checks[0].OK || !a.Checks[1].OK {
 			t.Errorf("%d %+v", w.Code, a)
 		}
@@ -55,7 +58,7 @@ func TestReady(t *testing.T) {
 		before := runs.Load()
 		var all sync.WaitGroup
 		for range 50 {
-			all.Go(func() { f.do("GET", "/readyz", "") })
+			all.Go(func() { f.shown("/readyz") })
 		}
 		all.Wait()
 		if got := runs.Load(); got != before {
@@ -72,7 +75,7 @@ func TestDegraded(t *testing.T) {
 			{Name: "queue", Run: func(context.Context) error { return errors.New("nobody works") }, Warns: true},
 		}
 	})
-	w := f.do("GET", "/readyz", "")
+	w := f.shown("/readyz")
 	if a := readAnswer(t, w); w.Code != 200 || !a.Ready || !a.Degraded || !a.Checks[0].OK || a.Checks[1].OK {
 		t.Errorf("%d %+v", w.Code, a)
 	}
@@ -87,7 +90,7 @@ func TestReadyDoesNotWaitForever(t *testing.T) {
 			o.Checks = []Check{{Name: "queue", Run: func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }}}
 		})
 		start := time.Now()
-		w := f.do("GET", "/readyz", "")
+		w := f.shown("/readyz")
 		if a := readAnswer(t, w); w.Code != 503 || a.Checks[0].Milliseconds != 2000 || time.Since(start) != checkTime {
 			t.Errorf("%d %+v after %s", w.Code, a, time.Since(start))
 		}
@@ -97,7 +100,7 @@ func TestReadyDoesNotWaitForever(t *testing.T) {
 func TestVersion(t *testing.T) {
 	f := newServer(t, func(o *Options) { o.Build.Version, o.Build.Revision = "v1.2.3", "abc" })
 	var b Build
-	if err := json.Unmarshal(f.do("GET", "/version", "").Body.Bytes(), &b); err != nil {
+	if err := json.Unmarshal(f.shown("/version").Body.Bytes(), &b); err != nil {
 		t.Fatal(err)
 	}
 	if b.Version != "v1.2.3" || b.Revision != "abc" || b.Go != runtime.Version() || b.Platform != runtime.GOOS+"/"+runtime.GOARCH {
@@ -111,10 +114,65 @@ func TestMetricsOfTheCaller(t *testing.T) {
 	pool.Set(7)
 	registry.MustRegister(pool)
 	f := newServer(t, func(o *Options) { o.Metrics = registry })
-	if got := f.do("GET", "/metrics", "").Body.String(); !strings.Contains(got, "handover_pool_open 7") || !strings.Contains(got, "go_goroutines") {
+	if got := f.shown("/metrics").Body.String(); !strings.Contains(got, "handover_pool_open 7") || !strings.Contains(got, "go_goroutines") {
 		t.Errorf("%.300s", got)
 	}
 	if _, err := New(Options{Metrics: registry}); err == nil {
 		t.Error("two servers count into the same metrics")
 	}
+}
+
+// Clients are told whether the server is ready and which version it is. Names of checks, a
+// commit and figures are for operators.
+func TestDetailsAreForOperators(t *testing.T) {
+	broken := errors.New("no room")
+	f := newServer(t, func(o *Options) {
+		o.Build = Build{Version: "v1.2.3", Revision: "abc", Time: "2026-01-02T03:04:05Z", Go: "go1.26", Platform: "linux/amd64"}
+		o.Checks = []Check{
+			{Name: "database", Run: func(context.Context) error { return nil }},
+			{Name: "backups", Run: func(context.Context) error { return broken }, Warns: true},
+		}
+	})
+	for path, want := range map[string]string{"/readyz": `{"ready":true}`, "/version": `{"version":"v1.2.3"}`} {
+		if w := f.do("GET", path, ""); w.Code != 200 || strings.TrimSpace(w.Body.String()) != want {
+			t.Errorf("%s tells clients %d %s, want %s", path, w.Code, w.Body, want)
+		}
+	}
+	wantFault(t, f.do("GET", "/metrics", ""), 404, fault.NotFound)
+	for path, want := range map[string]string{"/readyz": `"name":"backups","ok":false`, "/version": `"revision":"abc"`, "/metrics": "go_goroutines", "/healthz": `"ok":true`} {
+		if w := f.shown(path); w.Code != 200 || !strings.Contains(w.Body.String(), want) {
+			t.Errorf("%s tells operators %d %s, want %s", path, w.Code, w.Body, want)
+		}
+	}
+	wantFault(t, f.shown("/graphql"), 404, fault.NotFound)
+	g := newServer(t, func(o *Options) {
+		o.Checks = []Check{{Name: "database", Run: func(context.Context) error { return broken }}}
+	})
+	if w := g.do("GET", "/readyz", ""); w.Code != 503 || strings.TrimSpace(w.Body.String()) != `{"ready":false}` {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+}
+
+// Who may read the schema is who may introspect.
+func TestSchemaIsForWhoMayReadIt(t *testing.T) {
+	signedIn := newServer(t, func(o *Options) {
+		o.ReadsSchema = func(ctx context.Context) bool { return access.From(ctx).SignedIn() }
+	})
+	const path = "/schema.graphql"
+	wantFault(t, signedIn.do("GET", path, ""), 401, fault.Unauthenticated)
+	wantFault(t, signedIn.do("GET", path, "", "Authorization: Bearer wrong"), 401, fault.Unauthenticated)
+	w := signedIn.do("GET", path, "", "Authorization: Bearer good")
+	if w.Code != 200 || !strings.Contains(w.Body.String(), "type Query") || !strings.Contains(w.Header().Get("Vary"), "Authorization") {
+		t.Errorf("%d %v %s", w.Code, w.Header(), w.Body)
+	}
+	tag := "If-None-Match: " + w.Header().Get("ETag")
+	if w := signedIn.do("GET", path, "", "Authorization: Bearer good", tag); w.Code != 304 {
+		t.Errorf("the same again: %d", w.Code)
+	}
+	wantFault(t, signedIn.do("GET", path, "", tag), 401, fault.Unauthenticated)
+	if w := signedIn.do("GET", path, "", "Cookie: __Host-handover_session=good"); w.Code != 200 {
+		t.Errorf("by the session's cookie: %d %s", w.Code, w.Body)
+	}
+	nobody := newServer(t, func(o *Options) { o.ReadsSchema = func(context.Context) bool { return false } })
+	wantFault(t, nobody.do("GET", path, "", "Authorization: Bearer good"), 404, fault.NotFound)
 }

@@ -34,12 +34,12 @@ func TestBusy(t *testing.T) {
 		wantFault(t, f.do("POST", "/graphql", ""), 503, fault.Unavailable)
 		start(stream) // has room of its own
 		wantFault(t, f.do("POST", "/graphql", "", stream), 503, fault.Unavailable)
-		for _, path := range []string{"/healthz", "/readyz", "/metrics"} {
+		for _, path := range []string{"/healthz", "/readyz", "/version"} {
 			if w := f.do("GET", path, ""); w.Code != 200 {
 				t.Errorf("%s says %d when busy", path, w.Code)
 			}
 		}
-		metrics := f.do("GET", "/metrics", "").Body.String()
+		metrics := f.shown("/metrics").Body.String()
 		for _, line := range []string{`handover_http_in_flight{kind="request"} 2`, `handover_http_in_flight{kind="stream"} 1`, `handover_http_refused_total{reason="busy"} 2`} {
 			if !strings.Contains(metrics, line) {
 				t.Errorf("metrics have no %s", line)
@@ -223,7 +223,7 @@ func TestEveryRefusalIsCounted(t *testing.T) {
 	f.do("POST", "/graphql?query=secret", "{}", "Authorization: Bearer good")
 	f.do("POST", "/graphql", "")
 	f.do("GET", "/made/up", "")
-	metrics := f.do("GET", "/metrics", "").Body.String()
+	metrics := f.shown("/metrics").Body.String()
 	for _, want := range []string{
 		`handover_http_requests_total{path="/graphql",status="2xx"} 1`, `handover_http_requests_total{path="/graphql",status="4xx"} 2`,
 		`handover_http_requests_total{path="/graphql",status="5xx"} 1`, `handover_http_requests_total{path="other",status="4xx"} 1`,

@@ -17,8 +17,10 @@ import (
 	"github.com/openhandover/openhandover/internal/access"
 )
 
-// ServeHTTP answers one request.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+// ServeHTTP answers one request of a client.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.serve(w, r, s.public) }
+
+func (s *Server) serve(w http.ResponseWriter, r *http.Request, f face) {
 	start := time.Now()
 	a := &answer{ResponseWriter: w}
 	actor := &access.Actor{
@@ -31,7 +33,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		actor.Address = addr.String()
 	}
 	r = r.WithContext(access.With(r.Context(), actor))
-	path := s.label(r)
+	path := f.label(r)
 	secure(a.Header(), actor.RequestID)
 	if r.Body != http.NoBody {
 		// For every path: the server reads what a handler left unread.
@@ -52,7 +54,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			panic(http.ErrAbortHandler)
 		}
 	}()
-	s.handler.ServeHTTP(a, r)
+	f.handler.ServeHTTP(a, r)
 	if a.status == 0 { // what net/http sends for a handler that wrote nothing
 		a.WriteHeader(http.StatusOK)
 	}
@@ -89,8 +91,8 @@ func (s *Server) caught(a *answer, r *http.Request, p any) bool {
 
 // label is the path as log and metrics show it: the pattern that matches, for a
 // path that a client made up may hold anything.
-func (s *Server) label(r *http.Request) string {
-	_, pattern := s.mux.Handler(r)
+func (f face) label(r *http.Request) string {
+	_, pattern := f.mux.Handler(r)
 	if pattern == "/" || pattern == "" {
 		return "other"
 	}

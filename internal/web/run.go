@@ -29,20 +29,24 @@ func (s *Server) Run(ctx context.Context) error {
 	if err != nil {
 		return err // names the address and what is wrong with it
 	}
-	limits := s.o.Limits
-	server := &http.Server{
-		Handler:           s,
-		ReadHeaderTimeout: limits.Header,
-		WriteTimeout:      limits.Upload + limits.Answer + writeTime,
-		IdleTimeout:       idleTime,
-		MaxHeaderBytes:    maxHeader,
-		ErrorLog:          log.New(anonymous{s.log}, "", 0),
+	second, err := s.listenOperator(ctx)
+	if err != nil {
+		return errors.Join(err, listener.Close())
 	}
+	limits := s.o.Limits
+	server := s.over(s)
 	go s.rates.share(s.stopping, s.o.Shared)
-	served := make(chan error, 1)
+	served := make(chan error, 2)
 	go func() { served <- server.Serve(listener) }()
+	var operator net.Addr
+	if second != nil {
+		operator = second.Addr()
+		watched := s.over(s.operator(operator))
+		go func() { served <- watched.Serve(second) }()
+		defer func() { _ = watched.Close() }() // it says "stopping" as long as something runs
+	}
 	if s.o.Ready != nil {
-		s.o.Ready(listener.Addr())
+		s.o.Ready(listener.Addr(), operator)
 	}
 	select {
 	case err := <-served:
@@ -60,6 +64,34 @@ func (s *Server) Run(ctx context.Context) error {
 		return fmt.Errorf("%d requests did not finish within %s and were cut off", cut, limits.Drain)
 	}
 	return err
+}
+
+// over is how both listeners are served.
+func (s *Server) over(h http.Handler) *http.Server {
+	limits := s.o.Limits
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: limits.Header,
+		WriteTimeout:      limits.Upload + limits.Answer + writeTime,
+		IdleTimeout:       idleTime,
+		MaxHeaderBytes:    maxHeader,
+		ErrorLog:          log.New(anonymous{s.log}, "", 0),
+	}
+}
+
+// listenOperator opens the operators' listener: nil where none is wanted, or where another
+// program has an address that nobody chose.
+func (s *Server) listenOperator(ctx context.Context) (net.Listener, error) {
+	if s.o.Operator == "" {
+		return nil, nil
+	}
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", s.o.Operator)
+	if err != nil && s.o.OperatorYields {
+		s.log.Warn("no metrics are served: the address is taken; name another with --listen-metrics", "address", s.o.Operator, "error", err)
+		return nil, nil
+	}
+	return l, err
 }
 
 // anonymous logs what net/http has to say, without the addresses in it.

@@ -24,7 +24,7 @@ func run(t *testing.T, f func(*Options)) (*fixture, string, func() error) {
 	t.Helper()
 	ready := make(chan net.Addr, 1)
 	s := newServer(t, func(o *Options) {
-		o.Listen, o.Ready = "127.0.0.1:0", func(a net.Addr) { ready <- a }
+		o.Listen, o.Ready = "127.0.0.1:0", func(a, _ net.Addr) { ready <- a }
 		if f != nil {
 			f(o)
 		}
@@ -83,7 +83,7 @@ func TestRunWaitsForWhatRuns(t *testing.T) {
 	stopped := make(chan error, 1)
 	go func() { stopped <- stop() }()
 	<-s.stopping.Done()
-	if w := s.do("GET", "/readyz", ""); w.Code != 503 || !readAnswer(t, w).Stopping {
+	if w := s.shown("/readyz"); w.Code != 503 || !readAnswer(t, w).Stopping {
 		t.Errorf("ready while stopping: %d %s", w.Code, w.Body)
 	}
 	close(leave)
@@ -162,6 +162,81 @@ func TestRunNamesTheAddressThatIsTaken(t *testing.T) {
 	if err := s.Run(context.Background()); err == nil || !strings.Contains(err.Error(), l.Addr().String()) {
 		t.Errorf("%v", err)
 	}
+}
+
+// The operators' listener is one of its own: on this machine for this machine's names
+// alone, up to the end of a stop, and never by force on an address that nobody chose.
+func TestOperatorsListener(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	for _, operator := range []string{"127.0.0.1:0", "", taken.Addr().String()} {
+		ready := make(chan [2]net.Addr, 1)
+		f := newServer(t, func(o *Options) {
+			o.Listen, o.Operator, o.OperatorYields = "127.0.0.1:0", operator, true
+			o.Ready = func(a, b net.Addr) { ready <- [2]net.Addr{a, b} }
+		})
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- f.Run(ctx) }()
+		at := <-ready
+		public := "http://" + at[0].String()
+		if code, _ := fetch(t, public+"/metrics", ""); code != 404 {
+			t.Errorf("clients get metrics: %d", code)
+		}
+		if operator == "127.0.0.1:0" {
+			own := "http://" + at[1].String()
+			if code, body := fetch(t, own+"/metrics", ""); code != 200 || !strings.Contains(body, "go_goroutines") {
+				t.Errorf("metrics: %d %.100s", code, body)
+			}
+			if code, _ := fetch(t, own+"/graphql", ""); code != 404 {
+				t.Errorf("the API at the operators' address: %d", code)
+			}
+			if code, _ := fetch(t, own+"/metrics", "evil.example"); code != 403 {
+				t.Errorf("by another name: %d", code)
+			}
+		} else if at[1] != nil {
+			t.Errorf("operators are served at %s", at[1])
+		}
+		if said := strings.Contains(f.log.String(), "--listen-metrics"); said != (operator == taken.Addr().String()) {
+			t.Errorf("%q: the log says %s", operator, f.log)
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		if at[1] != nil {
+			if c, err := net.Dial("tcp", at[1].String()); err == nil {
+				_ = c.Close()
+				t.Error("still there")
+			}
+		}
+	}
+	chosen := newServer(t, func(o *Options) { o.Listen, o.Operator = "127.0.0.1:0", taken.Addr().String() })
+	if err := chosen.Run(t.Context()); err == nil || !strings.Contains(err.Error(), taken.Addr().String()) {
+		t.Errorf("an address that was chosen and is taken: %v", err)
+	}
+}
+
+func fetch(t *testing.T, url, host string) (int, string) {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Host = host
+	res, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	b, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res.StatusCode, string(b)
 }
 
 // TestSlowHeader opens a connection and says nothing.

@@ -29,6 +29,10 @@ import (
 type Options struct {
 	// Listen is the address for Run, HOST:PORT; port 0 takes a free one.
 	Listen string
+	// Operator is the address for what only operators may read, HOST:PORT; empty opens
+	// none. One that is taken keeps Run from starting unless OperatorYields.
+	Operator       string
+	OperatorYields bool
 	// GraphQL answers /graphql. Its context has the actor, the cookie
 	// (access.CookieFrom) and a deadline, save for event streams.
 	GraphQL http.Handler
@@ -49,9 +53,11 @@ type Options struct {
 	Authenticator Authenticator
 	// Schema is the SDL served at /schema.graphql; nil answers 404 there.
 	Schema []byte
+	// ReadsSchema says who may read it; nil: everybody.
+	ReadsSchema func(context.Context) bool
 	// Checks are what /readyz asks.
 	Checks []Check
-	// Build is what /version answers; BuildFacts gives it.
+	// Build is what /version answers, to operators in full; BuildFacts gives it.
 	Build Build
 	// Log gets the access log and what goes wrong; nil is slog.Default().
 	Log *slog.Logger
@@ -71,8 +77,9 @@ type Options struct {
 	Limits      Limits
 	// Shared adds up rates over replicas; nil where there is one process.
 	Shared Shared
-	// Ready is called once, with the address, when Run accepts connections.
-	Ready func(net.Addr)
+	// Ready is called once when Run accepts connections, with the address and the
+	// operators', which is nil where there is none.
+	Ready func(address, operator net.Addr)
 }
 
 // Limits bound what clients may take. A zero field means its default, the figure
@@ -122,12 +129,17 @@ func or[T comparable](v, otherwise T) T {
 	return v
 }
 
+// face is what one listener shows.
+type face struct {
+	mux     *http.ServeMux
+	handler http.Handler // mux behind the rules about hosts and origins
+}
+
 // Server serves HTTP. It is an http.Handler, and Run listens.
 type Server struct {
 	o       Options
 	log     *slog.Logger
-	mux     *http.ServeMux
-	handler http.Handler // mux behind the origin rules
+	public  face
 	metrics *metrics
 	rates   *pace
 
@@ -150,7 +162,7 @@ func New(o Options) (*Server, error) {
 	s := &Server{
 		o:        o,
 		log:      slog.New(LogHandler(o.Log.Handler())),
-		mux:      http.NewServeMux(),
+		public:   face{mux: http.NewServeMux()},
 		rates:    newPace(o.Limits),
 		requests: make(slots, o.Limits.Requests),
 		streams:  make(slots, o.Limits.Streams),
@@ -164,41 +176,58 @@ func New(o Options) (*Server, error) {
 	if s.metrics, err = newMetrics(s, o.Metrics); err != nil {
 		return nil, fmt.Errorf("register metrics: %w", err)
 	}
-	if s.handler, err = s.origins(s.mux, o.AllowOrigin); err != nil {
+	if s.public.handler, err = s.origins(s.public.mux, o.AllowOrigin); err != nil {
 		return nil, err
 	}
 	if o.LoopbackOnly {
-		s.handler = s.loopbackOnly(s.handler)
+		s.public.handler = s.loopbackOnly(s.public.handler)
 	}
 	s.routes()
 	return s, nil
 }
 
 func (s *Server) routes() {
-	s.mux.Handle("/graphql", s.api(s.o.GraphQL, manner{room: s.requests, streams: true}))
+	mux := s.public.mux
+	mux.Handle("/graphql", s.api(s.o.GraphQL, manner{room: s.requests, streams: true}))
 	if s.o.Reports != nil {
 		// The one place that takes Basic: spreadsheets know nothing else.
-		s.mux.Handle("/api/v1/reports/{file}", reading(s.api(s.o.Reports, manner{room: s.requests, basic: true})))
-		s.mux.Handle("/api/v1/openapi.json", reading(fixed("openapi.json", "application/json; charset=utf-8", s.o.OpenAPI)))
+		mux.Handle("/api/v1/reports/{file}", reading(s.api(s.o.Reports, manner{room: s.requests, basic: true})))
+		mux.Handle("/api/v1/openapi.json", reading(fixed("openapi.json", "application/json; charset=utf-8", s.o.OpenAPI)))
 	}
 	if s.o.SCIM != nil {
-		s.mux.Handle("/scim/v2/", s.api(s.o.SCIM, manner{room: s.requests}))
+		mux.Handle("/scim/v2/", s.api(s.o.SCIM, manner{room: s.requests}))
 	}
 	if s.o.Exports != nil {
-		s.mux.Handle("/api/v1/exports/{id}/{file}", reading(s.downloads(s.o.Exports)))
+		mux.Handle("/api/v1/exports/{id}/{file}", reading(s.downloads(s.o.Exports)))
 	}
 	if s.o.SSO != nil {
-		s.mux.Handle("/sso/", s.api(s.o.SSO, manner{room: s.away}))
+		mux.Handle("/sso/", s.api(s.o.SSO, manner{room: s.away}))
 	}
-	s.mux.Handle("/schema.graphql", reading(s.schema()))
-	s.mux.Handle("/graphiql", reading(graphiqlPage()))
-	s.mux.Handle("/graphiql/{file}", reading(graphiqlFile()))
-	s.mux.Handle("/healthz", reading(http.HandlerFunc(healthz)))
-	s.mux.Handle("/readyz", reading(http.HandlerFunc(s.readyz)))
-	s.mux.Handle("/metrics", reading(s.metrics.handler))
-	s.mux.Handle("/version", reading(s.version()))
-	s.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { fail(w, r, noSuchPath()) })
+	mux.Handle("/schema.graphql", reading(s.schema()))
+	mux.Handle("/graphiql", reading(graphiqlPage()))
+	mux.Handle("/graphiql/{file}", reading(graphiqlFile()))
+	mux.Handle("/healthz", reading(http.HandlerFunc(healthz)))
+	mux.Handle("/readyz", reading(s.readyz(false)))
+	mux.Handle("/version", reading(answers(map[string]string{"version": s.o.Build.Version})))
+	mux.HandleFunc("/", nothing)
 }
+
+// operator is what the second listener shows: the details that clients have no use for.
+func (s *Server) operator(at net.Addr) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/healthz", reading(http.HandlerFunc(healthz)))
+	mux.Handle("/readyz", reading(s.readyz(true)))
+	mux.Handle("/metrics", reading(s.metrics.handler))
+	mux.Handle("/version", reading(answers(s.o.Build)))
+	mux.HandleFunc("/", nothing)
+	f := face{mux, mux}
+	if tcp, ok := at.(*net.TCPAddr); ok && tcp.IP.IsLoopback() {
+		f.handler = s.loopbackOnly(mux)
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.serve(w, r, f) })
+}
+
+func nothing(w http.ResponseWriter, r *http.Request) { fail(w, r, noSuchPath()) }
 
 // reading refuses every method but GET and HEAD.
 func reading(h http.Handler) http.Handler {
