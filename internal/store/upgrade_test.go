@@ -112,6 +112,9 @@ INSERT INTO contacts (id, corp_id, created_at, updated_at, name, name_key, impor
 	({con-kept}, {crp}, {then}, {then}, '李娜', '李娜', 'KEY', {mbr-asks}), ({con-lost}, {crp}, {then}, {then}, 'lost', 'lost', 'NORMAL', {mbr-asks});
 INSERT INTO follows (id, corp_id, created_at, updated_at, since, contact_id, member_id) VALUES ({flw-kept}, {crp}, {then}, {then}, {then}, {con-kept}, {mbr-asks});
 INSERT INTO follows (id, corp_id, created_at, updated_at, since, contact_id, member_id, ended_at) VALUES ({flw-lost}, {crp}, {then}, {then}, {then}, {con-lost}, {mbr-asks}, {then});
+INSERT INTO follows (id, corp_id, created_at, updated_at, since, contact_id, member_id, remark) VALUES ({flw-gone}, {crp}, {then}, {then}, {then}, {con-kept}, {mbr-gone}, 'friend');
+INSERT INTO tags (id, corp_id, created_at, group_name, name) VALUES ({tag}, {crp}, {then}, '', 'vip');
+INSERT INTO contact_tags (corp_id, contact_id, tag_id) VALUES ({crp}, {con-kept}, {tag});
 INSERT INTO groups (id, corp_id, created_at, updated_at, name, name_key, owner_id, accountable_id) VALUES
 	({grp-kept}, {crp}, {then}, {then}, 'kept', 'kept', {mbr-asks}, {mbr-asks}), ({grp-lost}, {crp}, {then}, {then}, 'lost', 'lost', {mbr-runs}, {mbr-runs});
 INSERT INTO handovers (id, corp_id, created_at, updated_at, kind, state, digest, plan, leaver_id, requested_by_id, executed_by_id) VALUES
@@ -135,7 +138,7 @@ func (e engine) filled(t *testing.T, super string, statements string) (db *sql.D
 	t.Helper()
 	db = connection(t, e.driver, super)
 	kinds := map[string]nid.Kind{"crp": nid.Corp, "mbr": nid.Member, "ses": nid.Session, "rol": nid.Role, "grt": nid.Grant, "rev": nid.Review, "rvi": nid.ReviewItem,
-		"con": nid.Contact, "flw": nid.Follow, "grp": nid.Group, "hov": nid.Handover, "trf": nid.Transfer, "hgr": nid.HistoryGrant, "chg": nid.Change}
+		"con": nid.Contact, "flw": nid.Follow, "grp": nid.Group, "hov": nid.Handover, "trf": nid.Transfer, "hgr": nid.HistoryGrant, "chg": nid.Change, "tag": nid.Tag}
 	ids := map[string]nid.ID{}
 	text := regexp.MustCompile(`\{[a-z0-9-]+\}`).ReplaceAllStringFunc(statements, func(name string) string {
 		name = strings.Trim(name, "{}")
@@ -184,6 +187,8 @@ func TestAnEarlierDatabaseIsMigrated(t *testing.T) {
 				{"grants of history that end now", `SELECT 'one' FROM history_grants WHERE ended_at > '2026-01-03 00:00:00+00:00'`, []string{"one", "one"}},
 				{"who lost access", `SELECT user_id || ' ' || epoch FROM members WHERE suspended ORDER BY 1`, []string{"held 2"}},
 				{"who is signed in", `SELECT m.user_id FROM sessions AS s JOIN members AS m ON m.id = s.member_id`, []string{"boss"}},
+				{"how the contacts of leavers look", `SELECT b.name || ' ' || b.remark || ' ' || b.importance || ' ' || b.tags || ' ' || t.name FROM notice_baselines AS b JOIN members AS m ON m.id = b.member_id
+					JOIN tags AS t ON CAST(t.id AS text) = b.contact_tags WHERE m.user_id = 'gone'`, []string{"李娜 friend KEY  vip"}},
 				{"items of reviews", `SELECT m.user_id FROM review_items AS r JOIN members AS m ON m.id = r.member_id WHERE r.token_id IS NULL`, []string{"boss"}},
 				{"key marks", `SELECT name FROM contacts WHERE key_until IS NULL AND key_changed_by_id IS NULL ORDER BY id`, []string{"李娜", "lost"}},
 				{"searchable names", `SELECT DISTINCT c.name FROM name_grams AS n JOIN contacts AS c ON c.id = n.id WHERE n.gram = '李娜'`, []string{"李娜"}},

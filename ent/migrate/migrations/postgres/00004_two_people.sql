@@ -23,7 +23,8 @@ ALTER TABLE "rule_sets" ADD COLUMN "history" json NULL, ADD COLUMN "department_i
 DO $$
 DECLARE t text;
 BEGIN
-  FOREACH t IN ARRAY ARRAY['handovers', 'history_grants', 'follows', 'groups', 'members', 'grants', 'roles', 'sessions'] LOOP
+  FOREACH t IN ARRAY ARRAY['handovers', 'history_grants', 'follows', 'follow_tags', 'contacts', 'contact_tags', 'groups', 'members', 'grants', 'roles',
+    'sessions'] LOOP
     EXECUTE format('ALTER TABLE %I NO FORCE ROW LEVEL SECURITY', t);
   END LOOP;
 END $$;
@@ -187,6 +188,15 @@ CREATE TABLE notice_baselines (
 );
 CREATE INDEX notice_baselines_follow ON notice_baselines (corp_id, follow_id);
 CREATE INDEX notice_baselines_contact ON notice_baselines (corp_id, contact_id);
+
+-- Nobody knows how it looked when the notice of those who leave already began: theirs begins now.
+INSERT INTO notice_baselines (corp_id, member_id, follow_id, contact_id, taken_at, remark, description, tags, importance, contact_tags, name, company)
+SELECT f.corp_id, f.member_id, f.id, f.contact_id, now(), f.remark, f.description,
+  (SELECT coalesce(string_agg(t.tag_id::text, ',' ORDER BY t.tag_id::text COLLATE "C"), '') FROM follow_tags AS t WHERE t.corp_id = f.corp_id AND t.follow_id = f.id),
+  c.importance, (SELECT coalesce(string_agg(t.tag_id::text, ',' ORDER BY t.tag_id::text COLLATE "C"), '') FROM contact_tags AS t WHERE t.corp_id = c.corp_id AND t.contact_id = c.id), c.name, c.company
+FROM members AS m JOIN follows AS f ON f.corp_id = m.corp_id AND f.member_id = m.id AND f.ended_at IS NULL
+JOIN contacts AS c ON c.corp_id = f.corp_id AND c.id = f.contact_id AND c.archived_at IS NULL AND c.erased_at IS NULL
+WHERE m.status = 'LEAVING';
 
 -- How much a member who leaves has read on a day of the corp's time zone, until the log has it. told: their budget was passed, and the log and the auditor know.
 CREATE TABLE notice_reads (
