@@ -3,6 +3,7 @@ package store_test
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"io/fs"
 	"path/filepath"
 	"regexp"
@@ -226,6 +227,37 @@ func TestAnEarlierDatabaseIsMigrated(t *testing.T) {
 				t.Errorf("the schema is not that of a new database: %s", d)
 			}
 		})
+	}
+}
+
+// TestAMigrationThatFailsChangesNothing takes a file whose tables somebody has changed by hand.
+func TestAMigrationThatFailsChangesNothing(t *testing.T) {
+	e := engines[0]
+	url, dsn, _ := e.make(t)
+	e.at(t, dsn, 3)
+	raw := connection(t, e.driver, dsn)
+	raw.SetMaxOpenConns(1)
+	for _, statement := range []string{`PRAGMA writable_schema = ON`,
+		"UPDATE sqlite_schema SET sql = replace(sql, 'CONSTRAINT `members_answers` CHECK', 'CHECK') WHERE name = 'members'", `PRAGMA writable_schema = RESET`,
+		`CREATE TABLE x (y)`} {
+		if _, err := raw.Exec(statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	was := list(t, raw, e.schema)
+	db, err := store.Open(t.Context(), store.Options{URL: url})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
+	if _, err := db.Migrate(t.Context()); err == nil {
+		t.Error("the migration went by what it did not find")
+	}
+	if err := db.Fits(t.Context()); !errors.Is(err, store.ErrUnfit) {
+		t.Errorf("the database fits: %v", err)
+	}
+	if d := cmp.Diff(was, list(t, connection(t, e.driver, dsn), e.schema)); d != "" {
+		t.Error(d)
 	}
 }
 
