@@ -81,6 +81,11 @@ func TestAKeyMarkIsNoWayAroundApproval(t *testing.T) {
 		}
 		api.good(c.SignedIn(approver, false), `query($id: ID!) { node(id: $id) { ... on Handover { `+fields+` } } }`, map[string]any{"id": id}, &read)
 		right("the approver reads", read.Node.FormerKeyContacts)
+		// The successor sees the handover, and not why it needs approval.
+		api.good(c.SignedIn(wang, false), `query($id: ID!) { node(id: $id) { ... on Handover { `+fields+` } } }`, map[string]any{"id": id}, &read)
+		if read.Node.FormerKeyContacts.Total != 0 || len(read.Node.FormerKeyContacts.Contacts) > 0 {
+			t.Errorf("the successor reads %+v", read.Node.FormerKeyContacts)
+		}
 
 		// However many handovers are listed, the marks cost the same statements.
 		one := api.good(admin, `{ handovers { nodes { `+fields+` } } }`, nil, nil)

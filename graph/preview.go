@@ -46,6 +46,10 @@ func marked(k handover.FormerKeys) *model.FormerKeyContacts {
 
 // formerKeys gives the contacts of a stored plan whose key mark was taken off.
 func formerKeys(ctx context.Context, h *ent.Handover) (*model.FormerKeyContacts, error) {
+	// They are why a plan needs approval, and so for those who may see its reasons.
+	if theirs, err := theirCase(ctx, h); err != nil || !theirs {
+		return marked(handover.FormerKeys{}), err
+	}
 	by, err := siblings.Load(ctx, h, oneOf{"formerKeyContacts"}, func(ctx context.Context, hs []*ent.Handover) (map[nid.ID]*model.FormerKeyContacts, error) {
 		q, err := store.Reader(ctx)
 		if err != nil {

@@ -46,7 +46,7 @@ func (c *chance) handover() {
 	err := c.DB.Tx(store.System(c.t.Context(), c.c.ID, "test"), func(ctx context.Context, tx *store.Tx) error {
 		vote := nid.New(nid.Approval)
 		tx.Cover(id, vote)
-		if _, err := tx.Change(ctx, "handovers", `UPDATE handovers SET requested_by_id = $3, hold_reason = '{"en":"secret","zh":"secret"}', approval_reasons = '["key:9"]' WHERE corp_id = $1 AND id = $2 RETURNING id`,
+		if _, err := tx.Change(ctx, "handovers", `UPDATE handovers SET requested_by_id = $3, responsible_id = $3, hold_reason = '{"en":"secret","zh":"secret"}', approval_reasons = '["key:9"]' WHERE corp_id = $1 AND id = $2 RETURNING id`,
 			tx.Corp(), id, h.requester); err != nil {
 			return err
 		}

@@ -60,11 +60,16 @@ func littleCurl(args []string) error {
 		return err
 	}
 	defer func() { _ = resp.Body.Close() }()
-	for _, c := range resp.Cookies() {
-		if jar == "" {
-			break
+	if jar != "" && len(resp.Cookies()) > 0 {
+		kept := map[string]string{}
+		for _, c := range append(r.Cookies(), resp.Cookies()...) {
+			kept[c.Name] = c.Value
 		}
-		if err := os.WriteFile(jar, []byte(c.Name+"="+c.Value), 0o600); err != nil {
+		var all []string
+		for name, value := range kept {
+			all = append(all, name+"="+value)
+		}
+		if err := os.WriteFile(jar, []byte(strings.Join(all, "; ")), 0o600); err != nil {
 			return err
 		}
 	}

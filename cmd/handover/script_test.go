@@ -127,6 +127,7 @@ func serve(ts *testscript.TestScript, _ bool, args []string) {
 		if s.cmd != nil {
 			_ = s.cmd.Process.Kill()
 			<-s.ended
+			s.cmd = nil // a script that serves twice ends it once
 		}
 	})
 	for {

@@ -9722,7 +9722,7 @@ type Handover implements Node {
   approvalsRequired: Int!
   "Why it needs them: codes like key:9 (nine contacts that are KEY, or were within 30 days), above:100 (more than a hundred transfers), earlier:2026-01-05T09:00:00Z (an earlier, stricter policy counts until then), history_active (chats of a leaver at work) and history_self (chats for somebody who requests or executes it). Empty where reason is null for want of permission."
   approvalReasons: [String!]!
-  "The contacts of what is still to be carried out that count as KEY for approval though they are not KEY any more, with who took the mark off."
+  "The contacts of what is still to be carried out that count as KEY for approval though they are not KEY any more, with who took the mark off. Empty where reason is null for want of permission."
   formerKeyContacts: FormerKeyContacts!
   "What the customers are told, where a platform carries it; none does yet."
   message: String

@@ -21,11 +21,11 @@ func begun(from io.Reader, ids []age.Identity, h *Header) (*reader, error) {
 		if _, none := errors.AsType[*age.NoIdentityMatchError](err); none {
 			return nil, ErrKey
 		}
-		return nil, fmt.Errorf("%w (%w)", ErrDamaged, err)
+		return nil, fmt.Errorf("%w (%s)", ErrDamaged, fmt.Sprint(err)) // not wrapped: the file ended, no connection did
 	}
 	unpacked, err := gzip.NewReader(opened)
 	if err != nil {
-		return nil, fmt.Errorf("%w (%w)", ErrDamaged, err)
+		return nil, fmt.Errorf("%w (%s)", ErrDamaged, fmt.Sprint(err)) // not wrapped: the file ended, no connection did
 	}
 	rd := &reader{from: bufio.NewReaderSize(unpacked, 1<<20), sum: sha256.New()}
 	if err := rd.json(h); err != nil {
@@ -56,7 +56,7 @@ func (r *reader) line() ([]byte, error) {
 		case err == nil:
 			return bytes.TrimSuffix(all, []byte("\n")), nil
 		case !errors.Is(err, bufio.ErrBufferFull) || len(all) > longest:
-			return nil, fmt.Errorf("%w (%w)", ErrDamaged, err)
+			return nil, fmt.Errorf("%w (%s)", ErrDamaged, fmt.Sprint(err)) // not wrapped: the file ended, no connection did
 		}
 	}
 }
@@ -72,7 +72,7 @@ func (r *reader) json(v any) error {
 // over makes sure that nothing follows, and that the last piece was whole.
 func (r *reader) over() error {
 	if _, err := r.from.ReadByte(); !errors.Is(err, io.EOF) {
-		return fmt.Errorf("%w (%w)", ErrDamaged, err)
+		return fmt.Errorf("%w (%s)", ErrDamaged, fmt.Sprint(err)) // not wrapped: the file ended, no connection did
 	}
 	return nil
 }

@@ -79,6 +79,9 @@ func (s *Service) Update(ctx context.Context, in UpdateInput) error {
 		if !manages && !c.followedBy(actor) {
 			return fault.Denied("you may not change this contact", "您无权修改该客户")
 		}
+		if actor.Leaving && (takesAway(in.Company, c.company) || in.unmarks(c)) {
+			return leaverDeletes()
+		}
 		if in.unmarks(c) {
 			if !manages {
 				return fault.Denied("taking the key mark off a contact needs MANAGE_CONTACTS; following the contact is not enough",
@@ -93,9 +96,6 @@ func (s *Service) Update(ctx context.Context, in UpdateInput) error {
 		}
 		if err := changeable(c.protected, c.gone); err != nil {
 			return err
-		}
-		if actor.Leaving && (takesAway(in.Company, c.company) || in.Importance != nil && *in.Importance == normal && c.importance == key) {
-			return leaverDeletes()
 		}
 		return s.update(ctx, tx, actor, c, in)
 	})

@@ -76,7 +76,12 @@ func TestACaseToldOtherwiseIsFoundOut(t *testing.T) {
 		"nobody executed it": {func(f map[string]string) {
 			f["case.json"] = regexp.MustCompile(`"executor":"[^"]*",`).ReplaceAllString(f["case.json"], "")
 		}, "executor"},
-		"somebody is responsible": {put("case.json", `"executor"`, `"responsible":"`+other+`","executor"`), "responsible"},
+		"somebody else is responsible": {func(f map[string]string) {
+			f["case.json"] = regexp.MustCompile(`"responsible":"[^"]*"`).ReplaceAllString(f["case.json"], `"responsible":"`+other+`"`)
+		}, "responsible"},
+		"nobody is responsible": {func(f map[string]string) {
+			f["case.json"] = regexp.MustCompile(`"responsible":"[^"]*",`).ReplaceAllString(f["case.json"], "")
+		}, "responsible"},
 		"another kind":            {put("case.json", `"kind":"RESIGNED"`, `"kind":"ON_JOB"`), "kind"},
 		"another time of planning": {func(f map[string]string) {
 			f["case.json"] = regexp.MustCompile(`("createdAt":"\d{3})\d`).ReplaceAllString(f["case.json"], "${1}9")

@@ -421,8 +421,8 @@ func TestHandingOver200CostsFewStatements(t *testing.T) {
 		in.History = &handover.HistoryScope{Mode: "ALL"}
 		_, err := s.s.HandOver(ctx, in, nil, "k")
 		ok(t, err)
-		if n > 27 {
-			t.Errorf("%d statements, want at most 27:\n%s", n, strings.Join(texts, "\n"))
+		if n > 31 {
+			t.Errorf("%d statements, want at most 31:\n%s", n, strings.Join(texts, "\n"))
 		}
 		if c := s.count(`SELECT count(*) FROM history_grants`); c != 200 {
 			t.Errorf("%d history grants, want 200", c)
