@@ -44,6 +44,8 @@ type verified struct {
 	// and how many of the newest checkpoints the copy does not have.
 	Unsealed int64 `json:"unsealed"`
 	Behind   int   `json:"behind"`
+	// Untimed is how many of the checkpoints were signed without their time.
+	Untimed int `json:"untimed"`
 
 	OK      bool   `json:"ok"`
 	Problem string `json:"problem,omitempty"`
@@ -61,6 +63,9 @@ func (v verified) seals() string {
 	}
 	if v.Unsealed > 0 {
 		s += fmt.Sprintf("; no checkpoint vouches for the newest %d", v.Unsealed)
+	}
+	if v.Untimed > 0 {
+		s += fmt.Sprintf("; no signature vouches for the time of %d checkpoints, which an earlier version made", v.Untimed)
 	}
 	if v.Behind > 0 {
 		s += fmt.Sprintf("; the newest %d checkpoints are not in the copy: lines were removed, or the folder is an older one or another replica's", v.Behind)
@@ -156,7 +161,7 @@ func (c *auditVerifyCmd) verify(e *env, db *store.DB, corp nid.ID, folder string
 	result, err := audit.Verify(e.ctx, db, corp, audit.Trust{Folder: folder, Keys: c.Keys}, func(done, total int64) { p.step("entries", int(done), int(total)) })
 	p.end()
 	v := verified{Corp: name, CorpID: corp.String(), Entries: result.Entries, Head: hex.EncodeToString(result.Head[:]), OK: err == nil, Sealed: result.Sealed, Copies: result.Copies,
-		Unsealed: result.Unsealed, Behind: result.Behind}
+		Unsealed: result.Unsealed, Behind: result.Behind, Untimed: result.Untimed}
 	if b, ok := errors.AsType[*leaf.Broken](err); ok {
 		v.Problem, v.Index = b.Text().In(e.lang), &b.Index
 		return v, nil

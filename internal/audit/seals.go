@@ -32,6 +32,7 @@ type seals struct {
 	first     *leaf.Broken
 	hashes    *hashCheck
 	sealed    int64
+	untimed   int          // checkpoints of the database whose time no signature covers
 	behind    int          // checkpoints that the copy does not have, the newest
 	removed   *leaf.Broken // the first that it does not have and had
 }
@@ -142,6 +143,9 @@ func (c *seals) reach() {
 			c.broken(s.size, leaf.NotSigned)
 		case cp.Size != s.size, !s.file && cp.Root != s.root, cp.Root != c.tree.Root():
 			c.broken(s.size, leaf.SealDiffers)
+		case cp.At.IsZero() && !s.file:
+			c.untimed++
+		case cp.At.IsZero():
 		case !s.at.IsZero() && !s.at.Equal(cp.At):
 			c.broken(s.size, leaf.TimeDiffers)
 		}

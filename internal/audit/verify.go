@@ -33,6 +33,9 @@ type Result struct {
 	// Behind is how many of the newest checkpoints are not in the copy outside of the
 	// database, where there is one: lines were removed, or the copy is an older one.
 	Behind int
+	// Untimed is how many of the checkpoints were signed without their time, as earlier
+	// versions did: that they cover the log is signed, when they did so is not.
+	Untimed int
 	// Keys are the verifier keys the checkpoints are signed with.
 	Keys []string
 }
@@ -97,7 +100,7 @@ func VerifyIn(ctx context.Context, r *store.Read, corp nid.ID, trust Trust, prog
 	if err == nil {
 		result.Entries, result.Head = h.Size, h.Hash
 		result.Sealed, result.Checkpoints, result.Copies, result.Keys = c.sealed, len(c.seals), len(have.copies)+len(have.shown), c.keys
-		result.Unsealed, result.Behind = h.Size-c.sealed, c.behind
+		result.Unsealed, result.Behind, result.Untimed = h.Size-c.sealed, c.behind, c.untimed
 	}
 	if b, ok := errors.AsType[*leaf.Broken](err); ok {
 		result.Entries = b.Index

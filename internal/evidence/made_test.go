@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/ed25519"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	sumdb "golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/openhandover/openhandover/internal/audit/checkpoint"
@@ -35,6 +37,7 @@ type made struct {
 	plan     []byte
 	at       time.Time
 	change   func(leaf string) string // on the way in; nil changes nothing
+	untimed  bool                     // the checkpoint is one without its time
 }
 
 type hashes []tlog.Hash
@@ -124,6 +127,14 @@ func (m *made) pack() []byte {
 	ok(m.t, err)
 	note, err := signing.Sign(m.corp, m.size, [32]byte(root), m.at, false)
 	ok(m.t, err)
+	if m.untimed { // as earlier versions signed
+		public := strings.Split(m.f.Key, "+")
+		signer, err := sumdb.NewSigner(fmt.Sprintf("PRIVATE+KEY+%s+%s+%s", public[0], public[1], base64.StdEncoding.EncodeToString(append([]byte{1}, signing[0].Seed()...))))
+		ok(m.t, err)
+		b, err := sumdb.Sign(&sumdb.Note{Text: strings.Join(strings.SplitAfter(note, "\n")[:3], "")}, signer)
+		ok(m.t, err)
+		note = string(b)
+	}
 	report, err := offline.NewReporter(m.f.Corp, m.handover, m.plan)
 	ok(m.t, err)
 	report.Transfer(transfer)
@@ -257,5 +268,35 @@ func TestUnknownMembersOfALeafAreRefused(t *testing.T) {
 		if _, err := verify(m.pack()); (err == nil) != (says == "") || err != nil && !strings.Contains(err.Error(), says) {
 			t.Errorf("%s: want %q, got %v", is, says, err)
 		}
+	}
+}
+
+// A case of which an earlier version signed the log is proven, and the time is not.
+func TestACheckpointWithoutItsTime(t *testing.T) {
+	m := newMade(t)
+	m.untimed = true
+	asks := nid.New(nid.Member).String()
+	m.f.Handover.Requester, m.f.Handover.Executor = asks, asks
+	m.planned("MEMBER "+asks, "")
+	m.executed("MEMBER "+asks, "")
+	pack := m.pack()
+	s, err := verify(pack, m.f.Key)
+	if err != nil || !s.Trusted || !s.At.IsZero() || s.Entries != 3 {
+		t.Fatalf("%+v, %v", s, err)
+	}
+	var b bytes.Buffer
+	ok(t, s.Print(&b, "x.zip"))
+	if !strings.Contains(b.String(), "as of a time that no signature vouches for") || strings.Contains(b.String(), "0001") {
+		t.Error(b.String())
+	}
+	files := unpack(t, pack)
+	for name, says := range map[string]string{"report.en.html": "signed without its time", "report.zh-CN.html": "签名未包含时间"} {
+		if !strings.Contains(files[name], says) {
+			t.Errorf("%s does not say %q", name, says)
+		}
+	}
+	files[offline.CheckpointFile] = strings.Replace(files[offline.CheckpointFile], "\n\n", "\ntime 2026-03-02T09:00:00.000000Z\n\n", 1)
+	if _, err := verify(repack(t, files), m.f.Key); err == nil || !strings.Contains(err.Error(), "the signature is wrong") {
+		t.Errorf("a time that nobody signed: %v", err)
 	}
 }

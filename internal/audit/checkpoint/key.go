@@ -137,7 +137,7 @@ type Checkpoint struct {
 	Corp nid.ID
 	Size int64
 	Root [32]byte
-	// At is when it was signed, by the database's clock.
+	// At is when it was signed, by the database's clock. Zero: it does not say, see parse.
 	At time.Time
 	// Keys are the verifier keys, of those given, that it is signed with.
 	Keys []string
@@ -189,16 +189,20 @@ func Read(text string, corp nid.ID) (Checkpoint, error) {
 }
 
 // parse reads a checkpoint's text. The line behind the root is an extension, which the
-// format allows: the time.
+// format allows: the time. Earlier versions of this program signed checkpoints without
+// it. Nobody can take the line off: the signature is then wrong.
 func parse(text string, corp nid.ID) (Checkpoint, error) {
 	lines := strings.Split(text, "\n")
-	if len(lines) != 5 || lines[0] != Origin(corp) || lines[4] != "" {
+	if len(lines) < 4 || len(lines) > 5 || lines[0] != Origin(corp) || lines[len(lines)-1] != "" {
 		return Checkpoint{}, ErrFormat
 	}
-	at, timed := strings.CutPrefix(lines[3], "time ")
-	signed, err := time.Parse(timeFormat, at)
-	if !timed || err != nil || signed.Format(timeFormat) != at {
-		return Checkpoint{}, ErrFormat
+	var signed time.Time
+	if len(lines) == 5 {
+		at, timed := strings.CutPrefix(lines[3], "time ")
+		var err error
+		if signed, err = time.Parse(timeFormat, at); !timed || err != nil || signed.IsZero() || signed.Format(timeFormat) != at {
+			return Checkpoint{}, ErrFormat
+		}
 	}
 	c := Checkpoint{Corp: corp, At: signed}
 	root, err := base64.StdEncoding.DecodeString(lines[2])

@@ -23,27 +23,32 @@ type checkpoint struct {
 	signatures []string
 	root       [32]byte
 	size       int64
-	at         time.Time
+	at         time.Time // zero: it does not say, as earlier versions signed
 }
 
 // timeFormat is that of the log: RFC 3339 in UTC, always six decimals.
 const timeFormat = "2006-01-02T15:04:05.000000Z"
 
 // parse reads a checkpoint of a corp's log: the origin, the number of entries, the root,
-// and the time in an extension line. Nothing is checked that a key is needed for.
+// and the time in an extension line, which earlier versions did not write. Nothing is
+// checked that a key is needed for.
 func parse(note, corp string) (c checkpoint, err error) {
 	text, signatures, ok := strings.Cut(note, "\n\n")
 	lines := strings.Split(text, "\n")
-	if !ok || len(lines) != 4 || lines[0] != "openhandover/"+corp || !strings.HasSuffix(signatures, "\n") {
+	if !ok || len(lines) < 3 || len(lines) > 4 || lines[0] != "openhandover/"+corp || !strings.HasSuffix(signatures, "\n") {
 		return c, errors.New("not a checkpoint of this log")
 	}
 	c.text, c.signatures = text+"\n", strings.Split(strings.TrimSuffix(signatures, "\n"), "\n")
-	at, timed := strings.CutPrefix(lines[3], "time ")
 	root, bad := base64.StdEncoding.Strict().DecodeString(lines[2])
 	size, err := strconv.ParseInt(lines[1], 10, 64)
-	c.at, _ = time.Parse(timeFormat, at)
-	if !timed || err != nil || bad != nil || size < 1 || len(root) != 32 || at != c.at.Format(timeFormat) || fmt.Sprint(size) != lines[1] {
+	if err != nil || bad != nil || size < 1 || len(root) != 32 || fmt.Sprint(size) != lines[1] {
 		return c, errors.New("malformed")
+	}
+	if len(lines) == 4 {
+		at, timed := strings.CutPrefix(lines[3], "time ")
+		if c.at, err = time.Parse(timeFormat, at); !timed || err != nil || c.at.IsZero() || at != c.at.Format(timeFormat) {
+			return c, errors.New("malformed")
+		}
 	}
 	c.root, c.size = [32]byte(root), size
 	return c, nil

@@ -40,7 +40,6 @@ CREATE INDEX "auditentry_corp_id_subject_id_index" ON "audit_entries" ("corp_id"
 CREATE INDEX "auditentry_corp_id_handover_id_index" ON "audit_entries" ("corp_id", "handover_id", "index");
 CREATE INDEX "auditentry_corp_id_action_index" ON "audit_entries" ("corp_id", "action", "index");
 CREATE INDEX "auditentry_corp_id_at_index" ON "audit_entries" ("corp_id", "at", "index");
-CREATE INDEX "audit_entries_hands" ON "audit_entries" ("corp_id", "subject_id", "index") WHERE action IN ('credential.reset', 'credential.set', 'credential.enrol', 'identity.link');
 CREATE TABLE "contacts" (
   "id" uuid NOT NULL,
   "corp_id" uuid NOT NULL,
@@ -55,12 +54,10 @@ CREATE TABLE "contacts" (
   "type" character varying NOT NULL DEFAULT 'WECHAT',
   "company" character varying NULL,
   "importance" character varying NOT NULL DEFAULT 'NORMAL',
-  "key_until" timestamptz NULL,
   "chat_consent" character varying NOT NULL DEFAULT 'UNKNOWN',
   "accountable_answers" boolean NOT NULL DEFAULT true,
   "protected" boolean NOT NULL DEFAULT false,
   "accountable_id" uuid NOT NULL,
-  "key_changed_by_id" uuid NULL,
   PRIMARY KEY ("id"),
   CONSTRAINT "contacts_accountable" CHECK (accountable_answers)
 );
@@ -71,7 +68,6 @@ CREATE INDEX "contact_corp_id_importance_id" ON "contacts" ("corp_id", "importan
 CREATE INDEX "contact_corp_id_created_at_id" ON "contacts" ("corp_id", "created_at", "id");
 CREATE INDEX "contact_corp_id_updated_at_id" ON "contacts" ("corp_id", "updated_at", "id");
 CREATE INDEX "contact_corp_id_accountable_id" ON "contacts" ("corp_id", "accountable_id");
-CREATE INDEX "contact_corp_id_key_changed_by_id" ON "contacts" ("corp_id", "key_changed_by_id");
 CREATE INDEX "contact_corp_id_protected_id" ON "contacts" ("corp_id", "protected", "id") WHERE protected;
 CREATE TABLE "corps" (
   "id" uuid NOT NULL,
@@ -185,7 +181,6 @@ CREATE TABLE "handovers" (
   "updated_at" timestamptz NOT NULL,
   "kind" character varying NOT NULL,
   "state" character varying NOT NULL,
-  "authors" jsonb NULL,
   "reason" character varying NULL,
   "message" character varying NULL,
   "history_mode" character varying NOT NULL DEFAULT 'NONE',
@@ -218,15 +213,13 @@ CREATE TABLE "handovers" (
   "reverted" bigint NOT NULL DEFAULT 0,
   "leaver_id" uuid NOT NULL,
   "requested_by_id" uuid NULL,
-  "responsible_id" uuid NULL,
   "executed_by_id" uuid NULL,
   "reverted_by_id" uuid NULL,
   "revert_of_id" uuid NULL,
   "follow_up_of_id" uuid NULL,
   PRIMARY KEY ("id"),
   CONSTRAINT "handovers_history" CHECK ((history_mode = 'WINDOW') = (history_from IS NOT NULL AND history_until IS NOT NULL)),
-  CONSTRAINT "handovers_progress" CHECK (total = planned + waiting + completed + refused + limit_reached + failed + skipped + cancelled + reverted),
-  CONSTRAINT "handovers_requester" CHECK (requested_by_id IS NULL OR responsible_id IS NOT NULL AND requested_by_id = responsible_id)
+  CONSTRAINT "handovers_progress" CHECK (total = planned + waiting + completed + refused + limit_reached + failed + skipped + cancelled + reverted)
 );
 CREATE UNIQUE INDEX "handover_corp_id_id" ON "handovers" ("corp_id", "id");
 CREATE INDEX "handover_corp_id_created_at_id" ON "handovers" ("corp_id", "created_at", "id");
@@ -234,8 +227,7 @@ CREATE INDEX "handover_corp_id_updated_at_id" ON "handovers" ("corp_id", "update
 CREATE INDEX "handover_corp_id_state_id" ON "handovers" ("corp_id", "state", "id");
 CREATE INDEX "handover_corp_id_leaver_id_id" ON "handovers" ("corp_id", "leaver_id", "id");
 CREATE INDEX "handover_corp_id_requested_by_id_created_at" ON "handovers" ("corp_id", "requested_by_id", "created_at");
-CREATE INDEX "handover_corp_id_responsible_id_updated_at" ON "handovers" ("corp_id", "responsible_id", "updated_at");
-CREATE INDEX "handover_corp_id_executed_by_id_updated_at" ON "handovers" ("corp_id", "executed_by_id", "updated_at");
+CREATE INDEX "handover_corp_id_executed_by_id" ON "handovers" ("corp_id", "executed_by_id");
 CREATE INDEX "handover_corp_id_reverted_by_id" ON "handovers" ("corp_id", "reverted_by_id");
 CREATE INDEX "handover_corp_id_revert_of_id" ON "handovers" ("corp_id", "revert_of_id");
 CREATE INDEX "handover_corp_id_follow_up_of_id" ON "handovers" ("corp_id", "follow_up_of_id");
@@ -253,7 +245,6 @@ CREATE TABLE "history_grants" (
   "group_id" uuid NULL,
   "handover_id" uuid NOT NULL,
   "transfer_id" uuid NOT NULL,
-  "ended_by_id" uuid NULL,
   PRIMARY KEY ("id"),
   CONSTRAINT "history_grants_one" CHECK ((contact_id IS NULL) <> (group_id IS NULL))
 );
@@ -265,7 +256,6 @@ CREATE INDEX "historygrant_corp_id_contact_id" ON "history_grants" ("corp_id", "
 CREATE INDEX "historygrant_corp_id_group_id" ON "history_grants" ("corp_id", "group_id");
 CREATE INDEX "historygrant_corp_id_handover_id" ON "history_grants" ("corp_id", "handover_id");
 CREATE INDEX "historygrant_corp_id_transfer_id" ON "history_grants" ("corp_id", "transfer_id");
-CREATE INDEX "historygrant_corp_id_ended_by_id" ON "history_grants" ("corp_id", "ended_by_id");
 CREATE TABLE "members" (
   "id" uuid NOT NULL,
   "corp_id" uuid NOT NULL,
@@ -284,14 +274,11 @@ CREATE TABLE "members" (
   "last_day" character varying NULL,
   "departed_at" timestamptz NULL,
   "departure_held_at" timestamptz NULL,
-  "suspended" boolean NOT NULL DEFAULT false,
   "last_login_at" timestamptz NULL,
   "epoch" bigint NOT NULL DEFAULT 1,
   "caretaker_id" uuid NULL,
-  "departure_by_id" uuid NULL,
   PRIMARY KEY ("id"),
-  CONSTRAINT "members_answers" CHECK (answers = (status IN ('ACTIVE', 'LEAVING'))),
-  CONSTRAINT "members_suspended" CHECK (NOT suspended OR departure_held_at IS NOT NULL)
+  CONSTRAINT "members_answers" CHECK (answers = (status IN ('ACTIVE', 'LEAVING')))
 );
 CREATE UNIQUE INDEX "member_corp_id_id" ON "members" ("corp_id", "id");
 CREATE UNIQUE INDEX "member_corp_id_user_id" ON "members" ("corp_id", "user_id") WHERE archived_at IS NULL;
@@ -301,7 +288,6 @@ CREATE INDEX "member_corp_id_status_id" ON "members" ("corp_id", "status", "id")
 CREATE INDEX "member_corp_id_created_at_id" ON "members" ("corp_id", "created_at", "id");
 CREATE INDEX "member_corp_id_updated_at_id" ON "members" ("corp_id", "updated_at", "id");
 CREATE INDEX "member_corp_id_caretaker_id" ON "members" ("corp_id", "caretaker_id");
-CREATE INDEX "member_corp_id_departure_by_id" ON "members" ("corp_id", "departure_by_id");
 CREATE TABLE "messages" (
   "id" uuid NOT NULL,
   "corp_id" uuid NOT NULL,
@@ -370,15 +356,12 @@ CREATE TABLE "rule_sets" (
   "name" character varying NOT NULL,
   "rules" json NOT NULL,
   "automatic" boolean NOT NULL DEFAULT false,
-  "history" json NULL,
   "fallback_id" uuid NULL,
-  "department_id" uuid NULL,
   PRIMARY KEY ("id")
 );
 CREATE UNIQUE INDEX "ruleset_corp_id_id" ON "rule_sets" ("corp_id", "id");
 CREATE UNIQUE INDEX "ruleset_corp_id_name" ON "rule_sets" ("corp_id", "name");
 CREATE INDEX "ruleset_corp_id_fallback_id" ON "rule_sets" ("corp_id", "fallback_id");
-CREATE INDEX "ruleset_corp_id_department_id" ON "rule_sets" ("corp_id", "department_id");
 CREATE INDEX "ruleset_corp_id_created_at_id" ON "rule_sets" ("corp_id", "created_at", "id");
 CREATE TABLE "service_tokens" (
   "id" uuid NOT NULL,
@@ -480,8 +463,7 @@ ALTER TABLE "approvals" ADD
 CONSTRAINT "approvals_handovers_handover" FOREIGN KEY ("corp_id", "handover_id") REFERENCES "handovers" ("corp_id", "id") ON DELETE RESTRICT, ADD
 CONSTRAINT "approvals_members_approver" FOREIGN KEY ("corp_id", "approver_id") REFERENCES "members" ("corp_id", "id") ON DELETE RESTRICT;
 ALTER TABLE "contacts" ADD
-CONSTRAINT "contacts_members_accountable" FOREIGN KEY ("corp_id", "accountable_id", "accountable_answers") REFERENCES "members" ("corp_id", "id", "answers") ON DELETE NO ACTION DEFERRABLE INITIALLY DEFERRED, ADD
-CONSTRAINT "contacts_members_key_changed_by" FOREIGN KEY ("corp_id", "key_changed_by_id") REFERENCES "members" ("corp_id", "id") ON DELETE RESTRICT;
+CONSTRAINT "contacts_members_accountable" FOREIGN KEY ("corp_id", "accountable_id", "accountable_answers") REFERENCES "members" ("corp_id", "id", "answers") ON DELETE NO ACTION DEFERRABLE INITIALLY DEFERRED;
 ALTER TABLE "departments" ADD
 CONSTRAINT "departments_members_manager" FOREIGN KEY ("corp_id", "manager_id") REFERENCES "members" ("corp_id", "id") ON DELETE RESTRICT;
 ALTER TABLE "follows" ADD
@@ -501,7 +483,6 @@ CONSTRAINT "groups_transfers_reserved_by" FOREIGN KEY ("corp_id", "reserved_by_i
 ALTER TABLE "handovers" ADD
 CONSTRAINT "handovers_members_leaver" FOREIGN KEY ("corp_id", "leaver_id") REFERENCES "members" ("corp_id", "id") ON DELETE RESTRICT, ADD
 CONSTRAINT "handovers_members_requested_by" FOREIGN KEY ("corp_id", "requested_by_id") REFERENCES "members" ("corp_id", "id") ON DELETE RESTRICT, ADD
-CONSTRAINT "handovers_members_responsible" FOREIGN KEY ("corp_id", "responsible_id") REFERENCES "members" ("corp_id", "id") ON DELETE RESTRICT, ADD
 CONSTRAINT "handovers_members_executed_by" FOREIGN KEY ("corp_id", "executed_by_id") REFERENCES "members" ("corp_id", "id") ON DELETE RESTRICT;
 ALTER TABLE "history_grants" ADD
 CONSTRAINT "history_grants_members_successor" FOREIGN KEY ("corp_id", "successor_id") REFERENCES "members" ("corp_id", "id") ON DELETE RESTRICT, ADD
@@ -509,16 +490,14 @@ CONSTRAINT "history_grants_members_leaver" FOREIGN KEY ("corp_id", "leaver_id") 
 CONSTRAINT "history_grants_contacts_contact" FOREIGN KEY ("corp_id", "contact_id") REFERENCES "contacts" ("corp_id", "id") ON DELETE RESTRICT, ADD
 CONSTRAINT "history_grants_groups_group" FOREIGN KEY ("corp_id", "group_id") REFERENCES "groups" ("corp_id", "id") ON DELETE RESTRICT, ADD
 CONSTRAINT "history_grants_handovers_handover" FOREIGN KEY ("corp_id", "handover_id") REFERENCES "handovers" ("corp_id", "id") ON DELETE RESTRICT, ADD
-CONSTRAINT "history_grants_transfers_transfer" FOREIGN KEY ("corp_id", "transfer_id") REFERENCES "transfers" ("corp_id", "id") ON DELETE RESTRICT, ADD
-CONSTRAINT "history_grants_transfers_ended_by" FOREIGN KEY ("corp_id", "ended_by_id") REFERENCES "transfers" ("corp_id", "id") ON DELETE RESTRICT;
+CONSTRAINT "history_grants_transfers_transfer" FOREIGN KEY ("corp_id", "transfer_id") REFERENCES "transfers" ("corp_id", "id") ON DELETE RESTRICT;
 ALTER TABLE "ownership_periods" ADD
 CONSTRAINT "ownership_periods_contacts_contact" FOREIGN KEY ("corp_id", "contact_id") REFERENCES "contacts" ("corp_id", "id") ON DELETE RESTRICT, ADD
 CONSTRAINT "ownership_periods_groups_group" FOREIGN KEY ("corp_id", "group_id") REFERENCES "groups" ("corp_id", "id") ON DELETE RESTRICT, ADD
 CONSTRAINT "ownership_periods_members_member" FOREIGN KEY ("corp_id", "member_id") REFERENCES "members" ("corp_id", "id") ON DELETE RESTRICT, ADD
 CONSTRAINT "ownership_periods_transfers_transfer" FOREIGN KEY ("corp_id", "transfer_id") REFERENCES "transfers" ("corp_id", "id") ON DELETE RESTRICT;
 ALTER TABLE "rule_sets" ADD
-CONSTRAINT "rule_sets_members_fallback" FOREIGN KEY ("corp_id", "fallback_id") REFERENCES "members" ("corp_id", "id") ON DELETE RESTRICT, ADD
-CONSTRAINT "rule_sets_departments_department" FOREIGN KEY ("corp_id", "department_id") REFERENCES "departments" ("corp_id", "id") ON DELETE RESTRICT;
+CONSTRAINT "rule_sets_members_fallback" FOREIGN KEY ("corp_id", "fallback_id") REFERENCES "members" ("corp_id", "id") ON DELETE RESTRICT;
 ALTER TABLE "service_tokens" ADD
 CONSTRAINT "service_tokens_departments_department" FOREIGN KEY ("corp_id", "department_id") REFERENCES "departments" ("corp_id", "id") ON DELETE RESTRICT, ADD
 CONSTRAINT "service_tokens_members_created_by" FOREIGN KEY ("corp_id", "created_by_id") REFERENCES "members" ("corp_id", "id") ON DELETE RESTRICT;
@@ -537,7 +516,6 @@ ALTER TABLE "handovers" ADD CONSTRAINT "handovers_handovers_reverts" FOREIGN KEY
 ALTER TABLE "handovers" ADD CONSTRAINT "handovers_handovers_reversals" FOREIGN KEY ("corp_id", "revert_of_id") REFERENCES "handovers" ("corp_id", "id") ON DELETE RESTRICT;
 ALTER TABLE "handovers" ADD CONSTRAINT "handovers_handovers_follow_ups" FOREIGN KEY ("corp_id", "follow_up_of_id") REFERENCES "handovers" ("corp_id", "id") ON DELETE RESTRICT;
 ALTER TABLE "members" ADD CONSTRAINT "members_members_charges" FOREIGN KEY ("corp_id", "caretaker_id") REFERENCES "members" ("corp_id", "id") ON DELETE RESTRICT;
-ALTER TABLE "members" ADD CONSTRAINT "members_members_departures" FOREIGN KEY ("corp_id", "departure_by_id") REFERENCES "members" ("corp_id", "id") ON DELETE RESTRICT;
 ALTER TABLE "transfers" ADD CONSTRAINT "transfers_transfers_reversals" FOREIGN KEY ("corp_id", "revert_of_id") REFERENCES "transfers" ("corp_id", "id") ON DELETE RESTRICT;
 CREATE TABLE "leak_findings" (
   "id" uuid NOT NULL,
@@ -566,7 +544,7 @@ CREATE TABLE "leak_findings" (
 );
 CREATE UNIQUE INDEX "leakfinding_corp_id_id" ON "leak_findings" ("corp_id", "id");
 CREATE UNIQUE INDEX "leakfinding_corp_id_message_id_kind" ON "leak_findings" ("corp_id", "message_id", "kind") WHERE message_id IS NOT NULL;
-CREATE UNIQUE INDEX "leakfinding_corp_id_member_id_at_kind" ON "leak_findings" ("corp_id", "member_id", "at", "kind") WHERE message_id IS NULL;
+CREATE UNIQUE INDEX "leakfinding_corp_id_member_id_at" ON "leak_findings" ("corp_id", "member_id", "at") WHERE message_id IS NULL;
 CREATE INDEX "leakfinding_corp_id_at_id" ON "leak_findings" ("corp_id", "at", "id");
 CREATE INDEX "leakfinding_corp_id_member_id_at_id" ON "leak_findings" ("corp_id", "member_id", "at", "id");
 CREATE INDEX "leakfinding_corp_id_contact_id" ON "leak_findings" ("corp_id", "contact_id");
@@ -645,21 +623,17 @@ CREATE TABLE "review_items" (
   "note" character varying NULL,
   "overdue_at" timestamptz NULL,
   "review_id" uuid NOT NULL,
-  "grant_id" uuid NULL,
-  "member_id" uuid NULL,
-  "token_id" uuid NULL,
+  "grant_id" uuid NOT NULL,
+  "member_id" uuid NOT NULL,
   "decided_by_id" uuid NULL,
   PRIMARY KEY ("id"),
   CONSTRAINT "review_items_access_reviews_review" FOREIGN KEY ("corp_id", "review_id") REFERENCES "access_reviews" ("corp_id", "id") ON DELETE RESTRICT,
   CONSTRAINT "review_items_grants_grant" FOREIGN KEY ("corp_id", "grant_id") REFERENCES "grants" ("corp_id", "id") ON DELETE RESTRICT,
   CONSTRAINT "review_items_members_member" FOREIGN KEY ("corp_id", "member_id") REFERENCES "members" ("corp_id", "id") ON DELETE RESTRICT,
-  CONSTRAINT "review_items_service_tokens_token" FOREIGN KEY ("corp_id", "token_id") REFERENCES "service_tokens" ("corp_id", "id") ON DELETE RESTRICT,
-  CONSTRAINT "review_items_members_decided_by" FOREIGN KEY ("corp_id", "decided_by_id") REFERENCES "members" ("corp_id", "id") ON DELETE RESTRICT,
-  CONSTRAINT "review_items_one" CHECK ((grant_id IS NOT NULL AND member_id IS NOT NULL AND token_id IS NULL) OR (grant_id IS NULL AND member_id IS NULL AND token_id IS NOT NULL))
+  CONSTRAINT "review_items_members_decided_by" FOREIGN KEY ("corp_id", "decided_by_id") REFERENCES "members" ("corp_id", "id") ON DELETE RESTRICT
 );
 CREATE UNIQUE INDEX "reviewitem_corp_id_id" ON "review_items" ("corp_id", "id");
 CREATE INDEX "reviewitem_corp_id_review_id_rank_id" ON "review_items" ("corp_id", "review_id", "rank", "id");
 CREATE UNIQUE INDEX "reviewitem_corp_id_grant_id_review_id" ON "review_items" ("corp_id", "grant_id", "review_id");
-CREATE UNIQUE INDEX "reviewitem_corp_id_token_id_review_id" ON "review_items" ("corp_id", "token_id", "review_id");
 CREATE INDEX "reviewitem_corp_id_member_id" ON "review_items" ("corp_id", "member_id");
 CREATE INDEX "reviewitem_corp_id_decided_by_id" ON "review_items" ("corp_id", "decided_by_id");

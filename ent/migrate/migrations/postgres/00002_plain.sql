@@ -144,15 +144,13 @@ CREATE TABLE identity_providers (
 );
 CREATE INDEX identity_providers_by ON identity_providers (corp_id, saved_by_id);
 
--- Who somebody is at a provider. Made when they first sign in; from then on the subject alone decides. own: they linked it
--- themselves, after another proof of identity.
+-- Who somebody is at a provider. Made when they first sign in; from then on the subject alone decides.
 CREATE TABLE member_identities (
   corp_id uuid NOT NULL,
   provider_id uuid NOT NULL,
   subject text NOT NULL,
   member_id uuid NOT NULL,
   created_at timestamptz NOT NULL,
-  own boolean NOT NULL DEFAULT false,
   PRIMARY KEY (corp_id, provider_id, subject),
   UNIQUE (corp_id, provider_id, member_id),
   FOREIGN KEY (corp_id, provider_id) REFERENCES identity_providers (corp_id, id) ON DELETE RESTRICT,
@@ -227,20 +225,6 @@ CREATE TABLE approval_policies (
   FOREIGN KEY (corp_id) REFERENCES corps (id) ON DELETE RESTRICT
 );
 
--- Earlier approval policies. One still counts for 24 hours after ended_at: no plan needs less than it would have needed then.
-CREATE TABLE approval_policy_history (
-  corp_id uuid NOT NULL,
-  version integer NOT NULL,
-  above integer,
-  key_contacts boolean NOT NULL,
-  approvals integer NOT NULL,
-  expires_after_hours integer NOT NULL,
-  ended_at timestamptz NOT NULL,
-  PRIMARY KEY (corp_id, version),
-  FOREIGN KEY (corp_id) REFERENCES corps (id) ON DELETE RESTRICT
-);
-CREATE INDEX approval_policy_history_ended ON approval_policy_history (corp_id, ended_at);
-
 -- What a corp decides beyond its approval policy. A corp without a row has the defaults.
 CREATE TABLE corp_settings (
   corp_id uuid PRIMARY KEY,
@@ -254,22 +238,17 @@ CREATE TABLE corp_settings (
   mask_id_cards boolean NOT NULL DEFAULT true,
   mask_bank_cards boolean NOT NULL DEFAULT true,
   dual_control boolean NOT NULL DEFAULT false,
+  dual_control_off_by uuid,
+  dual_control_off_until timestamptz,
   own text NOT NULL DEFAULT '{}',
   messages_kept_days integer,
-  notice_reads_per_day integer NOT NULL DEFAULT 200,
-  notice_messages_per_day integer NOT NULL DEFAULT 2000,
-  notice_reads_refused boolean NOT NULL DEFAULT false,
-  history_for_successors boolean NOT NULL DEFAULT true,
-  history_max_days integer NOT NULL DEFAULT 90,
-  read_receipts boolean NOT NULL DEFAULT false,
   version integer NOT NULL,
   updated_at timestamptz NOT NULL,
   FOREIGN KEY (corp_id) REFERENCES corps (id) ON DELETE RESTRICT
 );
 
 -- When a corp has work of a kind to be looked for. A hint, nothing more: what is to be done stands in the rows
--- themselves. Without corp_id, since whoever wakes looks for corps before it is in one: a policy of its own (00003) lets such a
--- transaction read, and a corp's see and change its own.
+-- themselves. Without corp_id, since whoever wakes looks for corps before it is in one; it tells nothing about them.
 -- n is raised by whoever wakes, so that who has looked does not silence a later one.
 CREATE TABLE alarms (
   corp uuid NOT NULL,
@@ -280,16 +259,8 @@ CREATE TABLE alarms (
 );
 CREATE INDEX alarms_due ON alarms (due_at);
 
--- That a server could write lately, a row for each. It belongs to the installation and to no corp.
-CREATE TABLE heartbeats (
-  server text NOT NULL,
-  at timestamptz NOT NULL,
-  pad bytea,
-  PRIMARY KEY (server, at)
-);
-
 -- How full the buckets of rates are that replicas share, by the hash of whose they are. Without corp_id, since an
--- address is counted before it is known whose it is; no corp's transaction touches it (00003). Lost with a crash, as if it had drained.
+-- address is counted before it is known whose it is. Lost with a crash, as if it had drained.
 CREATE UNLOGGED TABLE levels (
   key text PRIMARY KEY,
   level double precision NOT NULL,
@@ -344,62 +315,36 @@ CREATE TABLE chat_audits (
   looked_with text NOT NULL
 );
 
--- What one person has asked for and a second one has to ask for as well. It lapses, or takes effect by itself where nobody
--- else could second it. asked is JSON, fingerprint its SHA-256; field is the part of the subject that changes.
-CREATE TABLE pending_changes (
-  corp_id uuid NOT NULL,
-  id uuid NOT NULL,
-  operation text NOT NULL,
-  subject_id uuid NOT NULL,
-  field text NOT NULL DEFAULT '',
-  asked text NOT NULL,
-  fingerprint bytea NOT NULL,
-  requested_by_id uuid NOT NULL,
-  created_at timestamptz NOT NULL,
-  lapses_at timestamptz,
-  effective_at timestamptz,
-  PRIMARY KEY (corp_id, id),
-  UNIQUE (corp_id, operation, subject_id, field, fingerprint),
-  CHECK ((lapses_at IS NULL) <> (effective_at IS NULL)),
-  FOREIGN KEY (corp_id, requested_by_id) REFERENCES members (corp_id, id) ON DELETE RESTRICT
-);
-CREATE INDEX pending_changes_by ON pending_changes (corp_id, requested_by_id);
-CREATE INDEX pending_changes_lapse ON pending_changes (corp_id, lapses_at);
-
--- Who read a member's messages by a history grant, for that member, while the corp's settings keep receipts. The log
--- has each reading whatever they say.
-CREATE TABLE read_receipts (
+-- Grants of sensitive roles that one administrator has asked for and another has not yet given. The id becomes the grant's.
+CREATE TABLE pending_grants (
   corp_id uuid NOT NULL,
   id uuid NOT NULL,
   member_id uuid NOT NULL,
-  reader_id uuid NOT NULL,
-  contact_id uuid,
-  group_id uuid,
-  messages integer NOT NULL,
-  at timestamptz NOT NULL,
+  role_id uuid NOT NULL,
+  role_version integer NOT NULL,
+  department_id uuid,
+  expires_at timestamptz,
+  requested_by_id uuid NOT NULL,
+  created_at timestamptz NOT NULL,
+  lapses_at timestamptz NOT NULL,
   PRIMARY KEY (corp_id, id),
-  CHECK ((contact_id IS NULL) <> (group_id IS NULL)),
   FOREIGN KEY (corp_id, member_id) REFERENCES members (corp_id, id) ON DELETE RESTRICT,
-  FOREIGN KEY (corp_id, reader_id) REFERENCES members (corp_id, id) ON DELETE RESTRICT,
-  FOREIGN KEY (corp_id, contact_id) REFERENCES contacts (corp_id, id) ON DELETE RESTRICT,
-  FOREIGN KEY (corp_id, group_id) REFERENCES groups (corp_id, id) ON DELETE RESTRICT
+  FOREIGN KEY (corp_id, role_id) REFERENCES roles (corp_id, id) ON DELETE RESTRICT,
+  FOREIGN KEY (corp_id, department_id) REFERENCES departments (corp_id, id) ON DELETE RESTRICT,
+  FOREIGN KEY (corp_id, requested_by_id) REFERENCES members (corp_id, id) ON DELETE RESTRICT
 );
-CREATE INDEX read_receipts_of ON read_receipts (corp_id, member_id, at, id);
-CREATE INDEX read_receipts_by ON read_receipts (corp_id, reader_id);
-CREATE INDEX read_receipts_contact ON read_receipts (corp_id, contact_id);
-CREATE INDEX read_receipts_group ON read_receipts (corp_id, group_id);
-CREATE INDEX read_receipts_at ON read_receipts (corp_id, at);
+CREATE INDEX pending_grants_of ON pending_grants (corp_id, member_id, role_id);
+CREATE INDEX pending_grants_role ON pending_grants (corp_id, role_id);
+CREATE INDEX pending_grants_department ON pending_grants (corp_id, department_id);
+CREATE INDEX pending_grants_by ON pending_grants (corp_id, requested_by_id);
 
--- What a successor has not yet been told, a row for each handover that gave them something: what they got, and what
--- they had been told of that was taken back.
+-- What a successor has not yet been told, a row for each handover that gave them something.
 CREATE TABLE successor_digests (
   corp_id uuid NOT NULL,
   member_id uuid NOT NULL,
   handover_id uuid NOT NULL,
   contacts integer NOT NULL,
   groups integer NOT NULL,
-  contacts_back integer NOT NULL DEFAULT 0,
-  groups_back integer NOT NULL DEFAULT 0,
   due_at timestamptz NOT NULL,
   PRIMARY KEY (corp_id, member_id, handover_id),
   FOREIGN KEY (corp_id, member_id) REFERENCES members (corp_id, id) ON DELETE RESTRICT,
@@ -407,44 +352,6 @@ CREATE TABLE successor_digests (
 );
 CREATE INDEX successor_digests_of ON successor_digests (corp_id, handover_id);
 CREATE INDEX successor_digests_due ON successor_digests (corp_id, due_at);
-
--- What a member who leaves, and what they follow, looked like when their notice began: a row for each open follow.
--- Tags are the ids of tags, sorted, with commas between.
-CREATE TABLE notice_baselines (
-  corp_id uuid NOT NULL,
-  member_id uuid NOT NULL,
-  follow_id uuid NOT NULL,
-  contact_id uuid NOT NULL,
-  taken_at timestamptz NOT NULL,
-  remark text,
-  description text,
-  tags text NOT NULL,
-  importance text NOT NULL,
-  contact_tags text NOT NULL,
-  name text NOT NULL,
-  company text,
-  PRIMARY KEY (corp_id, member_id, follow_id),
-  FOREIGN KEY (corp_id, member_id) REFERENCES members (corp_id, id) ON DELETE RESTRICT,
-  FOREIGN KEY (corp_id, follow_id) REFERENCES follows (corp_id, id) ON DELETE RESTRICT,
-  FOREIGN KEY (corp_id, contact_id) REFERENCES contacts (corp_id, id) ON DELETE RESTRICT
-);
-CREATE INDEX notice_baselines_follow ON notice_baselines (corp_id, follow_id);
-CREATE INDEX notice_baselines_contact ON notice_baselines (corp_id, contact_id);
-
--- How much a member who leaves has read on a day of the corp's time zone, until the log has it. told: their budget was passed, and the log and the auditor know.
-CREATE TABLE notice_reads (
-  corp_id uuid NOT NULL,
-  member_id uuid NOT NULL,
-  day text NOT NULL,
-  kind text NOT NULL,
-  requests integer NOT NULL,
-  items integer NOT NULL,
-  refused integer NOT NULL,
-  told boolean NOT NULL,
-  PRIMARY KEY (corp_id, member_id, day, kind),
-  FOREIGN KEY (corp_id, member_id) REFERENCES members (corp_id, id) ON DELETE RESTRICT
-);
-CREATE INDEX notice_reads_day ON notice_reads (corp_id, day);
 
 -- Kept with the change, so that no list and no capacity check counts rows.
 CREATE TABLE member_counters (
@@ -569,17 +476,6 @@ CREATE TRIGGER members_grams_insert AFTER INSERT ON members REFERENCING NEW TABL
 CREATE TRIGGER members_grams_update AFTER UPDATE OF name_key ON members FOR EACH ROW WHEN (old.name_key <> new.name_key) EXECUTE FUNCTION handover_change_grams();
 CREATE TRIGGER groups_grams_insert AFTER INSERT ON groups REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION handover_add_grams();
 CREATE TRIGGER groups_grams_update AFTER UPDATE OF name_key ON groups FOR EACH ROW WHEN (old.name_key <> new.name_key) EXECUTE FUNCTION handover_change_grams();
-
--- A key mark that is taken off leaves its date, whoever takes it off: contacts count as KEY for approval for a while after.
--- +goose StatementBegin
-CREATE FUNCTION handover_key_until() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-  RAISE EXCEPTION 'a contact that stops being KEY needs key_until' USING ERRCODE = 'check_violation';
-END $$;
--- +goose StatementEnd
-CREATE TRIGGER contacts_key_until BEFORE UPDATE OF importance ON contacts FOR EACH ROW
-  WHEN (old.importance = 'KEY' AND new.importance <> 'KEY' AND (new.key_until IS NULL OR new.key_until < new.updated_at))
-  EXECUTE FUNCTION handover_key_until();
 
 -- +goose StatementBegin
 CREATE FUNCTION handover_append_only() RETURNS trigger LANGUAGE plpgsql AS $$

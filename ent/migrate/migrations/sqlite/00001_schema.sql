@@ -41,7 +41,6 @@ CREATE INDEX `auditentry_corp_id_subject_id_index` ON `audit_entries` (`corp_id`
 CREATE INDEX `auditentry_corp_id_handover_id_index` ON `audit_entries` (`corp_id`, `handover_id`, `index`);
 CREATE INDEX `auditentry_corp_id_action_index` ON `audit_entries` (`corp_id`, `action`, `index`);
 CREATE INDEX `auditentry_corp_id_at_index` ON `audit_entries` (`corp_id`, `at`, `index`);
-CREATE INDEX `audit_entries_hands` ON `audit_entries` (`corp_id`, `subject_id`, `index`) WHERE action IN ('credential.reset', 'credential.set', 'credential.enrol', 'identity.link');
 CREATE TABLE `contacts` (
   `id` uuid NOT NULL,
   `corp_id` uuid NOT NULL,
@@ -56,15 +55,12 @@ CREATE TABLE `contacts` (
   `type` text NOT NULL DEFAULT ('WECHAT'),
   `company` text NULL,
   `importance` text NOT NULL DEFAULT ('NORMAL'),
-  `key_until` datetime NULL,
   `chat_consent` text NOT NULL DEFAULT ('UNKNOWN'),
   `accountable_answers` bool NOT NULL DEFAULT (true),
   `protected` bool NOT NULL DEFAULT (false),
   `accountable_id` uuid NOT NULL,
-  `key_changed_by_id` uuid NULL,
   PRIMARY KEY (`id`),
   CONSTRAINT `contacts_members_accountable` FOREIGN KEY (`corp_id`, `accountable_id`, `accountable_answers`) REFERENCES `members` (`corp_id`, `id`, `answers`) ON DELETE NO ACTION DEFERRABLE INITIALLY DEFERRED,
-  CONSTRAINT `contacts_members_key_changed_by` FOREIGN KEY (`corp_id`, `key_changed_by_id`) REFERENCES `members` (`corp_id`, `id`) ON DELETE RESTRICT,
   CONSTRAINT `contacts_accountable` CHECK (accountable_answers)
 );
 CREATE UNIQUE INDEX `contact_corp_id_id` ON `contacts` (`corp_id`, `id`);
@@ -74,7 +70,6 @@ CREATE INDEX `contact_corp_id_importance_id` ON `contacts` (`corp_id`, `importan
 CREATE INDEX `contact_corp_id_created_at_id` ON `contacts` (`corp_id`, `created_at`, `id`);
 CREATE INDEX `contact_corp_id_updated_at_id` ON `contacts` (`corp_id`, `updated_at`, `id`);
 CREATE INDEX `contact_corp_id_accountable_id` ON `contacts` (`corp_id`, `accountable_id`);
-CREATE INDEX `contact_corp_id_key_changed_by_id` ON `contacts` (`corp_id`, `key_changed_by_id`);
 CREATE INDEX `contact_corp_id_protected_id` ON `contacts` (`corp_id`, `protected`, `id`) WHERE protected;
 CREATE TABLE `corps` (
   `id` uuid NOT NULL,
@@ -201,7 +196,6 @@ CREATE TABLE `handovers` (
   `updated_at` datetime NOT NULL,
   `kind` text NOT NULL,
   `state` text NOT NULL,
-  `authors` json NULL,
   `reason` text NULL,
   `message` text NULL,
   `history_mode` text NOT NULL DEFAULT ('NONE'),
@@ -234,7 +228,6 @@ CREATE TABLE `handovers` (
   `reverted` integer NOT NULL DEFAULT (0),
   `leaver_id` uuid NOT NULL,
   `requested_by_id` uuid NULL,
-  `responsible_id` uuid NULL,
   `executed_by_id` uuid NULL,
   `reverted_by_id` uuid NULL,
   `revert_of_id` uuid NULL,
@@ -242,14 +235,12 @@ CREATE TABLE `handovers` (
   PRIMARY KEY (`id`),
   CONSTRAINT `handovers_members_leaver` FOREIGN KEY (`corp_id`, `leaver_id`) REFERENCES `members` (`corp_id`, `id`) ON DELETE RESTRICT,
   CONSTRAINT `handovers_members_requested_by` FOREIGN KEY (`corp_id`, `requested_by_id`) REFERENCES `members` (`corp_id`, `id`) ON DELETE RESTRICT,
-  CONSTRAINT `handovers_members_responsible` FOREIGN KEY (`corp_id`, `responsible_id`) REFERENCES `members` (`corp_id`, `id`) ON DELETE RESTRICT,
   CONSTRAINT `handovers_members_executed_by` FOREIGN KEY (`corp_id`, `executed_by_id`) REFERENCES `members` (`corp_id`, `id`) ON DELETE RESTRICT,
   CONSTRAINT `handovers_handovers_reverts` FOREIGN KEY (`corp_id`, `reverted_by_id`) REFERENCES `handovers` (`corp_id`, `id`) ON DELETE RESTRICT,
   CONSTRAINT `handovers_handovers_reversals` FOREIGN KEY (`corp_id`, `revert_of_id`) REFERENCES `handovers` (`corp_id`, `id`) ON DELETE RESTRICT,
   CONSTRAINT `handovers_handovers_follow_ups` FOREIGN KEY (`corp_id`, `follow_up_of_id`) REFERENCES `handovers` (`corp_id`, `id`) ON DELETE RESTRICT,
   CONSTRAINT `handovers_history` CHECK ((history_mode = 'WINDOW') = (history_from IS NOT NULL AND history_until IS NOT NULL)),
-  CONSTRAINT `handovers_progress` CHECK (total = planned + waiting + completed + refused + limit_reached + failed + skipped + cancelled + reverted),
-  CONSTRAINT `handovers_requester` CHECK (requested_by_id IS NULL OR responsible_id IS NOT NULL AND requested_by_id = responsible_id)
+  CONSTRAINT `handovers_progress` CHECK (total = planned + waiting + completed + refused + limit_reached + failed + skipped + cancelled + reverted)
 );
 CREATE UNIQUE INDEX `handover_corp_id_id` ON `handovers` (`corp_id`, `id`);
 CREATE INDEX `handover_corp_id_created_at_id` ON `handovers` (`corp_id`, `created_at`, `id`);
@@ -257,8 +248,7 @@ CREATE INDEX `handover_corp_id_updated_at_id` ON `handovers` (`corp_id`, `update
 CREATE INDEX `handover_corp_id_state_id` ON `handovers` (`corp_id`, `state`, `id`);
 CREATE INDEX `handover_corp_id_leaver_id_id` ON `handovers` (`corp_id`, `leaver_id`, `id`);
 CREATE INDEX `handover_corp_id_requested_by_id_created_at` ON `handovers` (`corp_id`, `requested_by_id`, `created_at`);
-CREATE INDEX `handover_corp_id_responsible_id_updated_at` ON `handovers` (`corp_id`, `responsible_id`, `updated_at`);
-CREATE INDEX `handover_corp_id_executed_by_id_updated_at` ON `handovers` (`corp_id`, `executed_by_id`, `updated_at`);
+CREATE INDEX `handover_corp_id_executed_by_id` ON `handovers` (`corp_id`, `executed_by_id`);
 CREATE INDEX `handover_corp_id_reverted_by_id` ON `handovers` (`corp_id`, `reverted_by_id`);
 CREATE INDEX `handover_corp_id_revert_of_id` ON `handovers` (`corp_id`, `revert_of_id`);
 CREATE INDEX `handover_corp_id_follow_up_of_id` ON `handovers` (`corp_id`, `follow_up_of_id`);
@@ -276,7 +266,6 @@ CREATE TABLE `history_grants` (
   `group_id` uuid NULL,
   `handover_id` uuid NOT NULL,
   `transfer_id` uuid NOT NULL,
-  `ended_by_id` uuid NULL,
   PRIMARY KEY (`id`),
   CONSTRAINT `history_grants_members_successor` FOREIGN KEY (`corp_id`, `successor_id`) REFERENCES `members` (`corp_id`, `id`) ON DELETE RESTRICT,
   CONSTRAINT `history_grants_members_leaver` FOREIGN KEY (`corp_id`, `leaver_id`) REFERENCES `members` (`corp_id`, `id`) ON DELETE RESTRICT,
@@ -284,7 +273,6 @@ CREATE TABLE `history_grants` (
   CONSTRAINT `history_grants_groups_group` FOREIGN KEY (`corp_id`, `group_id`) REFERENCES `groups` (`corp_id`, `id`) ON DELETE RESTRICT,
   CONSTRAINT `history_grants_handovers_handover` FOREIGN KEY (`corp_id`, `handover_id`) REFERENCES `handovers` (`corp_id`, `id`) ON DELETE RESTRICT,
   CONSTRAINT `history_grants_transfers_transfer` FOREIGN KEY (`corp_id`, `transfer_id`) REFERENCES `transfers` (`corp_id`, `id`) ON DELETE RESTRICT,
-  CONSTRAINT `history_grants_transfers_ended_by` FOREIGN KEY (`corp_id`, `ended_by_id`) REFERENCES `transfers` (`corp_id`, `id`) ON DELETE RESTRICT,
   CONSTRAINT `history_grants_one` CHECK ((contact_id IS NULL) <> (group_id IS NULL))
 );
 CREATE UNIQUE INDEX `historygrant_corp_id_id` ON `history_grants` (`corp_id`, `id`);
@@ -295,7 +283,6 @@ CREATE INDEX `historygrant_corp_id_contact_id` ON `history_grants` (`corp_id`, `
 CREATE INDEX `historygrant_corp_id_group_id` ON `history_grants` (`corp_id`, `group_id`);
 CREATE INDEX `historygrant_corp_id_handover_id` ON `history_grants` (`corp_id`, `handover_id`);
 CREATE INDEX `historygrant_corp_id_transfer_id` ON `history_grants` (`corp_id`, `transfer_id`);
-CREATE INDEX `historygrant_corp_id_ended_by_id` ON `history_grants` (`corp_id`, `ended_by_id`);
 CREATE TABLE `members` (
   `id` uuid NOT NULL,
   `corp_id` uuid NOT NULL,
@@ -314,16 +301,12 @@ CREATE TABLE `members` (
   `last_day` text NULL,
   `departed_at` datetime NULL,
   `departure_held_at` datetime NULL,
-  `suspended` bool NOT NULL DEFAULT (false),
   `last_login_at` datetime NULL,
   `epoch` integer NOT NULL DEFAULT (1),
   `caretaker_id` uuid NULL,
-  `departure_by_id` uuid NULL,
   PRIMARY KEY (`id`),
   CONSTRAINT `members_members_charges` FOREIGN KEY (`corp_id`, `caretaker_id`) REFERENCES `members` (`corp_id`, `id`) ON DELETE RESTRICT,
-  CONSTRAINT `members_members_departures` FOREIGN KEY (`corp_id`, `departure_by_id`) REFERENCES `members` (`corp_id`, `id`) ON DELETE RESTRICT,
-  CONSTRAINT `members_answers` CHECK (answers = (status IN ('ACTIVE', 'LEAVING'))),
-  CONSTRAINT `members_suspended` CHECK (NOT suspended OR departure_held_at IS NOT NULL)
+  CONSTRAINT `members_answers` CHECK (answers = (status IN ('ACTIVE', 'LEAVING')))
 );
 CREATE UNIQUE INDEX `member_corp_id_id` ON `members` (`corp_id`, `id`);
 CREATE UNIQUE INDEX `member_corp_id_user_id` ON `members` (`corp_id`, `user_id`) WHERE archived_at IS NULL;
@@ -333,7 +316,6 @@ CREATE INDEX `member_corp_id_status_id` ON `members` (`corp_id`, `status`, `id`)
 CREATE INDEX `member_corp_id_created_at_id` ON `members` (`corp_id`, `created_at`, `id`);
 CREATE INDEX `member_corp_id_updated_at_id` ON `members` (`corp_id`, `updated_at`, `id`);
 CREATE INDEX `member_corp_id_caretaker_id` ON `members` (`corp_id`, `caretaker_id`);
-CREATE INDEX `member_corp_id_departure_by_id` ON `members` (`corp_id`, `departure_by_id`);
 CREATE TABLE `messages` (
   `id` uuid NOT NULL,
   `corp_id` uuid NOT NULL,
@@ -405,17 +387,13 @@ CREATE TABLE `rule_sets` (
   `name` text NOT NULL,
   `rules` json NOT NULL,
   `automatic` bool NOT NULL DEFAULT (false),
-  `history` json NULL,
   `fallback_id` uuid NULL,
-  `department_id` uuid NULL,
   PRIMARY KEY (`id`),
-  CONSTRAINT `rule_sets_members_fallback` FOREIGN KEY (`corp_id`, `fallback_id`) REFERENCES `members` (`corp_id`, `id`) ON DELETE RESTRICT,
-  CONSTRAINT `rule_sets_departments_department` FOREIGN KEY (`corp_id`, `department_id`) REFERENCES `departments` (`corp_id`, `id`) ON DELETE RESTRICT
+  CONSTRAINT `rule_sets_members_fallback` FOREIGN KEY (`corp_id`, `fallback_id`) REFERENCES `members` (`corp_id`, `id`) ON DELETE RESTRICT
 );
 CREATE UNIQUE INDEX `ruleset_corp_id_id` ON `rule_sets` (`corp_id`, `id`);
 CREATE UNIQUE INDEX `ruleset_corp_id_name` ON `rule_sets` (`corp_id`, `name`);
 CREATE INDEX `ruleset_corp_id_fallback_id` ON `rule_sets` (`corp_id`, `fallback_id`);
-CREATE INDEX `ruleset_corp_id_department_id` ON `rule_sets` (`corp_id`, `department_id`);
 CREATE INDEX `ruleset_corp_id_created_at_id` ON `rule_sets` (`corp_id`, `created_at`, `id`);
 CREATE TABLE `service_tokens` (
   `id` uuid NOT NULL,
@@ -552,7 +530,7 @@ CREATE TABLE `leak_findings` (
 );
 CREATE UNIQUE INDEX `leakfinding_corp_id_id` ON `leak_findings` (`corp_id`, `id`);
 CREATE UNIQUE INDEX `leakfinding_corp_id_message_id_kind` ON `leak_findings` (`corp_id`, `message_id`, `kind`) WHERE message_id IS NOT NULL;
-CREATE UNIQUE INDEX `leakfinding_corp_id_member_id_at_kind` ON `leak_findings` (`corp_id`, `member_id`, `at`, `kind`) WHERE message_id IS NULL;
+CREATE UNIQUE INDEX `leakfinding_corp_id_member_id_at` ON `leak_findings` (`corp_id`, `member_id`, `at`) WHERE message_id IS NULL;
 CREATE INDEX `leakfinding_corp_id_at_id` ON `leak_findings` (`corp_id`, `at`, `id`);
 CREATE INDEX `leakfinding_corp_id_member_id_at_id` ON `leak_findings` (`corp_id`, `member_id`, `at`, `id`);
 CREATE INDEX `leakfinding_corp_id_contact_id` ON `leak_findings` (`corp_id`, `contact_id`);
@@ -631,21 +609,17 @@ CREATE TABLE `review_items` (
   `note` text NULL,
   `overdue_at` datetime NULL,
   `review_id` uuid NOT NULL,
-  `grant_id` uuid NULL,
-  `member_id` uuid NULL,
-  `token_id` uuid NULL,
+  `grant_id` uuid NOT NULL,
+  `member_id` uuid NOT NULL,
   `decided_by_id` uuid NULL,
   PRIMARY KEY (`id`),
   CONSTRAINT `review_items_access_reviews_review` FOREIGN KEY (`corp_id`, `review_id`) REFERENCES `access_reviews` (`corp_id`, `id`) ON DELETE RESTRICT,
   CONSTRAINT `review_items_grants_grant` FOREIGN KEY (`corp_id`, `grant_id`) REFERENCES `grants` (`corp_id`, `id`) ON DELETE RESTRICT,
   CONSTRAINT `review_items_members_member` FOREIGN KEY (`corp_id`, `member_id`) REFERENCES `members` (`corp_id`, `id`) ON DELETE RESTRICT,
-  CONSTRAINT `review_items_service_tokens_token` FOREIGN KEY (`corp_id`, `token_id`) REFERENCES `service_tokens` (`corp_id`, `id`) ON DELETE RESTRICT,
-  CONSTRAINT `review_items_members_decided_by` FOREIGN KEY (`corp_id`, `decided_by_id`) REFERENCES `members` (`corp_id`, `id`) ON DELETE RESTRICT,
-  CONSTRAINT `review_items_one` CHECK ((grant_id IS NOT NULL AND member_id IS NOT NULL AND token_id IS NULL) OR (grant_id IS NULL AND member_id IS NULL AND token_id IS NOT NULL))
+  CONSTRAINT `review_items_members_decided_by` FOREIGN KEY (`corp_id`, `decided_by_id`) REFERENCES `members` (`corp_id`, `id`) ON DELETE RESTRICT
 );
 CREATE UNIQUE INDEX `reviewitem_corp_id_id` ON `review_items` (`corp_id`, `id`);
 CREATE INDEX `reviewitem_corp_id_review_id_rank_id` ON `review_items` (`corp_id`, `review_id`, `rank`, `id`);
 CREATE UNIQUE INDEX `reviewitem_corp_id_grant_id_review_id` ON `review_items` (`corp_id`, `grant_id`, `review_id`);
-CREATE UNIQUE INDEX `reviewitem_corp_id_token_id_review_id` ON `review_items` (`corp_id`, `token_id`, `review_id`);
 CREATE INDEX `reviewitem_corp_id_member_id` ON `review_items` (`corp_id`, `member_id`);
 CREATE INDEX `reviewitem_corp_id_decided_by_id` ON `review_items` (`corp_id`, `decided_by_id`);
