@@ -50,7 +50,7 @@ type before struct {
 
 type after struct {
 	State, Kind, Leaver, Responsible, Digest, Decision, RevertOf, FollowUpOf, By string
-	Status, Owner, To                                                            string
+	Author, Executor, Status, Owner, To                                          string
 	Key, Former                                                                  string
 
 	Reason                         any // a code; of a plan, sealed words
