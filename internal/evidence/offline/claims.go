@@ -44,6 +44,7 @@ type claims struct {
 	times                                       map[int64]bool // of the entries, in microseconds
 	last                                        *int64         // the entry before
 	fourEyes                                    FourEyes
+	running                                     bool // the plan was executed, and not planned or submitted since
 
 	plan  string          // the digest of plan.json
 	party map[string]bool // whose items the plan moves, and to whom
@@ -113,7 +114,7 @@ func (c *claims) entry(e Entry, l *leaf) error {
 	c.last = &l.Index
 	switch {
 	case l.Action == "transfer.finish":
-		if c.fourEyes == NotExecuted {
+		if !c.running {
 			return errors.New("it was carried out before anybody executed the plan")
 		}
 		c.finished(l)
@@ -157,6 +158,9 @@ func (c *claims) step(l *leaf) error {
 		}
 		c.kind, c.leaver, c.total, c.revertOf, c.followUpOf = a.Kind, a.Leaver, a.Transfers, a.RevertOf, a.FollowUpOf
 	case l.Action == "handover.approve", l.Action == "handover.reject":
+		if (a.Decision == "APPROVED") != (l.Action == "handover.approve") {
+			return errors.New("its decision is not what its action says")
+		}
 		c.votes[by{l.Actor.ID, a.Digest}] = vote{a.Decision, l.At, l.Actor.member() != ""}
 	case l.Action == "handover.revert":
 		c.reverted += a.Reverted
@@ -166,7 +170,7 @@ func (c *claims) step(l *leaf) error {
 		c.digest = a.Digest
 	}
 	if a.ApprovalsRequired != nil && (planned || l.Action == "handover.submit") {
-		c.required = *a.ApprovalsRequired
+		c.required, c.fourEyes, c.running = *a.ApprovalsRequired, NotExecuted, false
 		for of, v := range c.votes { // votes are for one submission
 			v.counted = false
 			c.votes[of] = v
@@ -186,6 +190,7 @@ func (c *claims) step(l *leaf) error {
 		if l.Action != "handover.schedule" && c.digest != c.plan {
 			return errors.New("another plan than plan.json was carried out")
 		}
+		c.running = l.Action != "handover.schedule"
 		return c.approved(a.ApprovalsRequired)
 	}
 	return nil
@@ -246,6 +251,9 @@ func (c *claims) approved(now *int) error {
 	c.fourEyes = Violated
 	others, own := 0, []string(nil)
 	for of, v := range c.votes {
+		if v.counted && v.decision != "APPROVED" {
+			return fmt.Errorf("%s rejected it, and it was not submitted again", of.actor)
+		}
 		if of.digest != c.digest || !v.counted || v.decision != "APPROVED" {
 			continue
 		}
