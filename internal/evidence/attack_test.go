@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/openhandover/openhandover/internal/evidence/offline"
 	"github.com/openhandover/openhandover/internal/nid"
 )
 
@@ -26,6 +27,7 @@ func TestWhatASignedLogCannotPretend(t *testing.T) {
 		"a rejection that was passed over": {"rejected it", func(m *made) {
 			m.submitted(person, 1)
 			vote(m, "handover.reject", against, "REJECTED")
+			m.f.Approvals = append(m.f.Approvals, offline.Approval{Approver: against, Decision: "REJECTED", Digest: m.f.Handover.Digest, At: m.at})
 			m.approved(voter)
 			m.executed(person, "")
 		}, nil},
@@ -39,11 +41,13 @@ func TestWhatASignedLogCannotPretend(t *testing.T) {
 			m.approved(voter)
 			schedule(m)
 			m.submitted(person, 2)
+			m.add("handover.finish", "SYSTEM", m.handover, nil, map[string]any{"state": "COMPLETED", "completed": 1})
 		}, nil},
 		"a scheduled plan that nobody began": {"before anybody executed", func(m *made) {
 			m.submitted(person, 1)
 			m.approved(voter)
 			schedule(m)
+			m.add("handover.finish", "SYSTEM", m.handover, nil, map[string]any{"state": "COMPLETED", "completed": 1})
 		}, nil},
 		"a member that reads as another": {"stands twice", func(m *made) {
 			m.submitted(person, 1)
