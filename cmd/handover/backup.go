@@ -173,7 +173,7 @@ type backupListCmd struct {
 
 // Run lists the backups of all corps that there are.
 func (c *backupListCmd) Run(e *env) error {
-	p, err := e.open()
+	p, err := e.look()
 	if err != nil {
 		return err
 	}

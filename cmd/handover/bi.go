@@ -50,7 +50,7 @@ type biGrantCmd struct {
 
 // Run binds a role to a corp.
 func (c *biGrantCmd) Run(e *env) error {
-	p, err := e.readers()
+	p, err := e.willing(e.readers())
 	if err != nil {
 		return err
 	}
@@ -106,7 +106,7 @@ type biRevokeCmd struct {
 
 // Run unbinds a role.
 func (c *biRevokeCmd) Run(e *env) error {
-	p, err := e.readers()
+	p, err := e.willing(e.readers())
 	if err != nil {
 		return err
 	}

@@ -48,7 +48,7 @@ func (e *env) joinDemo() (*program, error) {
 		p.close()
 		return nil, fmt.Errorf("the demo's file is from another version (%w); make a new one with --reset", err)
 	}
-	return p, nil
+	return e.willing(p, nil)
 }
 
 // demoAddress refuses an address that others could reach, and one that is taken:

@@ -34,6 +34,7 @@ func (d *doctor) corps() {
 		}
 	}
 	d.remains(last)
+	d.older()
 }
 
 func (d *doctor) corp(ctx context.Context, r *store.Read, corp nid.ID, lastErased *time.Time) error {
@@ -106,6 +107,17 @@ func (d *doctor) policy(ctx context.Context, r *store.Read, name string, approve
 		d.find(warn, cure, "corp %s: approval policy: %s", name, t.EN)
 	}
 	return nil
+}
+
+// older holds the database against the checkpoints that were signed.
+func (d *doctor) older() {
+	folder := d.config.Checkpoints(false)
+	switch err := audit.Continues(d.ctx, d.db, folder); {
+	case errors.Is(err, audit.ErrForked):
+		d.find(broken, cure, "the database is older than the checkpoints in %s, or was written again, and nothing writes to it: %s", folder, d.sentence(err))
+	case err != nil:
+		d.find(broken, "check the folder and its files", "checkpoints in %s: %s", folder, d.sentence(err))
+	}
 }
 
 // rights holds rows that give rights against the log: somebody may have written them past

@@ -148,7 +148,7 @@ func (c *restoreCmd) warn(e *env, p *program, sum backup.Summary) error {
 	if errors.Is(err, audit.ErrForked) {
 		err = nil
 		fmt.Fprintf(e.stderr, "handover: checkpoints in %s know of entries that this database does not have: what happened after the backup is lost.\n"+
-			"The server does not start until `handover audit accept-rollback --corp %s` has put them aside, as evidence of what there was.\n", folder, sum.Name)
+			"Nothing writes to it until `handover audit accept-rollback --corp %s` has put them aside, as evidence of what there was.\n", folder, sum.Name)
 	}
 	return err
 }

@@ -12,14 +12,29 @@ import (
 	"github.com/openhandover/openhandover/internal/nid"
 )
 
+// cure is what to do about a database that is older than what was signed.
+const cure = "`handover audit verify` says what is missing, and `handover audit accept-rollback --corp NAME` accepts the database as it is"
+
 // continues refuses a database that is older than what was signed.
 func (p *program) continues(ctx context.Context, folder string) error {
 	err := audit.Continues(ctx, p.db, folder)
 	if errors.Is(err, audit.ErrForked) {
-		err = fmt.Errorf("refusing to start: %w; `handover audit verify` says what is missing, "+
-			"and `handover audit accept-rollback --corp NAME` accepts the database as it is", err)
+		err = fmt.Errorf("refusing to write: %w; %s", err, cure)
 	}
 	return err
+}
+
+// willing is a program that has been opened, for a command that writes: an older database
+// is refused, which a person has to accept first.
+func (e *env) willing(p *program, err error) (*program, error) {
+	if err != nil {
+		return nil, err
+	}
+	if err := p.continues(e.ctx, e.config.Checkpoints(p.demo)); err != nil {
+		p.close()
+		return nil, err
+	}
+	return p, nil
 }
 
 type auditAcceptCmd struct {
@@ -28,7 +43,7 @@ type auditAcceptCmd struct {
 
 // Run accepts a log that does not go on from what was signed, and keeps the evidence.
 func (c *auditAcceptCmd) Run(e *env) error {
-	p, err := e.open()
+	p, err := e.look()
 	if err != nil {
 		return err
 	}

@@ -60,9 +60,6 @@ func (s *serveCmd) Run(e *env) error {
 	if err := p.bound(e.ctx, e.config.LooseRole, log); err != nil {
 		return err
 	}
-	if err := p.continues(e.ctx, e.config.Checkpoints(s.Demo)); err != nil {
-		return err
-	}
 	stop := make(chan struct{})
 	go func() { <-e.ctx.Done(); close(stop) }()
 	api, err := p.handler(e.config, stop)

@@ -32,6 +32,9 @@ type Service struct {
 // Where the settings demand dual control, a sensitive role is pending until another
 // person grants exactly the same, within three days; neither of the two can be the
 // member. The id is the grant's all along.
+//
+// The member's sessions through an identity provider that they have not linked
+// themselves end: a claim is enough to find a member without a role, and no other.
 func (s *Service) Grant(ctx context.Context, member, role nid.ID, department *nid.ID, expiresAt *time.Time) (id nid.ID, err error) {
 	err = s.Log.Tx(ctx, s.DB, access.GrantCreate, func(ctx context.Context, tx *store.Tx) error {
 		if _, err := identity.LockRoles(ctx, tx); err != nil {
@@ -84,7 +87,11 @@ func (s *Service) Grant(ctx context.Context, member, role nid.ID, department *ni
 			VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING id`, id, tx.Corp(), tx.Now(), member, role, g.department, until, actor.ID); err != nil {
 			return err
 		}
-		return s.Log.Append(ctx, tx, audit.Entry{Action: access.GrantCreate, Subject: id, After: after, Covers: covers})
+		ended, err := identity.EndUnlinked(ctx, tx, member)
+		if err != nil {
+			return err
+		}
+		return s.Log.Append(ctx, tx, append([]audit.Entry{{Action: access.GrantCreate, Subject: id, After: after, Covers: covers}}, ended...)...)
 	})
 	if err != nil {
 		return nid.ID{}, err

@@ -86,6 +86,7 @@ func (s *Service) AddAdministrator(ctx context.Context, in Administrator) (out A
 			tx.Corp(), out.Member, tx.Now()); err != nil {
 			return err
 		}
+		// setPassword has ended their sessions, those of identity providers too.
 		return s.Log.Append(ctx, tx,
 			audit.Entry{Action: access.AdminCreate, Subject: out.Member, Covers: a.covers, After: map[string]any{"founded": out.Founded, "userid": audit.Personal{Subject: out.Member, Value: in.UserID}}},
 			set, audit.Entry{Action: access.GrantCreate, Subject: out.Grant, After: map[string]any{"member": out.Member, "role": a.role}})

@@ -45,7 +45,8 @@ func confirm(ctx context.Context, tx *store.Tx, sessionLock string) (*access.Act
 			SELECT s.verified_until,
 			  `+stale+` AND EXISTS (SELECT 1 FROM credentials AS c WHERE c.corp_id = s.corp_id AND c.member_id = s.member_id AND c.totp_secret IS NOT NULL),
 			  `+stale+` AND EXISTS (SELECT 1 FROM passkeys AS k WHERE k.corp_id = s.corp_id AND k.member_id = s.member_id),
-			  `+stale+` AND EXISTS (SELECT 1 FROM identity_providers AS p WHERE p.corp_id = s.corp_id AND p.id = s.provider_id AND p.active AND p.acr_values <> '[]'),
+			  `+stale+` AND EXISTS (SELECT 1 FROM identity_providers AS p JOIN member_identities AS i ON i.corp_id = p.corp_id AND i.provider_id = p.id
+			    WHERE p.corp_id = s.corp_id AND p.id = s.provider_id AND p.active AND p.acr_values <> '[]' AND i.member_id = s.member_id AND i.own),
 			  m.status = 'LEAVING'
 			FROM sessions AS s JOIN members AS m ON m.corp_id = s.corp_id AND m.id = s.member_id
 			WHERE s.corp_id = $1 AND s.secret_hash = $2 AND s.member_id = $3 AND s.expires_at > $4

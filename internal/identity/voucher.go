@@ -76,6 +76,23 @@ func EndVouched(ctx context.Context, tx *store.Tx, by Voucher, member nid.ID) (m
 	return out, err
 }
 
+// EndUnlinked ends a member's sessions that providers vouched for which the member has not
+// linked themselves: a claim found them, before they had a role. It gives the entries,
+// which the caller appends.
+func EndUnlinked(ctx context.Context, tx *store.Tx, member nid.ID) (entries []audit.Entry, err error) {
+	ended, err := store.KeepInto(ctx, tx, func(id *nid.ID) []any { return []any{id} }, "sessions", `DELETE FROM sessions
+		WHERE corp_id = $1 AND member_id = $2 AND provider_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM member_identities AS i
+			WHERE i.corp_id = $1 AND i.provider_id = sessions.provider_id AND i.member_id = $2 AND i.own) RETURNING provider_id`, tx.Corp(), member)
+	of := map[nid.ID]int{}
+	for _, provider := range ended {
+		of[provider]++
+	}
+	for _, provider := range slices.SortedFunc(maps.Keys(of), func(a, b nid.ID) int { return bytes.Compare(a[:], b[:]) }) {
+		entries = append(entries, Ended(Voucher{Provider: provider}, map[nid.ID]int{member: of[provider]})...)
+	}
+	return entries, err
+}
+
 // Refused writes down that a provider's word let nobody in. member is who it was about, if
 // that is known; vouched says that it was the provider's word at all, not something forged.
 // There is one entry a minute for each provider, kind and member, so that nobody who forges

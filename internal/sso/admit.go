@@ -87,7 +87,7 @@ func (s *Service) prove(ctx context.Context, p *Provider, c ceremony, said *clai
 			return &refused{errUnproven, "somebody else came back"}
 		}
 		if !w.vouched {
-			return &refused{errUnproven, "the member holds a role and was found by a claim: " + linkFirst}
+			return &refused{errUnproven, "the member was found by a claim: " + linkFirst}
 		}
 		until := s.proven(p, said, c.Began.Add(-skew))
 		if until.IsZero() {
@@ -144,8 +144,10 @@ type someone struct {
 	member nid.ID
 	// linked says that they are known by their subject from now on; the caller records it.
 	linked bool
-	// vouched says that the provider's word can be a proof of identity: they hold no role,
-	// or have linked the provider themselves. A claim may be what anybody could write.
+	// vouched says that the provider's word can be a proof of identity: they have linked the
+	// provider themselves. A claim may be what anybody could write; whoever has no role
+	// proves nothing by one either, or they would enrol an authenticator, or link the
+	// provider, and keep that when the account gets a role.
 	vouched bool
 }
 
@@ -183,7 +185,7 @@ func (s *Service) who(ctx context.Context, tx *store.Tx, p *Provider, c ceremony
 	if err != nil {
 		return w, err
 	}
-	w = someone{member: member, vouched: own || !holds}
+	w = someone{member: member, vouched: own}
 	if known {
 		return w, nil
 	}

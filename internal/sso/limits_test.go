@@ -25,6 +25,7 @@ import (
 func TestAProofEndsFiveMinutesAfterTheLook(t *testing.T) {
 	each(t, func(t *testing.T, s *scene) {
 		id := s.connect(s.input())
+		s.linked(id, s.lina, lina)
 		b := newBrowser(t)
 		s.wants(s.signIn(b, id, lina, ""), 303, s.server.URL+"/")
 		looked := s.DB.Now().Truncate(time.Second)
@@ -32,7 +33,7 @@ func TestAProofEndsFiveMinutesAfterTheLook(t *testing.T) {
 		back := s.authenticate(b, s.begin(b, id, "?prove=1").to, lina)
 		late := s.authenticate(b, s.begin(b, id, "?prove=1").to, lina)
 		until := func() time.Time {
-			return testcorp.Value[time.Time](s.Corp, `SELECT verified_until FROM sessions WHERE member_id = $1`, s.lina).UTC()
+			return testcorp.Value[time.Time](s.Corp, `SELECT verified_until FROM sessions WHERE member_id = $1 AND provider_id IS NOT NULL`, s.lina).UTC()
 		}
 		s.Clock.Add(4 * time.Minute)
 		s.wants(b.do("GET", back, nil), 303, s.server.URL+"/")
@@ -172,7 +173,7 @@ func TestWaysToProve(t *testing.T) {
 	each(t, func(t *testing.T, s *scene) {
 		ways := func(want string) {
 			t.Helper()
-			hash := testcorp.Value[[]byte](s.Corp, `SELECT secret_hash FROM sessions WHERE member_id = $1`, s.lina)
+			hash := testcorp.Value[[]byte](s.Corp, `SELECT secret_hash FROM sessions WHERE member_id = $1 AND provider_id IS NOT NULL`, s.lina)
 			ctx := access.With(t.Context(), &access.Actor{Kind: access.Person, Corp: s.ID, ID: s.lina, Session: hash})
 			var asked error
 			s.must(s.DB.Tx(ctx, func(ctx context.Context, tx *store.Tx) error {
@@ -189,6 +190,8 @@ func TestWaysToProve(t *testing.T) {
 		}
 		id := s.connect(s.input())
 		s.wants(s.signIn(newBrowser(t), id, lina, ""), 303, s.server.URL+"/")
+		ways("[otp]") // a claim found them
+		s.linked(id, s.lina, lina)
 		ways("[oidc]")
 		in := s.input()
 		in.ID, in.Version, in.ACRValues = &id, new(1), nil

@@ -35,6 +35,13 @@ func (s *scene) link(ctx context.Context, b *browser, provider nid.ID, user stri
 	return b.do("GET", s.authenticate(b, start.to, user), nil)
 }
 
+// linked has a member link a provider from a browser of their own.
+func (s *scene) linked(provider, member nid.ID, user string) {
+	s.t.Helper()
+	b := newBrowser(s.t)
+	s.wants(s.link(s.in(b, member, true), b, provider, user), 303, s.server.URL+"/mine")
+}
+
 // Whoever calls themselves like an administrator at the provider is not let in as one,
 // by whichever claim, and also where the role was given while they were at the provider.
 func TestNobodyIsAnAdministratorByName(t *testing.T) {

@@ -56,8 +56,10 @@ func TestSingleSignOnProves(t *testing.T) {
 		if got := s.begin(b, id, "?prove=1"); got.status != 401 {
 			t.Errorf("nobody proves who they are: %+v", got)
 		}
-		// With an authentication that counts here, signing in is a proof.
+		// With an authentication that counts here, signing in is a proof for who linked the
+		// provider themselves.
 		s.op.says("mfa", time.Time{})
+		s.linked(id, s.lina, lina)
 		s.wants(s.signIn(b, id, lina, ""), 303, s.server.URL+"/")
 		s.wantIs(b, s.lina, true)
 		// Not with one that was long ago, or none of those listed.

@@ -33,6 +33,7 @@ type claims struct {
 	corp, handover                              string
 	state, kind, leaver, digest                 string
 	who                                         standing
+	authors                                     map[string]bool // who planned, submitted, answered for or began to carry out the case
 	executor                                    string
 	revertOf, followUpOf, revertedBy            string
 	created                                     time.Time
@@ -43,6 +44,7 @@ type claims struct {
 	times                                       map[int64]bool // of the entries, in microseconds
 	last                                        *int64         // the entry before
 	fourEyes                                    FourEyes
+	running                                     bool // the plan was executed, and not planned or submitted since
 
 	plan  string          // the digest of plan.json
 	party map[string]bool // whose items the plan moves, and to whom
@@ -56,7 +58,7 @@ type claims struct {
 }
 
 func newClaims(corp, handover string) *claims {
-	return &claims{corp: corp, handover: handover, fourEyes: NotExecuted, votes: map[by]vote{}, outcomes: map[string]outcome{}, granted: map[string]Grant{}, times: map[int64]bool{},
+	return &claims{corp: corp, handover: handover, fourEyes: NotExecuted, authors: map[string]bool{}, votes: map[by]vote{}, outcomes: map[string]outcome{}, granted: map[string]Grant{}, times: map[int64]bool{},
 		party: map[string]bool{}, items: map[string]item{}, transfers: map[string]bool{}, byStatus: map[string]int{}, names: map[string]string{}}
 }
 
@@ -112,7 +114,7 @@ func (c *claims) entry(e Entry, l *leaf) error {
 	c.last = &l.Index
 	switch {
 	case l.Action == "transfer.finish":
-		if c.fourEyes == NotExecuted {
+		if !c.running {
 			return errors.New("it was carried out before anybody executed the plan")
 		}
 		c.finished(l)
@@ -146,6 +148,9 @@ func (c *claims) step(l *leaf) error {
 	}
 	c.who.take(l)
 	planned := a.Leaver != ""
+	if planned || l.Action == "handover.submit" {
+		c.wrote(l.Actor.member(), a.Author, a.Responsible)
+	}
 	switch {
 	case planned:
 		if c.created.IsZero() {
@@ -153,6 +158,9 @@ func (c *claims) step(l *leaf) error {
 		}
 		c.kind, c.leaver, c.total, c.revertOf, c.followUpOf = a.Kind, a.Leaver, a.Transfers, a.RevertOf, a.FollowUpOf
 	case l.Action == "handover.approve", l.Action == "handover.reject":
+		if (a.Decision == "APPROVED") != (l.Action == "handover.approve") {
+			return errors.New("its decision is not what its action says")
+		}
 		c.votes[by{l.Actor.ID, a.Digest}] = vote{a.Decision, l.At, l.Actor.member() != ""}
 	case l.Action == "handover.revert":
 		c.reverted += a.Reverted
@@ -162,7 +170,7 @@ func (c *claims) step(l *leaf) error {
 		c.digest = a.Digest
 	}
 	if a.ApprovalsRequired != nil && (planned || l.Action == "handover.submit") {
-		c.required = *a.ApprovalsRequired
+		c.required, c.fourEyes, c.running = *a.ApprovalsRequired, NotExecuted, false
 		for of, v := range c.votes { // votes are for one submission
 			v.counted = false
 			c.votes[of] = v
@@ -176,14 +184,40 @@ func (c *claims) step(l *leaf) error {
 		c.moved = *a.Completed + c.reverted
 	}
 	if !planned && slices.Contains([]string{"handover.execute", "handover.schedule", "handover.retry"}, l.Action) {
-		if l.Actor.Kind != "SYSTEM" { // a worker begins for whoever scheduled it
-			c.executor = l.Actor.member()
+		if err := c.begun(l); err != nil {
+			return err
 		}
 		if l.Action != "handover.schedule" && c.digest != c.plan {
 			return errors.New("another plan than plan.json was carried out")
 		}
+		c.running = l.Action != "handover.schedule"
 		return c.approved(a.ApprovalsRequired)
 	}
+	return nil
+}
+
+// wrote notes who stands behind the case, and does so whoever plans it again.
+func (c *claims) wrote(members ...string) {
+	for _, m := range members {
+		if m != "" {
+			c.authors[m] = true
+		}
+	}
+}
+
+// begun notes who has the plan carried out: a worker begins for whoever scheduled it.
+func (c *claims) begun(l *leaf) error {
+	executor := l.after.Executor
+	switch {
+	case l.Actor.Kind == "SYSTEM" && executor == "":
+		executor = c.executor
+	case l.Actor.Kind != "SYSTEM" && executor == "":
+		executor = l.Actor.member()
+	case l.Actor.Kind != "SYSTEM" && executor != l.Actor.member():
+		return errors.New("it names another executor than whoever executed it")
+	}
+	c.executor = executor
+	c.wrote(executor, l.after.Responsible)
 	return nil
 }
 
@@ -203,9 +237,9 @@ const (
 )
 
 // approved checks the four-eyes rule where a plan begins to be carried out: of those who
-// voted for it since its submission, none of whom is its requester, responsible person,
-// executor, leaver, or a member whose items it moves or who gets them, there are as many
-// as it needed.
+// voted for it since its submission, none of whom planned, submitted, answered for or
+// executed the case at any time, or is its leaver or a member whose items it moves or who
+// gets them, there are as many as it needed.
 func (c *claims) approved(now *int) error {
 	need := c.required
 	if now != nil {
@@ -217,10 +251,13 @@ func (c *claims) approved(now *int) error {
 	c.fourEyes = Violated
 	others, own := 0, []string(nil)
 	for of, v := range c.votes {
+		if v.counted && v.decision != "APPROVED" {
+			return fmt.Errorf("%s rejected it, and it was not submitted again", of.actor)
+		}
 		if of.digest != c.digest || !v.counted || v.decision != "APPROVED" {
 			continue
 		}
-		if slices.Contains([]string{c.who.requester, c.who.responsible, c.executor, c.leaver}, of.actor) || c.digest == c.plan && c.party[of.actor] {
+		if c.authors[of.actor] || of.actor == c.leaver || c.digest == c.plan && c.party[of.actor] {
 			own = append(own, of.actor)
 			continue
 		}

@@ -50,7 +50,7 @@ type before struct {
 
 type after struct {
 	State, Kind, Leaver, Responsible, Digest, Decision, RevertOf, FollowUpOf, By string
-	Status, Owner, To                                                            string
+	Author, Executor, Status, Owner, To                                          string
 	Key, Former                                                                  string
 
 	Reason                         any // a code; of a plan, sealed words
@@ -69,6 +69,9 @@ func readLeaf(text string) (*leaf, error) {
 	l := &leaf{}
 	if err := strict(b, l); err != nil {
 		return nil, err
+	}
+	if l.Actor.Kind == "MEMBER" && !id.MatchString(l.Actor.ID) {
+		return nil, errors.New("the actor is no member")
 	}
 	if l.V != 1 {
 		return nil, fmt.Errorf("version %d of the log's format is not known here", l.V)
@@ -98,6 +101,18 @@ func strict(b []byte, into any) error {
 	return single(json.NewDecoder(bytes.NewReader(b)))
 }
 
+// spelled are the members that are looked at, by how encoding/json would find them: it
+// takes any case, and another reader would not see them.
+var spelled = func() map[string]string {
+	out := map[string]string{}
+	for _, name := range strings.Fields(`v id corp index at actor kind action subject handover request address cause reason set prev before after item owner
+		ownerVersion state leaver responsible digest decision revertOf followUpOf by author executor status to key former transfers cancelled reverted
+		completed approvalsRequired previous merged history names c s e from until expiresAt successor transfer items version message start`) {
+		out[strings.ToLower(name)] = name
+	}
+	return out
+}()
+
 func single(d *json.Decoder) error {
 	t, err := d.Token()
 	if err != nil {
@@ -111,9 +126,13 @@ func single(d *json.Decoder) error {
 			if err != nil {
 				return err
 			}
-			folded := strings.ToLower(fmt.Sprint(name))
+			// As encoding/json folds: ſ reads as s, and the Kelvin sign as k.
+			folded := strings.ToLower(strings.ToUpper(fmt.Sprint(name)))
 			if seen[folded] {
 				return fmt.Errorf("%q stands twice", name)
+			}
+			if is, ok := spelled[folded]; ok && is != name {
+				return fmt.Errorf("%q is not how the format spells %s", name, is)
 			}
 			seen[folded] = true
 		}

@@ -59,8 +59,8 @@ func parse(note, corp string) (c checkpoint, err error) {
 func (c checkpoint) signedBy(key string) error {
 	name, rest, _ := strings.Cut(key, "+")
 	hash, encoded, _ := strings.Cut(rest, "+")
-	public, err := base64.StdEncoding.DecodeString(encoded)
-	if err != nil || len(public) != 1+ed25519.PublicKeySize || public[0] != 1 {
+	public, err := base64.StdEncoding.Strict().DecodeString(encoded)
+	if err != nil || strings.ContainsAny(encoded, "\r\n") || len(public) != 1+ed25519.PublicKeySize || public[0] != 1 {
 		return errors.New("the verifier key is malformed")
 	}
 	sum := sha256.Sum256(append([]byte(name+"\n"), public...))

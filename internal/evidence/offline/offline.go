@@ -20,8 +20,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
+	"strings"
 	"time"
+	"unicode"
 )
 
 // Summary is what a package proves.
@@ -45,6 +48,12 @@ type Summary struct {
 // Unproven is what nobody can tell from a package.
 const Unproven = "what happened after the checkpoint; when a grant of history ended"
 
+// id and state are how ids and states are written: Summary shows them.
+var (
+	id    = regexp.MustCompile(`^[a-z]{3}_[0-7][0-9a-hjkmnp-tv-z]{25}$`)
+	state = regexp.MustCompile(`^[A-Z_]+$`)
+)
+
 // ErrUntrusted is a package that is in order and signed with a key that the caller does
 // not know: anybody can make such a package.
 var ErrUntrusted = errors.New("the package is in order, but signed with a key that only the package itself names; it proves nothing until the key is known from elsewhere")
@@ -59,7 +68,20 @@ var ErrUntrusted = errors.New("the package is in order, but signed with a key th
 // keys are verifier keys known from elsewhere; a newer key that one of them introduced is
 // known by that. Where none of them signed the checkpoint, it fails. Without any, the
 // package's own is taken, and Summary.Trusted is false.
-func Verify(file io.ReaderAt, length int64, keys ...string) (s Summary, err error) {
+func Verify(file io.ReaderAt, length int64, keys ...string) (Summary, error) {
+	s, err := verify(file, length, keys)
+	if err != nil { // nothing that whoever made it wrote moves a cursor or begins a line
+		err = errors.New(strings.Map(func(r rune) rune {
+			if !unicode.IsPrint(r) {
+				return '�'
+			}
+			return r
+		}, err.Error()))
+	}
+	return s, err
+}
+
+func verify(file io.ReaderAt, length int64, keys []string) (s Summary, err error) {
 	p, err := open(file, length)
 	if err != nil {
 		return s, err
@@ -74,6 +96,9 @@ func Verify(file io.ReaderAt, length int64, keys ...string) (s Summary, err erro
 	}
 	if err != nil {
 		return s, about(CaseFile, err)
+	}
+	if !id.MatchString(f.Corp) || !id.MatchString(f.Handover.ID) || !state.MatchString(f.Handover.State) {
+		return s, about(CaseFile, errors.New("corp, handover or state is none"))
 	}
 	s.Corp, s.Handover, s.State, s.Digest, s.Key = f.Corp, f.Handover.ID, f.Handover.State, f.Handover.Digest, f.Key
 	note, err := p.read(CheckpointFile)
