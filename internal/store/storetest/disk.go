@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"errors"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -180,23 +181,31 @@ var intercept = sync.OnceValue(func() error {
 	tls := libc.NewTLS()
 	defer tls.Close()
 	theirs = *at[sqlite3.Tsqlite3_vfs](sqlite3.Xsqlite3_vfs_find(tls, 0))
-	ours = theirs
+	vfs, err := copied(tls, theirs)
+	if err != nil {
+		return err
+	}
 	name, err := libc.CString("watched")
 	if err != nil {
 		return err
 	}
+	ours := at[sqlite3.Tsqlite3_vfs](vfs)
 	ours.FzName, ours.FpNext = name, 0
 	ours.FxOpen, ours.FxDelete = pointer(xOpen), pointer(xDelete)
-	sqlite3.Xsqlite3_vfs_register(tls, address(&ours), 1)
+	sqlite3.Xsqlite3_vfs_register(tls, vfs, 1)
 	return nil
 })
 
 var (
-	theirs, ours sqlite3.Tsqlite3_vfs
-	methods      sync.Map // SQLite's methods of a file → *ioMethods
+	theirs  sqlite3.Tsqlite3_vfs
+	methods sync.Map // SQLite's methods of a file → *ioMethods
 )
 
-type ioMethods struct{ theirs, ours sqlite3.Tsqlite3_io_methods }
+// ioMethods are SQLite's own methods of a file, and where ours are.
+type ioMethods struct {
+	theirs sqlite3.Tsqlite3_io_methods
+	ours   uintptr
+}
 
 func xOpen(tls *libc.TLS, vfs, path, file uintptr, flags int32, out uintptr) int32 {
 	rc := call[func(*libc.TLS, uintptr, uintptr, uintptr, int32, uintptr) int32](theirs.FxOpen)(tls, vfs, path, file, flags, out)
@@ -213,10 +222,14 @@ func xOpen(tls *libc.TLS, vfs, path, file uintptr, flags int32, out uintptr) int
 		had := *at[sqlite3.Tsqlite3_io_methods](f.FpMethods)
 		own := had
 		own.FxWrite, own.FxTruncate, own.FxSync, own.FxClose = pointer(xWrite), pointer(xTruncate), pointer(xSync), pointer(xClose)
-		m, _ = methods.LoadOrStore(f.FpMethods, &ioMethods{had, own})
+		ours, err := copied(tls, own)
+		if err != nil {
+			return sqlite3.SQLITE_NOMEM
+		}
+		m, _ = methods.LoadOrStore(f.FpMethods, &ioMethods{had, ours})
 	}
 	of.Store(file, openFile{d, name})
-	f.FpMethods = address(&m.(*ioMethods).ours)
+	f.FpMethods = m.(*ioMethods).ours
 	return rc
 }
 
@@ -235,7 +248,7 @@ func known(file uintptr) (openFile, *sqlite3.Tsqlite3_io_methods) {
 	v, _ := of.Load(file)
 	var own *sqlite3.Tsqlite3_io_methods
 	methods.Range(func(_, m any) bool {
-		if address(&m.(*ioMethods).ours) == at[sqlite3.Tsqlite3_file](file).FpMethods {
+		if m.(*ioMethods).ours == at[sqlite3.Tsqlite3_file](file).FpMethods {
 			own = &m.(*ioMethods).theirs
 		}
 		return own == nil
@@ -271,11 +284,20 @@ func xClose(tls *libc.TLS, file uintptr) int32 {
 }
 
 // SQLite is C that was translated to Go: its pointers are numbers, its functions
-// pointers to Go's. These four cross over.
+// pointers to Go's. These cross over.
+
+// copied puts a copy of v where SQLite's own memory is, outside of Go's, which must not be
+// reached by numbers. It stays there to the end of the process.
+func copied[T any](tls *libc.TLS, v T) (uintptr, error) {
+	p := libc.Xmalloc(tls, libc.Tsize_t(unsafe.Sizeof(v)))
+	if p == 0 {
+		return 0, errors.New("storetest: no memory")
+	}
+	*at[T](p) = v
+	return p, nil
+}
 
 func at[T any](p uintptr) *T { return *(**T)(unsafe.Pointer(&p)) }
-
-func address[T any](p *T) uintptr { return uintptr(unsafe.Pointer(p)) } // of globals, which stay where they are
 
 func pointer[F any](f F) uintptr { return *(*uintptr)(unsafe.Pointer(&f)) }
 
