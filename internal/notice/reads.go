@@ -128,7 +128,7 @@ func (c *counting) add(kind Kind, n, budget int) error {
 		return nil
 	}
 	if c.refuses && c.beyond == nil {
-		c.beyond = fault.New(fault.Limit, "", fault.T("a member who is leaving reads %d of these a day at most; the rest can be read tomorrow", "离职流程中的成员每天最多读取 %d 条，请明天再试", budget)).
+		c.beyond = fault.New(fault.Limit, "", fault.T("a member who is leaving can read at most %d of these a day; read the rest tomorrow", "离职流程中的成员每天最多读取 %d 条，请明天再试", budget)).
 			With("kind", string(kind)).With("perDay", budget)
 	}
 	if r.told {
