@@ -42,7 +42,8 @@ func (s *Service) known(ctx context.Context, corp nid.ID, login string) string {
 	if err != nil || s.Devices == nil || len(b) <= deviceBytes || corp == Nowhere {
 		return ""
 	}
-	if !s.Devices.Verify(deviceText(b[:deviceBytes], corp, login), b[deviceBytes:]) || int64(binary.BigEndian.Uint64(b[16:])) < s.DB.Now().Unix() { // #nosec G115 -- signed by us
+	if !s.Devices.Verify(deviceText(b[:deviceBytes], corp, login), b[deviceBytes:]) ||
+		int64(binary.BigEndian.Uint64(b[16:])) < s.DB.Now().Unix() { // #nosec G115 -- signed by us
 		return ""
 	}
 	return string(b[:16])

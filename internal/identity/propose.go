@@ -157,7 +157,8 @@ func (p *Proposal) wait(ctx context.Context, tx *store.Tx, actor *access.Actor, 
 		return d, err
 	}
 	if n >= maxPending {
-		return d, fault.New(fault.Limit, "", fault.T("%d changes wait already; withdraw some with withdrawPendingChange", "已有 %d 项变更等待确认，请先使用 withdrawPendingChange 撤回部分变更", n))
+		return d, fault.New(fault.Limit, "", fault.T("%d changes wait already; withdraw some with withdrawPendingChange",
+			"已有 %d 项变更等待确认，请先使用 withdrawPendingChange 撤回部分变更", n))
 	}
 	after := map[string]any{"operation": p.Operation, "subject": p.Subject, "asked": p.Asked}
 	var lapses, effective any

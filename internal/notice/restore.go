@@ -218,7 +218,8 @@ func (r *restoring) contacts() error {
 	var rows []map[string]any
 	for _, s := range r.touched(Fields[ofFollow:]) {
 		title, _ := r.one(s, Name).(string)
-		rows = append(rows, map[string]any{"id": s.contact, "title": title, "fold": name.Fold(title), "company": r.one(s, Company), "importance": r.one(s, Importance)})
+		rows = append(rows, map[string]any{"id": s.contact, "title": title, "fold": name.Fold(title), "company": r.one(s, Company),
+			"importance": r.one(s, Importance)})
 	}
 	if len(rows) == 0 {
 		return nil

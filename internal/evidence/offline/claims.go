@@ -56,7 +56,8 @@ type claims struct {
 }
 
 func newClaims(corp, handover string) *claims {
-	return &claims{corp: corp, handover: handover, fourEyes: NotExecuted, votes: map[by]vote{}, outcomes: map[string]outcome{}, granted: map[string]Grant{}, times: map[int64]bool{},
+	return &claims{corp: corp, handover: handover, fourEyes: NotExecuted, votes: map[by]vote{}, outcomes: map[string]outcome{},
+		granted: map[string]Grant{}, times: map[int64]bool{},
 		party: map[string]bool{}, items: map[string]item{}, transfers: map[string]bool{}, byStatus: map[string]int{}, names: map[string]string{}}
 }
 
@@ -228,7 +229,8 @@ func (c *claims) approved(now *int) error {
 	}
 	if others < need && len(own) > 0 {
 		slices.Sort(own)
-		return fmt.Errorf("it needed %d approvals of other people, and the entries before it hold %d: %s voted for what is their own", need, others, strings.Join(own, ", "))
+		return fmt.Errorf("it needed %d approvals of other people, and the entries before it hold %d: %s voted for what is their own", need, others,
+			strings.Join(own, ", "))
 	}
 	if others < need {
 		return fmt.Errorf("it needed %d approvals of the plan, and the entries before it hold %d", need, others)
