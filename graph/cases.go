@@ -14,8 +14,8 @@ import (
 
 type casesOf struct{ whole bool }
 
-// theirCase reports whether the viewer may see what is said of a handover that they see:
-// its reason, plan and comments (rule.OfCase).
+// theirCase reports whether the viewer may see the reason, plan and comments of a handover
+// that they see (rule.OfCase).
 func theirCase(ctx context.Context, h *ent.Handover) (bool, error) {
 	found, err := siblings.Load(ctx, h, casesOf{}, func(ctx context.Context, rows []*ent.Handover) (map[nid.ID]bool, error) {
 		return casesAmong(ctx, idsOf(rows, handovers.id), rule.OfCase)
@@ -49,7 +49,7 @@ func casesAmong(ctx context.Context, ids []nid.ID, of func(*access.Actor) (strin
 	return out, err
 }
 
-// ofCase gives a value of a handover to those whose case it is; else nothing.
+// ofCase returns a value of a handover to viewers who may see its reason; else nil.
 func ofCase[T any](ctx context.Context, h *ent.Handover, v T) (none T, err error) {
 	if theirs, err := theirCase(ctx, h); err != nil || !theirs {
 		return none, err
@@ -73,7 +73,7 @@ func reasonsOf(ctx context.Context, h *ent.Handover) ([]string, error) {
 
 type commentsOf struct{}
 
-// commentOf is what an approver said, for those whose case the handover is.
+// commentOf is the comment of an approver, for viewers who may see the handover's reason.
 func commentOf(ctx context.Context, a *ent.Approval) (*string, error) {
 	found, err := siblings.Load(ctx, a, commentsOf{}, func(ctx context.Context, rows []*ent.Approval) (map[nid.ID]bool, error) {
 		return casesAmong(ctx, idsOf(rows, func(a *ent.Approval) nid.ID { return a.HandoverID }), rule.OfCase)

@@ -48,7 +48,7 @@ func shows(ctx context.Context, table string, rows int) error {
 		r.shown = map[notice.Kind]int{}
 	}
 	if r.shown[kind]+rows > notice.PageSize {
-		return fault.New(fault.Limit, "", fault.T("a member who is leaving reads %d of these in one request at most", "离职流程中的成员每次请求最多读取 %d 条", notice.PageSize)).
+		return fault.New(fault.Limit, "", fault.T("a member who is leaving can read at most %d of these in one request", "离职流程中的成员每次请求最多读取 %d 条", notice.PageSize)).
 			With("kind", string(kind)).With("perRequest", notice.PageSize)
 	}
 	r.shown[kind] += rows

@@ -12,7 +12,7 @@ import (
 	"github.com/openhandover/openhandover/internal/store"
 )
 
-// durable finds what lets a power cut take acknowledged changes.
+// durable finds server settings by which a power cut can lose acknowledged changes.
 func (d *doctor) durable() {
 	careless, err := d.db.Careless(d.ctx)
 	switch {
@@ -25,8 +25,8 @@ func (d *doctor) durable() {
 	}
 }
 
-// erased holds the people whom a corp has erased against the list that restores go by,
-// and gives when the last of them was erased; the zero time: nobody was.
+// erased compares the people whom a corp has erased with the list that restores use, and
+// returns when the last of them was erased; the zero time if nobody was.
 func (d *doctor) erased(ctx context.Context, r *store.Read, corp nid.ID, name string) (last time.Time, err error) {
 	type person struct {
 		id nid.ID
@@ -66,7 +66,7 @@ func (d *doctor) erased(ctx context.Context, r *store.Read, corp nid.ID, name st
 	return last, nil
 }
 
-// remains is about what the server's own files hold of those who were erased.
+// remains reports what the server's own files may still hold of erased people.
 func (d *doctor) remains(last time.Time) {
 	if last.IsZero() {
 		return

@@ -130,8 +130,8 @@ func leftovers(url string) func() error {
 	}
 }
 
-// warn says whose word the backup is, what in it the log does not know, and what the
-// copies of checkpoints know beyond it.
+// warn says which key signed the backup, which of its rows the log does not know, and which
+// later entries the copies of checkpoints know.
 func (c *restoreCmd) warn(e *env, p *program, sum backup.Summary) error {
 	switch {
 	case sum.SignedBy == "":

@@ -62,11 +62,11 @@ func (c *auditAcceptCmd) Run(e *env) error {
 	return err
 }
 
-// lastSeal is how long an orderly stop takes to seal, at most.
+// lastSeal is the longest time that an orderly stop takes to seal.
 const lastSeal = 5 * time.Second
 
-// seal signs what is left when the server stops, so that nothing stands unsealed while
-// nobody works.
+// seal signs the entries that are left when the server stops, so that none stays unsealed
+// while no server runs.
 func (p *program) seal(ctx context.Context, s *audit.Sealer, log *slog.Logger) {
 	if s == nil || len(s.Keys) == 0 {
 		return

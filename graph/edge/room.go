@@ -48,7 +48,8 @@ func (heavy) Validate(graphql.ExecutableSchema) error { return nil }
 // room is full or no place became free in time.
 func (h heavy) InterceptResponse(ctx context.Context, next graphql.ResponseHandler) *graphql.Response {
 	oc := graphql.GetOperationContext(ctx)
-	if oc.Operation == nil || oc.Operation.Operation != ast.Query || !slices.ContainsFunc(rootFields(oc.Operation.SelectionSet, nil, map[string]bool{}), func(f string) bool { return h.fields[f] }) {
+	if oc.Operation == nil || oc.Operation.Operation != ast.Query ||
+		!slices.ContainsFunc(rootFields(oc.Operation.SelectionSet, nil, map[string]bool{}), func(f string) bool { return h.fields[f] }) {
 		return next(ctx)
 	}
 	actor := access.From(ctx)
@@ -58,9 +59,11 @@ func (h heavy) InterceptResponse(ctx context.Context, next graphql.ResponseHandl
 	leave, err := h.room.Enter(ctx, actor.Corp.String(), actor.ID.String())
 	switch {
 	case errors.Is(err, turns.ErrShare):
-		err = fault.New(fault.RateLimited, "", fault.T("too many statistics and previews at once; try again in a moment", "同时进行的统计和预览过多，请稍后再试")).After(2 * time.Second)
+		err = fault.New(fault.RateLimited, "", fault.T("too many statistics and previews at once; try again in a moment",
+			"同时进行的统计和预览过多，请稍后再试")).After(2 * time.Second)
 	case errors.Is(err, turns.ErrFull):
-		err = fault.New(fault.Unavailable, "", fault.T("the server has as many statistics and previews as it can take; try again in a moment", "服务器正在处理的统计和预览已满，请稍后再试")).After(2 * time.Second)
+		err = fault.New(fault.Unavailable, "", fault.T("the server has as many statistics and previews as it can take; try again in a moment",
+			"服务器正在处理的统计和预览已满，请稍后再试")).After(2 * time.Second)
 	}
 	if err != nil {
 		return &graphql.Response{Errors: gqlerror.List{h.present.error(ctx, err)}}

@@ -142,7 +142,7 @@ type ChangePasswordPayload struct {
 type ConfirmDeparturesInput struct {
 	// The members, 1,000 at most.
 	MemberIds []nid.ID `json:"memberIds"`
-	// Whether they have left or are shut out for now.
+	// Whether the members have left or are disabled.
 	Mode DeactivationMode `json:"mode"`
 	// Why, for the audit log.
 	Reason *string `json:"reason,omitempty"`
@@ -242,7 +242,7 @@ type DeactivateMemberInput struct {
 	CaretakerID *nid.ID `json:"caretakerId,omitempty"`
 	// Why, for the audit log.
 	Reason *string `json:"reason,omitempty"`
-	// Whether so many departures within an hour are meant: past the limit in the settings it is a CONFLICT without. With it the member loses access at once and the departure is held back until another person confirms it: by the same call, or confirmDepartures.
+	// Confirms that so many departures within an hour are intended; without it, a departure beyond the limit in the settings is a CONFLICT. With it the member loses access at once and the departure is held back until another person confirms it: by the same call, or confirmDepartures.
 	ConfirmMassDeparture bool `json:"confirmMassDeparture"`
 }
 
@@ -258,7 +258,7 @@ type DeactivateMemberPayload struct {
 	RevokedSessions int `json:"revokedSessions"`
 	// How many grants were revoked.
 	RevokedGrants int `json:"revokedGrants"`
-	// Whether the departure is held back until another person confirms it; nothing is protected or revoked yet but the member's access.
+	// Whether the departure is held back until another person confirms it; until then only the member's access has ended, and nothing is protected or revoked.
 	Held bool `json:"held"`
 }
 
@@ -716,7 +716,7 @@ type RestoreBaselineInput struct {
 type RestoreBaselinePayload struct {
 	// What became of each change.
 	Results []*notice.Done `json:"results"`
-	// How many changes there are still.
+	// How many changes remain.
 	Remaining int `json:"remaining"`
 }
 
@@ -910,7 +910,7 @@ type SaveRuleSetInput struct {
 	Automatic bool `json:"automatic"`
 	// Whose leavers it plans for by itself, with the departments below; absent: the whole corp's.
 	DepartmentID *nid.ID `json:"departmentId,omitempty"`
-	// What of the leaver's chat history the successors may read, in plans that say nothing else; absent: nothing.
+	// Which of the leaver's chats the successors may read, in plans without a history of their own; absent: none.
 	History *RuleSetHistoryInput `json:"history,omitempty"`
 	// What the customers are told. INVALID until a platform is connected that can carry it.
 	Message *string `json:"message,omitempty"`
@@ -1346,9 +1346,9 @@ func (e DeactivationMode) MarshalJSON() ([]byte, error) {
 type DepartureOutcome string
 
 const (
-	// It is decided as was asked.
+	// The departure is decided as asked.
 	DepartureOutcomeDone DepartureOutcome = "DONE"
-	// It does not wait for a decision, or not any more: nothing was done.
+	// The departure does not wait for a decision, or no longer; nothing was done.
 	DepartureOutcomeNotHeld DepartureOutcome = "NOT_HELD"
 	// Nothing was done, for the reason given.
 	DepartureOutcomeRefused DepartureOutcome = "REFUSED"

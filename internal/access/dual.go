@@ -5,21 +5,21 @@ type When string
 
 // The cases. The zero value is none of them.
 const (
-	// Weaker: what makes a control weaker takes two; where nobody else could second it, it
-	// takes effect after 24 hours. Everything else about the operation takes one.
+	// Weaker: making a control weaker needs two people; if nobody else could second it, it
+	// takes effect after 24 hours. Everything else about the operation needs one.
 	Weaker When = "weaker"
-	// WhereTwo: it takes two wherever a second person could do it.
+	// WhereTwo: it needs two people if a second person could do it.
 	WhereTwo When = "where two"
-	// WhereOn: it takes two where the corp's settings switch dual control on.
+	// WhereOn: it needs two people if the corp's settings switch dual control on.
 	WhereOn When = "where on"
-	// Never: it takes one person.
+	// Never: it needs one person.
 	Never When = "never"
 )
 
 // Dual says whether dual control covers an operation.
 type Dual struct {
 	When When
-	// Why is what of the operation takes two, or why one person is enough.
+	// Why says which part of the operation needs two people, or why one is enough.
 	Why string
 }
 

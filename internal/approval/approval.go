@@ -258,7 +258,8 @@ func Lock(ctx context.Context, tx *store.Tx, handover nid.ID) error {
 // Count reads a handover's votes and says whose are valid now: approvals of this
 // digest that have not expired, by people who are still at work, still hold
 // APPROVE_HANDOVER over the leaver and are not excluded (see package handover).
-func Count(ctx context.Context, q store.Querier, handover nid.ID, digest string, leaver nid.ID, now time.Time, excluded []nid.ID) (valid []nid.ID, votes []Vote, err error) {
+func Count(ctx context.Context, q store.Querier, handover nid.ID, digest string, leaver nid.ID, now time.Time, excluded []nid.ID) (
+	valid []nid.ID, votes []Vote, err error) {
 	type row struct {
 		Vote
 		active      bool

@@ -16,9 +16,9 @@ import (
 	"github.com/openhandover/openhandover/internal/store"
 )
 
-// Rows that give rights, held against the newest entries about them: somebody who writes
-// a grant, a password or a vote into the database past the program, or into a backup, is
-// found out by what the log does not know.
+// This file compares rows that give rights with the newest entries about them. A grant, a
+// password or a vote that somebody wrote into the database or a backup past the program is
+// one that the log does not know.
 
 // credentialActions change what somebody signs in with. Their entries hold the fingerprint
 // of what it came to.

@@ -73,7 +73,8 @@ func VerifyIn(ctx context.Context, r *store.Read, corp nid.ID, trust Trust, prog
 	result := Result{Corp: corp}
 	var have outside
 	if trust.Folder != "" {
-		for file, into := range map[string]*[]copied{File(trust.Folder, corp): &have.copies, Witnessed(trust.Folder, corp): &have.shown, Stamped(trust.Folder, corp): &have.shown} {
+		for file, into := range map[string]*[]copied{File(trust.Folder, corp): &have.copies, Witnessed(trust.Folder, corp): &have.shown,
+			Stamped(trust.Folder, corp): &have.shown} {
 			lines, err := copies(file)
 			if err != nil {
 				return result, fmt.Errorf("%s: %w", file, err)

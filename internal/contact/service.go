@@ -143,7 +143,7 @@ func takesAway(given, stored *string) bool { return given != nil && *given == ""
 // leaverDeletes is why somebody who is LEAVING empties nothing: texts can be changed, and what
 // was there before the notice can be put back (package notice).
 func leaverDeletes() error {
-	return fault.Denied("a member who is leaving takes no remark, description, company, tag or key mark away; texts may be changed (docs/leaving.md)",
+	return fault.Denied("a member who is leaving cannot take away a remark, description, company, tag or key mark; texts can be changed (docs/leaving.md)",
 		"离职流程中的成员不能清空备注、描述、企业名称，也不能移除标签或重要标记；可以修改内容（见 docs/leaving.md）")
 }
 

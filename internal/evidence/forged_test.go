@@ -82,7 +82,7 @@ func TestACaseToldOtherwiseIsFoundOut(t *testing.T) {
 		"nobody is responsible": {func(f map[string]string) {
 			f["case.json"] = regexp.MustCompile(`"responsible":"[^"]*",`).ReplaceAllString(f["case.json"], "")
 		}, "responsible"},
-		"another kind":            {put("case.json", `"kind":"RESIGNED"`, `"kind":"ON_JOB"`), "kind"},
+		"another kind": {put("case.json", `"kind":"RESIGNED"`, `"kind":"ON_JOB"`), "kind"},
 		"another time of planning": {func(f map[string]string) {
 			f["case.json"] = regexp.MustCompile(`("createdAt":"\d{3})\d`).ReplaceAllString(f["case.json"], "${1}9")
 		}, "createdAt"},

@@ -110,7 +110,8 @@ func (c *theCase) keys(ctx context.Context, q *store.Read, w io.Writer) error {
 		if err != nil {
 			return err
 		}
-		if err := offline.Line(w, &offline.KeyEntry{Entry: offline.Entry{Index: i.Index, Leaf: string(i.Leaf), Proof: hexes(proofs[0])}, Checkpoint: i.Note}); err != nil {
+		if err := offline.Line(w, &offline.KeyEntry{Entry: offline.Entry{Index: i.Index, Leaf: string(i.Leaf), Proof: hexes(proofs[0])},
+			Checkpoint: i.Note}); err != nil {
 			return err
 		}
 	}

@@ -72,7 +72,7 @@ func (s *Service) Create(ctx context.Context, in Input, key string) (id nid.ID, 
 
 // leaving is why a member who is LEAVING exports nothing.
 func leaving() error {
-	return fault.Denied("a member who is leaving exports nothing (docs/leaving.md)", "离职流程中的成员不能导出数据（见 docs/leaving.md）")
+	return fault.Denied("a member who is leaving cannot export anything (docs/leaving.md)", "离职流程中的成员不能导出数据（见 docs/leaving.md）")
 }
 
 func (in Input) check() error {

@@ -45,7 +45,7 @@ func (s *Service) second(ctx context.Context, tx *store.Tx, actor *access.Actor,
 		return id, nil, err
 	}
 	if actor.ID == g.member {
-		return nid.ID{}, nil, fault.Denied("a sensitive role is given by two others", "敏感角色须由另外两人授予")
+		return nid.ID{}, nil, fault.Denied("two other people must grant this sensitive role", "敏感角色须由另外两人授予")
 	}
 	field := g.role.String() + g.department.String()
 	d, err := identity.Propose(ctx, tx, actor, identity.Proposal{Operation: operation, Subject: g.member, Field: field, ID: id, Asked: g.asked(), May: g.may})

@@ -204,7 +204,8 @@ func apply(ctx context.Context, tx *store.Tx, r *record, ts []Transfer, who map[
 	if len(a.of) == 0 {
 		return a.covers, nil
 	}
-	for _, step := range []func() error{a.endMerged, a.uniteTags, a.fillRemarks, a.reopen, a.takeTags, a.takeRemarks, a.moveFollows, a.moveGroups, a.joinGroups, a.leaveGroups, a.closePeriods, a.openPeriods, a.freeContacts} {
+	for _, step := range []func() error{a.endMerged, a.uniteTags, a.fillRemarks, a.reopen, a.takeTags, a.takeRemarks, a.moveFollows, a.moveGroups,
+		a.joinGroups, a.leaveGroups, a.closePeriods, a.openPeriods, a.freeContacts} {
 		if err := step(); err != nil {
 			return nil, err
 		}

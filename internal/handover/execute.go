@@ -134,7 +134,8 @@ func (s *Service) HandOver(ctx context.Context, in Input, seen *string, key stri
 // record is the plan as it was stored a moment ago.
 func (p *planned) record(id, requester nid.ID, state State) *record {
 	return &record{
-		ID: id, Kind: p.Kind, State: state, Leaver: p.LeaverID, Requester: requester, Responsible: p.Responsible, Digest: p.Digest, Version: 1, Need: p.Need, StartAt: p.StartAt,
+		ID: id, Kind: p.Kind, State: state, Leaver: p.LeaverID, Requester: requester, Responsible: p.Responsible, Digest: p.Digest, Version: 1,
+		Need: p.Need, StartAt: p.StartAt,
 		RevertOf: p.RevertOf, History: p.history(), Totals: totals{Total: len(p.Items), Planned: len(p.Items)},
 	}
 }
@@ -231,7 +232,8 @@ func (s *Service) start(ctx context.Context, tx *store.Tx, actor *access.Actor, 
 	}
 	entries := []audit.Entry{{
 		Action: access.HandoverExecute, Subject: r.ID, Handover: r.ID, Before: map[string]any{"state": string(before)},
-		After: r.executed(map[string]any{"state": string(r.State), "digest": r.Digest, "transfers": r.Totals.Total, "completed": r.Totals.Completed, "waiting": r.Totals.Waiting}),
+		After: r.executed(map[string]any{"state": string(r.State), "digest": r.Digest, "transfers": r.Totals.Total, "completed": r.Totals.Completed,
+			"waiting": r.Totals.Waiting}),
 	}}
 	return append(entries, moved...), nil
 }

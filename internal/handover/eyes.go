@@ -100,14 +100,14 @@ func (r *record) tally(ctx context.Context, tx *store.Tx, o outline, executor ni
 	return t, all, nil
 }
 
-// independent reports whether a member is another pair of hands than each of the others.
+// independent reports whether a member is independent of each of the others.
 func independent(ctx context.Context, tx *store.Tx, member nid.ID, others []nid.ID) (bool, error) {
 	hands, err := eyes.Hands(ctx, tx, append(others, member)...)
 	return err == nil && !slices.ContainsFunc(others, func(other nid.ID) bool { return !hands.Apart(member, other) }), err
 }
 
 // recount counts the votes again, with today's roles, importance, resets and links, and
-// the stricter of the policy at submission and the one now (semantics.md "States").
+// the stricter of the policy at submission and the one now (docs/handover-states.md).
 // APPROVAL_REQUIRED where they are too few.
 func (r *record) recount(ctx context.Context, tx *store.Tx, actor *access.Actor, o outline, p approval.Policy) error {
 	need, err := r.need(ctx, tx, p, o, requester(actor))

@@ -14,8 +14,8 @@ import (
 // given reports whether the scope gives successors any history.
 func (h HistoryScope) given() bool { return h.Mode != "NONE" && h.Mode != "" }
 
-// reasons are why a plan needs approval for the history it gives (semantics.md "What made
-// it important"): the leaver is still at work, or a successor is one of those who stand
+// reasons are why a plan needs approval for the history it gives (docs/history.md, "Grant
+// it"): the leaver is still at work, or a successor is one of those who stand
 // behind the plan.
 func (h HistoryScope) reasons(kind Kind, successors []nid.ID, behind ...nid.ID) (out []string) {
 	if !h.given() {

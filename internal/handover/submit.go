@@ -66,7 +66,8 @@ func (s *Service) Submit(ctx context.Context, id nid.ID, version int) error {
 		if err := p.allowsHistory(ctx, tx, r.History); err != nil {
 			return err
 		}
-		need, err := needed(ctx, tx, policy, eyes.Summed(r, nid.ID{}), r.ID, len(p.Items), keyContacts(p.Items), r.History.reasons(r.Kind, o.successors, r.behind(nid.ID{})...)...)
+		need, err := needed(ctx, tx, policy, eyes.Summed(r, nid.ID{}), r.ID, len(p.Items), keyContacts(p.Items),
+			r.History.reasons(r.Kind, o.successors, r.behind(nid.ID{})...)...)
 		if err != nil {
 			return err
 		}

@@ -17,7 +17,7 @@ import (
 // A browser keeps of a successful sign-in that it was one: 16 random bytes, a time and a
 // signature that names corp and login. It lets nobody in and proves nobody's identity;
 // whoever shows it for that login is counted apart from everybody else, five failures in
-// 15 minutes as ever (OWASP, "device cookies"). So who guesses locks an account for
+// 15 minutes (OWASP, "device cookies"). So somebody who guesses locks an account for
 // strangers, and never for its member.
 const (
 	deviceLife  = 365 * 24 * time.Hour
@@ -42,7 +42,8 @@ func (s *Service) known(ctx context.Context, corp nid.ID, login string) string {
 	if err != nil || s.Devices == nil || len(b) <= deviceBytes || corp == Nowhere {
 		return ""
 	}
-	if !s.Devices.Verify(deviceText(b[:deviceBytes], corp, login), b[deviceBytes:]) || int64(binary.BigEndian.Uint64(b[16:])) < s.DB.Now().Unix() { // #nosec G115 -- signed by us
+	if !s.Devices.Verify(deviceText(b[:deviceBytes], corp, login), b[deviceBytes:]) ||
+		int64(binary.BigEndian.Uint64(b[16:])) < s.DB.Now().Unix() { // #nosec G115 -- signed by us
 		return ""
 	}
 	return string(b[:16])

@@ -14,7 +14,7 @@ import (
 
 // ServiceToken is what a service token is and may do now. Its effective permissions are
 // the stored ones that its maker holds now, each in the part of the token's department
-// in which the maker holds it (semantics.md "Rights that derive from rights"). A token
+// in which the maker holds it (docs/permissions.md, "Service tokens"). A token
 // made at the machine has no maker and keeps its own list.
 type ServiceToken struct {
 	ID, Department, Maker nid.ID

@@ -37,12 +37,12 @@ func (p *Pending) dest() []any {
 }
 
 // Waiting gives the changes that wait, the oldest first, 100 at most: those that the
-// actor may second, and their own; of one operation where it is named. FORBIDDEN for who
-// may second none.
+// actor may second, and their own; of one operation where it is named. FORBIDDEN for an
+// actor who may second none.
 func Waiting(ctx context.Context, q *store.Read, operation string) ([]Pending, error) {
 	a := access.From(ctx)
 	if len(seconded(a)) == 0 {
-		return nil, fault.Denied("pending changes need a permission over the whole corp with which they could be seconded",
+		return nil, fault.Denied("listing pending changes needs a permission over the whole corp that could second one of them",
 			"查看待确认的变更需要对整个企业的相应权限")
 	}
 	all, err := store.Select(ctx, q, (*Pending).dest, pendingColumns+`
@@ -103,7 +103,7 @@ func (s *Service) Withdraw(ctx context.Context, id nid.ID) error {
 			return err
 		}
 		if actor.Kind != access.Person {
-			return fault.Denied("only a person takes a change back", "仅成员本人可以撤回变更")
+			return fault.Denied("only a member can withdraw a change", "仅成员本人可以撤回变更")
 		}
 		p, ok, err := store.SelectOne(ctx, tx, (*Pending).dest, pendingColumns+` AND id = $2`+tx.DB().ForUpdate(), tx.Corp(), id)
 		if err != nil {

@@ -39,7 +39,7 @@ type Proposal struct {
 	Asked map[string]any
 	// Needs are the permissions over the whole corp with which somebody could second it.
 	Needs []access.Permission
-	// May reports whether somebody may make the change now; nil: who holds Needs.
+	// May reports whether somebody may make the change now; nil: anybody who holds Needs.
 	May func(ctx context.Context, tx *store.Tx, a *access.Actor) (bool, error)
 	// Lingers says that what holds now goes on to count for Notice after the change, so
 	// that one person alone gains nothing earlier by making it at once.
@@ -70,12 +70,12 @@ func (d Decision) Note(after map[string]any) map[string]any {
 
 // Propose decides whether a change is made now or waits for a second person. The first
 // one's word counts for Patience, while they are at work and could make the change
-// themselves, and the two must be two pairs of hands. The caller has checked what the
+// themselves, and the two must be independent of each other. The caller has checked what the
 // actor may do, holds a lock that puts proposals about the same subject in one order,
 // and appends to the log.
 //
 // Fails with CONFLICT where the actor has asked for the same already, FORBIDDEN where the
-// two people are one pair of hands, and LIMIT where 100 changes wait.
+// two people are not independent, and LIMIT where 100 changes wait.
 func Propose(ctx context.Context, tx *store.Tx, actor *access.Actor, p Proposal) (d Decision, err error) {
 	alone := false
 	switch when := access.DualControl[p.Operation].When; when {
@@ -135,7 +135,7 @@ func Propose(ctx context.Context, tx *store.Tx, actor *access.Actor, p Proposal)
 			return d, fault.Clash(p.Input, "this change was asked for already and takes effect at %s", "此项变更已提交，将于 %s 生效",
 				stamp(was.effective.Time)).With("effectiveAt", stamp(was.effective.Time))
 		}
-		return d, fault.Clash(p.Input, "this change was asked for already and waits until %s for another administrator, who has to ask for the same",
+		return d, fault.Clash(p.Input, "this change was asked for already; another administrator must ask for the same before %s",
 			"此项变更已提交，须由另一位管理员在 %s 之前提交相同的变更", stamp(was.lapses.Time)).With("lapsesAt", stamp(was.lapses.Time))
 	}
 	return p.wait(ctx, tx, actor, string(asked), fingerprint[:], alone)
@@ -157,7 +157,8 @@ func (p *Proposal) wait(ctx context.Context, tx *store.Tx, actor *access.Actor, 
 		return d, err
 	}
 	if n >= maxPending {
-		return d, fault.New(fault.Limit, "", fault.T("%d changes wait already; withdraw some with withdrawPendingChange", "已有 %d 项变更等待确认，请先使用 withdrawPendingChange 撤回部分变更", n))
+		return d, fault.New(fault.Limit, "", fault.T("%d changes wait already; withdraw some with withdrawPendingChange",
+			"已有 %d 项变更等待确认，请先使用 withdrawPendingChange 撤回部分变更", n))
 	}
 	after := map[string]any{"operation": p.Operation, "subject": p.Subject, "asked": p.Asked}
 	var lapses, effective any

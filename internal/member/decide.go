@@ -65,7 +65,7 @@ const spare = 3 * time.Second
 // decide does the same for each member, as long as there is time.
 func (s *Service) decide(ctx context.Context, action access.Action, members []nid.ID, one func(context.Context, nid.ID) error) ([]Decision, error) {
 	if len(members) > MaxDecided {
-		return nil, fault.Bad("input.memberIds", "a call decides %d departures at most, not %d", "每次最多处理 %d 名成员，当前为 %d 名", MaxDecided, len(members))
+		return nil, fault.Bad("input.memberIds", "must contain at most %d members, not %d", "每次最多处理 %d 名成员，当前为 %d 名", MaxDecided, len(members))
 	}
 	if err := s.Log.Tx(ctx, s.DB, action, func(ctx context.Context, tx *store.Tx) error {
 		actor, err := identity.Confirm(ctx, tx)

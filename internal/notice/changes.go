@@ -112,7 +112,8 @@ func (s *state) changes() (out []Change) {
 		if s.was[i].String == s.is[i].String {
 			continue
 		}
-		c := Change{FollowID: s.follow, ContactID: s.contact, Field: f, Was: values(f, s.was[i]), Is: values(f, s.is[i]), Version: s.followVersion, ChangedAt: s.followAt}
+		c := Change{FollowID: s.follow, ContactID: s.contact, Field: f, Was: values(f, s.was[i]), Is: values(f, s.is[i]), Version: s.followVersion,
+			ChangedAt: s.followAt}
 		if i >= ofFollow {
 			c.Version, c.ChangedAt = s.contactVersion, s.contactAt
 		}

@@ -1,4 +1,4 @@
-// Package notice protects what a member who leaves has written and what they may read.
+// Package notice keeps what a member who is leaving has written, and counts what they read.
 //
 //	notice.go   the baseline: how their contacts looked when the notice began
 //	changes.go  what has changed since

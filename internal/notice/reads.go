@@ -128,7 +128,8 @@ func (c *counting) add(kind Kind, n, budget int) error {
 		return nil
 	}
 	if c.refuses && c.beyond == nil {
-		c.beyond = fault.New(fault.Limit, "", fault.T("a member who is leaving reads %d of these a day at most; the rest can be read tomorrow", "离职流程中的成员每天最多读取 %d 条，请明天再试", budget)).
+		c.beyond = fault.New(fault.Limit, "", fault.T("a member who is leaving can read at most %d of these a day; read the rest tomorrow",
+			"离职流程中的成员每天最多读取 %d 条，请明天再试", budget)).
 			With("kind", string(kind)).With("perDay", budget)
 	}
 	if r.told {
@@ -168,7 +169,8 @@ func (c *counting) find(me nid.ID, kind Kind, items, budget int) error {
 		why_zh = leak_findings.why_zh || '；' || excluded.why_zh, version = leak_findings.version + 1, updated_at = excluded.updated_at RETURNING id`,
 		c.tx.NewID(nid.LeakFinding), c.tx.Corp(), c.tx.Now(), finding, me, day, min(1, float64(items)/float64(2*budget)), why.EN, why.ZH)
 	if err == nil {
-		c.entries = append(c.entries, audit.Entry{Action: access.FindingSave, Subject: c.tx.Corp(), Covers: ids, After: map[string]any{"members": 1, "found": len(ids)}})
+		c.entries = append(c.entries, audit.Entry{Action: access.FindingSave, Subject: c.tx.Corp(), Covers: ids,
+			After: map[string]any{"members": 1, "found": len(ids)}})
 	}
 	return err
 }

@@ -68,13 +68,13 @@ func (s *Service) Restore(ctx context.Context, in RestoreInput) (out []Done, err
 			return err
 		}
 		if len(in.Picks) > MaxRestored {
-			return fault.Bad("input.changes", "a call puts back %d changes at most, not %d", "每次最多恢复 %d 项，当前为 %d 项", MaxRestored, len(in.Picks))
+			return fault.Bad("input.changes", "must contain at most %d changes, not %d", "每次最多恢复 %d 项，当前为 %d 项", MaxRestored, len(in.Picks))
 		}
 		if err := reach(ctx, tx, actor, actor.Scope(access.ManageContacts), in.MemberID, "input.memberId"); err != nil {
 			return err
 		}
 		if actor.Leaving {
-			return fault.Denied("a member who is leaving does not restore a baseline", "离职流程中的成员不能恢复备份内容")
+			return fault.Denied("a member who is leaving cannot restore a baseline", "离职流程中的成员不能恢复备份内容")
 		}
 		if err := identity.Fresh(actor, tx.Now()); err != nil {
 			return err
@@ -218,7 +218,8 @@ func (r *restoring) contacts() error {
 	var rows []map[string]any
 	for _, s := range r.touched(Fields[ofFollow:]) {
 		title, _ := r.one(s, Name).(string)
-		rows = append(rows, map[string]any{"id": s.contact, "title": title, "fold": name.Fold(title), "company": r.one(s, Company), "importance": r.one(s, Importance)})
+		rows = append(rows, map[string]any{"id": s.contact, "title": title, "fold": name.Fold(title), "company": r.one(s, Company),
+			"importance": r.one(s, Importance)})
 	}
 	if len(rows) == 0 {
 		return nil

@@ -79,7 +79,7 @@ func (s *Service) Decide(ctx context.Context, in DecideInput) error {
 		case it.decision != nil:
 			return fault.Clash("input.id", "this has been decided already", "该项已有决定").With("decision", string(*it.decision))
 		case it.closed, it.over:
-			return fault.Clash("input.id", "what this item asks about is no longer in force", "该授权或令牌已失效")
+			return fault.Clash("input.id", "the grant or token of this item is no longer in force", "该授权或令牌已失效")
 		}
 		type row struct{ id, review nid.ID }
 		column, about, subject := "grant_id", it.ID, it.Member

@@ -195,7 +195,8 @@ func (s *Settings) store(ctx context.Context, tx *store.Tx, version int) error {
 		history_for_successors = excluded.history_for_successors, history_max_days = excluded.history_max_days, read_receipts = excluded.read_receipts,
 		version = excluded.version, updated_at = excluded.updated_at
 		WHERE corp_settings.version = excluded.version - 1 RETURNING corp_id`, tx.Corp(), s.MovesPerContact, s.MovesWithinDays, s.GroupsPerDay,
-		s.DeparturesPerHour, s.DeparturesPercent, s.RevertibleDays, s.MaskPhones, s.MaskIDCards, s.MaskBankCards, s.DualControl, owned(s.Own), s.MessagesKeptDays, version+1, tx.Now(),
+		s.DeparturesPerHour, s.DeparturesPercent, s.RevertibleDays, s.MaskPhones, s.MaskIDCards, s.MaskBankCards, s.DualControl, owned(s.Own),
+		s.MessagesKeptDays, version+1, tx.Now(),
 		s.NoticeReadsPerDay, s.NoticeMessagesPerDay, s.NoticeReadsRefused, s.HistoryForSuccessors, s.HistoryMaxDays, s.ReadReceipts)
 	if err != nil || len(ids) > 0 {
 		return err

@@ -73,7 +73,8 @@ func (s *Settings) guards() []guarded {
 func (in *SaveInput) wanted() map[string]any {
 	out := map[string]any{}
 	for name, b := range map[string]*bool{
-		"maskPhones": in.MaskPhones, "maskIdCards": in.MaskIDCards, "maskBankCards": in.MaskBankCards, dualControl: in.DualControl, "noticeReadsRefused": in.NoticeReadsRefused,
+		"maskPhones": in.MaskPhones, "maskIdCards": in.MaskIDCards, "maskBankCards": in.MaskBankCards, dualControl: in.DualControl,
+		"noticeReadsRefused":   in.NoticeReadsRefused,
 		"historyForSuccessors": in.HistoryForSuccessors, "readReceipts": in.ReadReceipts,
 	} {
 		if b != nil {
@@ -81,7 +82,8 @@ func (in *SaveInput) wanted() map[string]any {
 		}
 	}
 	for name, n := range map[string]*int{
-		messagesKeptDays: in.MessagesKeptDays, "noticeReadsPerDay": in.NoticeReadsPerDay, "noticeMessagesPerDay": in.NoticeMessagesPerDay, "historyMaxDays": in.HistoryMaxDays,
+		messagesKeptDays: in.MessagesKeptDays, "noticeReadsPerDay": in.NoticeReadsPerDay, "noticeMessagesPerDay": in.NoticeMessagesPerDay,
+		"historyMaxDays": in.HistoryMaxDays,
 	} {
 		if n != nil {
 			out[name] = *n

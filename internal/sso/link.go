@@ -44,7 +44,7 @@ func (s *Service) Link(ctx context.Context, id nid.ID, back string) (address str
 			return err
 		}
 		if actor.Kind != access.Person {
-			return fault.Denied("only a person is linked to a provider", "仅成员本人可以关联身份提供方")
+			return fault.Denied("only a member can be linked to a provider", "仅成员本人可以关联身份提供方")
 		}
 		if !s.on() {
 			return off()

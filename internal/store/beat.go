@@ -9,7 +9,7 @@ import (
 )
 
 // beatPages is how much a beat writes to an SQLite file: about what a small use case
-// does. What is free inside the file is found to be gone by it, too.
+// does. So it also notices when the free pages inside the file are used up.
 const beatPages = 16 << 10
 
 // forgottenBeat is when the row of a process that ended goes.

@@ -111,7 +111,8 @@ func explain(ctx context.Context, err error) error {
 		switch {
 		case e.Code == "57014": // cancelled, by its deadline or with its client
 			return fault.New(fault.Timeout, "", fault.T("it took too long; nothing was changed", "处理超时,未做任何更改")).Because(err)
-		case e.Code.Class() == "53" || e.Code.Class() == "57" || e.Code.Class() == "08" || e.Code == "25006" || e.Code == "0A000" && strings.Contains(e.Message, "recovery"):
+		case e.Code.Class() == "53" || e.Code.Class() == "57" || e.Code.Class() == "08" || e.Code == "25006" ||
+			e.Code == "0A000" && strings.Contains(e.Message, "recovery"):
 			return unavailable("the database cannot be used just now", "数据库暂时不可用")
 		}
 		return err

@@ -1,6 +1,6 @@
 // Package turns is a small room for work that costs much, in one process: few guests
 // run at once, some wait, and free places go round the groups of guests, so that a
-// flood of one group or guest is no wait for others.
+// flood from one group or guest does not make others wait.
 package turns
 
 import (

@@ -265,7 +265,8 @@ func (c *claims) approved(now *int) error {
 	}
 	if others < need && len(own) > 0 {
 		slices.Sort(own)
-		return fmt.Errorf("it needed %d approvals of other people, and the entries before it hold %d: %s voted for what is their own", need, others, strings.Join(own, ", "))
+		return fmt.Errorf("it needed %d approvals of other people, and the entries before it hold %d: %s voted for what is their own", need, others,
+			strings.Join(own, ", "))
 	}
 	if others < need {
 		return fmt.Errorf("it needed %d approvals of the plan, and the entries before it hold %d", need, others)

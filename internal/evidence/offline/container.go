@@ -119,7 +119,8 @@ func record(signature string, values ...any) []byte {
 
 // local is a file's header; the sums follow in the descriptor.
 func (f part) local(name string) []byte {
-	return record("PK\x03\x04", uint16(version), uint16(flags), uint16(deflated), uint32(0), uint32(0), uint32(0), uint32(0), uint16(len(name)), uint16(0), name) // #nosec G115 -- a name of Files
+	return record("PK\x03\x04", uint16(version), uint16(flags), uint16(deflated), uint32(0), uint32(0), uint32(0), uint32(0),
+		uint16(len(name)), uint16(0), name) // #nosec G115 -- a name of Files
 }
 
 func (f part) descriptor() []byte { return record("PK\x07\x08", f.sum, f.packed, f.size) }
