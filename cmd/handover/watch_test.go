@@ -259,7 +259,7 @@ func TestWatchingTheDemo(t *testing.T) {
 // await waits until an output has what is looked for.
 func await(t *testing.T, o *output, what *regexp.Regexp) string {
 	t.Helper()
-	for late := time.After(2 * time.Minute); ; {
+	for late := time.After(5 * time.Minute); ; {
 		if found := what.FindStringSubmatch(o.String()); found != nil {
 			return found[1]
 		}
