@@ -97,3 +97,27 @@ func TestASettingTakesTwo(t *testing.T) {
 		}
 	})
 }
+
+// How many departures are plausible is what holds back those that one person wants: one
+// person does not raise it.
+func TestMoreDeparturesTakeTwo(t *testing.T) {
+	weaker(t, func(t *testing.T, c *testcorp.Corp, save func(nid.ID, setting.SaveInput) error) {
+		most, all := 10_000, 100
+		raise := setting.SaveInput{DeparturesPerHour: &most, DeparturesPercent: &all}
+		must(t, save(c.Admin, raise))
+		if s := load(t, c); s.DeparturesPerHour != 20 || s.DeparturesPercent != 10 {
+			t.Errorf("at once, by one person: %d an hour, %d percent", s.DeparturesPerHour, s.DeparturesPercent)
+		}
+		boss := c.Member("boss", c.Root)
+		c.Grant(boss, access.Administrator.Name, nid.ID{})
+		must(t, save(boss, raise))
+		if s := load(t, c); s.DeparturesPerHour != most || s.DeparturesPercent != all {
+			t.Errorf("by two: %d an hour, %d percent", s.DeparturesPerHour, s.DeparturesPercent)
+		}
+		fewer := 5
+		must(t, save(c.Admin, setting.SaveInput{DeparturesPerHour: &fewer, DeparturesPercent: &fewer}))
+		if s := load(t, c); s.DeparturesPerHour != fewer || s.DeparturesPercent != fewer {
+			t.Errorf("stricter: %d an hour, %d percent", s.DeparturesPerHour, s.DeparturesPercent)
+		}
+	})
+}
