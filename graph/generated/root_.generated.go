@@ -8830,7 +8830,7 @@ type SaveDepartmentPayload {
 }
 
 extend type Mutation {
-  "Set a member's last day: at work until its end in the corp's time zone, then the member departs without anybody's doing. Set it again to move it; reinstateMember takes it back. From then on a baseline of their remarks, tags and key marks is kept (noticeChanges). Needs DEACTIVATE_MEMBER over the member, and a fresh proof of identity where the day is today or the departure is held back."
+  "Set a member's last day: at work until its end in the corp's time zone, then the member departs without anybody's doing. Set it again to move it; reinstateMember takes it back. From then on a baseline of their remarks, tags and key marks is kept (noticeChanges). Needs DEACTIVATE_MEMBER over the member, and a fresh proof of identity for somebody who holds a grant, and where the day is today or the departure is held back."
   scheduleDeparture(
     "Whose, and which day."
     input: ScheduleDepartureInput!
@@ -12266,7 +12266,7 @@ type SaveRuleSetPayload {
 }
 
 extend type Mutation {
-  "Change the corp's settings. Dual control or a mask switched off, and messages kept for a shorter time, take a second person who saves the same within 72 hours; where nobody else could, they take effect after 24 hours. The rest holds at once. Needs MANAGE_POLICIES over the whole corp and a fresh proof of identity."
+  "Change the corp's settings. Dual control or a mask switched off, messages kept for a shorter time, and whatever else guards less, take a second person who saves the same within 72 hours; where nobody else could, they take effect after 24 hours. The rest holds at once. Needs MANAGE_POLICIES over the whole corp and a fresh proof of identity."
   saveSettings(
     "Which settings, and to what."
     input: SaveSettingsInput!
@@ -12337,9 +12337,9 @@ input SaveSettingsInput {
   movesWithinDays: Int
   "From 1 to 10,000."
   groupsPerDay: Int
-  "From 1 to 10,000."
+  "From 1 to 10,000. More takes a second person."
   departuresPerHour: Int
-  "From 1 to 100."
+  "From 1 to 100. More takes a second person."
   departuresPercent: Int
   "From 1 to 365."
   revertibleDays: Int
