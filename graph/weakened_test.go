@@ -97,6 +97,7 @@ func TestNobodyWeakensThePolicyForTheirOwnPlan(t *testing.T) {
 					}
 					if !two {
 						w.good(c.Verified(c.Admin), fmt.Sprintf(`mutation { revokeGrant(input: {id: "%s"}) { revokedGrantId } }`, grant), nil, nil)
+						clock.Add(73 * time.Hour) // nobody is alone before
 					}
 					w.attack(two, boss)
 				})

@@ -28,7 +28,7 @@ type Dual struct {
 var DualControl = map[string]Dual{
 	"saveApprovalPolicy": {Weaker, "fewer approvals, no rule for key contacts, a higher or no threshold, or a longer expiry"},
 	"saveSettings": {Weaker, "dual control or a mask off, messages kept for a shorter time, which destroys evidence, more reading in the notice period, " +
-		"chat history for successors on or for longer, read receipts off"},
+		"chat history for successors on or for longer, read receipts off, more departures that are plausible"},
 	"saveIdentityProvider": {WhereTwo, "a provider in use, or a change of what it is: it can say that somebody is anybody"},
 	"grantRole":            {WhereOn, "a role with a sensitive permission"},
 	"saveRole":             {WhereOn, "a sensitive permission for a role that somebody has is refused; a new role is granted by two"},

@@ -78,7 +78,9 @@ func OneHand() *fault.Error {
 //   - whose password or authenticators they reset, or
 //   - who was linked through an identity provider that they had saved or switched on,
 //     where the provider was last saved within Patience before the link; all who saved
-//     it before the link count, since one may write it down and another switch it on.
+//     it before the link count, since one may write it down and another switch it on; or
+//   - who was linked by a claim, within Patience after a service token of theirs had made
+//     the member or said what the claim is compared with.
 //
 // Somebody who could have acted as that person could have acted as the member too,
 // whether they could do so when access was given or now: going through a second account
@@ -87,7 +89,7 @@ func OneHand() *fault.Error {
 //
 // The log keeps all of this and forgets nothing, also what was unlinked or deleted
 // later. It is read by the index audit_entries_hands: one statement for each step from
-// member to member, in most cases one.
+// member to member, in most cases one, and one more for each link by a claim.
 func HandsOf(ctx context.Context, tx *store.Tx, members ...nid.ID) (Hands, error) {
 	p := past{accounts: map[nid.ID]*custody{}}
 	now := moment{math.MaxInt64, tx.Now()}
@@ -209,7 +211,7 @@ func (p *past) load(ctx context.Context, tx *store.Tx, visits []visit) error {
 		case r.action == access.CredentialEnrol && r.by == r.of:
 			a.factors = append(a.factors, r.index)
 		case r.action == access.IdentityLink:
-			given, err := p.linked(ctx, tx, r.moment, r.leaf)
+			given, err := p.linked(ctx, tx, r.of, r.moment, r.leaf)
 			if err != nil {
 				return err
 			}
@@ -219,18 +221,13 @@ func (p *past) load(ctx context.Context, tx *store.Tx, visits []visit) error {
 	return nil
 }
 
-// linked is the access that those who set a provider up had by a link through it.
-func (p *past) linked(ctx context.Context, tx *store.Tx, link moment, leaf []byte) (out []holding, err error) {
-	if p.saves == nil {
-		if p.saves, err = store.Select(ctx, tx, func(s *save) []any { return []any{&s.provider, &s.by, &s.index, &s.at} }, `
-			SELECT subject_id, actor_id, "index", at FROM audit_entries WHERE corp_id = $1 AND action = $2 AND actor_id IS NOT NULL ORDER BY "index"`,
-			tx.Corp(), string(access.ProviderSave)); err != nil {
-			return nil, err
-		}
-	}
+// linked is the access that those who set a provider up, and those whose tokens said who
+// the member is, had by a link.
+func (p *past) linked(ctx context.Context, tx *store.Tx, member nid.ID, link moment, leaf []byte) ([]holding, error) {
 	var entry struct {
 		After struct {
 			Provider string `json:"provider"`
+			Own      bool   `json:"own"`
 		} `json:"after"`
 	}
 	if err := json.Unmarshal(leaf, &entry); err != nil {
@@ -239,6 +236,23 @@ func (p *past) linked(ctx context.Context, tx *store.Tx, link moment, leaf []byt
 	provider, err := nid.Parse(entry.After.Provider)
 	if err != nil {
 		return nil, err
+	}
+	out, err := p.connected(ctx, tx, provider, link)
+	if err != nil || entry.After.Own { // they had proven otherwise who they are
+		return out, err
+	}
+	named, err := named(ctx, tx, member, link)
+	return append(out, named...), err
+}
+
+// connected is the access of those who set the provider of a link up.
+func (p *past) connected(ctx context.Context, tx *store.Tx, provider nid.ID, link moment) (out []holding, err error) {
+	if p.saves == nil {
+		if p.saves, err = store.Select(ctx, tx, func(s *save) []any { return []any{&s.provider, &s.by, &s.index, &s.at} }, `
+			SELECT subject_id, actor_id, "index", at FROM audit_entries WHERE corp_id = $1 AND action = $2 AND actor_id IS NOT NULL ORDER BY "index"`,
+			tx.Corp(), string(access.ProviderSave)); err != nil {
+			return nil, err
+		}
 	}
 	last := time.Time{}
 	for _, s := range p.saves {
@@ -251,4 +265,30 @@ func (p *past) linked(ctx context.Context, tx *store.Tx, link moment, leaf []byt
 		return nil, nil // the corp has had time to look at it
 	}
 	return out, nil
+}
+
+// named is the access of those whose service tokens made the member, or changed what a
+// claim is compared with, within Patience before a link.
+func named(ctx context.Context, tx *store.Tx, member nid.ID, link moment) (out []holding, err error) {
+	type row struct {
+		moment
+		by   nid.ID
+		leaf []byte
+	}
+	rows, err := store.Select(ctx, tx, func(r *row) []any { return []any{&r.by, &r.index, &r.at, &r.leaf} }, `
+		SELECT t.created_by_id, e."index", e.at, e.leaf FROM audit_entries AS e JOIN service_tokens AS t ON t.corp_id = e.corp_id AND t.id = e.actor_id
+		WHERE e.corp_id = $1 AND e.subject_id = $2 AND e.action IN ('member.create', 'member.update') AND e."index" < $3 AND e.at > $4
+		  AND t.created_by_id IS NOT NULL ORDER BY e."index"`, tx.Corp(), member, link.index, link.at.Add(-Patience))
+	for _, r := range rows {
+		var entry struct {
+			After map[string]json.RawMessage `json:"after"`
+		}
+		if err := json.Unmarshal(r.leaf, &entry); err != nil {
+			return nil, err
+		}
+		if entry.After["userName"] != nil || entry.After["externalId"] != nil {
+			out = append(out, holding{r.by, r.moment, link})
+		}
+	}
+	return out, err
 }

@@ -206,16 +206,18 @@ func DismissAll(ctx context.Context, tx *store.Tx, operation string, subject nid
 }
 
 // Another reports whether somebody else at work holds all of the permissions over the
-// whole corp now.
+// whole corp now, or held them until less than Patience ago: nobody becomes the only one
+// by taking the role of the other.
 func Another(ctx context.Context, q store.Querier, but nid.ID, needs ...access.Permission) (bool, error) {
 	type row struct {
 		member      nid.ID
 		permissions []byte
 	}
+	now := store.EngineOf(q).Now()
 	rows, err := store.Select(ctx, q, func(r *row) []any { return []any{&r.member, &r.permissions} }, `SELECT g.member_id, r.permissions
 		FROM grants AS g JOIN roles AS r ON r.corp_id = g.corp_id AND r.id = g.role_id JOIN members AS m ON m.corp_id = g.corp_id AND m.id = g.member_id
-		WHERE g.corp_id = $1 AND g.department_id IS NULL AND g.revoked_at IS NULL AND (g.expires_at IS NULL OR g.expires_at > $2) AND m.answers AND g.member_id <> $3
-		ORDER BY g.member_id`, access.From(ctx).Corp, store.EngineOf(q).Now(), but)
+		WHERE g.corp_id = $1 AND g.department_id IS NULL AND (g.expires_at IS NULL OR g.expires_at > $2) AND g.member_id <> $3
+		  AND (g.revoked_at IS NULL AND m.answers OR g.revoked_at > $4) ORDER BY g.member_id`, access.From(ctx).Corp, now, but, now.Add(-Patience))
 	if err != nil {
 		return false, err
 	}

@@ -16,7 +16,6 @@ import (
 	"github.com/openhandover/openhandover/internal/fault"
 	"github.com/openhandover/openhandover/internal/member"
 	"github.com/openhandover/openhandover/internal/nid"
-	"github.com/openhandover/openhandover/internal/setting"
 	"github.com/openhandover/openhandover/internal/store"
 	"github.com/openhandover/openhandover/internal/store/storetest"
 	"github.com/openhandover/openhandover/internal/testcorp"
@@ -32,12 +31,12 @@ func (s *scene) staff(n int) []nid.ID {
 	return out
 }
 
-// limits sets how many departures the corp takes for plausible.
+// limits sets how many departures the corp takes for plausible, as two people would.
 func (s *scene) limits(perHour, percent int) {
 	s.t.Helper()
-	version := s.count(`SELECT coalesce(max(version), 0) FROM corp_settings WHERE corp_id = $1`, s.ID)
-	settings := &setting.Service{DB: s.DB, Log: s.Log}
-	s.must(settings.Save(s.proven(), setting.SaveInput{Version: &version, DeparturesPerHour: &perHour, DeparturesPercent: &percent}))
+	s.must(s.raw("corp_settings", `INSERT INTO corp_settings (corp_id, moves_per_contact, moves_within_days, groups_per_day, departures_per_hour, departures_percent, revertible_days, version, updated_at)
+		VALUES ($1, 2, 90, 300, $2, $3, 30, 1, $4) ON CONFLICT (corp_id) DO UPDATE SET departures_per_hour = excluded.departures_per_hour,
+		departures_percent = excluded.departures_percent RETURNING corp_id`, s.ID, perHour, percent, s.DB.Now()))
 }
 
 func (s *scene) held() int {

@@ -11,6 +11,7 @@ import (
 	"github.com/openhandover/openhandover/internal/nid"
 	"github.com/openhandover/openhandover/internal/notice"
 	"github.com/openhandover/openhandover/internal/notify"
+	"github.com/openhandover/openhandover/internal/setting"
 	"github.com/openhandover/openhandover/internal/store"
 )
 
@@ -48,7 +49,7 @@ func (s *Service) Reinstate(ctx context.Context, in ReinstateInput) error {
 		}
 		r := &comeback{ctx: ctx, tx: tx, member: in.MemberID, held: in.held}
 		for _, step := range []func() error{
-			r.lockHandovers, r.lockMember, r.cancelHandovers, r.come, r.free, r.endNotice,
+			r.lockHandovers, r.lockMember, r.cancelHandovers, r.come, r.free, r.endNotice, r.boundHistory,
 		} {
 			if err := step(); err != nil {
 				return err
@@ -165,6 +166,19 @@ func (r *comeback) cancelHandovers() error {
 	}
 	_, err = r.tx.Change(r.ctx, "handovers", `UPDATE handovers SET state = 'CANCELLED', cancelled = cancelled + planned, planned = 0,
 		finished_at = $3, version = version + 1, updated_at = $3 WHERE corp_id = $1 AND id `+db.In(2)+` RETURNING id`, r.tx.Corp(), db.IDs(ids), r.tx.Now())
+	return err
+}
+
+// boundHistory lets what others may read of the member's chats expire as it does with
+// every leaver who is at work. Where it was given while the member was deactivated, nobody
+// had to approve it, and it may have no end.
+func (r *comeback) boundHistory() error {
+	settings, err := setting.Load(r.ctx, r.tx)
+	if err != nil {
+		return err
+	}
+	_, err = r.change("history_grants", `UPDATE history_grants SET expires_at = $3 WHERE corp_id = $1 AND leaver_id = $2 AND ended_at IS NULL
+		AND (expires_at IS NULL OR expires_at > $3) RETURNING id`, r.tx.Now().AddDate(0, 0, settings.HistoryMaxDays))
 	return err
 }
 

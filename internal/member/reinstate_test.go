@@ -89,6 +89,29 @@ func TestReinstate(t *testing.T) {
 	})
 }
 
+// History of somebody who was deactivated needs no approval and may have no end. Taking them
+// back is no way around the bounds on that of colleagues at work.
+func TestReinstateBoundsHistory(t *testing.T) {
+	each(t, func(t *testing.T, s *scene) {
+		s.Contact("moved", "NORMAL", s.lina)
+		s.depart(s.lina)
+		plan := handover.Input{Kind: handover.Resigned, LeaverID: s.lina, Successors: handover.Choice{MemberID: &s.wang}, History: &handover.HistoryScope{Mode: "ALL"}}
+		_, err := (&handover.Service{DB: s.DB, Log: s.Log}).HandOver(s.proven(), plan, nil, "one")
+		s.must(err)
+		const endless = `SELECT count(*) FROM history_grants WHERE leaver_id = $1 AND ended_at IS NULL AND expires_at IS NULL`
+		if n := s.count(endless, s.lina); n != 1 {
+			t.Fatalf("%d grants without an end", n)
+		}
+		s.must(s.s.Reinstate(s.proven(), back(s.lina)))
+		if n := s.count(endless, s.lina); n != 0 {
+			t.Error("lina is at work, and somebody reads her chats without an end")
+		}
+		if n := s.count(`SELECT count(*) FROM history_grants WHERE leaver_id = $1 AND expires_at = $2`, s.lina, s.DB.Now().AddDate(0, 0, 90)); n != 1 {
+			t.Error("it does not expire after the corp's maximum")
+		}
+	})
+}
+
 func TestReinstateRefuses(t *testing.T) {
 	each(t, func(t *testing.T, s *scene) {
 		s.Contact("contact", "NORMAL", s.lina)

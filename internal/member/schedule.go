@@ -28,7 +28,8 @@ const maxNotice = 2
 // DEPARTED. Setting it again moves it; of a departure that is held back it ends the hold
 // and gives access back. From then on the notice period protects what the member has
 // written (package notice). It needs DEACTIVATE_MEMBER over the member, and a fresh proof
-// of identity for today and for a departure that is held back.
+// of identity for a member who holds a grant, for today, and for a departure that is held
+// back.
 //
 // Fails with NOT_FOUND, FORBIDDEN, STEP_UP_REQUIRED, INVALID for a day that is past or far off and for
 // oneself, and CONFLICT for somebody who is not at work and for the corp's fallback
@@ -62,7 +63,11 @@ func (s *Service) Schedule(ctx context.Context, in ScheduleInput) error {
 		case was.id == fallback:
 			return isFallback()
 		}
-		if was.heldAt.Valid || in.LastDay <= tx.Now().In(zone).Format(time.DateOnly) {
+		granted, err := holdsGrant(ctx, tx, in.MemberID)
+		if err != nil {
+			return err
+		}
+		if granted || was.heldAt.Valid || in.LastDay <= tx.Now().In(zone).Format(time.DateOnly) {
 			if err := identity.Fresh(actor, tx.Now()); err != nil {
 				return err
 			}
@@ -84,6 +89,13 @@ func (s *Service) Schedule(ctx context.Context, in ScheduleInput) error {
 		return s.Log.Append(ctx, tx, audit.Entry{Action: access.DepartureSet, Subject: in.MemberID, Before: was.schedule(),
 			After: map[string]any{"status": leaving, "lastDay": in.LastDay}})
 	})
+}
+
+// holdsGrant reports whether a grant of the member's is in force.
+func holdsGrant(ctx context.Context, tx *store.Tx, member nid.ID) (bool, error) {
+	_, holds, err := store.SelectOne(ctx, tx, func(id *nid.ID) []any { return []any{id} }, `SELECT id FROM grants
+		WHERE corp_id = $1 AND member_id = $2 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $3) LIMIT 1`, tx.Corp(), member, tx.Now())
+	return holds, err
 }
 
 // check holds the day against the corp's today. Days of this form compare as text.

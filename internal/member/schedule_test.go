@@ -60,6 +60,23 @@ func TestSchedule(t *testing.T) {
 	})
 }
 
+// Whose access ends by it holds a grant: a session that somebody else got hold of does not
+// do that, on whatever day.
+func TestScheduleNeedsAProofForWhoHoldsAGrant(t *testing.T) {
+	each(t, func(t *testing.T, s *scene) {
+		in := member.ScheduleInput{MemberID: s.lina, LastDay: "2026-03-31"}
+		s.Grant(s.lina, access.Approver.Name, nid.ID{})
+		want(t, s.s.Schedule(s.admin, in), fault.StepUpRequired, "")
+		if got := s.status(s.lina); got != "ACTIVE" {
+			t.Errorf("lina is %s", got)
+		}
+		s.must(s.s.Schedule(s.proven(), in))
+		s.must(s.raw("grants", `UPDATE grants SET revoked_at = $3 WHERE corp_id = $1 AND member_id = $2 RETURNING id`, s.ID, s.lina, s.DB.Now()))
+		in.LastDay = "2026-04-30"
+		s.must(s.s.Schedule(s.admin, in))
+	})
+}
+
 func TestScheduleRefuses(t *testing.T) {
 	each(t, func(t *testing.T, s *scene) {
 		schedule := func(ctx context.Context, id nid.ID, day string) error {

@@ -66,8 +66,8 @@ func (in *SaveInput) parts(s *Settings) []part {
 		{name: "movesPerContact", kept: &s.MovesPerContact, wanted: in.MovesPerContact, least: 1, max: 1000},
 		{name: "movesWithinDays", kept: &s.MovesWithinDays, wanted: in.MovesWithinDays, least: 1, max: 365},
 		{name: "groupsPerDay", kept: &s.GroupsPerDay, wanted: in.GroupsPerDay, least: 1, max: 10_000},
-		{name: "departuresPerHour", kept: &s.DeparturesPerHour, wanted: in.DeparturesPerHour, least: 1, max: 10_000},
-		{name: "departuresPercent", kept: &s.DeparturesPercent, wanted: in.DeparturesPercent, least: 1, max: 100},
+		{name: "departuresPerHour", kept: &s.DeparturesPerHour, wanted: in.DeparturesPerHour, least: 1, max: 10_000, guarded: true},
+		{name: "departuresPercent", kept: &s.DeparturesPercent, wanted: in.DeparturesPercent, least: 1, max: 100, guarded: true},
 		{name: "revertibleDays", kept: &s.RevertibleDays, wanted: in.RevertibleDays, least: 1, max: 365},
 		{name: "historyMaxDays", kept: &s.HistoryMaxDays, wanted: in.HistoryMaxDays, least: 1, max: 3650, guarded: true},
 	}
@@ -93,9 +93,9 @@ func (in *SaveInput) alone(ctx context.Context, tx *store.Tx, was *Settings, rol
 
 // Save changes the corp's settings. It needs MANAGE_POLICIES over the whole corp
 // and a fresh proof of identity. What is as it was already is no change and leaves
-// no entry. Dual control or a mask switched off, and messages kept for a shorter time,
-// take a second person who saves the same within 72 hours; where nobody else could, they
-// take effect after 24 hours. The rest holds at once.
+// no entry. What makes a guarded setting weaker (Settings.guards) takes a second person who
+// saves the same within 72 hours; where nobody else could, it takes effect after 24 hours.
+// The rest holds at once.
 //
 // Fails with FORBIDDEN, STEP_UP_REQUIRED, INVALID naming the setting that is out of
 // bounds, and CONFLICT for a stale version and on a setting that the actor has asked for

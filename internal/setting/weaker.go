@@ -40,7 +40,7 @@ type guarded struct {
 }
 
 // guards lists the settings that two people make weaker: those by which the corp shows
-// more, guards less, or destroys messages earlier.
+// more, guards less, takes more departures for plausible, or destroys messages earlier.
 func (s *Settings) guards() []guarded {
 	// flag is weaker when it is not strict.
 	flag := func(name string, b *bool, strict bool) guarded {
@@ -60,6 +60,7 @@ func (s *Settings) guards() []guarded {
 		flag(dualControl, &s.DualControl, true), flag("noticeReadsRefused", &s.NoticeReadsRefused, true),
 		flag("historyForSuccessors", &s.HistoryForSuccessors, false), flag("readReceipts", &s.ReadReceipts, true), limit("historyMaxDays", &s.HistoryMaxDays),
 		limit("noticeReadsPerDay", &s.NoticeReadsPerDay), limit("noticeMessagesPerDay", &s.NoticeMessagesPerDay),
+		limit("departuresPerHour", &s.DeparturesPerHour), limit("departuresPercent", &s.DeparturesPercent),
 		{messagesKeptDays, days, func(v any) {
 			if s.MessagesKeptDays = nil; v != 0 {
 				n, _ := v.(int)
@@ -83,7 +84,7 @@ func (in *SaveInput) wanted() map[string]any {
 	}
 	for name, n := range map[string]*int{
 		messagesKeptDays: in.MessagesKeptDays, "noticeReadsPerDay": in.NoticeReadsPerDay, "noticeMessagesPerDay": in.NoticeMessagesPerDay,
-		"historyMaxDays": in.HistoryMaxDays,
+		"historyMaxDays": in.HistoryMaxDays, "departuresPerHour": in.DeparturesPerHour, "departuresPercent": in.DeparturesPercent,
 	} {
 		if n != nil {
 			out[name] = *n

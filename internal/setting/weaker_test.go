@@ -97,3 +97,54 @@ func TestASettingTakesTwo(t *testing.T) {
 		}
 	})
 }
+
+// How many departures are plausible is what holds back those that one person wants: one
+// person does not raise it.
+func TestMoreDeparturesTakeTwo(t *testing.T) {
+	weaker(t, func(t *testing.T, c *testcorp.Corp, save func(nid.ID, setting.SaveInput) error) {
+		most, all := 10_000, 100
+		raise := setting.SaveInput{DeparturesPerHour: &most, DeparturesPercent: &all}
+		must(t, save(c.Admin, raise))
+		if s := load(t, c); s.DeparturesPerHour != 20 || s.DeparturesPercent != 10 {
+			t.Errorf("at once, by one person: %d an hour, %d percent", s.DeparturesPerHour, s.DeparturesPercent)
+		}
+		boss := c.Member("boss", c.Root)
+		c.Grant(boss, access.Administrator.Name, nid.ID{})
+		must(t, save(boss, raise))
+		if s := load(t, c); s.DeparturesPerHour != most || s.DeparturesPercent != all {
+			t.Errorf("by two: %d an hour, %d percent", s.DeparturesPerHour, s.DeparturesPercent)
+		}
+		fewer := 5
+		must(t, save(c.Admin, setting.SaveInput{DeparturesPerHour: &fewer, DeparturesPercent: &fewer}))
+		if s := load(t, c); s.DeparturesPerHour != fewer || s.DeparturesPercent != fewer {
+			t.Errorf("stricter: %d an hour, %d percent", s.DeparturesPerHour, s.DeparturesPercent)
+		}
+	})
+}
+
+// Nobody becomes the only administrator, for whom a weaker setting takes effect by itself,
+// by taking the role of the other one.
+func TestTakingTheOthersRoleMakesNobodyAlone(t *testing.T) {
+	weaker(t, func(t *testing.T, c *testcorp.Corp, save func(nid.ID, setting.SaveInput) error) {
+		boss := c.Member("boss", c.Root)
+		c.Grant(boss, access.Administrator.Name, nid.ID{})
+		must(t, save(c.Admin, setting.SaveInput{MaskIDCards: new(false)}))
+		must(t, c.DB.Tx(store.System(t.Context(), c.ID, "test"), func(ctx context.Context, tx *store.Tx) error {
+			ids, err := tx.Change(ctx, "grants", `UPDATE grants SET revoked_at = $3 WHERE corp_id = $1 AND member_id = $2 RETURNING id`, c.ID, boss, tx.Now())
+			tx.Cover(ids...)
+			return err
+		}))
+		wants(t, save(c.Admin, setting.SaveInput{MaskIDCards: new(false)}), fault.Conflict, "input.maskIdCards")
+		must(t, save(c.Admin, setting.SaveInput{MaskBankCards: new(false)}))
+		c.Clock.Add(identity.Patience - time.Minute)
+		if s := load(t, c); !s.MaskIDCards || !s.MaskBankCards {
+			t.Errorf("it took effect by itself: %+v", s)
+		}
+		c.Clock.Add(time.Hour)
+		must(t, save(c.Admin, setting.SaveInput{MaskIDCards: new(false)}))
+		c.Clock.Add(identity.Notice)
+		if load(t, c).MaskIDCards {
+			t.Error("nobody has been there for long to second it, and it waits for ever")
+		}
+	})
+}

@@ -9,7 +9,10 @@ import (
 	"github.com/openhandover/openhandover/internal/audit"
 	"github.com/openhandover/openhandover/internal/fault"
 	"github.com/openhandover/openhandover/internal/identity"
+	"github.com/openhandover/openhandover/internal/member"
 	"github.com/openhandover/openhandover/internal/nid"
+	"github.com/openhandover/openhandover/internal/provision"
+	"github.com/openhandover/openhandover/internal/roster"
 	"github.com/openhandover/openhandover/internal/sso"
 	"github.com/openhandover/openhandover/internal/store"
 )
@@ -59,6 +62,71 @@ func TestWhoConnectsAProviderCouldBeWhomItLinks(t *testing.T) {
 			t.Error("lina has a password and an authenticator of her own")
 		}
 	})
+}
+
+// Whoever makes a token that says who is who at a provider could be everybody whom it
+// names: they sign in at the provider with an account of their own, as somebody whom the
+// token has made, and give that one a role. Who was there before, and who is linked days
+// later, is not affected, nor is who was named by a token without a maker.
+func TestWhoNamesAMemberCouldBeWhomAClaimLinks(t *testing.T) {
+	for what, change := range map[string]func(name string) roster.UserChange{
+		"userName":   func(name string) roster.UserChange { return roster.UserChange{UserName: &name} },
+		"externalId": func(name string) roster.UserChange { return roster.UserChange{ExternalID: &name} },
+	} {
+		t.Run(what, func(t *testing.T) {
+			each(t, func(t *testing.T, s *scene) {
+				f, in := newForger(t), s.input()
+				in.Issuer = f.server.URL
+				if in.Matches = sso.ByUserID; what == "externalId" {
+					in.Matches = sso.ByExternalID
+				}
+				id, err := s.s.Save(s.Verified(s.Admin), in)
+				s.must(err)
+				s.Clock.Add(100 * time.Hour)
+				signIn := func(name string) {
+					t.Helper()
+					s.wants(f.comeBack(s, newBrowser(t), &sso.Provider{ID: id, Corp: s.ID, ClientID: in.ClientID}, func(claims map[string]any) {
+						claims["sub"], claims["preferred_username"] = "sub-"+name, name+"@example.com"
+					}, nil, nil), 303, s.server.URL+"/x")
+				}
+				p := &provision.Service{DB: s.DB, Log: s.Log, Member: &member.Service{DB: s.DB, Log: s.Log}}
+				bearer := func(ctx context.Context) context.Context {
+					t.Helper()
+					_, raw, err := s.who.CreateToken(ctx, "hr", []access.Permission{access.ProvisionMembers}, nil, s.DB.Now().Add(1000*time.Hour))
+					s.must(err)
+					actor, err := s.who.Authenticate(t.Context(), raw)
+					s.must(err)
+					return access.With(t.Context(), actor)
+				}
+				mine, machines := bearer(s.Verified(s.Admin)), bearer(store.System(t.Context(), s.ID, "test"))
+				joins := func(ctx context.Context, name string, wait time.Duration) nid.ID {
+					t.Helper()
+					is := roster.UserChange{UserName: &name, ExternalID: &name}
+					u, err := p.CreateUser(ctx, is)
+					s.must(err)
+					s.Clock.Add(wait)
+					signIn(name)
+					s.Grant(u.ID, access.Approver.Name, nid.ID{})
+					return u.ID
+				}
+				puppet := joins(mine, "puppet", time.Hour)
+				if s.apart(s.Admin, puppet) {
+					t.Error("whose token made them could be them")
+				}
+				if !s.apart(s.Admin, joins(machines, "machines", time.Hour)) || !s.apart(s.Admin, joins(mine, "old", 100*time.Hour)) {
+					t.Error("a token without a maker, or made long ago")
+				}
+				// Renamed, until the account at the provider is theirs.
+				there := s.Member("there", s.Root)
+				_, err = p.UpdateUser(mine, there, change("taken"))
+				s.must(err)
+				signIn("taken")
+				if s.apart(s.Admin, there) {
+					t.Error("whose token renamed them could be them")
+				}
+			})
+		})
+	}
 }
 
 func (s *scene) apart(a, b nid.ID) bool {

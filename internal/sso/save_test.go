@@ -1,10 +1,12 @@
 package sso_test
 
 import (
+	"context"
 	"testing"
 
 	"github.com/openhandover/openhandover/internal/access"
 	"github.com/openhandover/openhandover/internal/fault"
+	"github.com/openhandover/openhandover/internal/identity"
 	"github.com/openhandover/openhandover/internal/identity/secret"
 	"github.com/openhandover/openhandover/internal/nid"
 	"github.com/openhandover/openhandover/internal/sso"
@@ -103,6 +105,25 @@ func TestClientSecretsAreSealedAnew(t *testing.T) {
 		b := newBrowser(t)
 		s.wants(s.signIn(b, id, lina, ""), 303, s.server.URL+"/")
 		s.wantIs(b, s.lina, false)
+	})
+}
+
+// Nobody becomes the only administrator, who connects providers alone, by taking the role of
+// the other one.
+func TestTakingTheOthersRoleConnectsNoProvider(t *testing.T) {
+	each(t, func(t *testing.T, s *scene) {
+		boss := s.Member("boss", s.Root)
+		s.Grant(boss, access.Administrator.Name, nid.ID{})
+		s.must(s.DB.Tx(store.System(t.Context(), s.ID, "test"), func(ctx context.Context, tx *store.Tx) error {
+			ids, err := tx.Change(ctx, "grants", `UPDATE grants SET revoked_at = $3 WHERE corp_id = $1 AND member_id = $2 RETURNING id`, s.ID, boss, tx.Now())
+			tx.Cover(ids...)
+			return err
+		}))
+		if _, err := s.s.Save(s.Verified(s.Admin), s.input()); fault.CodeOf(err) != fault.Conflict {
+			t.Errorf("at once: %v", err)
+		}
+		s.Clock.Add(identity.Patience)
+		s.connect(s.input())
 	})
 }
 
