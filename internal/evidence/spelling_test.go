@@ -90,3 +90,27 @@ func TestWhatWasMovedIsNotPlannedStill(t *testing.T) {
 		}
 	}
 }
+
+// Whoever leaves out the newest steps shows an older state under today's checkpoint. No
+// package can prove that there are none, so the verifier says as of which entry it speaks.
+func TestThePackageIsAsOfItsNewestEntry(t *testing.T) {
+	admin := nid.New(nid.Member).String()
+	m := newMade(t)
+	m.planned("MEMBER "+admin, admin)
+	h := &m.f.Handover
+	h.Requester, h.Responsible, h.State, h.Completed = admin, admin, "DRAFT", 0
+	m.told = func(tr *offline.Transfer) {
+		tr.Status, tr.Finished = "PLANNED", nil
+		m.at = m.at.AddDate(0, 0, 1)
+		m.add("handover.cancel", "MEMBER "+admin, m.handover, nil, map[string]any{"state": "CANCELLED", "transfers": 1})
+		m.entries = m.entries[:1]
+	}
+	s, err := verify(m.pack(), signing.Public(m.corp))
+	ok(t, err)
+	var said strings.Builder
+	ok(t, s.Print(&said, "case.zip"))
+	if s.Size != 3 || s.Last != 0 || !strings.Contains(said.String(), "\nas of 2026-03-02T09:00:00Z, the time of entry 0; 3 entries of the log were signed at 2026-03-03T09:00:00Z\n") ||
+		!strings.Contains(said.String(), "not proven by it: what happened after that entry, also before the signing;") {
+		t.Errorf("%+v: %s", s, &said)
+	}
+}

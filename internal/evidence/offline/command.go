@@ -20,8 +20,8 @@ const (
 
 // Print writes what a package proves for people.
 func (s Summary) Print(w io.Writer, path string) error {
-	_, err := fmt.Fprintf(w, "%s: handover %s is %s, %d transfers, %d log entries up to entry %d, all in order\nfour-eyes rule: %s\nas of %s, when %d entries of the log were signed\nverifier key: %s\nnot proven by it: %s\n",
-		path, s.Handover, s.State, s.Transfers, s.Entries, s.Last, s.FourEyes, s.At.Format(time.RFC3339), s.Size, s.Key, Unproven)
+	_, err := fmt.Fprintf(w, "%s: handover %s is %s, %d transfers, %d log entries up to entry %d, all in order\nfour-eyes rule: %s\nas of %s, the time of entry %d; %d entries of the log were signed at %s\nverifier key: %s\nnot proven by it: %s\n",
+		path, s.Handover, s.State, s.Transfers, s.Entries, s.Last, s.FourEyes, s.LastAt.Format(time.RFC3339), s.Last, s.Size, s.At.Format(time.RFC3339), s.Key, Unproven)
 	return err
 }
 
