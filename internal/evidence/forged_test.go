@@ -82,7 +82,7 @@ func TestACaseToldOtherwiseIsFoundOut(t *testing.T) {
 		"nobody is responsible": {func(f map[string]string) {
 			f["case.json"] = regexp.MustCompile(`"responsible":"[^"]*",`).ReplaceAllString(f["case.json"], "")
 		}, "responsible"},
-		"another kind":            {put("case.json", `"kind":"RESIGNED"`, `"kind":"ON_JOB"`), "kind"},
+		"another kind": {put("case.json", `"kind":"RESIGNED"`, `"kind":"ON_JOB"`), "kind"},
 		"another time of planning": {func(f map[string]string) {
 			f["case.json"] = regexp.MustCompile(`("createdAt":"\d{3})\d`).ReplaceAllString(f["case.json"], "${1}9")
 		}, "createdAt"},
@@ -108,6 +108,9 @@ func TestACaseToldOtherwiseIsFoundOut(t *testing.T) {
 		"a plan with a word more": {put("plan.json", `"kind":`, `"x":1,"kind":`), "unknown field"},
 		"nested without end":      {func(f map[string]string) { f["case.json"] = strings.Repeat("[", 32<<20) }, ""},
 		"a plan without end":      {func(f map[string]string) { f["plan.json"] += strings.Repeat(" ", 65<<20) }, "too long"},
+		"a plan of nothing":       {func(f map[string]string) { f["plan.json"] = `{"items":[` + strings.Repeat("{},", 1<<20) + `{}]}` }, "too much"},
+		"a scope of nothing":      {func(f map[string]string) { f["plan.json"] = `{"history":[` + strings.Repeat("0,", 1<<20) + `0]}` }, "history"},
+		"votes of nobody":         {func(f map[string]string) { f["case.json"] = `{"approvals":[` + strings.Repeat("{},", 1<<20) + `{}]}` }, "too much"},
 		"a leaf twice":            {put("entries.jsonl", `"leaf":`, `"leaf":"x","leaf":`), "only spelling"},
 		"more was moved":          {put("case.json", `"completed":23`, `"completed":24`), "completed"},
 		"more was planned":        {put("case.json", `"total":23`, `"total":24`), "total"},

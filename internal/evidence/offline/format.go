@@ -140,6 +140,9 @@ func Line(w io.Writer, v any) error {
 // format does not name, a member twice or in another case, other white space, a time
 // that is finer than a microsecond or not in UTC.
 func exact(b []byte, into any) error {
+	if err := crowded(b); err != nil {
+		return err
+	}
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.DisallowUnknownFields()
 	if err := d.Decode(into); err != nil {
@@ -153,6 +156,15 @@ func exact(b []byte, into any) error {
 		return errors.New("not in the only spelling that the format has")
 	}
 	return plainTimes(reflect.ValueOf(into).Elem())
+}
+
+// crowded refuses more objects than any file has, before they take memory: a few bytes of
+// an archive can unpack to millions of empty ones.
+func crowded(b []byte) error {
+	if bytes.Count(b, []byte("{")) > mostLines {
+		return errors.New("it holds too much")
+	}
+	return nil
 }
 
 // plainTimes refuses the other spellings of a moment in a value.

@@ -199,6 +199,9 @@ func (p pack) manifest() error {
 	if err != nil {
 		return err
 	}
+	if len(b) > 64*len(Files)*4 { // a name and a sum each
+		return errors.New(ManifestFile + ": it is too long")
+	}
 	var m Manifest
 	if err := exact(append(b, '\n'), &m); err != nil {
 		return about(ManifestFile, err)
