@@ -37,6 +37,11 @@ func TestARemovedLineIsNoticed(t *testing.T) {
 				t.Errorf("the last line: %+v, %v", r, err)
 			}
 		}
+		ok(t, os.Remove(file)) // all of them at once
+		if r, err := audit.Verify(t.Context(), s.db, s.corp, audit.Trust{Folder: sealer.Folder}, nil); err != nil || r.Behind != len(lines) {
+			t.Errorf("without the file: %+v, %v", r, err)
+		}
+		ok(t, os.WriteFile(file, []byte(strings.Join(lines[:len(lines)-1], "")), 0o600))
 		// Sealing goes on, and writes what is missing at the end again.
 		s.sealed(sealer, 3)
 		if r, err := audit.Verify(t.Context(), s.db, s.corp, audit.Trust{Folder: sealer.Folder}, nil); err != nil || r.Behind != 0 || r.Unsealed != 0 {

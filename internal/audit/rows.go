@@ -83,11 +83,12 @@ func credentials(ctx context.Context, q store.Querier, corp, member nid.ID) (map
 }
 
 // Unknown are the rows of the actor's corp that give rights and that the log does not
-// know, or knows otherwise: grants in force, roles, credentials and votes; a sentence each.
+// know, or knows otherwise: grants in force, roles, service tokens, credentials and votes;
+// a sentence each.
 // The log itself must have been verified.
 func Unknown(ctx context.Context, q store.Querier) (found []string, err error) {
 	corp := access.From(ctx).Corp
-	for _, look := range []func(context.Context, store.Querier, nid.ID) ([]string, error){unknownGrants, unknownRoles, unknownCredentials, unknownVotes} {
+	for _, look := range []func(context.Context, store.Querier, nid.ID) ([]string, error){unknownGrants, unknownRoles, unknownTokens, unknownCredentials, unknownVotes} {
 		more, err := look(ctx, q, corp)
 		if err != nil {
 			return nil, err
@@ -161,18 +162,27 @@ func unknownGrants(ctx context.Context, q store.Querier, corp nid.ID) (found []s
 }
 
 // unknownRoles finds roles with other permissions than were saved, and built-in ones with
-// more than this program gives them; one of an older version may have fewer.
+// more than this program gives them; one of an older version may have fewer. Those that
+// were removed count too, since a grant of one is still a grant. Which role is which
+// built-in one, the corp's first entry says.
 func unknownRoles(ctx context.Context, q store.Querier, corp nid.ID) (found []string, err error) {
-	entries, err := about(ctx, q, corp, access.RoleSave)
+	entries, err := about(ctx, q, corp, access.RoleSave, access.CorpCreate)
 	if err != nil {
 		return nil, err
 	}
-	saved := map[nid.ID][]access.Permission{}
+	saved, founded := map[nid.ID][]access.Permission{}, map[string]nid.ID{}
 	for _, e := range entries {
 		var said struct {
-			After struct{ Permissions []access.Permission }
+			After struct {
+				Permissions []access.Permission
+				Roles       map[string]nid.ID
+			}
 		}
-		if json.Unmarshal(e.leaf, &said) == nil {
+		switch {
+		case json.Unmarshal(e.leaf, &said) != nil:
+		case e.action == access.CorpCreate:
+			founded = said.After.Roles
+		default:
 			saved[e.subject] = said.After.Permissions
 		}
 	}
@@ -183,13 +193,14 @@ func unknownRoles(ctx context.Context, q store.Querier, corp nid.ID) (found []st
 		builtIn     bool
 	}
 	roles, err := store.Select(ctx, q, func(r *role) []any { return []any{&r.id, &r.name, &r.permissions, &r.builtIn} },
-		`SELECT id, name, permissions, built_in FROM roles WHERE corp_id = $1 AND archived_at IS NULL ORDER BY id`, corp)
+		`SELECT id, name, permissions, built_in FROM roles WHERE corp_id = $1 ORDER BY id`, corp)
 	for _, r := range roles {
 		may, known := saved[r.id]
 		if r.builtIn {
 			for _, b := range access.BuiltInRoles {
 				if b.Name == r.name {
-					may, known = b.Permissions, true
+					first, said := founded[b.Name]
+					may, known = b.Permissions, !said || first == r.id
 				}
 			}
 		}
@@ -203,6 +214,57 @@ func unknownRoles(ctx context.Context, q store.Querier, corp nid.ID) (found []st
 			found = append(found, fmt.Sprintf("role %s: the log does not know it", r.id))
 		case more || !r.builtIn && len(is) != len(may):
 			found = append(found, fmt.Sprintf("role %s: by the log it has other permissions", r.id))
+		}
+	}
+	return found, err
+}
+
+// unknownTokens finds service tokens that nobody made, or that may do something else, or
+// longer, than they were made for.
+func unknownTokens(ctx context.Context, q store.Querier, corp nid.ID) (found []string, err error) {
+	entries, err := about(ctx, q, corp, access.TokenCreate, access.TokenRevoke)
+	if err != nil {
+		return nil, err
+	}
+	newest := map[nid.ID]said{}
+	for _, e := range entries {
+		newest[e.subject] = e
+	}
+	type token struct {
+		id, department, maker nid.ID
+		permissions           []byte
+		expires               time.Time
+	}
+	tokens, err := store.Select(ctx, q, func(t *token) []any { return []any{&t.id, &t.department, &t.maker, &t.permissions, &t.expires} },
+		`SELECT id, department_id, created_by_id, permissions, expires_at FROM service_tokens WHERE corp_id = $1 AND revoked_at IS NULL ORDER BY id`, corp)
+	for _, t := range tokens {
+		var said struct {
+			Actor struct{ Kind string }
+			After struct {
+				Permissions []string
+				ExpiresAt   string
+				Department  string
+			}
+		}
+		var may []string
+		department := ""
+		if !t.department.IsZero() {
+			department = t.department.String()
+		}
+		e, known := newest[t.id]
+		if known && (json.Unmarshal(e.leaf, &said) != nil || json.Unmarshal(t.permissions, &may) != nil) {
+			known = false
+		}
+		slices.Sort(may)
+		slices.Sort(said.After.Permissions)
+		switch {
+		case !known:
+			found = append(found, fmt.Sprintf("service token %s: the log does not know it", t.id))
+		case e.action == access.TokenRevoke:
+			found = append(found, fmt.Sprintf("service token %s: by the log it has been revoked", t.id))
+		case !slices.Equal(may, said.After.Permissions) || said.After.Department != department || said.After.ExpiresAt != t.expires.UTC().Format(leaf.TimeFormat) ||
+			t.maker.IsZero() && said.Actor.Kind == "MEMBER": // without a maker it keeps its permissions whatever becomes of them
+			found = append(found, fmt.Sprintf("service token %s: by the log it is another token (entry %d)", t.id, e.index))
 		}
 	}
 	return found, err

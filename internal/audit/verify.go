@@ -31,7 +31,7 @@ type Result struct {
 	// to the database can still change them without being found out.
 	Unsealed int64
 	// Behind is how many of the newest checkpoints are not in the copy outside of the
-	// database, where there is one: lines were removed, or the copy is an older one.
+	// database: lines were removed, or the whole file, or the copy is an older one.
 	Behind int
 	// Untimed is how many of the checkpoints were signed without their time, as earlier
 	// versions did: that they cover the log is signed, when they did so is not.

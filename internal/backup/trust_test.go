@@ -82,6 +82,16 @@ func (l *logged) forge(t *testing.T, table, query string, args ...any) {
 	}))
 }
 
+// token makes a service token as somebody does in the program.
+func (l *logged) token(t *testing.T) {
+	t.Helper()
+	_, _, err := (&identity.Service{DB: l.DB, Log: l.Log}).CreateToken(l.Verified(l.Admin), "bot", []access.Permission{access.ViewStatistics}, nil, l.DB.Now().AddDate(0, 0, 1))
+	ok(t, err)
+	if found := l.unknown(t); len(found) > 0 {
+		t.Fatalf("in order, and %q", found)
+	}
+}
+
 func (l *logged) unknown(t *testing.T) (found []string) {
 	t.Helper()
 	ok(t, l.DB.View(store.System(t.Context(), l.ID, "test"), func(ctx context.Context, q *store.Read) (err error) {
@@ -182,6 +192,26 @@ func TestForgedRightsAreNamed(t *testing.T) {
 		"a built-in role with more": {func(t *testing.T, l *logged) {
 			l.forge(t, "roles", `UPDATE roles SET permissions = $3 WHERE corp_id = $1 AND id = $2 RETURNING id`, l.ID, l.Roles[access.Approver.Name], `["APPROVE_HANDOVER","MANAGE_ROLES"]`)
 		}, "other permissions"},
+		"a removed role with more": {func(t *testing.T, l *logged) {
+			l.forge(t, "roles", `UPDATE roles SET permissions = $3, archived_at = $4 WHERE corp_id = $1 AND id = $2 RETURNING id`, l.ID, l.Roles[access.Approver.Name],
+				`["APPROVE_HANDOVER","MANAGE_ROLES"]`, l.DB.Now())
+		}, "other permissions"},
+		"another built-in role": {func(t *testing.T, l *logged) {
+			l.forge(t, "roles", `DELETE FROM roles WHERE corp_id = $1 AND id = $2 RETURNING id`, l.ID, l.Roles[access.Reporter.Name])
+			l.forge(t, "roles", `UPDATE roles SET name = 'reporter', permissions = '["VIEW_STATISTICS"]' WHERE corp_id = $1 AND id = $2 RETURNING id`, l.ID, l.Roles[access.Staff.Name])
+		}, "role rol_"},
+		"a service token": {func(t *testing.T, l *logged) {
+			l.forge(t, "service_tokens", `INSERT INTO service_tokens (id, corp_id, created_at, name, permissions, expires_at, secret_hash)
+				VALUES ($2, $1, $3, 'x', '["READ_MESSAGES"]', $3, $4) RETURNING id`, l.ID, nid.New(nid.Token), l.DB.Now().AddDate(1, 0, 0), []byte("01234567890123456789012345678901"))
+		}, "the log does not know it"},
+		"a service token that may more": {func(t *testing.T, l *logged) {
+			l.token(t)
+			l.forge(t, "service_tokens", `UPDATE service_tokens SET permissions = '["READ_MESSAGES"]' WHERE corp_id = $1 RETURNING id`, l.ID)
+		}, "another token"},
+		"a service token without its maker": {func(t *testing.T, l *logged) {
+			l.token(t)
+			l.forge(t, "service_tokens", `UPDATE service_tokens SET created_by_id = NULL WHERE corp_id = $1 RETURNING id`, l.ID)
+		}, "another token"},
 		"a role": {func(t *testing.T, l *logged) { l.Role("mine", access.ManageRoles) }, "role rol_"},
 		"a password": {func(t *testing.T, l *logged) {
 			l.forge(t, "credentials", `UPDATE credentials SET password_hash = 'x' WHERE corp_id = $1 AND member_id = $2 RETURNING member_id`, l.ID, l.Admin)

@@ -57,11 +57,11 @@ func Found(ctx context.Context, tx *store.Tx, log *audit.Log, title, timeZone st
 		return f, err
 	}
 	var rows []map[string]any
-	covers := []nid.ID{f.ID}
+	covers, roles := []nid.ID{f.ID}, map[string]any{}
 	for _, b := range access.BuiltInRoles {
 		id := tx.NewID(nid.Role)
 		f.Roles[b.Name] = id
-		covers = append(covers, id)
+		covers, roles[b.Name] = append(covers, id), id
 		permissions, err := json.Marshal(b.Permissions)
 		if err != nil {
 			return f, err
@@ -77,5 +77,5 @@ func Found(ctx context.Context, tx *store.Tx, log *audit.Log, title, timeZone st
 		VALUES ($1, $2, $3, $4, 1, $5) RETURNING corp_id`, f.ID, keyContactsNeedApproval, approvals, expiresAfterHours, now); err != nil {
 		return f, err
 	}
-	return f, log.Append(ctx, tx, audit.Entry{Action: access.CorpCreate, Subject: f.ID, Covers: covers, After: map[string]any{"timeZone": timeZone}})
+	return f, log.Append(ctx, tx, audit.Entry{Action: access.CorpCreate, Subject: f.ID, Covers: covers, After: map[string]any{"timeZone": timeZone, "roles": roles}})
 }

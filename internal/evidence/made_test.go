@@ -38,6 +38,7 @@ type made struct {
 	at       time.Time
 	change   func(leaf string) string // on the way in; nil changes nothing
 	untimed  bool                     // the checkpoint is one without its time
+	told     func(*offline.Transfer)  // what transfers.jsonl tells instead; nil: the truth
 }
 
 type hashes []tlog.Hash
@@ -123,6 +124,9 @@ func (m *made) pack() []byte {
 	transfer := offline.Transfer{ID: nid.New(nid.Transfer).String(), Kind: "CONTACT", Item: m.item, From: m.leaver, To: m.to, Status: "COMPLETED", Version: 1, Finished: &m.at}
 	m.add("transfer.finish", "SYSTEM", transfer.ID, map[string]any{"item": m.item, "owner": m.leaver, "ownerVersion": 1},
 		map[string]any{"status": "COMPLETED", "owner": m.to, "merged": false})
+	if m.told != nil {
+		m.told(&transfer)
+	}
 	root, err := tlog.TreeHash(m.size, m.log)
 	ok(m.t, err)
 	note, err := signing.Sign(m.corp, m.size, [32]byte(root), m.at, false)

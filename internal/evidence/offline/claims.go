@@ -325,14 +325,22 @@ func (c *claims) planned(b []byte) error {
 	sum := sha256.Sum256(b)
 	c.plan = hex.EncodeToString(sum[:])
 	var p struct {
-		Corp    string  `json:"corp"`
-		History any     `json:"history"`
+		Corp    string `json:"corp"`
+		History struct {
+			Expires *string `json:"expiresAt"`
+			From    *string `json:"from"`
+			Mode    string  `json:"mode"`
+			Until   *string `json:"until"`
+		} `json:"history"`
 		Items   []item  `json:"items"`
 		Kind    string  `json:"kind"`
 		Leaver  string  `json:"leaver"`
 		Message *string `json:"message"`
 		Start   *string `json:"start"`
 		V       int     `json:"v"`
+	}
+	if err := crowded(b); err != nil {
+		return err
 	}
 	if err := strict(b, &p); err != nil {
 		return err

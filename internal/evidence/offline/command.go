@@ -20,12 +20,13 @@ const (
 
 // Print writes what a package proves for people.
 func (s Summary) Print(w io.Writer, path string) error {
-	when := "of a time that no signature vouches for, since an earlier version signed it,"
+	when := "with no time that a signature vouches for, since an earlier version signed it"
 	if !s.At.IsZero() {
-		when = "of " + s.At.Format(time.RFC3339) + ","
+		when = "at " + s.At.Format(time.RFC3339)
 	}
-	_, err := fmt.Fprintf(w, "%s: handover %s is %s, %d transfers, %d log entries up to entry %d, all in order\nfour-eyes rule: %s\nas %s when %d entries of the log were signed\nverifier key: %s\nnot proven by it: %s\n",
-		path, s.Handover, s.State, s.Transfers, s.Entries, s.Last, s.FourEyes, when, s.Size, s.Key, Unproven)
+	_, err := fmt.Fprintf(w, "%s: handover %s is %s, %d transfers, %d log entries up to entry %d, all in order\nfour-eyes rule: %s\n"+
+		"as of %s, the time of entry %d; %d entries of the log were signed %s\nverifier key: %s\nnot proven by it: %s\n",
+		path, s.Handover, s.State, s.Transfers, s.Entries, s.Last, s.FourEyes, s.LastAt.Format(time.RFC3339), s.Last, s.Size, when, s.Key, Unproven)
 	return err
 }
 

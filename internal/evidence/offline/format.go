@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"reflect"
 	"time"
 )
 
@@ -136,8 +137,12 @@ func Line(w io.Writer, v any) error {
 }
 
 // exact reads a value that Line wrote. Every other spelling is refused: members that the
-// format does not name, a member twice or in another case, other white space.
+// format does not name, a member twice or in another case, other white space, a time
+// that is finer than a microsecond or not in UTC.
 func exact(b []byte, into any) error {
+	if err := crowded(b); err != nil {
+		return err
+	}
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.DisallowUnknownFields()
 	if err := d.Decode(into); err != nil {
@@ -149,6 +154,44 @@ func exact(b []byte, into any) error {
 	}
 	if !bytes.Equal(again.Bytes(), b) {
 		return errors.New("not in the only spelling that the format has")
+	}
+	return plainTimes(reflect.ValueOf(into).Elem())
+}
+
+// crowded refuses more objects than any file has, before they take memory: a few bytes of
+// an archive can unpack to millions of empty ones.
+func crowded(b []byte) error {
+	if bytes.Count(b, []byte("{")) > mostLines {
+		return errors.New("it holds too much")
+	}
+	return nil
+}
+
+// plainTimes refuses the other spellings of a moment in a value.
+func plainTimes(v reflect.Value) error {
+	if at, ok := v.Interface().(time.Time); ok {
+		if at.Location() != time.UTC || at.Nanosecond()%1000 != 0 {
+			return errors.New("a time is not in UTC, or finer than a microsecond")
+		}
+		return nil
+	}
+	switch v.Kind() {
+	case reflect.Pointer:
+		if !v.IsNil() {
+			return plainTimes(v.Elem())
+		}
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if err := plainTimes(v.Field(i)); err != nil {
+				return err
+			}
+		}
+	case reflect.Slice:
+		for i := range v.Len() {
+			if err := plainTimes(v.Index(i)); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }

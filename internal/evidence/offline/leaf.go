@@ -216,7 +216,7 @@ func (l *leaf) sealed() (map[string]string, error) {
 // keyed with the salt.
 func (o Opening) holds() bool {
 	salt, err := hex.DecodeString(o.Salt)
-	if err != nil || len(salt) != 16 {
+	if err != nil || len(salt) != 16 || hex.EncodeToString(salt) != o.Salt {
 		return false
 	}
 	mac := hmac.New(sha256.New, salt)

@@ -19,8 +19,8 @@ import (
 // checkpoint is a signed note (c2sp.org/signed-note) with the head of a corp's log
 // (c2sp.org/tlog-checkpoint).
 type checkpoint struct {
-	text       string // what is signed
-	signatures []string
+	text       string            // what is signed
+	signatures map[uint32][]byte // by the hash of the key
 	root       [32]byte
 	size       int64
 	at         time.Time // zero: it does not say, as earlier versions signed
@@ -38,7 +38,10 @@ func parse(note, corp string) (c checkpoint, err error) {
 	if !ok || len(lines) < 3 || len(lines) > 4 || lines[0] != "openhandover/"+corp || !strings.HasSuffix(signatures, "\n") {
 		return c, errors.New("not a checkpoint of this log")
 	}
-	c.text, c.signatures = text+"\n", strings.Split(strings.TrimSuffix(signatures, "\n"), "\n")
+	if c.signatures, err = signatureLines(lines[0], strings.TrimSuffix(signatures, "\n")); err != nil {
+		return c, err
+	}
+	c.text = text + "\n"
 	root, bad := base64.StdEncoding.Strict().DecodeString(lines[2])
 	size, err := strconv.ParseInt(lines[1], 10, 64)
 	if err != nil || bad != nil || size < 1 || len(root) != 32 || fmt.Sprint(size) != lines[1] {
@@ -52,6 +55,25 @@ func parse(note, corp string) (c checkpoint, err error) {
 	}
 	c.root, c.size = [32]byte(root), size
 	return c, nil
+}
+
+// signatureLines reads the lines below a checkpoint. Each is a signature by a key of the
+// log: nothing else can be written there, which nobody would have signed.
+func signatureLines(origin, lines string) (map[uint32][]byte, error) {
+	out := map[uint32][]byte{}
+	for line := range strings.SplitSeq(lines, "\n") {
+		encoded, ok := strings.CutPrefix(line, "— "+origin+" ")
+		raw, err := base64.StdEncoding.Strict().DecodeString(encoded)
+		if !ok || err != nil || len(raw) != 4+ed25519.SignatureSize || base64.StdEncoding.EncodeToString(raw) != encoded {
+			return nil, errors.New("a line below the checkpoint is no signature of this log")
+		}
+		of := binary.BigEndian.Uint32(raw)
+		if out[of] != nil {
+			return nil, errors.New("a signature stands twice")
+		}
+		out[of] = raw[4:]
+	}
+	return out, nil
 }
 
 // signedBy checks the signature of a verifier key: the name, the hash of what follows, and
@@ -70,20 +92,11 @@ func (c checkpoint) signedBy(key string) error {
 	if origin, _, _ := strings.Cut(c.text, "\n"); name != origin {
 		return errors.New("the verifier key is that of another log")
 	}
-	signed := false
-	for _, line := range c.signatures {
-		of, sig, _ := strings.Cut(strings.TrimPrefix(line, "— "), " ")
-		raw, err := base64.StdEncoding.DecodeString(sig)
-		if of != name || err != nil || len(raw) != 4+ed25519.SignatureSize || binary.BigEndian.Uint32(raw) != binary.BigEndian.Uint32(sum[:]) {
-			continue
-		}
-		if !ed25519.Verify(public[1:], []byte(c.text), raw[4:]) {
-			return errors.New("the signature is wrong")
-		}
-		signed = true
-	}
-	if !signed {
+	switch signature := c.signatures[binary.BigEndian.Uint32(sum[:])]; {
+	case signature == nil:
 		return errors.New("not signed with the key")
+	case !ed25519.Verify(public[1:], []byte(c.text), signature):
+		return errors.New("the signature is wrong")
 	}
 	return nil
 }
@@ -132,7 +145,7 @@ func (e Entry) in(root [32]byte, size int64) bool {
 	hash := sha256.Sum256(append([]byte{0}, e.Leaf...))
 	for i, p := range e.Proof {
 		other, err := hex.DecodeString(p)
-		if err != nil || len(other) != 32 {
+		if err != nil || len(other) != 32 || hex.EncodeToString(other) != p {
 			return false
 		}
 		var b bytes.Buffer

@@ -31,12 +31,14 @@ import (
 type Summary struct {
 	Corp, Handover, State, Digest string
 	Entries, Transfers            int
-	// Size is how many entries of the log the checkpoint covers, At when it was signed:
-	// the package says nothing of what happened later.
+	// Size is how many entries of the log the checkpoint covers, At when it was signed.
 	Size int64
 	At   time.Time
-	// Last is the index of the newest entry about the case.
-	Last int64
+	// Last is the index of the newest entry in the package, LastAt its time: the package
+	// shows the case as of then. Whether later entries are about it too, signed or not, it
+	// cannot tell: its newest ones can be left out, and the rest put under a newer checkpoint.
+	Last   int64
+	LastAt time.Time
 	// FourEyes says what the entries show of the four-eyes rule.
 	FourEyes FourEyes
 	// Key is the verifier key that signed the checkpoint; Trusted: it was one of those
@@ -46,7 +48,7 @@ type Summary struct {
 }
 
 // Unproven is what nobody can tell from a package.
-const Unproven = "what happened after the checkpoint; when a grant of history ended"
+const Unproven = "what happened after that entry, also before the signing; when a grant of history ended"
 
 // id and state are how ids and states are written: Summary shows them.
 var (
@@ -200,6 +202,7 @@ func (p pack) entries(said *claims, signed checkpoint, s *Summary) error {
 		if err != nil {
 			return err
 		}
+		s.LastAt = l.At
 		values, err := open.of(e.Index, l)
 		if err != nil {
 			return about(OpeningsFile, err)
@@ -220,6 +223,9 @@ func (p pack) manifest() error {
 	b, err := p.read(ManifestFile)
 	if err != nil {
 		return err
+	}
+	if len(b) > 64*len(Files)*4 { // a name and a sum each
+		return errors.New(ManifestFile + ": it is too long")
 	}
 	var m Manifest
 	if err := exact(append(b, '\n'), &m); err != nil {

@@ -26,6 +26,9 @@ func (c *claims) transfer(t *Transfer) error {
 		if t.Reason != "" || t.Merged || t.Finished != nil && !c.times[t.Finished.UnixMicro()] {
 			return errors.New("no entry records this outcome")
 		}
+		if c.outcomes[t.ID].status == "COMPLETED" {
+			return errors.New("the log records another outcome")
+		}
 		if t.Status == "PLANNED" && !unfinished(c.state) {
 			return fmt.Errorf("it is planned still, and the handover %s", c.state)
 		}
