@@ -166,6 +166,14 @@ func TestTheSuperuserIsFoundOut(t *testing.T) {
 			s.exec(`DELETE FROM audit_hashes WHERE n >= 11`)
 			s.exec(`UPDATE audit_heads SET size = 7, hash = (SELECT hash FROM audit_entries WHERE "index" = 6)`)
 		}, leaf.Forgotten, 7, ""},
+		"goes on with yesterday's database": {func(s *scene) {
+			s.unlocked()
+			s.exec(`DELETE FROM audit_entries WHERE "index" >= 7`)
+			s.exec(`DELETE FROM checkpoints WHERE size > 7`)
+			s.exec(`DELETE FROM audit_hashes WHERE n >= 11`)
+			s.exec(`UPDATE audit_heads SET size = 7, hash = (SELECT hash FROM audit_entries WHERE "index" = 6)`)
+			fill(s, 2)
+		}, leaf.Forgotten, 7, ""},
 		"changes a root": {func(s *scene) {
 			s.unlocked()
 			s.exec(`UPDATE checkpoints SET root = (SELECT hash FROM audit_entries WHERE "index" = 1) WHERE size = 7`)

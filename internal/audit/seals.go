@@ -31,7 +31,8 @@ type seals struct {
 	trusted   []string // of whoever checks; empty: nothing is known from elsewhere
 	first     *leaf.Broken
 	hashes    *hashCheck
-	sealed    int64
+	sealed    int64        // entries that a checkpoint covers, of the database or a copy
+	kept      int64        // entries that one of the database covers
 	untimed   int          // checkpoints of the database whose time no signature covers
 	behind    int          // checkpoints that the copy does not have, the newest
 	removed   *leaf.Broken // the first that it does not have and had
@@ -67,7 +68,7 @@ func readSeals(ctx context.Context, r *store.Read, corp nid.ID, trust Trust, hav
 			s.root = [32]byte(row.Root)
 		}
 		c.seals = append(c.seals, s)
-		c.sealed = max(c.sealed, row.Size)
+		c.kept = max(c.kept, row.Size)
 	}
 	copied := map[int64]bool{}
 	last := int64(0)
@@ -114,7 +115,7 @@ func (c *seals) follow(rows iter.Seq2[leaf.Row, error]) iter.Seq2[leaf.Row, erro
 				}
 				done := c.tree.Add(row.Hash)
 				if c.sealed >= c.tree.Size && !c.hashes.same(done) {
-					c.broken(c.tree.Size, leaf.TreeDiffers)
+					c.broken(c.tree.Size, c.lost())
 				}
 				c.reach()
 			}
@@ -123,6 +124,15 @@ func (c *seals) follow(rows iter.Seq2[leaf.Row, error]) iter.Seq2[leaf.Row, erro
 			}
 		}
 	}
+}
+
+// lost is why the stored tree ends before what was signed. Where it ends with the newest
+// checkpoint of the database, that is older than the copies; else somebody has changed it.
+func (c *seals) lost() leaf.Why {
+	if c.kept > 0 && c.tree.Size > c.kept {
+		return leaf.Forgotten
+	}
+	return leaf.TreeDiffers
 }
 
 // announce accepts a new key where the one before it still signs: see Sealer.announce.

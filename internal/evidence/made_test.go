@@ -290,7 +290,7 @@ func TestACheckpointWithoutItsTime(t *testing.T) {
 	}
 	var b bytes.Buffer
 	ok(t, s.Print(&b, "x.zip"))
-	if !strings.Contains(b.String(), "as of a time that no signature vouches for") || strings.Contains(b.String(), "0001") {
+	if !strings.Contains(b.String(), "signed with no time that a signature vouches for") || strings.Contains(b.String(), "0001") {
 		t.Error(b.String())
 	}
 	files := unpack(t, pack)
