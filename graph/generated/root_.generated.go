@@ -8065,9 +8065,9 @@ type ServiceToken implements Node {
   name: String!
   "What the program was made for. What it may do now is effectivePermissions."
   permissions: [Permission!]!
-  "What the program may do now in at least a part of department: those of permissions that its maker holds there now. A token made at the machine has no maker and keeps all."
+  "Those of permissions that the program has now in at least a part of department, because its maker holds them there now. A token made at the machine has no maker and keeps all."
   effectivePermissions: [Permission!]!
-  "Whether the program may do less than it was made for: its maker lost a permission, holds it in a part of department only, or is not at work."
+  "Whether the program may do less than permissions says: its maker lost a permission, holds it in a part of department only, or is not at work."
   reduced: Boolean!
   "Who made it; null: it was made at the machine."
   createdBy: Member
@@ -8297,7 +8297,7 @@ extend type Mutation {
     "Which plan, and why."
     input: RejectHandoverInput!
   ): RejectHandoverPayload
-  "Replace the approval policy. A stricter one counts at once. One that asks for less in any respect (fewer approvals, no rule for key contacts, a higher or no threshold, a longer expiry) takes a second person who saves the same from the same version within 72 hours; where nobody else could, it is stored at once. The earlier one counts for another 24 hours, and handovers that were submitted before stay under the stricter of both. Needs MANAGE_POLICIES over the whole corp and a fresh proof of identity."
+  "Replace the approval policy. A stricter one counts at once. One that asks for less in any respect (fewer approvals, no rule for key contacts, a higher or no threshold, a longer expiry) needs a second person who saves the same from the same version within 72 hours; if nobody else could, it is stored at once. The earlier policy counts for another 24 hours, and handovers that were submitted before stay under the stricter of the two. Needs MANAGE_POLICIES over the whole corp and a fresh proof of identity."
   saveApprovalPolicy(
     "The whole new policy."
     input: SaveApprovalPolicyInput!
@@ -8376,7 +8376,7 @@ type Approval implements Node {
   decision: ApprovalDecision!
   "The digest of the plan that was decided on; a plan changed since has another."
   digest: String!
-  "What the approver said. Null for who may not see the handover's reason."
+  "What the approver said. Null for viewers who may not see the handover's reason."
   comment: String
   "When it was decided."
   decidedAt: Time!
@@ -8533,33 +8533,33 @@ type AuditEntryEdge {
 }
 `, BuiltIn: false},
 	{Name: "../change.graphqls", Input: `extend type Query {
-  "Changes that wait for a second person, or for their time: those that the viewer may second, and their own. The oldest first, 100 at most. Needs, over the whole corp, a permission with which one of them could be seconded."
+  "Changes that wait for a second person or for their time: those that the viewer may second or has asked for. The oldest first, 100 at most. Needs, over the whole corp, a permission with which one of them could be seconded."
   pendingChanges: [PendingChange!]!
 }
 
 extend type Mutation {
-  "Take back a change that waits. Whoever asked for it may, and everybody who could second it."
+  "Take back a change that waits. The member who asked for it may, and everybody who could second it."
   withdrawPendingChange(
     "Which change."
     input: WithdrawPendingChangeInput!
   ): WithdrawPendingChangePayload
 }
 
-"A change that takes two people: it is made when another person calls the same mutation with the same, and no longer waits when it lapses. Where nobody else could second it, it takes effect by itself."
+"A change that needs two people. It is made when another person calls the same mutation with the same input before it lapses. If nobody else could second it, it takes effect by itself."
 type PendingChange {
   "The id. What the change makes has the same one."
   id: ID!
   "The mutation, such as saveApprovalPolicy."
   operation: String!
-  "What changes: a policy's or a setting's corp, a webhook, a member."
+  "What changes: the corp for a policy or setting, a webhook, or a member."
   subjectId: ID!
-  "What was asked for. A second person asks for the same; an address is told by its host and digest."
+  "What was asked for. A second person asks for the same. An address is shown as its host and digest."
   asked: JSON!
   "Who asked for it."
   requestedBy: Member!
   "When."
   requestedAt: Time!
-  "When it is forgotten unless it is seconded; null where it takes effect by itself."
+  "When it lapses unless somebody seconds it; null where it takes effect by itself."
   lapsesAt: Time
   "When it takes effect by itself; null where a second person is needed."
   effectiveAt: Time
@@ -8622,7 +8622,7 @@ type PageInfo {
 }
 
 extend type Mutation {
-  "Publish a data policy, or the next revision of one, which every member has to acknowledge anew. Needs MANAGE_POLICIES in the whole corp and a fresh proof of identity."
+  "Publish a data policy, or the next revision of one, which every member has to acknowledge again. Needs MANAGE_POLICIES in the whole corp and a fresh proof of identity."
   publishDataPolicy(
     "The text."
     input: PublishDataPolicyInput!
@@ -8830,7 +8830,7 @@ type SaveDepartmentPayload {
 }
 
 extend type Mutation {
-  "Set a member's last day: at work until its end in the corp's time zone, then the member departs without anybody's doing. Set it again to move it; reinstateMember takes it back. From then on a baseline of their remarks, tags and key marks is kept (noticeChanges). Needs DEACTIVATE_MEMBER over the member, and a fresh proof of identity for somebody who holds a grant, and where the day is today or the departure is held back."
+  "Set a member's last day: at work until its end in the corp's time zone, then the member departs automatically. Set it again to move it; reinstateMember takes it back. From then on a baseline of their remarks, tags and key marks is kept (noticeChanges). Needs DEACTIVATE_MEMBER over the member, and a fresh proof of identity for a member who holds a grant, and if the day is today or the departure is held back."
   scheduleDeparture(
     "Whose, and which day."
     input: ScheduleDepartureInput!
@@ -8914,7 +8914,7 @@ type Member implements Node {
   departedAt: Time
   "When the departure was held back, until a person decides (confirmDepartures, dismissDepartures); null: it was not. The member has no access meanwhile, unless nobody else administers the corp."
   departureHeldAt: Time
-  "Who asked for the departure: for one that is held back and beyond what is plausible, somebody else confirms it. Null: the operator, or nobody has."
+  "Who asked for the departure; beyond the plausible number, another person confirms one that is held back. Null: the operator, or nobody."
   departureBy: Member
   "When the member left the lists."
   archivedAt: Time
@@ -9157,9 +9157,9 @@ input ContactFilter {
   unassigned: Boolean
   "Whether a leaver follows it."
   protected: Boolean
-  "The follower of followerId, else somebody in departmentId, else anybody has looked after it since this moment or later."
+  "Followed since this moment or later: by the member of followerId, else by somebody in departmentId, else by anybody."
   addedFrom: Time
-  "The same follower has looked after it since before this moment."
+  "Followed since before this moment, by the same member."
   addedUntil: Time
 }
 
@@ -9261,7 +9261,7 @@ input DeactivateMemberInput {
   caretakerId: ID
   "Why, for the audit log."
   reason: String
-  "Whether so many departures within an hour are meant: past the limit in the settings it is a CONFLICT without. With it the member loses access at once and the departure is held back until another person confirms it: by the same call, or confirmDepartures."
+  "Confirms that so many departures within an hour are intended; without it, a departure beyond the limit in the settings is a CONFLICT. With it the member loses access at once and the departure is held back until another person confirms it: by the same call, or confirmDepartures."
   confirmMassDeparture: Boolean! = false
 }
 
@@ -9277,7 +9277,7 @@ type DeactivateMemberPayload {
   revokedSessions: Int!
   "How many grants were revoked."
   revokedGrants: Int!
-  "Whether the departure is held back until another person confirms it; nothing is protected or revoked yet but the member's access."
+  "Whether the departure is held back until another person confirms it; until then only the member's access has ended, and nothing is protected or revoked."
   held: Boolean!
 }
 
@@ -9527,7 +9527,7 @@ type Export implements Node {
   size: Int
   "Why it FAILED."
   problem: ExportProblem
-  "A signed link, relative to the server and made anew each time, that fetches the file without a session for five minutes; null unless READY."
+  "A signed link, relative to the server and new each time, that fetches the file without a session for five minutes; null unless READY."
   downloadUrl: String
   "When it was asked for."
   createdAt: Time!
@@ -9708,29 +9708,29 @@ type Handover implements Node {
   leaver: Member!
   "What of the leaver's chat history the successors may read."
   history: HistoryScope!
-  "The requester's reason. Null for who has no case permission over the leaver and did not request, execute or vote on the handover."
+  "The requester's reason. Null for viewers who have no case permission over the leaver and did not request, execute or vote on the handover."
   reason: String
   "SHA-256 of the canonical plan; what approvers approve and execution must match."
   digest: String!
   "The person who planned it; null for a plan of a service token or of an automatic rule set."
   requestedBy: Member
-  "The responsible person: who planned it, or made the service token that did. A plan of an automatic rule set, or of a token made at the machine, has none until somebody executes it, who then is the responsible person."
+  "The responsible person: the member who planned it, or who made the service token that did. A plan of an automatic rule set, or of a token made at the machine, has none until somebody executes it and becomes responsible."
   responsible: Member
   "All votes, on this plan and on earlier ones, oldest first."
   approvals: [Approval!]!
   "How many approvals the plan needs."
   approvalsRequired: Int!
-  "Why it needs them: codes like key:9 (nine contacts that are KEY, or were within 30 days), above:100 (more than a hundred transfers), earlier:2026-01-05T09:00:00Z (an earlier, stricter policy counts until then), history_active (chats of a leaver at work) and history_self (chats for somebody who requests or executes it). Empty where reason is null for want of permission."
+  "Why it needs them: codes like key:9 (nine contacts that are KEY, or were within 30 days), above:100 (more than a hundred transfers), earlier:2026-01-05T09:00:00Z (an earlier, stricter policy counts until then), history_active (chats of a leaver at work) and history_self (chats for somebody who requests or executes it). Empty for viewers who may not see the reason."
   approvalReasons: [String!]!
-  "The contacts of what is still to be carried out that count as KEY for approval though they are not KEY any more, with who took the mark off."
+  "The contacts of what is still to be carried out that count as KEY for approval though they are not KEY any more, with who took the mark off. Empty where reason is null for want of permission."
   formerKeyContacts: FormerKeyContacts!
-  "What the customers are told, where a platform carries it; none does yet."
+  "What the customers are told. No platform carries it yet."
   message: String
-  "The plan as last given, for replanning. Null for who may not see the reason."
+  "The plan as last given, for replanning. Null for viewers who may not see the reason."
   plan: JSON
   "How far it has come: of the transfers that the viewer may see."
   progress: HandoverProgress!
-  "What became of the transfers that the viewer may see and why: how many of each. It tells why nothing could be moved where a handover is FAILED."
+  "What became of the transfers that the viewer may see and why: how many of each. It says why a FAILED handover moved nothing."
   outcomes: [TransferOutcome!]!
   "What moves, in the order of the plan."
   transfers(
@@ -9749,7 +9749,7 @@ type Handover implements Node {
   startAt: Time
   "Who executed or scheduled it."
   executedBy: Member
-  "Why it did not begin by itself at its time. Null for who may not see the reason."
+  "Why it did not begin by itself at its time. Null for viewers who may not see the reason."
   holdReason: String
   "When it goes on, where a daily limit has been reached."
   resumeAt: Time
@@ -9886,7 +9886,7 @@ enum TransferReason {
   SUCCESSOR_OUT_OF_SCOPE
   "Nobody was chosen."
   NO_SUCCESSOR
-  "The leaver is still at work: a RESIGNED handover can be planned, put forward and scheduled, and executed once the leaver has left."
+  "The leaver is still at work: a RESIGNED handover can be planned, submitted and scheduled, and executed once the leaver has left."
   LEAVER_STATUS
   "The corp's settings let no successor read a leaver's chats."
   SUCCESSOR_CANNOT_READ
@@ -10072,7 +10072,7 @@ type HandoverPreview {
   successors: [SuccessorLoad!]!
   "What stands in the way; 100 at most are given."
   problems: [PlanProblem!]!
-  "What would pass today, tomorrow and later, if it were executed now, or at startAt."
+  "What would pass today, tomorrow and later if it were executed now, or at startAt."
   forecast: Forecast!
   "When the last of the history grants would expire, if it were executed now; null: it gives none, or one that does not expire by itself."
   historyUntil: Time
@@ -10133,9 +10133,9 @@ type SuccessorLoad {
   contacts: Int!
   "How many groups they would get."
   groups: Int!
-  "How many contacts they will look after without this plan: those of now and those promised."
+  "How many contacts they will look after without this plan: their present contacts and those promised."
   before: Int!
-  "How many of these other plans bring, that are put forward and not carried out yet. Drafts promise nothing, and executing goes by what is there."
+  "How many of these come from other plans that are submitted and not carried out yet. Drafts promise nothing, and execution ignores promises."
   promised: Int!
   "How many contacts they would look after."
   after: Int!
@@ -10167,9 +10167,9 @@ type PlanProblem {
   reason: TransferReason!
   "The same in the viewer's language."
   message: String!
-  "Whether the plan cannot be put forward because of it, or with LEAVER_STATUS not executed yet; otherwise only these items will not move."
+  "Whether it keeps the plan from being submitted, or with LEAVER_STATUS from being executed yet; otherwise only these items will not move."
   blocking: Boolean!
-  "With LEAVER_STATUS: when the leaver has left, at the end of the last day in the corp's time zone; null where somebody has to decide on the departure."
+  "With LEAVER_STATUS: when the leaver has left, at the end of the last day in the corp's time zone; null if a person has to decide on the departure."
   executableFrom: Time
   "How many items it is about."
   items: Int!
@@ -10676,7 +10676,7 @@ type RevokeHistoryGrantPayload {
   historyGrant: HistoryGrant
 }
 
-"That somebody read messages of the viewer's by a grant."
+"One reading of the viewer's messages by a grant."
 type ReadReceipt {
   "When."
   at: Time!
@@ -11280,17 +11280,17 @@ type Corp implements Node {
 }
 
 extend type Mutation {
-  "Put back what has changed since a member's notice began, while they are LEAVING and until the handover. Key marks are put back and never taken away. Each follow and contact that changes has an entry in the log. Needs MANAGE_CONTACTS over the member and a fresh proof of identity; not for somebody who is LEAVING themselves."
+  "Put back what has changed since a member's notice began, while they are LEAVING and until the handover. Key marks are put back and never taken away. Each follow and contact that changes has an entry in the log. Needs MANAGE_CONTACTS over the member and a fresh proof of identity; a member who is LEAVING cannot call it."
   restoreBaseline(
     "Whose, and what."
     input: RestoreBaselineInput!
   ): RestoreBaselinePayload
-  "Let departures go on that are held back. Beyond the number that the settings take for plausible within an hour it takes somebody else than the person who asked for the departure, and another pair of hands. Repeating it is safe. Needs DEACTIVATE_MEMBER over the members and a fresh proof of identity."
+  "Carry out departures that are held back. Beyond the plausible number within an hour (settings), the caller must be independent of the person who asked for the departure. Repeating it is safe. Needs DEACTIVATE_MEMBER over the members and a fresh proof of identity."
   confirmDepartures(
     "Whose."
     input: ConfirmDeparturesInput!
   ): DecideDeparturesPayload
-  "Take departures back that are held back: the members are ACTIVE and can sign in again; their grants have stayed, their sessions have not. Repeating it is safe. Needs DEACTIVATE_MEMBER over the members and a fresh proof of identity."
+  "Dismiss departures that are held back: the members are ACTIVE and can sign in again, with their grants and without their former sessions. Repeating it is safe. Needs DEACTIVATE_MEMBER over the members and a fresh proof of identity."
   dismissDepartures(
     "Whose, and why."
     input: DismissDeparturesInput!
@@ -11299,7 +11299,7 @@ extend type Mutation {
 
 "A part of what is known about a contact, of which a notice keeps a baseline."
 enum NoticeField {
-  "What the member called the contact."
+  "The member's name for the contact."
   REMARK
   "What the member noted about the contact."
   DESCRIPTION
@@ -11317,7 +11317,7 @@ enum NoticeField {
 
 "One field that differs from what it was when the notice began."
 type NoticeChange {
-  "What the member follows the contact by."
+  "The follow of the member and the contact."
   followId: ID!
   "The contact; null where the viewer may not see it."
   contact: Contact
@@ -11327,7 +11327,7 @@ type NoticeChange {
   was: [String!]!
   "What it is now, likewise."
   is: [String!]!
-  "The version of the follow, or of the contact for what is the contact's own: restoreBaseline compares it."
+  "The version of the follow, or of the contact for the contact's own fields; restoreBaseline compares it."
   version: Int!
   "When it was changed last."
   changedAt: Time!
@@ -11375,11 +11375,11 @@ input NoticeChangeInput {
 
 "What became of one change."
 enum NoticeOutcome {
-  "It is as it was when the notice began."
+  "The field has the value that it had when the notice began."
   RESTORED
-  "There was nothing to do: it did not differ, has been handed over, or has no baseline."
+  "There was nothing to do: the field did not differ, the contact has been handed over, or it has no baseline."
   UNCHANGED
-  "It has been changed since it was seen: look again."
+  "Somebody has changed it since that version; read it again."
   STALE
   "A contact that has become KEY since stays KEY."
   KEPT
@@ -11399,7 +11399,7 @@ type NoticeRestored {
 type RestoreBaselinePayload {
   "What became of each change."
   results: [NoticeRestored!]!
-  "How many changes there are still."
+  "How many changes remain."
   remaining: Int!
 }
 
@@ -11407,7 +11407,7 @@ type RestoreBaselinePayload {
 input ConfirmDeparturesInput {
   "The members, 1,000 at most."
   memberIds: [ID!]!
-  "Whether they have left or are shut out for now."
+  "Whether the members have left or are disabled."
   mode: DeactivationMode! = DEPART
   "Why, for the audit log."
   reason: String
@@ -11423,9 +11423,9 @@ input DismissDeparturesInput {
 
 "What became of one departure."
 enum DepartureOutcome {
-  "It is decided as was asked."
+  "The departure is decided as asked."
   DONE
-  "It does not wait for a decision, or not any more: nothing was done."
+  "The departure does not wait for a decision, or no longer; nothing was done."
   NOT_HELD
   "Nothing was done, for the reason given."
   REFUSED
@@ -11471,12 +11471,12 @@ type Subscription {
 }
 
 extend type Mutation {
-  "Connect an OpenID provider, or change one. Where a second administrator exists it takes two: one saves it with active: false, another switches it on unchanged. An active one must answer with its discovery document. Switched off, or with another issuer or client, the sessions that it vouched for end. Needs MANAGE_ROLES and every other permission over the whole corp, since it can say that somebody is anybody, and a fresh proof of identity."
+  "Connect an OpenID provider, or change one. If a second administrator exists it needs two people: one saves it with active: false, another switches it on unchanged. An active provider must answer with its discovery document. Switching it off, or changing issuer or client, ends the sessions that it vouched for. Needs MANAGE_ROLES and every other permission over the whole corp, since it can say that somebody is anybody, and a fresh proof of identity."
   saveIdentityProvider(
     "Which provider, and how it shall be."
     input: SaveIdentityProviderInput!
   ): SaveIdentityProviderPayload
-  "Begin to link an identity provider to oneself: whoever has a role is not found by a claim alone. The URL is for the browser of this session, within five minutes; the claim must name the viewer. Needs a fresh proof of identity."
+  "Begin to link an identity provider to the viewer, since a member who has a role is never found by a claim. The URL works in the browser of this session for five minutes; the claim must name the viewer. Needs a fresh proof of identity."
   linkIdentity(
     "Which provider."
     input: LinkIdentityInput!
@@ -11685,7 +11685,7 @@ type TransferStatistics {
   timeZone: String!
   "Up to when everything is counted."
   asOf: Time!
-  "The rows, by time and then by name; 10,000 at most in all of a request, else LIMIT. Where a question has more, rows without a transfer are left out first."
+  "The rows, by time and then by name; 10,000 at most in all of a request, else LIMIT. If there are more, rows without a transfer are left out first."
   rows: [TransferStatisticsRow!]!
   "Everything in one row."
   totals: TransferStatisticsRow!
@@ -12106,7 +12106,7 @@ extend type Mutation {
   ): SaveRuleSetPayload
 }
 
-"Preset rules that choose the successor of each contact and group. They are tried in order, and the first decides that matches and finds somebody who can take it."
+"Preset rules that choose the successor of each contact and group. They are tried in order; the first one that matches and finds somebody who can take the item decides."
 type RuleSet implements Node {
   "The rule set's id."
   id: ID!
@@ -12116,11 +12116,11 @@ type RuleSet implements Node {
   rules: [Rule!]!
   "Who gets what no rule finds anybody for."
   fallback: Member
-  "Plans by itself when a member departs: of several the one of the leaver's nearest department, then one for the whole corp, then the oldest."
+  "Plans by itself when a member departs. Of several, the one of the leaver's nearest department plans, then one for the whole corp, then the oldest."
   automatic: Boolean!
   "Whose leavers it plans for by itself, with the departments below; null: the whole corp's."
   department: Department
-  "What of the leaver's chat history the successors may read, in plans that say nothing else; null: nothing."
+  "Which of the leaver's chats the successors may read, in plans without a history of their own; null: none."
   history: RuleSetHistory
   "When it was made."
   createdAt: Time!
@@ -12228,7 +12228,7 @@ input SaveRuleSetInput {
   automatic: Boolean! = false
   "Whose leavers it plans for by itself, with the departments below; absent: the whole corp's."
   departmentId: ID
-  "What of the leaver's chat history the successors may read, in plans that say nothing else; absent: nothing."
+  "Which of the leaver's chats the successors may read, in plans without a history of their own; absent: none."
   history: RuleSetHistoryInput
   "What the customers are told. INVALID until a platform is connected that can carry it."
   message: String
@@ -12266,7 +12266,7 @@ type SaveRuleSetPayload {
 }
 
 extend type Mutation {
-  "Change the corp's settings. Dual control or a mask switched off, messages kept for a shorter time, and whatever else guards less, take a second person who saves the same within 72 hours; where nobody else could, they take effect after 24 hours. The rest holds at once. Needs MANAGE_POLICIES over the whole corp and a fresh proof of identity."
+  "Change the corp's settings. A weaker setting (docs/permissions.md lists them) needs a second person who saves the same within 72 hours; if nobody else could, it takes effect after 24 hours. Everything else holds at once. Needs MANAGE_POLICIES over the whole corp and a fresh proof of identity."
   saveSettings(
     "Which settings, and to what."
     input: SaveSettingsInput!
@@ -12309,7 +12309,7 @@ type Settings {
   noticeReadsRefused: Boolean!
   "Whether successors may read a leaver's chats by a handover. While false, no history grant shows anything and no plan can give one."
   historyForSuccessors: Boolean!
-  "For how many days at most a history grant lasts whose leaver is still at work, or whose successor is who requests or executes the handover."
+  "The most days that a history grant lasts if its leaver is still at work, or if its successor requests or executes the handover."
   historyMaxDays: Int!
   "Whether members see who read their messages by a history grant (viewer.readReceipts)."
   readReceipts: Boolean!
@@ -12349,7 +12349,7 @@ input SaveSettingsInput {
   maskIdCards: Boolean
   "Whether to hide the middle of bank-card numbers in inherited messages."
   maskBankCards: Boolean
-  "Whether a sensitive role is given by two administrators; refused where only one manages the roles of the whole corp. Two switch it off; true takes the request back."
+  "Whether granting a sensitive role needs two administrators; refused if only one manages the roles of the whole corp. Switching it off needs two as well; true takes back a request for that."
   dualControl: Boolean
   "What belongs to the company; replaces all of it. Messages are looked at again."
   own: CompanyOwnInput
@@ -12359,7 +12359,7 @@ input SaveSettingsInput {
   noticeReadsPerDay: Int
   "From 1 to 1,000,000."
   noticeMessagesPerDay: Int
-  "Whether a member who is LEAVING is refused what is beyond their budget of the day."
+  "Whether reading beyond the budget of the day is refused to a member who is LEAVING."
   noticeReadsRefused: Boolean
   "Whether successors may read a leaver's chats by a handover."
   historyForSuccessors: Boolean
