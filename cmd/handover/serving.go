@@ -37,6 +37,9 @@ func lockServing(path string) (*serving, error) {
 	if real, err := filepath.EvalSymlinks(path); err == nil { // one file, whatever it is called by
 		path = real
 	}
+	if n := names(path); n > 1 { // SQLite's own journal goes by the name, too, and so would lose writes
+		return nil, fmt.Errorf("%s has %d hard links; an SQLite file needs one name, remove the others", path, n)
+	}
 	f, err := os.OpenFile(path+".serving", os.O_CREATE|os.O_RDWR, 0o600) // #nosec G304 -- the operator names it
 	if err != nil {
 		return nil, err

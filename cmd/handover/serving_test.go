@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -36,4 +37,12 @@ func TestAnSQLiteFileHasOneServer(t *testing.T) {
 		t.Fatalf("after the first has ended: %v", err)
 	}
 	again.release()
+
+	// A second name for the file would go round the lock and the journal.
+	if err := os.Link(file, filepath.Join(folder, "second.db")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := lockServing(file); runtime.GOOS != "windows" && (err == nil || !strings.Contains(err.Error(), "hard links")) {
+		t.Errorf("a file with two names: %v", err)
+	}
 }
