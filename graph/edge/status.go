@@ -88,7 +88,7 @@ func answerStatus(h http.Header, r *graphql.Response) int {
 	if len(r.Errors) == 0 {
 		return http.StatusOK
 	}
-	status := http.StatusOK
+	var status int
 	switch code, _ := r.Errors[0].Extensions["code"].(fault.Code); code {
 	case fault.Unavailable:
 		status = http.StatusServiceUnavailable

@@ -26,7 +26,8 @@ func (p parts) live(t taint, now time.Time) bool {
 	case p.ownAlone:
 		late = true
 	}
-	return !(late && own || t.byLink && p.noLink || !t.byLink && p.noReset || t.byDraft && p.noDraft)
+	ended := late && own || t.byLink && p.noLink || !t.byLink && p.noReset || t.byDraft && p.noDraft
+	return !ended
 }
 
 // could says of each person who could act as them now.
@@ -120,7 +121,7 @@ func (w *world) judge(p *plan, key bool) {
 			sum += m.n
 		}
 	}
-	if !(key && w.policy.keys || w.policy.above >= 0 && sum > w.policy.above) {
+	if asks := key && w.policy.keys || w.policy.above >= 0 && sum > w.policy.above; !asks {
 		return
 	}
 	could := w.could(everything)

@@ -10,7 +10,6 @@ import (
 type openings struct {
 	from *bufio.Reader
 	next *Opening
-	line int
 }
 
 func (p pack) openings() *openings { return &openings{from: bufio.NewReader(p.open(OpeningsFile))} }

@@ -258,13 +258,13 @@ func known(file uintptr) (openFile, *sqlite3.Tsqlite3_io_methods) {
 
 func xWrite(tls *libc.TLS, file, data uintptr, n int32, offset sqlite3.Tsqlite3_int64) int32 {
 	f, own := known(file)
-	f.d.happens(f.name, diskOp{at: int64(offset), data: append([]byte(nil), unsafe.Slice(at[byte](data), int(n))...)})
+	f.d.happens(f.name, diskOp{at: offset, data: append([]byte(nil), unsafe.Slice(at[byte](data), int(n))...)})
 	return call[func(*libc.TLS, uintptr, uintptr, int32, sqlite3.Tsqlite3_int64) int32](own.FxWrite)(tls, file, data, n, offset)
 }
 
 func xTruncate(tls *libc.TLS, file uintptr, size sqlite3.Tsqlite3_int64) int32 {
 	f, own := known(file)
-	f.d.happens(f.name, diskOp{at: int64(size), cut: true})
+	f.d.happens(f.name, diskOp{at: size, cut: true})
 	return call[func(*libc.TLS, uintptr, sqlite3.Tsqlite3_int64) int32](own.FxTruncate)(tls, file, size)
 }
 
