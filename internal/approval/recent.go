@@ -20,14 +20,15 @@ const Window = 24 * time.Hour
 // how many of them of KEY contacts. Drafts and what was rejected move nothing and do
 // not count; of a cancelled handover counts what it had moved; reverse handovers move
 // nothing new. A handover counts by its submission too, or plans made ahead could all
-// be run on one day. All of that raises updated_at, which the indexes end with.
+// be run on one day, and while it runs and by its end, since the background may move
+// things days after the start. All of that raises updated_at, which the indexes end with.
 func Recent(ctx context.Context, q store.Querier, people []nid.ID, since time.Time, except nid.ID) (transfers, keyContacts int, err error) {
 	type sum struct{ transfers, key int }
 	db := store.EngineOf(q)
 	// That there is a last time, too, tells PostgreSQL that these are few.
 	theirs := func(column string) string {
 		return `SELECT id, corp_id, state, total, completed, waiting, reverted FROM handovers WHERE corp_id = $1 AND ` + column + " " + db.In(2) + `
-			AND updated_at BETWEEN $3 AND $5 AND (created_at > $3 OR submitted_at > $3 OR started_at > $3)
+			AND updated_at BETWEEN $3 AND $5 AND (created_at > $3 OR submitted_at > $3 OR started_at > $3 OR finished_at > $3 OR state = 'RUNNING')
 			AND id IS DISTINCT FROM $4 AND revert_of_id IS NULL AND state NOT IN ('DRAFT', 'REJECTED')`
 	}
 	s, _, err := store.SelectOne(ctx, q, func(s *sum) []any { return []any{&s.transfers, &s.key} }, `

@@ -222,6 +222,7 @@ func TestOfSum(t *testing.T) {
 type recentCase struct {
 	name, state            string
 	made, submitted, begun time.Duration // ago; 0: never
+	ended                  time.Duration // likewise
 	keys, plain, done      int
 	reverse                bool
 }
@@ -240,6 +241,8 @@ func TestRecent(t *testing.T) {
 			{name: "cancelled half way", state: "CANCELLED", made: hour, keys: 3, plain: 3, done: 4},
 			{name: "reverse", state: "COMPLETED", made: hour, keys: 1, plain: 100, reverse: true},
 			{name: "old", state: "COMPLETED", made: 3 * day, submitted: 3 * day, begun: 2 * day, keys: 1, plain: 200},
+			{name: "begun long ago, ended now", state: "COMPLETED", made: 3 * day, submitted: 3 * day, begun: 2 * day, ended: hour, plain: 40},
+			{name: "runs for days", state: "RUNNING", made: 3 * day, submitted: 3 * day, begun: 2 * day, plain: 50},
 			{name: "made ahead, run now", state: "COMPLETED", made: 3 * day, submitted: 3 * day, begun: hour, plain: 1000},
 			{name: "made ahead, submitted now", state: "READY", made: 3 * day, submitted: hour, plain: 2000},
 		} {
@@ -253,11 +256,11 @@ func TestRecent(t *testing.T) {
 			})
 			return fmt.Sprint(n, " ", key)
 		}
-		// 3 + 12 + 4 + 1000 + 2000, of them KEY 1 + 2 + 3.
-		if got := recent(wang, nid.ID{}); got != "3019 6" {
+		// 3 + 12 + 4 + 40 + 50 + 1000 + 2000, of them KEY 1 + 2 + 3.
+		if got := recent(wang, nid.ID{}); got != "3109 6" {
 			t.Errorf("all: %s", got)
 		}
-		if got := recent(wang, ids["waits for approval"]); got != "3007 4" {
+		if got := recent(wang, ids["waits for approval"]); got != "3097 4" {
 			t.Errorf("except one: %s", got)
 		}
 		if got := recent(lina, nid.ID{}); got != "0 0" {
@@ -283,10 +286,10 @@ func (s *scene) handover(c recentCase, leaver, requester nid.ID) nid.ID {
 	db := s.DB
 	err := db.Tx(store.System(context.Background(), s.ID, "test"), func(ctx context.Context, tx *store.Tx) error {
 		ids, err := tx.Change(ctx, "handovers", `INSERT INTO handovers (id, corp_id, created_at, updated_at, version, kind, state, digest, plan, approvals_required, approval_reasons, history_mode,
-			leaver_id, requested_by_id, responsible_id, submitted_at, started_at, total, completed, cancelled, planned, revert_of_id)
-			VALUES ($1, $2, $3, $4, 1, 'RESIGNED', $5, '', '{}', 0, '[]', 'NONE', $6, $7, $7, $8, $9, $10, $11, $12, $13, $14) RETURNING id`,
+			leaver_id, requested_by_id, responsible_id, submitted_at, started_at, finished_at, total, completed, cancelled, planned, revert_of_id)
+			VALUES ($1, $2, $3, $4, 1, 'RESIGNED', $5, '', '{}', 0, '[]', 'NONE', $6, $7, $7, $8, $9, $15, $10, $11, $12, $13, $14) RETURNING id`,
 			id, s.ID, now.Add(-c.made), now, c.state, leaver, requester, ago(c.submitted), ago(c.begun), total, c.done,
-			map[bool]int{true: total - c.done}[c.state == "CANCELLED"], map[bool]int{true: total - c.done}[c.state != "CANCELLED"], reverts)
+			map[bool]int{true: total - c.done}[c.state == "CANCELLED"], map[bool]int{true: total - c.done}[c.state != "CANCELLED"], reverts, ago(c.ended))
 		if err != nil {
 			return err
 		}
