@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,22 +20,27 @@ type visitors struct {
 	entered []string
 	stay    chan struct{}
 	refused map[string]error
+	mu      sync.Mutex // of entered and refused
 }
 
 func (v *visitors) visit(group, name string) {
 	leave, err := v.room.Enter(v.t.Context(), group, name)
 	if err != nil {
+		v.mu.Lock()
+		defer v.mu.Unlock()
 		v.refused[group+name] = err
 		return
 	}
 	defer leave()
+	v.mu.Lock()
 	v.entered = append(v.entered, group+name)
+	v.mu.Unlock()
 	<-v.stay
 }
 
 func TestTurnsGoRoundTheGroups(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		v := &visitors{t, &turns.Room{Running: 1, Waiting: 12, PerGuest: 3, Wait: time.Hour}, nil, make(chan struct{}), map[string]error{}}
+		v := &visitors{t: t, room: &turns.Room{Running: 1, Waiting: 12, PerGuest: 3, Wait: time.Hour}, stay: make(chan struct{}), refused: map[string]error{}}
 		for _, who := range []string{"a1", "a1", "a1", "a1", "a2", "b1", "c1"} {
 			go v.visit(who[:1], who[1:])
 			synctest.Wait()
@@ -56,7 +62,7 @@ func TestTurnsGoRoundTheGroups(t *testing.T) {
 
 func TestOneGuestRunsOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		v := &visitors{t, &turns.Room{Running: 2, Waiting: 8, PerGuest: 3, Wait: time.Hour}, nil, make(chan struct{}), map[string]error{}}
+		v := &visitors{t: t, room: &turns.Room{Running: 2, Waiting: 8, PerGuest: 3, Wait: time.Hour}, stay: make(chan struct{}), refused: map[string]error{}}
 		for _, who := range []string{"a1", "a1", "a1", "a2"} {
 			go v.visit(who[:1], who[1:])
 			synctest.Wait()
@@ -74,7 +80,7 @@ func TestOneGuestRunsOnce(t *testing.T) {
 
 func TestNobodyWaitsLongerThanAllowed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		v := &visitors{t, &turns.Room{Running: 1, Waiting: 2, PerGuest: 2, Wait: 2 * time.Second}, nil, make(chan struct{}), map[string]error{}}
+		v := &visitors{t: t, room: &turns.Room{Running: 1, Waiting: 2, PerGuest: 2, Wait: 2 * time.Second}, stay: make(chan struct{}), refused: map[string]error{}}
 		go v.visit("a", "1")
 		synctest.Wait()
 		start := time.Now()
