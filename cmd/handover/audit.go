@@ -160,7 +160,8 @@ func (c *auditVerifyCmd) verify(e *env, db *store.DB, corp nid.ID, folder string
 	p := newProgress(e.stderr)
 	result, err := audit.Verify(e.ctx, db, corp, audit.Trust{Folder: folder, Keys: c.Keys}, func(done, total int64) { p.step("entries", int(done), int(total)) })
 	p.end()
-	v := verified{Corp: name, CorpID: corp.String(), Entries: result.Entries, Head: hex.EncodeToString(result.Head[:]), OK: err == nil, Sealed: result.Sealed, Copies: result.Copies,
+	v := verified{Corp: name, CorpID: corp.String(), Entries: result.Entries, Head: hex.EncodeToString(result.Head[:]), OK: err == nil,
+		Sealed: result.Sealed, Copies: result.Copies,
 		Unsealed: result.Unsealed, Behind: result.Behind, Untimed: result.Untimed}
 	if b, ok := errors.AsType[*leaf.Broken](err); ok {
 		v.Problem, v.Index = b.Text().In(e.lang), &b.Index

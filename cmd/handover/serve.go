@@ -110,8 +110,10 @@ func (s *serveCmd) Run(e *env) error {
 		Listen: e.config.Listen, Operator: metricsAt, OperatorYields: yields,
 		GraphQL: answers, Authenticator: authenticator{p.use.Identity}, Schema: schema, ReadsSchema: p.readsSchema(e.config),
 		Reports: reports.New(api, p.db.Now), Exports: p.use.Export, SSO: p.use.SSO, SCIM: p.scim(log), OpenAPI: reports.OpenAPI(),
-		Checks: []web.Check{{Name: "database", Run: p.db.Beat}, {Name: "migrations", Run: p.db.Fits}, {Name: "queue", Run: p.attended, Warns: true}, {Name: "checkpoints", Run: p.sealed, Warns: true}, {Name: "backups", Run: p.backedUp(backups), Warns: true}},
-		Build:  web.BuildFacts(), Log: log, Metrics: metrics, PublicURL: e.config.PublicURL, LoopbackOnly: s.Demo, AllowOrigin: e.config.AllowOrigin, BehindProxy: e.config.BehindProxy,
+		Checks: []web.Check{{Name: "database", Run: p.db.Beat}, {Name: "migrations", Run: p.db.Fits}, {Name: "queue", Run: p.attended, Warns: true},
+			{Name: "checkpoints", Run: p.sealed, Warns: true}, {Name: "backups", Run: p.backedUp(backups), Warns: true}},
+		Build: web.BuildFacts(), Log: log, Metrics: metrics, PublicURL: e.config.PublicURL,
+		LoopbackOnly: s.Demo, AllowOrigin: e.config.AllowOrigin, BehindProxy: e.config.BehindProxy,
 		Limits: limits, Shared: p.shared(),
 		Ready: func(a, operator net.Addr) {
 			if s.Demo {

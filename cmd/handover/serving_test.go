@@ -26,7 +26,8 @@ func TestAnSQLiteFileHasOneServer(t *testing.T) {
 	}
 	for _, name := range []string{file, link} {
 		var stderr bytes.Buffer
-		code := run(t.Context(), []string{"serve", "--listen", "127.0.0.1:0", "--data", folder, "--database-url", "sqlite:" + name}, strings.NewReader(""), &bytes.Buffer{}, &stderr)
+		args := []string{"serve", "--listen", "127.0.0.1:0", "--data", folder, "--database-url", "sqlite:" + name}
+		code := run(t.Context(), args, strings.NewReader(""), &bytes.Buffer{}, &stderr)
 		if code != failed || !strings.Contains(stderr.String(), "another server already serves "+file) {
 			t.Errorf("%d: %s", code, stderr.String())
 		}
